@@ -1,0 +1,1 @@
+"""One Keras model family a file; families.py holds the table of them."""

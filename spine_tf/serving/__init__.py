@@ -1,0 +1,1 @@
+"""In-graph preprocessing, export and prediction."""

@@ -1,0 +1,1 @@
+"""Augmentation, losses, schedules and the training loop."""

@@ -1,0 +1,1 @@
+"""Sharded TFRecords of labelled image crops, on disk and as tf.data."""

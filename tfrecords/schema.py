@@ -1,0 +1,76 @@
+"""The fields of a record: declared once by the writer, read back from the directory."""
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+_DTYPES = ("bytes", "float32", "int64", "uint16")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Feature:
+    """One field of a record.
+
+    Attributes:
+        name: matches [a-z0-9_]+.
+        dtype: "int64" and "float32" are stored as such; "uint16" as raw little-endian bytes of the
+            whole array; "bytes" is one string of any length.
+        shape: of the value; () is a scalar. "bytes" is always a scalar.
+        class_names: what the values 0, 1, ... of an int64 scalar stand for, if they are classes.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...] = ()
+    class_names: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.dtype not in _DTYPES:
+            raise ValueError(f"{self.name}: dtype is {self.dtype!r}, expected one of {_DTYPES}")
+        if self.dtype == "bytes" and self.shape:
+            raise ValueError(f"{self.name}: bytes has shape {self.shape}, expected a scalar")
+        if self.class_names is not None and (self.dtype != "int64" or self.shape):
+            raise ValueError(f"{self.name}: class names need an int64 scalar")
+
+    @property
+    def size(self) -> int:
+        """Numbers in one value."""
+        return math.prod(self.shape)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Schema:
+    """The fields of every record in a directory, sorted by name."""
+
+    features: tuple[Feature, ...]
+
+    def __post_init__(self) -> None:
+        names = [feature.name for feature in self.features]
+        if len(set(names)) != len(names):
+            raise ValueError(f"features {names} are not unique")
+        object.__setattr__(self, "features", tuple(sorted(self.features, key=lambda f: f.name)))
+
+    def __getitem__(self, name: str) -> Feature:
+        for feature in self.features:
+            if feature.name == name:
+                return feature
+        raise KeyError(f"no feature {name!r}; there are {[f.name for f in self.features]}")
+
+    def check(self, values: dict[str, Any]) -> None:
+        """Raises ValueError where the values of one record don't fit the schema."""
+        names = {feature.name for feature in self.features}
+        if names != set(values):
+            raise ValueError(f"a record has {sorted(values)}, expected {sorted(names)}")
+        for feature in self.features:
+            value = values[feature.name]
+            if feature.dtype == "bytes":
+                if not isinstance(value, bytes):
+                    raise ValueError(f"{feature.name} is a {type(value).__name__}, expected bytes")
+            else:
+                array = np.asarray(value)
+                if array.shape != feature.shape:
+                    raise ValueError(
+                        f"{feature.name} has shape {array.shape}, expected {feature.shape}"
+                    )

@@ -1,0 +1,1 @@
+"""Hyperparameter search over the model families of spine_tf with Keras Tuner."""

@@ -1,0 +1,60 @@
+"""Files that are either whole or not there: temporary name, fsync, rename."""
+
+import contextlib
+import json
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import IO, Any
+
+_MARK = ".tmp-"
+
+
+@contextlib.contextmanager
+def open_binary(path: pathlib.Path) -> Iterator[IO[bytes]]:
+    """Opens a file for writing that gets its name when the block ends without an error.
+
+    The temporary name carries the process id, so two writers never share one; it is removed when
+    the block fails.
+    """
+    temporary = path.with_name(f"{path.name}{_MARK}{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+
+
+def write_bytes(path: pathlib.Path, data: bytes) -> None:
+    """Writes a whole file."""
+    with open_binary(path) as file:
+        file.write(data)
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Writes a whole file as UTF-8, with line ends as they are."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: pathlib.Path, value: Any, *, indent: int | None = 2) -> None:
+    """Writes a value as JSON, keys sorted, so that equal values give equal bytes."""
+    write_text(path, json.dumps(value, indent=indent, sort_keys=True, allow_nan=False) + "\n")
+
+
+def is_temporary(path: pathlib.Path) -> bool:
+    """Returns whether the name is one that an interrupted write leaves behind."""
+    _, mark, process = path.name.rpartition(_MARK)
+    return bool(mark) and process.isdigit()
+
+
+def _sync_directory(directory: pathlib.Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,114 @@
+"""The manifest: the file that is written last and says that a records directory is complete."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+from typing import Any
+
+from tfrecords import atomic
+
+FILE_NAME = "manifest.json"
+FORMAT_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One file of records.
+
+    Attributes:
+        file: name inside the directory.
+        split: the split it belongs to.
+        num_examples: records in it.
+        num_bytes: size of the file.
+        sha256: of the file, hexadecimal.
+    """
+
+    file: str
+    split: str
+    num_examples: int
+    num_bytes: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a records directory holds and how it was made.
+
+    Attributes:
+        format_version: of the directory; a reader refuses another one.
+        name: of the data set; the first part of each shard's file name.
+        config: what decided the records, as JSON types.
+        shards: in the order of reading.
+        class_counts: split -> class name -> records.
+        rejects: reason code -> rows that gave no record.
+        details: whatever else the writer wants to say, as JSON types.
+    """
+
+    format_version: int = FORMAT_VERSION
+    name: str
+    config: dict[str, Any]
+    shards: tuple[Shard, ...]
+    class_counts: dict[str, dict[str, int]]
+    rejects: dict[str, int] = dataclasses.field(default_factory=dict)
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The names of the splits, in the order of their shards."""
+        return tuple(dict.fromkeys(shard.split for shard in self.shards))
+
+    def num_examples(self, split: str) -> int:
+        """Records of a split."""
+        return sum(shard.num_examples for shard in self.shards if shard.split == split)
+
+
+def write_manifest(directory: pathlib.Path, manifest: Manifest) -> None:
+    """Writes the manifest; to be called when everything else is in place."""
+    atomic.write_json(directory / FILE_NAME, dataclasses.asdict(manifest))
+
+
+def read_manifest(directory: pathlib.Path) -> Manifest:
+    """Reads the manifest of a complete records directory.
+
+    Raises:
+        ValueError: no such directory, no manifest (an unfinished conversion), another format
+            version, or a file that is not a manifest.
+    """
+    values = _read_json(directory)
+    version = values.get("format_version")
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"{directory / FILE_NAME} has format version {version!r}, this program reads "
+            f"{FORMAT_VERSION}: convert again with --overwrite"
+        )
+    try:
+        shards = tuple(Shard(**shard) for shard in values.pop("shards"))
+        return Manifest(**values, shards=shards)
+    except (TypeError, KeyError, AttributeError) as err:
+        raise ValueError(
+            f"{directory / FILE_NAME} is not a manifest ({err}): convert again with --overwrite"
+        ) from err
+
+
+def sha256_of(directory: pathlib.Path) -> str:
+    """Returns the sha256 of the manifest, which stands for all of the directory."""
+    return hashlib.sha256((directory / FILE_NAME).read_bytes()).hexdigest()
+
+
+def _read_json(directory: pathlib.Path) -> dict[str, Any]:
+    path = directory / FILE_NAME
+    if not directory.is_dir():
+        raise ValueError(f"{directory} is not a directory; expected the output of a conversion")
+    try:
+        values = json.loads(path.read_bytes())
+    except FileNotFoundError as err:
+        raise ValueError(
+            f"{directory} has no {FILE_NAME}, so it is no finished conversion: run the same "
+            "conversion again to complete it"
+        ) from err
+    except (UnicodeDecodeError, json.JSONDecodeError) as err:
+        raise ValueError(f"{path} is not JSON ({err}): convert again with --overwrite") from err
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} is not a manifest: convert again with --overwrite")
+    return values

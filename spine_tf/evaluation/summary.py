@@ -1,0 +1,162 @@
+"""metrics.json: every figure with its interval, beside baselines.
+
+    {
+      "task": "multiclass", "split": "fold_0", "classes": ["Normal/Mild", "Moderate", "Severe"],
+      "num_examples": 160, "num_studies": 32, "class_counts": {class: examples},
+      "confidence": 0.95, "num_resamples": 1000, "seed": 0,
+      "metrics": {name: {"value": 0.71, "low": 0.62, "high": 0.79}},
+      "per_class": {class: {name: {"value", "low", "high"}}},
+      "confusion_matrix": [[truth 0 predicted 0, truth 0 predicted 1, ...], ...],
+      "baselines": {"majority": {name: {"value", "low", "high"}}, "prior": ..., "report": ...}
+    }
+
+The names and meanings of the figures are in `metrics.compute`; `low` and `high` are the ends of the
+95 % interval of a bootstrap over studies. What is undefined is null, and a "reason" says why. A
+baseline may carry a "note". The majority class and the class prior are those of the training data
+("class_prior_from": "training"), or, where they are not given, those of the split itself ("split"),
+which favours the baseline. `report` stands where all examples are L4/L5 subarticular stenosis.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from spine_tf import labels
+from spine_tf.evaluation import baselines, bootstrap, metrics
+from spine_tf.evaluation import predictions as predictions_lib
+
+_BASELINE_FIGURES = {
+    "majority": ("accuracy", "balanced_accuracy"),
+    "prior": ("accuracy", "log_loss", "weighted_log_loss", "balanced_accuracy", "brier"),
+}
+
+
+def summarize(
+    predictions: predictions_lib.Predictions,
+    task: labels.Task,
+    split: str,
+    *,
+    class_prior: Sequence[float] | None = None,
+    seed: int = 0,
+    num_resamples: int = 1000,
+) -> dict[str, Any]:
+    """Returns what metrics.json holds, as JSON types; see the module's docstring.
+
+    Args:
+        predictions: of one split.
+        task: whose classes they are.
+        split: the split's name, such as "fold_0", "oof" or "test".
+        class_prior: class frequencies of the training data; None takes those of the split.
+        seed: of the bootstrap.
+        num_resamples: of the bootstrap.
+    """
+    if predictions.num_classes != len(task.classes):
+        raise ValueError(
+            f"predictions have {predictions.num_classes} classes, "
+            f"task {task.name} has {len(task.classes)}"
+        )
+    num_studies = len(np.unique(predictions.study_ids))
+    weights = bootstrap.resample_weights(
+        predictions.study_ids, seed=seed, num_resamples=num_resamples
+    )
+    figures = _with_intervals(predictions, task, weights, num_studies)
+    counts = np.bincount(predictions.labels, minlength=len(task.classes))
+    return {
+        "task": task.name,
+        "split": split,
+        "classes": list(task.classes),
+        "num_examples": len(predictions),
+        "num_studies": num_studies,
+        "class_counts": dict(zip(task.classes, counts.tolist(), strict=True)),
+        "confidence": bootstrap.CONFIDENCE,
+        "num_resamples": num_resamples,
+        "seed": seed,
+        **figures,
+        "class_prior_from": "split" if class_prior is None else "training",
+        "baselines": _baselines(predictions, task, weights, num_studies, class_prior),
+    }
+
+
+def _with_intervals(
+    predictions: predictions_lib.Predictions,
+    task: labels.Task,
+    weights: np.ndarray,
+    num_studies: int,
+) -> dict[str, Any]:
+    point = metrics.compute(predictions, task)
+    resampled = metrics.compute(predictions, task, weights)
+    missing = _missing_classes(predictions, task)
+    return {
+        "metrics": {
+            name: _figure(value, resampled.overall[name], num_studies, _reason(missing))
+            for name, value in point.overall.items()
+        },
+        "per_class": {
+            class_name: {
+                name: _figure(
+                    value,
+                    resampled.per_class[class_name][name],
+                    num_studies,
+                    _class_reason(class_name, name, missing),
+                )
+                for name, value in values.items()
+            }
+            for class_name, values in point.per_class.items()
+        },
+        "confusion_matrix": point.confusion[0].astype(int).tolist(),
+    }
+
+
+def _figure(
+    point: np.ndarray, resampled: np.ndarray, num_studies: int, reason: str
+) -> dict[str, Any]:
+    if not np.isfinite(point[0]):
+        return {"value": None, "low": None, "high": None, "reason": reason}
+    value = float(point[0])
+    ends = bootstrap.interval(resampled, num_studies)
+    if ends is None:
+        reason = "an interval needs at least two studies"
+        return {"value": value, "low": None, "high": None, "reason": reason}
+    return {"value": value, "low": ends[0], "high": ends[1]}
+
+
+def _missing_classes(predictions: predictions_lib.Predictions, task: labels.Task) -> list[str]:
+    return [name for k, name in enumerate(task.classes) if not (predictions.labels == k).any()]
+
+
+def _reason(missing: list[str]) -> str:
+    if missing:
+        return f"no example is {' or '.join(missing)}"
+    return "all examples have one class, and all predictions are that class"
+
+
+def _class_reason(class_name: str, figure: str, missing: list[str]) -> str:
+    if figure == "precision":
+        return f"no example is predicted {class_name}"
+    if class_name in missing:
+        return f"no example is {class_name}"
+    return f"every example is {class_name}"
+
+
+def _baselines(
+    predictions: predictions_lib.Predictions,
+    task: labels.Task,
+    weights: np.ndarray,
+    num_studies: int,
+    class_prior: Sequence[float] | None,
+) -> dict[str, Any]:
+    if class_prior is None:
+        class_prior = baselines.frequencies(predictions)
+    answers = {
+        "majority": baselines.majority(predictions, class_prior),
+        "prior": baselines.prior(predictions, class_prior),
+    }
+    result: dict[str, Any] = {}
+    for name, answer in answers.items():
+        figures = _with_intervals(answer, task, weights, num_studies)["metrics"]
+        result[name] = {figure: figures[figure] for figure in _BASELINE_FIGURES[name]}
+    report = baselines.report(predictions, task)
+    if report is not None:
+        result["report"] = report
+    return result

@@ -1,0 +1,55 @@
+"""What a phantom data set is made of: one frozen configuration."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PhantomConfig:
+    """A synthetic data set; the same configuration gives the same bytes.
+
+    Small sizes make quick tests: `PhantomConfig(num_studies=8, axial_px=(128,),
+    axial_fov_mm=(80.0, 80.0), sagittal_px=(128,), sagittal_slices=7)`.
+
+    Attributes:
+        num_studies: studies of the train side.
+        num_test_studies: studies of the test side, which have no labels and no coordinates.
+        seed: of everything random.
+        with_errors: plant the errors that the real data have.
+        axial_px: sides in pixels among which a study's axial series draw.
+        axial_fov_mm: smallest and largest side of an axial slice in millimetres.
+        sagittal_px: sides in pixels among which a study's sagittal series draw.
+        sagittal_fov_mm: smallest and largest height of a sagittal slice in millimetres.
+        sagittal_slices: slices of a sagittal series.
+        axial_slices_per_level: axial slices around each disc.
+    """
+
+    num_studies: int = 60
+    num_test_studies: int = 2
+    seed: int = 0
+    with_errors: bool = False
+    axial_px: tuple[int, ...] = (256, 320)
+    axial_fov_mm: tuple[float, float] = (140.0, 190.0)
+    sagittal_px: tuple[int, ...] = (256, 256, 320)
+    sagittal_fov_mm: tuple[float, float] = (250.0, 290.0)
+    sagittal_slices: int = 9
+    axial_slices_per_level: int = 3
+
+    def __post_init__(self) -> None:
+        _require_at_least("num_studies", self.num_studies, 1)
+        _require_at_least("num_test_studies", self.num_test_studies, 0)
+        _require_at_least("seed", self.seed, 0)
+        _require_at_least("sagittal_slices", self.sagittal_slices, 3)
+        _require_at_least("axial_slices_per_level", self.axial_slices_per_level, 1)
+        for name in ("axial_px", "sagittal_px"):
+            values = getattr(self, name)
+            if not values or min(values) < 32 or max(values) > 1024:
+                raise ValueError(f"{name} is {values}, expected sizes from 32 to 1024")
+        for name in ("axial_fov_mm", "sagittal_fov_mm"):
+            low, high = getattr(self, name)
+            if not 40 <= low <= high <= 500:
+                raise ValueError(f"{name} is {low}, {high}, expected a range within 40 to 500")
+
+
+def _require_at_least(name: str, value: int, low: int) -> None:
+    if value < low:
+        raise ValueError(f"{name} is {value}, expected at least {low}")

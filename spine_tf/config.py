@@ -276,6 +276,20 @@ class DataConfig:
         _require_range("memory_budget_mb", self.memory_budget_mb, 1, 10_000_000)
 
 
+# The figures of the inner fold that may say which epoch is best, and whether more is better.
+MONITORS: Mapping[str, bool] = types.MappingProxyType(
+    {
+        "val_log_loss": False,
+        "val_weighted_log_loss": False,
+        "val_brier": False,
+        "val_accuracy": True,
+        "val_balanced_accuracy": True,
+        "val_auc": True,
+        "val_quadratic_kappa": True,
+    }
+)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """How a model is fitted.
@@ -297,7 +311,9 @@ class TrainingConfig:
         class_weights: "none", "balanced" (inverse frequency), or "competition" (1, 2, 4).
         patience: epochs without a better inner fold after which training ends; 0 never.
         monitor: what "better" means: a logged figure of the inner fold.
-        precision: "float32", or "mixed" (float16 with loss scaling on a GPU).
+        mixed_precision: float16 with loss scaling: "on" needs a GPU, "auto" uses it on a GPU that
+            has tensor cores, "off" computes in float32.
+        xla: compile the training step: "auto" does on a GPU where a small convolution compiles.
         deterministic: the same seed gives the same weights, at some cost in speed.
     """
 
@@ -316,7 +332,8 @@ class TrainingConfig:
     class_weights: str = "none"
     patience: int = 15
     monitor: str = "val_log_loss"
-    precision: str = "float32"
+    mixed_precision: str = "auto"
+    xla: str = "auto"
     deterministic: bool = True
 
     def __post_init__(self) -> None:
@@ -334,10 +351,9 @@ class TrainingConfig:
         _require_range("label_smoothing", self.label_smoothing, 0.0, 0.9)
         _require_choice("class_weights", self.class_weights, ("none", "balanced", "competition"))
         _require_range("patience", self.patience, 0, 100_000)
-        _require_choice(
-            "monitor", self.monitor, ("val_log_loss", "val_accuracy", "val_balanced_accuracy")
-        )
-        _require_choice("precision", self.precision, ("float32", "mixed"))
+        _require_choice("monitor", self.monitor, tuple(MONITORS))
+        _require_choice("mixed_precision", self.mixed_precision, ("auto", "on", "off"))
+        _require_choice("xla", self.xla, ("auto", "on", "off"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,32 @@
+"""Convolutions, then fully connected layers with dropout on a small grid of features."""
+
+import keras
+
+from spine_tf import config
+from spine_tf.models import blocks
+
+
+def build(
+    model_config: config.DenseConfig, input_shape: tuple[int, int, int], num_classes: int
+) -> keras.Model:
+    """Returns the uncompiled model, float32 (batch, *input_shape) -> (batch, num_classes)."""
+    image, x = blocks.make_input(model_config, input_shape)
+    for index, filters in enumerate(model_config.filters, start=1):
+        x = blocks.convolve(
+            x, filters, model_config, name=f"block{index}", kernel_size=model_config.kernel_size
+        )
+        x = keras.layers.MaxPooling2D(2, padding="same", name=f"block{index}_pool")(x)
+    x = _pool_to_grid(x, model_config)
+    x = keras.layers.Flatten(name="flatten")(x)
+    for index, units in enumerate(model_config.units, start=1):
+        if model_config.dropout:
+            x = keras.layers.Dropout(model_config.dropout, name=f"hidden{index}_dropout")(x)
+        x = keras.layers.Dense(units, model_config.activation, name=f"hidden{index}")(x)
+    return keras.Model(image, blocks.classify(x, model_config, num_classes), name="dense")
+
+
+def _pool_to_grid(x: keras.KerasTensor, model_config: config.DenseConfig) -> keras.KerasTensor:
+    pool_size = max(1, x.shape[1] // model_config.grid_px)
+    if model_config.pooling == "max":
+        return keras.layers.MaxPooling2D(pool_size, name="grid")(x)
+    return keras.layers.AveragePooling2D(pool_size, name="grid")(x)

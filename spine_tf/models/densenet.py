@@ -1,0 +1,47 @@
+"""Densely connected convolutions (Huang et al., CVPR 2017), small."""
+
+import keras
+
+from spine_tf import config
+from spine_tf.models import blocks
+
+
+def build(
+    model_config: config.DenseNetConfig, input_shape: tuple[int, int, int], num_classes: int
+) -> keras.Model:
+    """Returns the uncompiled model, float32 (batch, *input_shape) -> (batch, num_classes)."""
+    image, x = blocks.make_input(model_config, input_shape)
+    x = blocks.convolve(x, model_config.stem_filters, model_config, name="stem", kernel_size=5)
+    x = keras.layers.MaxPooling2D(4, padding="same", name="stem_pool")(x)
+    for block, num_layers in enumerate(model_config.blocks, start=1):
+        if block > 1:
+            x = _transition(x, model_config, name=f"transition{block - 1}")
+        for layer in range(1, num_layers + 1):
+            x = _densely_connected(x, model_config, name=f"block{block}_layer{layer}")
+    x = blocks.normalize(x, model_config, name="last")
+    x = keras.layers.Activation(model_config.activation, name="last_activation")(x)
+    x = blocks.pool_globally(x, model_config.pooling)
+    return keras.Model(image, blocks.classify(x, model_config, num_classes), name="densenet")
+
+
+def _densely_connected(
+    x: keras.KerasTensor, model_config: config.DenseNetConfig, *, name: str
+) -> keras.KerasTensor:
+    new = blocks.normalize(x, model_config, name=name)
+    new = keras.layers.Activation(model_config.activation, name=f"{name}_activation")(new)
+    new = keras.layers.Conv2D(
+        model_config.growth_rate,
+        3,
+        padding="same",
+        kernel_initializer="he_normal",
+        name=f"{name}_conv",
+    )(new)
+    return keras.layers.Concatenate(name=f"{name}_concat")([x, new])
+
+
+def _transition(
+    x: keras.KerasTensor, model_config: config.DenseNetConfig, *, name: str
+) -> keras.KerasTensor:
+    filters = max(1, int(x.shape[-1] * model_config.compression))
+    x = blocks.convolve(x, filters, model_config, name=name, kernel_size=1)
+    return keras.layers.AveragePooling2D(2, padding="same", name=f"{name}_pool")(x)

@@ -1,0 +1,42 @@
+"""The table of model families, and the one call that builds a model from a configuration."""
+
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from spine_tf import config
+from spine_tf.models import dense, densenet, residual, resnet50, simple
+
+_BUILDERS: Mapping[str, Callable[[Any, tuple[int, int, int], int], keras.Model]] = (
+    types.MappingProxyType(
+        {
+            "simple": simple.build,
+            "dense": dense.build,
+            "densenet": densenet.build,
+            "residual": residual.build,
+            "resnet50": resnet50.build,
+        }
+    )
+)
+
+
+def build_model(
+    model_config: config.ModelConfig, input_shape: tuple[int, int, int], num_classes: int
+) -> keras.Model:
+    """Builds an uncompiled model.
+
+    Args:
+        model_config: the family and its fields.
+        input_shape: height, width and slices of a crop.
+        num_classes: at least 2.
+
+    Returns:
+        A functional model, float32 (batch, *input_shape) in [0, 1] -> probabilities, float32
+        (batch, num_classes). Published weights are not read yet.
+
+    Raises:
+        ValueError: the family can't work on that shape.
+    """
+    return _BUILDERS[model_config.family](model_config, input_shape, num_classes)

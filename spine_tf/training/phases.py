@@ -1,0 +1,131 @@
+"""What a family trains, in which order: one phase, or for transfer frozen, then fine-tuned."""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from spine_tf import config
+from spine_tf.models import resnet50
+from spine_tf.training import step
+from tfrecords import feed
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A stretch of epochs with one network, one feed and one schedule.
+
+    Attributes:
+        name: for the history.
+        epochs: the most there will be.
+        learning_rate: at its peak.
+        network: what is trained; shares its layers with the model that comes out.
+        train_feed: shuffled each epoch.
+        monitor_feed: the inner fold, None where there is none.
+        prepare_train: makes the network's input of a training batch.
+        prepare_monitor: the same without augmentation.
+        mixup: alpha of mixup.
+    """
+
+    name: str
+    epochs: int
+    learning_rate: float
+    network: keras.Model
+    train_feed: feed.Feed
+    monitor_feed: feed.Feed | None
+    prepare_train: Callable[[step.Batch], tf.Tensor]
+    prepare_monitor: Callable[[step.Batch], tf.Tensor]
+    mixup: float
+
+
+def make_phases(
+    run_config: config.Config,
+    model: keras.Model,
+    train_feed: feed.Feed,
+    monitor_feed: feed.Feed | None,
+) -> list[Callable[[], Phase]]:
+    """Returns the phases of a run, each made when it begins.
+
+    A phase that starts changes which layers train, so they are made in order.
+    """
+    settings = run_config.training
+    augmentation = run_config.data.augmentation
+    whole = Phase(
+        name="all",
+        epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        network=model,
+        train_feed=train_feed,
+        monitor_feed=monitor_feed,
+        prepare_train=step.prepare_images(augmentation),
+        prepare_monitor=step.prepare_images(None),
+        mixup=augmentation.mixup,
+    )
+    model_config = run_config.model
+    if not isinstance(model_config, config.ResNet50Config) or model_config.weights == "none":
+        return [lambda: whole]
+    frozen_epochs = min(model_config.frozen_epochs, settings.epochs)
+    phases: list[Callable[[], Phase]] = []
+    if frozen_epochs:
+        phases.append(lambda: _make_frozen(whole, frozen_epochs))
+    if settings.epochs > frozen_epochs:
+        rest = settings.epochs - frozen_epochs
+        phases.append(lambda: _make_fine_tuned(whole, model_config, rest))
+    return phases
+
+
+def _make_frozen(whole: Phase, epochs: int) -> Phase:
+    """The head alone, on the backbone's features of each image, computed once."""
+    model = whole.network
+    backbone = model.get_layer("backbone")
+    extractor = keras.Model(model.input, backbone(_input_of(model, backbone), training=False))
+    logging.info(
+        "the frozen phase trains the head on features computed once, without augmentation of images"
+    )
+    return dataclasses.replace(
+        whole,
+        name="frozen",
+        epochs=epochs,
+        network=_make_head(model),
+        train_feed=_features(extractor, whole.train_feed),
+        monitor_feed=whole.monitor_feed and _features(extractor, whole.monitor_feed),
+        prepare_train=_feature_of,
+        prepare_monitor=_feature_of,
+    )
+
+
+def _make_fine_tuned(whole: Phase, model_config: config.ResNet50Config, epochs: int) -> Phase:
+    resnet50.unfreeze(whole.network, model_config.trainable_blocks)
+    return dataclasses.replace(
+        whole,
+        name="fine_tuned",
+        epochs=epochs,
+        learning_rate=whole.learning_rate * model_config.fine_tune_factor,
+    )
+
+
+def _input_of(model: keras.Model, layer: keras.layers.Layer) -> keras.KerasTensor:
+    """What the layer is called on in the model: the output of the layer before it."""
+    position = model.layers.index(layer)
+    return model.layers[position - 1].output
+
+
+def _make_head(model: keras.Model) -> keras.Model:
+    position = model.layers.index(model.get_layer("backbone"))
+    feature = keras.Input(model.layers[position].output.shape[1:], name="feature")
+    x = feature
+    for layer in model.layers[position + 1 :]:
+        x = layer(x)
+    return keras.Model(feature, x, name="head")
+
+
+def _features(extractor: keras.Model, source: feed.Feed) -> feed.MemoryFeed:
+    features, labels = step.Predictor(extractor, step.prepare_images(None))(source)
+    return feed.MemoryFeed({"feature": np.asarray(features, np.float32), "label": labels})
+
+
+def _feature_of(batch: step.Batch) -> tf.Tensor:
+    return batch["feature"]

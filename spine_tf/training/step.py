@@ -1,0 +1,109 @@
+"""One optimisation step over a batch, and the probabilities of a whole feed."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from spine_tf import config
+from spine_tf.training import augmentation, losses
+from tfrecords import feed
+
+Batch = dict[str, tf.Tensor]
+_PREDICT_BATCH = 128
+
+
+class TrainStep:
+    """A compiled step that updates a network, alike on one device and on replicas.
+
+    Attributes:
+        loss: mean of the weighted loss since `reset`.
+        accuracy: share of right answers on the batches as they were trained on, since `reset`.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        prepare: Callable[[Batch], tf.Tensor],
+        *,
+        settings: config.TrainingConfig,
+        class_weights: np.ndarray,
+        mixup: float,
+        use_xla: bool,
+    ):
+        self.loss = keras.metrics.Mean(name="loss")
+        self.accuracy = keras.metrics.Mean(name="accuracy")
+        self._network = network
+        self._optimizer = optimizer
+        self._prepare = prepare
+        self._loss_function = losses.make_loss(settings)
+        self._class_weights = tf.constant(class_weights, tf.float32)
+        self._mixup = mixup
+        self._strategy = tf.distribute.get_strategy()
+        self._replica_step = tf.function(self._update, jit_compile=use_xla)
+        optimizer.build(network.trainable_variables)
+
+    def reset(self) -> None:
+        """Begins new means."""
+        self.loss.reset_state()
+        self.accuracy.reset_state()
+
+    @tf.function
+    def __call__(self, batch: Batch) -> None:
+        self._strategy.run(self._take, args=(batch,))
+
+    def _take(self, batch: Batch) -> None:
+        per_example, is_right = self._replica_step(batch)
+        self.loss.update_state(per_example)
+        self.accuracy.update_state(is_right)
+
+    def _update(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+        inputs = self._prepare(batch)
+        targets = tf.one_hot(batch["label"], len(self._class_weights))
+        if self._mixup:
+            inputs, targets = augmentation.mix(inputs, targets, batch["seed"], self._mixup)
+        weights = tf.linalg.matvec(targets, self._class_weights)
+        with tf.GradientTape() as tape:
+            probabilities = self._network(inputs, training=True)
+            per_example = weights * self._loss_function(targets, probabilities)
+            loss = tf.reduce_mean(per_example)
+            if self._network.losses:
+                loss += tf.add_n(self._network.losses)
+            # Gradients are summed over the replicas.
+            loss = self._optimizer.scale_loss(loss / self._strategy.num_replicas_in_sync)
+        variables = self._network.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        self._optimizer.apply(gradients, variables)
+        is_right = tf.argmax(probabilities, axis=1) == tf.argmax(targets, axis=1)
+        return per_example, tf.cast(is_right, tf.float32)
+
+
+def prepare_images(settings: config.AugmentationConfig | None) -> Callable[[Batch], tf.Tensor]:
+    """Returns what makes a network's input of a batch: the window, then any augmentation."""
+
+    def prepare(batch: Batch) -> tf.Tensor:
+        images = feed.normalize(batch["image"], batch["window"])
+        if settings is None:
+            return images
+        return augmentation.augment(images, batch["seed"], settings)
+
+    return prepare
+
+
+class Predictor:
+    """A compiled inference call, kept so that it is traced once."""
+
+    def __init__(self, network: keras.Model, prepare: Callable[[Batch], tf.Tensor]):
+        self._call = tf.function(
+            lambda batch: network(prepare(batch), training=False), reduce_retracing=True
+        )
+
+    def __call__(self, source: feed.Feed) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the outputs, float32 (n, ...), and the labels, int64 (n,), in file order."""
+        outputs, labels = [], []
+        for batch in source.ordered(batch_size=_PREDICT_BATCH):
+            outputs.append(self._call(batch).numpy())
+            labels.append(batch["label"].numpy())
+        return np.concatenate(outputs), np.concatenate(labels)

@@ -19,9 +19,9 @@ def build(
     """Returns the uncompiled model, float32 (batch, *input_shape) -> (batch, num_classes).
 
     The layer `backbone` is the convolutional part, (batch, side, side, 3 * slices) -> a vector:
-    each slice stands as a grey RGB image. With weights it runs in inference mode, batch normalisation
-    included, and is frozen; `unfreeze` opens its last blocks. The weights themselves are read by
-    `load_weights`, so that a search can build many models without reading any.
+    each slice stands as a grey RGB image. With weights it is frozen and runs in inference mode,
+    batch normalisation included; `unfreeze` opens its last blocks. `load_weights` reads the weights
+    themselves, so that a search can build many models without reading any.
     """
     image, x = blocks.make_input(model_config, input_shape)
     is_pretrained = model_config.weights != "none"

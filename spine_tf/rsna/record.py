@@ -4,7 +4,6 @@ from spine_tf import config, labels
 from tfrecords import schema
 
 DATASET_NAME = "lumbar_spine"
-FORMAT_VERSION = 1
 
 
 def record_schema(roi: config.RoiConfig) -> schema.Schema:

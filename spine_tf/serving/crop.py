@@ -10,22 +10,6 @@ _GRID = 2.0**14
 _TIE = 2.0**-20  # keeps ties of the grid from depending on the order of a sum
 
 
-def normalize(image: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
-    """Maps stored values to [0, 1] by each example's window.
-
-    Args:
-        image: uint16 (batch, px, px, slices), stored values.
-        window: float32 (batch, 2), low and high.
-
-    Returns:
-        float32 (batch, px, px, slices), `clip((x - lo) / max(hi - lo, 1), 0, 1)`.
-    """
-    low, high = window[:, 0], window[:, 1]
-    width = tf.maximum(high - low, 1.0)
-    shifted = tf.cast(image, tf.float32) - low[:, None, None, None]
-    return tf.clip_by_value(shifted / width[:, None, None, None], 0.0, 1.0)
-
-
 def slice_window(pixels: tf.Tensor) -> tf.Tensor:
     """Returns the 0.5 and 99.5 percentile of a slice by histogram, float32 (2,).
 

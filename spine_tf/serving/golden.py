@@ -1,0 +1,220 @@
+"""Golden inputs and outputs: what an exported model has to answer, wherever it runs.
+
+The inputs are synthetic, so that an export carries no pixel of anybody's study.
+"""
+
+import dataclasses
+import pathlib
+import zipfile
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from scipy import ndimage
+
+from spine_tf.serving import saved_model, spec
+from tfrecords import example, schema
+
+FOLDER = "golden"
+INPUTS_FILE = "inputs.npz"
+OUTPUTS_FILE = "outputs.npz"
+
+_NUM_CROPS = 8
+_SLICE_SHAPE = (200, 160)
+_LARGEST_STORED = 1500
+
+# Answers as float32 from other kernels, devices and runtimes: measured differences are below 1e-5.
+TOLERANCE = 1e-4
+
+Ask = Callable[[np.ndarray, np.ndarray], saved_model.Answer]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """Inputs of all signatures.
+
+    Attributes:
+        image: uint16 (n, px, px, slices), crops.
+        window: float32 (n, 2).
+        slice_image: uint16 (rows, columns, slices), one slice with its neighbours.
+        slice_pixel_spacing: float32 (2,), mm between rows and between columns.
+        slice_center_xy: float32 (k, 2), places in it, some near its border.
+        slice_mirror: bool (k,).
+    """
+
+    image: np.ndarray
+    window: np.ndarray
+    slice_image: np.ndarray
+    slice_pixel_spacing: np.ndarray
+    slice_center_xy: np.ndarray
+    slice_mirror: np.ndarray
+
+    def examples(self) -> np.ndarray:
+        """Returns the crops as serialised records, bytes (n,)."""
+        fields = schema.Schema(
+            features=(
+                schema.Feature(name="image", dtype="uint16", shape=self.image.shape[1:]),
+                schema.Feature(name="window", dtype="float32", shape=(2,)),
+            )
+        )
+        serialized = [
+            example.serialize(fields, {"image": image, "window": window})
+            for image, window in zip(self.image, self.window, strict=True)
+        ]
+        return np.array(serialized, object)
+
+
+def make_inputs(served: spec.Spec, *, seed: int = 0) -> Inputs:
+    """Returns smooth random fields in the range of 12-bit MRI."""
+    rng = np.random.default_rng(seed)
+    crops = np.stack([_field(rng, served.image_shape) for _ in range(_NUM_CROPS)])
+    low = rng.uniform(0, 100, _NUM_CROPS)
+    high = rng.uniform(600, _LARGEST_STORED, _NUM_CROPS)
+    rows, columns = _SLICE_SHAPE
+    return Inputs(
+        image=crops,
+        window=np.stack([low, high], axis=1).astype(np.float32),
+        slice_image=_field(rng, (rows, columns, served.roi.num_slices)),
+        slice_pixel_spacing=np.array([0.72, 0.6], np.float32),
+        slice_center_xy=np.array(
+            [[80.25, 99.5], [3.0, 190.0], [-0.5, -0.5], [columns - 1, 0.0]], np.float32
+        ),
+        slice_mirror=np.array([False, True, False, True]),
+    )
+
+
+def ask_all(model: saved_model.SavedModel, inputs: Inputs) -> saved_model.Answer:
+    """Returns the answers of all signatures, `crop_*` and `slice_*`.
+
+    Raises:
+        ValueError: `serve_examples` does not answer as `serving_default` does.
+    """
+    crops = model.ask("serving_default", image=inputs.image, window=inputs.window)
+    examples = model.ask("serve_examples", examples=inputs.examples())
+    compare(crops, examples, "serve_examples beside serving_default")
+    answers = [
+        model.ask(
+            "serve_slice",
+            image=inputs.slice_image,
+            pixel_spacing=inputs.slice_pixel_spacing,
+            center_xy=center_xy,
+            mirror=mirror,
+        )
+        for center_xy, mirror in zip(inputs.slice_center_xy, inputs.slice_mirror, strict=True)
+    ]
+    slices = {name: np.concatenate([answer[name] for answer in answers]) for name in crops}
+    return {
+        **{f"crop_{name}": value for name, value in crops.items()},
+        **{f"slice_{name}": value for name, value in slices.items()},
+    }
+
+
+def crop_answers(outputs: saved_model.Answer) -> saved_model.Answer:
+    """Returns the part of `ask_all` that answers the crops, by the names of a signature."""
+    return {
+        name.removeprefix("crop_"): value
+        for name, value in outputs.items()
+        if name.startswith("crop_")
+    }
+
+
+def write(directory: pathlib.Path, inputs: Inputs, outputs: saved_model.Answer) -> None:
+    """Writes both files below `golden/`."""
+    (directory / FOLDER).mkdir()
+    _save(directory / FOLDER / INPUTS_FILE, vars(inputs))
+    write_answers(directory, OUTPUTS_FILE, outputs)
+
+
+def write_answers(directory: pathlib.Path, name: str, outputs: saved_model.Answer) -> None:
+    """Writes answers to a file below `golden/`."""
+    _save(directory / FOLDER / name, outputs)
+
+
+def read(directory: pathlib.Path) -> tuple[Inputs, saved_model.Answer]:
+    """Reads what `write` wrote; ValueError if it is not there or not that."""
+    arrays = read_answers(directory, INPUTS_FILE)
+    try:
+        inputs = Inputs(**arrays)
+    except TypeError as err:
+        raise ValueError(
+            f"{directory / FOLDER / INPUTS_FILE} has not the inputs that an export writes ({err}): "
+            "get the export again"
+        ) from err
+    return inputs, read_answers(directory, OUTPUTS_FILE)
+
+
+def read_answers(directory: pathlib.Path, name: str) -> saved_model.Answer:
+    """Reads the arrays of a file below `golden/`; ValueError if it has none."""
+    path = directory / FOLDER / name
+    try:
+        with np.load(path) as file:
+            return dict(file)
+    except (OSError, ValueError, zipfile.BadZipFile) as err:
+        raise ValueError(f"{path} can't be read ({err}): get the export again") from err
+
+
+def _save(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
+    with path.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def compare(
+    expected: saved_model.Answer,
+    found: saved_model.Answer,
+    what: str,
+    *,
+    tolerance: float = TOLERANCE,
+) -> float:
+    """Returns the largest difference of probabilities.
+
+    Args:
+        expected: the answer that counts.
+        found: the answer under test.
+        what: names the comparison in the error.
+        tolerance: largest difference that passes; a label may differ where two classes are
+            within twice this.
+
+    Raises:
+        ValueError: an answer is missing, is no number, or differs by more.
+    """
+    largest = 0.0
+    for name, value in expected.items():
+        if name not in found or found[name].shape != value.shape:
+            shape = found[name].shape if name in found else None
+            raise ValueError(f"{what}: {name} has shape {shape}, expected {value.shape}")
+        if value.dtype.kind == "f":
+            difference = np.abs(found[name].astype(np.float64) - value).max(initial=0.0)
+            if not difference <= tolerance:
+                raise ValueError(
+                    f"{what}: {name} differs by {difference:.2g}, expected at most {tolerance:g}"
+                )
+            largest = max(largest, float(difference))
+    _compare_labels(expected, found, what, tolerance)
+    return largest
+
+
+def _compare_labels(
+    expected: saved_model.Answer, found: saved_model.Answer, what: str, tolerance: float
+) -> None:
+    for name in expected:
+        if not name.endswith("label"):
+            continue
+        probabilities = np.sort(expected[name.removesuffix("label") + "probabilities"], axis=1)
+        is_clear = probabilities[:, -1] - probabilities[:, -2] > 2 * tolerance
+        differing = np.flatnonzero((expected[name] != found[name]) & is_clear)
+        if differing.size:
+            row = differing[0]
+            raise ValueError(
+                f"{what}: {name} of input {row} is {found[name][row]!r}, "
+                f"expected {expected[name][row]!r}"
+            )
+
+
+def _field(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
+    """Blobs of several sizes with a little noise, uint16 (rows, columns, slices)."""
+    rows, columns, _ = shape
+    field = rng.normal(0, 0.05, shape)
+    for sigma in (2.0, 6.0, 15.0):
+        blobs = ndimage.gaussian_filter(rng.normal(0, 1, (rows, columns)), sigma, mode="wrap")
+        field += (blobs / max(blobs.std(), 1e-6))[:, :, None]
+    unit = (field - field.min()) / max(np.ptp(field), 1e-6)
+    return np.rint(unit * _LARGEST_STORED).astype(np.uint16)

@@ -1,0 +1,132 @@
+"""The served functions: from pixels to calibrated probabilities, in TensorFlow operations only."""
+
+import pathlib
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow as tf
+
+from spine_tf.serving import crop, spec
+from tfrecords import feed
+
+Answer = dict[str, tf.Tensor]
+
+# As in evaluation.calibration: a float32 softmax underflows to 0.
+_SMALLEST = 1.2e-38
+_LEAST_SPACING_MM = 0.01
+
+
+class Graph:
+    """The signatures of an exported model, for members whose answers are averaged.
+
+    Constants are made inside the functions: what a function captures from outside becomes an
+    input of the graph when other formats are converted from it.
+    """
+
+    def __init__(self, members: Sequence[tuple[keras.Model, float]], served: spec.Spec) -> None:
+        """Args: members are models with their calibration temperature; served says the rest."""
+        self._members = list(members)
+        self._served = served
+
+    def save(self, path: pathlib.Path) -> None:
+        """Writes a SavedModel that needs neither Keras nor this package to be loaded."""
+        archive = keras.export.ExportArchive()
+        for model, _ in self._members:
+            archive.track(model)
+        for name, (function, inputs) in self._signatures().items():
+            archive.add_endpoint(name, function, input_signature=inputs)
+        archive.write_out(str(path), verbose=False)
+
+    def _signatures(self) -> dict[str, tuple[Callable[..., Answer], list[tf.TensorSpec]]]:
+        """Name -> function and the tensors that it takes."""
+        height, width, slices = self._served.image_shape
+        return {
+            "serving_default": (
+                self.serve_crops,
+                [
+                    tf.TensorSpec([None, height, width, slices], tf.uint16, name="image"),
+                    tf.TensorSpec([None, 2], tf.float32, name="window"),
+                ],
+            ),
+            "serve_examples": (
+                self.serve_examples,
+                [tf.TensorSpec([None], tf.string, name="examples")],
+            ),
+            "serve_slice": (
+                self.serve_slice,
+                [
+                    tf.TensorSpec([None, None, slices], tf.uint16, name="image"),
+                    tf.TensorSpec([2], tf.float32, name="pixel_spacing"),
+                    tf.TensorSpec([2], tf.float32, name="center_xy"),
+                    tf.TensorSpec([], tf.bool, name="mirror"),
+                ],
+            ),
+        }
+
+    def serve_crops(self, image: tf.Tensor, window: tf.Tensor) -> Answer:
+        """Answers for crops: uint16 (batch, px, px, slices), float32 (batch, 2)."""
+        return self._answer(feed.normalize(image, window))
+
+    def serve_examples(self, examples: tf.Tensor) -> Answer:
+        """Answers for serialised records, string (batch,)."""
+        parsed = tf.io.parse_example(
+            examples,
+            {
+                "image": tf.io.FixedLenFeature([], tf.string),
+                "window": tf.io.FixedLenFeature([2], tf.float32),
+            },
+        )
+        height, width, slices = self._served.image_shape
+        expected = 2 * height * width * slices
+        sizes = tf.strings.length(parsed["image"])
+        message = (
+            f"a record's image has another size than this model's {height} x {width} x {slices} "
+            f"uint16 ({expected} bytes): convert with its roi_px and num_slices. Bytes:"
+        )
+        tf.debugging.Assert(tf.reduce_all(sizes == expected), [message, sizes])
+        flat = tf.io.decode_raw(parsed["image"], tf.uint16, little_endian=True)
+        images = tf.reshape(flat, [-1, height, width, slices])
+        return self.serve_crops(images, parsed["window"])
+
+    def serve_slice(
+        self, image: tf.Tensor, pixel_spacing: tf.Tensor, center_xy: tf.Tensor, mirror: tf.Tensor
+    ) -> Answer:
+        """Answers, as a batch of one, for a place in a slice of stored values."""
+        size_xy = tf.cast(tf.shape(image)[1::-1], tf.float32)
+        on_image = tf.reduce_all((center_xy >= -0.5) & (center_xy < size_xy - 0.5))
+        tf.debugging.Assert(
+            on_image,
+            ["center_xy is", center_xy, "expected a place on the image, columns x rows", size_xy],
+        )
+        usable = tf.reduce_all(
+            tf.math.is_finite(pixel_spacing) & (pixel_spacing >= _LEAST_SPACING_MM)
+        )
+        tf.debugging.Assert(
+            usable, ["pixel_spacing is", pixel_spacing, f"expected >= {_LEAST_SPACING_MM} mm"]
+        )
+        roi = self._served.roi
+        cropped = crop.crop(
+            image, pixel_spacing, center_xy, mirror, roi_mm=roi.roi_mm, roi_px=roi.roi_px
+        )
+        window = crop.slice_window(image[:, :, roi.num_slices // 2])
+        return self.serve_crops(cropped[None], window[None])
+
+    def _answer(self, images: tf.Tensor) -> Answer:
+        probabilities = self._probabilities(images)
+        classes = self._served.task_spec.classes
+        weights = tf.constant(self._served.task_spec.class_weights, tf.float32)
+        weighted = probabilities * weights
+        return {
+            "probabilities": probabilities,
+            "competition_probabilities": weighted / tf.reduce_sum(weighted, axis=1, keepdims=True),
+            "label": tf.gather(tf.constant(classes), tf.argmax(probabilities, axis=1)),
+        }
+
+    def _probabilities(self, images: tf.Tensor) -> tf.Tensor:
+        """The mean over the members of p^(1 / temperature), renormalised."""
+        calibrated = []
+        for model, temperature in self._members:
+            raw = tf.cast(model(images, training=False), tf.float32)
+            logits = tf.math.log(tf.maximum(raw, _SMALLEST))
+            calibrated.append(tf.nn.softmax(logits / temperature))
+        return tf.add_n(calibrated) / len(calibrated)

@@ -1,0 +1,185 @@
+"""model_card.md: what the model is, on what it was trained, how well it does, what it is not."""
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spine_tf import run
+from spine_tf.serving import formats, golden, saved_model, spec
+from tfrecords import atomic
+
+FILE_NAME = "model_card.md"
+
+_FIGURES = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "log_loss": "Log loss",
+    "weighted_log_loss": "Weighted log loss (1/2/4)",
+    "auc": "AUC",
+    "quadratic_kappa": "Quadratic kappa",
+    "expected_calibration_error": "Expected calibration error",
+}
+_LICENCE = """\
+The weights are derived from the data that the model was trained on. The RSNA 2024 Lumbar Spine
+data set is free for non-commercial use only and may not be passed on: weights trained on it are
+for non-commercial use only. The golden inputs are synthetic; no pixel of a study is in this
+directory.
+"""
+_LIMITS = """\
+- **Not a medical device.** Nothing here may guide the care of a patient.
+- It grades a place that is given: it does not find levels, and it does not say that a coordinate
+  is wrong.
+- Figures hold for studies like those it was measured on. Other scanners, protocols and patients
+  have to be measured anew (`python -m spine_tf.evaluate`).
+- Readers agree only moderately on these grades (kappa about 0.3 to 0.5 for the lateral recess).
+"""
+
+
+def write(
+    directory: pathlib.Path,
+    runs: Sequence[run.Run],
+    served: spec.Spec,
+    differences: Mapping[str, float],
+) -> None:
+    """Writes the card.
+
+    Args:
+        directory: of the export.
+        runs: that are exported.
+        served: what the model answers.
+        differences: format -> as in `bundle.Bundle`.
+    """
+    parts = [
+        _title(runs, served),
+        _section("Answers", _answers(served)),
+        _section("Input", _input(served)),
+        _section("Trained on", "\n".join(_training(one) for one in runs)),
+        _section("Figures", "\n".join(_figures(one, len(runs)) for one in runs)),
+        _section("Files", _files(differences)),
+        _section("Limits", _LIMITS),
+        _section("Licence", _LICENCE),
+    ]
+    atomic.write_text(directory / FILE_NAME, "\n".join(parts))
+
+
+def _title(runs: Sequence[run.Run], served: spec.Spec) -> str:
+    members = sum(len(one.members) for one in runs)
+    mean = f"the mean of {members} calibrated models" if members > 1 else "one calibrated model"
+    families = " and ".join(sorted({one.config.model.family for one in runs}))
+    return (
+        f"# Lumbar spine {served.task} classifier ({families})\n\n"
+        f"Grades {', '.join(served.conditions)} at {', '.join(served.levels)}; {mean}. "
+        "For research; not a medical device.\n"
+    )
+
+
+def _section(title: str, text: str) -> str:
+    return f"## {title}\n\n{text}"
+
+
+def _answers(served: spec.Spec) -> str:
+    task = served.task_spec
+    rows = "".join(
+        f"| {index} | {name} | {column} | {prior:.3f} |\n"
+        for index, (name, column, prior) in enumerate(
+            zip(task.classes, task.columns, served.class_prior, strict=True)
+        )
+    )
+    return (
+        "| class | grade | column | share in training |\n|---|---|---|---|\n"
+        f"{rows}\n"
+        "Every signature returns `probabilities` (calibrated by temperature), "
+        "`competition_probabilities` (those, weighted "
+        f"{'/'.join(f'{weight:g}' for weight in task.class_weights)} and renormalised: best for "
+        "the RSNA 2024 metric) and `label`, the most probable grade.\n"
+    )
+
+
+def _input(served: spec.Spec) -> str:
+    roi = served.roi
+    return (
+        f"A square of {roi.roi_mm:g} mm around the given coordinate on {roi.roi_px} x "
+        f"{roi.roi_px} pixels, {roi.num_slices} slice(s), as stored values (uint16) with the "
+        f"slice's window. `{spec.PREPROCESS_FILE}` says how they are made; `serve_slice` makes "
+        "them inside the graph.\n"
+    )
+
+
+def _training(one: run.Run) -> str:
+    provenance = one.provenance
+    records = provenance["records"]
+    lines = [
+        f"- run: `{one.run_dir.name}`, model `{one.config.model.family}`, seed {one.config.seed}, "
+        f"{len(one.members)} member(s), temperature "
+        + ", ".join(f"{member.temperature:.3f}" for member in one.members),
+        f"- records: manifest sha256 `{records['manifest_sha256']}`, "
+        f"{records['num_examples']} examples",
+        f"- studies in training: {len(provenance['train_studies'])}",
+        f"- training splits: {', '.join(provenance['train_splits'])}; "
+        f"watched for early stopping: {provenance['monitor_split'] or 'none'}; "
+        f"held out: {provenance['val_split']}",
+        "- versions: "
+        + ", ".join(f"{name} {version}" for name, version in provenance["versions"].items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _figures(one: run.Run, num_runs: int) -> str:
+    path = one.run_dir / "metrics.json"
+    if not path.is_file():
+        return f"`{one.run_dir.name}` was not measured: it has no metrics.json.\n"
+    summary = json.loads(path.read_text("utf-8"))
+    baseline = summary["baselines"].get("majority", {})
+    rows = "".join(
+        f"| {title} | {_interval(summary['metrics'][name])} | {_interval(baseline.get(name))} |\n"
+        for name, title in _FIGURES.items()
+        if name in summary["metrics"]
+    )
+    recalls = "".join(
+        f"| Recall, {name} | {_interval(figures['recall'])} | |\n"
+        for name, figures in summary["per_class"].items()
+    )
+    return (
+        f"`{one.run_dir.name}`, split `{summary['split']}`: {summary['num_examples']} examples of "
+        f"{summary['num_studies']} studies, 95 % intervals of a bootstrap over studies.\n\n"
+        "| | model | majority class |\n|---|---|---|\n"
+        f"{rows}{recalls}{_reservation(one, num_runs)}"
+    )
+
+
+def _reservation(one: run.Run, num_runs: int) -> str:
+    if len(one.members) == 1 and num_runs == 1:
+        return ""
+    return (
+        "\nThese are the figures of the parts, each on data that it did not see. The exported mean "
+        "itself was not measured; `python -m spine_tf.evaluate --split test` does that.\n"
+    )
+
+
+def _interval(figure: Mapping[str, Any] | None) -> str:
+    if not figure or figure["value"] is None:
+        return "-"
+    if figure["low"] is None:
+        return f"{figure['value']:.3f}"
+    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
+
+
+def _files(differences: Mapping[str, float]) -> str:
+    paths = {
+        formats.SAVED_MODEL: f"{saved_model.FOLDER}/{saved_model.VERSION}",
+        **{name: fmt.file for name, fmt in formats.FORMATS.items()},
+    }
+    rows = "".join(
+        f"| `{paths[name]}` | {name} | {difference:.1e} |\n"
+        for name, difference in differences.items()
+    )
+    return (
+        "| file | format | difference |\n|---|---|---|\n"
+        f"{rows}\n"
+        "The difference is the largest of a probability on the golden inputs: of the SavedModel "
+        "from the trained model, of the others from the SavedModel; for int8 it is the mean on "
+        f"training crops. `{golden.FOLDER}/` holds synthetic inputs and the answers to them; "
+        "`python -m spine_tf.export --check DIR` compares files and answers. OpenVINO's CPU plugin "
+        "may compute in bfloat16: set `INFERENCE_PRECISION_HINT` to `f32` for these answers.\n"
+    )

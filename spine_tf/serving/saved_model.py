@@ -1,0 +1,69 @@
+"""The exported SavedModel: written by Keras, read and asked with nothing but TensorFlow."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from spine_tf.serving import spec
+
+FOLDER = "saved_model"
+VERSION = "1"  # TensorFlow Serving reads <model folder>/<version>
+
+Answer = dict[str, np.ndarray]
+
+
+class SavedModel:
+    """A loaded SavedModel; holds the object, without which its signatures lose their variables."""
+
+    def __init__(self, export_dir: pathlib.Path):
+        """Loads `saved_model/1` of an exported directory; ValueError if that can't be done."""
+        self._path = export_dir / FOLDER / VERSION
+        if not (self._path / "saved_model.pb").is_file():
+            raise ValueError(
+                f"{self._path} has no saved_model.pb; expected a directory written by "
+                "spine_tf.export"
+            )
+        try:
+            self._loaded = tf.saved_model.load(str(self._path))
+        except (OSError, ValueError, RuntimeError, tf.errors.OpError) as err:
+            raise ValueError(f"{self._path} can't be loaded: {err}") from err
+
+    def ask(self, signature: str, **inputs: Any) -> Answer:
+        """Returns a signature's answer as arrays; labels as str.
+
+        Raises:
+            ValueError: the model has no such signature, or it does not accept these inputs.
+        """
+        if signature not in self._loaded.signatures:
+            raise ValueError(f"{self._path} has no signature {signature!r}: export again")
+        tensors = {name: tf.constant(value) for name, value in inputs.items()}
+        try:
+            answer = self._loaded.signatures[signature](**tensors)
+        except (TypeError, tf.errors.InvalidArgumentError) as err:
+            raise ValueError(f"{signature} did not accept its input: {err}") from err
+        return as_arrays({name: tensor.numpy() for name, tensor in answer.items()})
+
+    def require(self, served: spec.Spec) -> None:
+        """Raises ValueError unless the signature takes the crops that preprocess.json names."""
+        signature = self._loaded.signatures.get("serving_default")
+        inputs = signature.structured_input_signature[1] if signature else {}
+        found = tuple(inputs["image"].shape[1:]) if "image" in inputs else None
+        if found != served.image_shape:
+            raise ValueError(
+                f"{self._path} takes crops of {found}, {spec.PREPROCESS_FILE} names "
+                f"{served.image_shape}: the files are of different exports, export again"
+            )
+
+
+def as_arrays(answer: Mapping[str, Any]) -> Answer:
+    """Returns an answer with its labels as str, whatever the runtime made of them."""
+    arrays = {name: np.asarray(value) for name, value in answer.items()}
+    if arrays["label"].dtype.kind != "U":
+        labels = [
+            item.decode() if isinstance(item, bytes) else str(item) for item in arrays["label"]
+        ]
+        arrays["label"] = np.array(labels, np.str_)
+    return arrays

@@ -1,0 +1,164 @@
+"""What a served model answers and how it wants its pixels: labels.json and preprocess.json."""
+
+import dataclasses
+import json
+import math
+import pathlib
+from typing import Any
+
+from spine_tf import config, labels
+from tfrecords import atomic
+
+LABELS_FILE = "labels.json"
+PREPROCESS_FILE = "preprocess.json"
+FORMAT_VERSION = 1
+
+_STORED_VALUES = (
+    "Pixels as stored in the DICOM file, as uint16, without the modality LUT. Signed pixels are "
+    "shifted by 2^(BitsStored - 1). MONOCHROME1, or a negative rescale slope, inverts within the "
+    "range that BitsStored can hold. Neighbour slices whose slope or intercept differs from the "
+    "annotated slice's are brought to its scale."
+)
+_CROP = (
+    "Output pixel i lies at input position c + ((i + 0.5) / roi_px - 0.5) * roi_mm / spacing; its "
+    "weights are max(0, 1 - |d| / r), d the distance in input pixels, r = max(1, roi_mm / roi_px "
+    "/ spacing), divided by the sum of that triangle over all integer positions, then "
+    "floor(w * 2^14 + 0.5 + 2^-20) / 2^14. Rows first, then columns, in float64; rint; clipped "
+    "to uint16. Integer coordinates are pixel centres; centre and spacing are float32 values; "
+    "zero outside the image."
+)
+_WINDOW = (
+    "0.5 and 99.5 percentile of all stored values of the annotated slice: the smallest value that "
+    "at least this share of the pixels does not exceed."
+)
+_MIRROR = (
+    "Axial crops of a sided condition are flipped left-right where needed, so that lateral lies "
+    "to the image's right; sagittal crops never."
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What a served model answers and how it wants its pixels.
+
+    Attributes:
+        task: name of the task, which gives the classes.
+        conditions: what the model was trained to grade.
+        levels: where.
+        class_prior: share of each class in the training examples; the answer for a row that has
+            no image.
+        roi: the crop that the model takes.
+    """
+
+    task: str
+    conditions: tuple[str, ...]
+    levels: tuple[str, ...]
+    class_prior: tuple[float, ...]
+    roi: config.RoiConfig
+
+    def __post_init__(self) -> None:
+        _require_known("condition", self.conditions, labels.CONDITIONS)
+        _require_known("level", self.levels, labels.LEVELS)
+        num_classes = len(self.task_spec.classes)
+        if len(self.class_prior) != num_classes or not math.isclose(
+            sum(self.class_prior), 1.0, abs_tol=1e-6
+        ):
+            raise ValueError(
+                f"class_prior is {list(self.class_prior)}, expected {num_classes} shares "
+                "that sum to 1"
+            )
+
+    @property
+    def task_spec(self) -> labels.Task:
+        """The task that `task` names."""
+        return labels.get_task(self.task)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and slices of a crop."""
+        return self.roi.roi_px, self.roi.roi_px, self.roi.num_slices
+
+
+def write(directory: pathlib.Path, spec: Spec) -> None:
+    """Writes labels.json and preprocess.json."""
+    atomic.write_json(
+        directory / LABELS_FILE,
+        {
+            "format_version": FORMAT_VERSION,
+            "task": spec.task,
+            "classes": list(spec.task_spec.classes),
+            "columns": list(spec.task_spec.columns),
+            "class_prior": list(spec.class_prior),
+            "competition_weights": list(spec.task_spec.class_weights),
+            "conditions": list(spec.conditions),
+            "levels": list(spec.levels),
+        },
+    )
+    atomic.write_json(
+        directory / PREPROCESS_FILE,
+        {
+            "format_version": FORMAT_VERSION,
+            "roi": dataclasses.asdict(spec.roi),
+            "stored_values": _STORED_VALUES,
+            "window": _WINDOW,
+            "crop": _CROP,
+            "mirroring": _MIRROR if spec.roi.mirror_right else "Crops are never flipped.",
+            "neighbours": (
+                "The nearest slices of the same stack by position along the slice normal, the "
+                "annotated one in the middle; beyond the end the last slice repeats."
+            ),
+            "normalization": "clip((x - low) / max(high - low, 1), 0, 1), inside the model",
+        },
+    )
+
+
+def read(directory: pathlib.Path) -> Spec:
+    """Reads what an exported directory says of its model.
+
+    Raises:
+        ValueError: no exported directory, another format version, or values that don't fit.
+    """
+    answers = _read_json(directory, LABELS_FILE)
+    pixels = _read_json(directory, PREPROCESS_FILE)
+    try:
+        spec = Spec(
+            task=answers["task"],
+            conditions=tuple(answers["conditions"]),
+            levels=tuple(answers["levels"]),
+            class_prior=tuple(answers["class_prior"]),
+            roi=config.RoiConfig(**pixels["roi"]),
+        )
+    except (KeyError, TypeError) as err:
+        raise ValueError(
+            f"{directory}: {LABELS_FILE} or {PREPROCESS_FILE} has not what an export writes "
+            f"({type(err).__name__}: {err}): export again"
+        ) from err
+    except ValueError as err:
+        raise ValueError(f"{directory}: {err}") from err
+    return spec
+
+
+def _read_json(directory: pathlib.Path, name: str) -> dict[str, Any]:
+    path = directory / name
+    if not path.is_file():
+        raise ValueError(
+            f"{directory} has no {name}, so it is no exported model: "
+            "expected a directory written by spine_tf.export"
+        )
+    try:
+        values = json.loads(path.read_bytes())
+    except (UnicodeDecodeError, json.JSONDecodeError) as err:
+        raise ValueError(f"{path} is not JSON ({err}): export again") from err
+    version = values.get("format_version") if isinstance(values, dict) else None
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"{path} has format version {version!r}, this program reads {FORMAT_VERSION}: "
+            "export again"
+        )
+    return values
+
+
+def _require_known(kind: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise ValueError(f"{kind} is {unknown or 'missing'}, expected some of {', '.join(known)}")

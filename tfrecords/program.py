@@ -1,5 +1,6 @@
 """How every command line program starts and ends: flags, one sentence for an error, exit status."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -31,6 +32,8 @@ def run(main: Callable[[], None], *, usage: str, max_arguments: int = 0) -> NoRe
             return _fail("interrupted", 130)
         return 0
 
+    # TensorFlow writes its own errors at level 2 for graphs that are in order.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.modules["__main__"].__doc__ = usage
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().setFormatter(logging.PythonFormatter())
@@ -44,6 +47,13 @@ def run(main: Callable[[], None], *, usage: str, max_arguments: int = 0) -> NoRe
 def arguments() -> list[str]:
     """Returns the positional arguments that remained when the flags were parsed."""
     return list(flags.FLAGS(sys.argv)[1:])
+
+
+def require(name: str, value: str | None) -> str:
+    """Returns the value of a flag that has to be given; ValueError names it."""
+    if not value:
+        raise ValueError(f"--{name} is missing; see --help")
+    return value
 
 
 def _sentence(err: BaseException) -> str:

@@ -22,6 +22,11 @@ def prepare(settings: config.TrainingConfig, seed: int) -> None:
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     is_mixed = uses_mixed_precision(settings)
+    logging.info(
+        "training on %s in %s",
+        ", ".join(device.name for device in tf.config.list_logical_devices("GPU")) or "the CPU",
+        "float16 and float32" if is_mixed else "float32",
+    )
     keras.mixed_precision.set_global_policy("mixed_float16" if is_mixed else "float32")
 
 

@@ -71,7 +71,7 @@ def fit(
     """
     started = time.monotonic()
     device.prepare(run_config.training, run_config.seed)
-    counts = _count_classes(run_config, source, train_splits)
+    counts = count_classes(run_config, source, train_splits)
     train_feed = _make_feed(run_config, source, train_splits)
     monitor_feed = None
     if monitor_split is not None:
@@ -103,9 +103,14 @@ def fit(
     )
 
 
-def _count_classes(
+def count_classes(
     run_config: config.Config, source: records.Records, splits: Sequence[str]
 ) -> np.ndarray:
+    """Returns the examples of each class of the task in the splits, int64 (classes,).
+
+    Raises:
+        ValueError: a class has none.
+    """
     task = run_config.task_spec
     source.shards_of(splits)
     counts = np.array(

@@ -194,14 +194,15 @@ def monitor_figures(
         predictions.Predictions(
             keys=tuple(f"0/0/0/{i}" for i in range(len(truth))),
             labels=truth,
-            probabilities=_normalized(probabilities),
+            probabilities=normalized(probabilities),
         ),
         task,
     )
     return {name: float(figures.overall[name.removeprefix("val_")][0]) for name in config.MONITORS}
 
 
-def _normalized(probabilities: np.ndarray) -> np.ndarray:
+def normalized(probabilities: np.ndarray) -> np.ndarray:
+    """Returns float32 probabilities as float64 rows that sum to 1."""
     exact = probabilities.astype(np.float64)
     return exact / exact.sum(axis=1, keepdims=True)
 

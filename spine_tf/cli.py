@@ -1,0 +1,35 @@
+"""The console script `spine-tf PROGRAM ...`, which runs a program as `python -m` would."""
+
+import runpy
+import sys
+from collections.abc import Mapping
+
+_PROGRAMS: Mapping[str, tuple[str, str]] = {
+    "phantom": ("spine_tf.phantom", "write synthetic studies in the RSNA layout"),
+    "convert": ("spine_tf.convert", "DICOM and CSV to sharded TFRecords"),
+    "records": ("tfrecords", "verify or inspect a records directory"),
+    "train": ("spine_tf.train", "train one model, or one a fold"),
+    "search": ("tuner", "search hyperparameters with Keras Tuner"),
+    "evaluate": ("spine_tf.evaluate", "figures with intervals and a report"),
+    "export": ("spine_tf.export", "write a SavedModel and what belongs to it"),
+    "predict": ("spine_tf.predict", "DICOM and coordinates to a submission"),
+}
+
+
+def main() -> None:
+    """Runs the program that the first argument names."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name in ("", "--help", "-h"):
+        sys.stdout.write(_usage())
+        return
+    if name not in _PROGRAMS:
+        sys.stderr.write(f"error: there is no program {name!r}\n{_usage()}")
+        sys.exit(1)
+    # Flags of one program stay out of another: each is run as the main module of its own.
+    sys.argv = [f"spine-tf {name}", *sys.argv[2:]]
+    runpy.run_module(_PROGRAMS[name][0], run_name="__main__", alter_sys=True)
+
+
+def _usage() -> str:
+    lines = [f"  {name:10} {purpose}" for name, (_, purpose) in _PROGRAMS.items()]
+    return "\n".join(["spine-tf PROGRAM [--flag=value ...], programs:", *lines, ""])

@@ -1,0 +1,130 @@
+"""A run directory: its files, and what is loaded from it to predict with."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from spine_tf import config
+from spine_tf.evaluation import calibration
+from spine_tf.models import blocks as _blocks  # registers the custom layer with Keras
+
+CONFIG_FILE = "config.json"
+MODEL_FILE = "model.keras"
+HISTORY_FILE = "history.csv"
+METRICS_FILE = "metrics.json"
+PREDICTIONS_FILE = "predictions.csv"
+CALIBRATION_FILE = "calibration.json"
+CURVES_FILE = "curves.png"
+TENSORBOARD_DIR = "tensorboard"
+OUT_OF_FOLD_FILE = "oof.csv"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Member:
+    """One trained model and the temperature that calibrates it."""
+
+    model: keras.Model
+    temperature: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        run_dir: where it was written.
+        config: what it was trained with.
+        members: one model, or one a fold, whose mean is the answer.
+        provenance: what `config.json` says of versions, records and splits.
+        class_prior: share of each class in the training examples.
+    """
+
+    run_dir: pathlib.Path
+    config: config.Config
+    members: tuple[Member, ...]
+    provenance: Mapping[str, Any]
+    class_prior: tuple[float, ...]
+
+    def predict(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
+        """Returns the mean of the members' calibrated probabilities.
+
+        Args:
+            images: float32 (n, side, side, slices) in [0, 1].
+            batch_size: images at a time.
+
+        Returns:
+            float64 (n, classes); each row sums to 1.
+        """
+        answers = [
+            calibration.apply_temperature(
+                member.model.predict(images, batch_size=batch_size, verbose=0), member.temperature
+            )
+            for member in self.members
+        ]
+        return np.mean(answers, axis=0)
+
+
+def is_run(run_dir: pathlib.Path) -> bool:
+    """Says whether a finished run lies there."""
+    return (run_dir / METRICS_FILE).is_file() and (run_dir / CONFIG_FILE).is_file()
+
+
+def fold_dirs(run_dir: pathlib.Path) -> tuple[pathlib.Path, ...]:
+    """Returns the folds' directories of a run with `--val_fold all`, in order; else none."""
+    folds = read_provenance(run_dir).get("folds", ())
+    return tuple(run_dir / fold for fold in folds)
+
+
+def read_provenance(run_dir: pathlib.Path) -> dict[str, Any]:
+    """Returns what `config.json` says of the run beside its configuration.
+
+    Raises:
+        ValueError: there is no run.
+    """
+    path = run_dir / CONFIG_FILE
+    if not path.is_file():
+        raise ValueError(
+            f"{run_dir} has no {CONFIG_FILE}; expected a directory written by spine_tf.train"
+        )
+    return json.loads(path.read_text("utf-8")).get("provenance", {})
+
+
+def load_run(run_dir: pathlib.Path | str) -> Run:
+    """Loads a finished run: its model, or with `--val_fold all` the models of all folds.
+
+    Raises:
+        ValueError: there is no run, or it is not finished.
+    """
+    run_dir = pathlib.Path(run_dir)
+    provenance = read_provenance(run_dir)
+    if not is_run(run_dir):
+        raise ValueError(
+            f"{run_dir} has no {METRICS_FILE}, so the run is not finished: "
+            "go on with spine_tf.train --resume"
+        )
+    member_dirs = fold_dirs(run_dir) or (run_dir,)
+    return Run(
+        run_dir=run_dir,
+        config=config.read_config(run_dir / CONFIG_FILE),
+        members=tuple(_load_member(directory) for directory in member_dirs),
+        provenance=provenance,
+        class_prior=tuple(provenance["class_prior"]),
+    )
+
+
+def _load_member(run_dir: pathlib.Path) -> Member:
+    path = run_dir / MODEL_FILE
+    try:
+        values = json.loads((run_dir / CALIBRATION_FILE).read_text("utf-8"))
+        model = keras.models.load_model(path, compile=False, custom_objects=_CUSTOM_OBJECTS)
+    except (OSError, ValueError) as err:
+        raise ValueError(f"{run_dir} can't be loaded ({err}): train it again") from err
+    return Member(model=model, temperature=float(values["temperature"]))
+
+
+_CUSTOM_OBJECTS = {"OrdinalThresholds": _blocks.OrdinalThresholds}

@@ -1,0 +1,78 @@
+"""Where a run comes from: what its config.json says beside the configuration."""
+
+import json
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+import spine_tf
+from spine_tf import config
+from spine_tf.training import fit, folds
+from tfrecords import manifest, records
+
+
+def describe(
+    run_config: config.Config, source: records.Records, assignment: folds.Assignment
+) -> dict[str, Any]:
+    """Returns versions, the records' identity, the splits' parts, the class prior and the studies.
+
+    `train_studies` are those that weights, best epoch or temperature saw.
+    """
+    seen = [*assignment.train_splits]
+    if assignment.monitor_split is not None:
+        seen.append(assignment.monitor_split)
+    return {
+        "versions": {
+            "spine_tf": spine_tf.__version__,
+            "python": platform.python_version(),
+            **{
+                package: metadata.version(package)
+                for package in ("tensorflow", "keras", "numpy", "pydicom")
+            },
+        },
+        "records": {
+            "manifest_sha256": manifest.sha256_of(source.directory),
+            "config": source.manifest.config,
+            "num_examples": {split: source.num_examples(split) for split in source.splits},
+        },
+        "train_splits": list(assignment.train_splits),
+        "monitor_split": assignment.monitor_split,
+        "val_split": assignment.val_split,
+        "class_prior": class_prior(run_config, source, assignment.train_splits),
+        "train_studies": studies(source, seen),
+    }
+
+
+def class_prior(
+    run_config: config.Config, source: records.Records, splits: Sequence[str]
+) -> list[float]:
+    """Returns the share of each class among the examples of the splits."""
+    counts = np.array(fit.count_classes(run_config, source, splits), np.float64)
+    return (counts / counts.sum()).tolist()
+
+
+def studies(source: records.Records, splits: Sequence[str]) -> list[int]:
+    """Returns the studies of the splits, sorted."""
+    return sorted({values["study_id"] for values in records.iterate(source, splits)})
+
+
+def require_same(stored: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> None:
+    """Raises ValueError, with the first difference, where a run would go on as another one."""
+    for name in sorted(set(stored) | set(asked)):
+        one, other = stored.get(name), asked.get(name)
+        if isinstance(one, dict) and isinstance(other, dict):
+            require_same(one, other, f"{prefix}{name}.")
+        elif one != other:
+            raise ValueError(
+                f"the run was started with {prefix}{name} {one!r}, now it is {other!r}: "
+                "resume with the same, or choose another --run_dir"
+            )
+
+
+def config_json(run_config: config.Config, origin: dict[str, Any]) -> dict[str, Any]:
+    """Returns the contents of config.json, as JSON types."""
+    values = {**config.to_dict(run_config), "provenance": origin}
+    return json.loads(json.dumps(values))

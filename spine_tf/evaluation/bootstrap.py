@@ -49,3 +49,16 @@ def interval(values: np.ndarray, num_studies: int) -> tuple[float, float] | None
     tail = stats.norm.cdf(math.sqrt(num_studies / (num_studies - 1)) * quantile)
     low, high = np.quantile(defined, [tail, 1.0 - tail])
     return float(low), float(high)
+
+
+def figure(values: np.ndarray, num_studies: int) -> dict[str, float | None]:
+    """Returns {value, low, high}, None where undefined.
+
+    Args:
+        values: float64 (1 + num_resamples,); the first is that of the data themselves.
+        num_studies: that were resampled.
+    """
+    if not np.isfinite(values[0]):
+        return {"value": None, "low": None, "high": None}
+    low, high = interval(values[1:], num_studies) or (None, None)
+    return {"value": float(values[0]), "low": low, "high": high}

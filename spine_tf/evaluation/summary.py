@@ -60,7 +60,6 @@ def summarize(
     weights = bootstrap.resample_weights(
         predictions.study_ids, seed=seed, num_resamples=num_resamples
     )
-    figures = _with_intervals(predictions, task, weights, num_studies)
     counts = np.bincount(predictions.labels, minlength=len(task.classes))
     return {
         "task": task.name,
@@ -72,18 +71,23 @@ def summarize(
         "confidence": bootstrap.CONFIDENCE,
         "num_resamples": num_resamples,
         "seed": seed,
-        **figures,
+        **with_intervals(predictions, task, weights),
         "class_prior_from": "split" if class_prior is None else "training",
-        "baselines": _baselines(predictions, task, weights, num_studies, class_prior),
+        "baselines": _baselines(predictions, task, weights, class_prior),
     }
 
 
-def _with_intervals(
-    predictions: predictions_lib.Predictions,
-    task: labels.Task,
-    weights: np.ndarray,
-    num_studies: int,
+def with_intervals(
+    predictions: predictions_lib.Predictions, task: labels.Task, weights: np.ndarray
 ) -> dict[str, Any]:
+    """Returns `metrics`, `per_class` and `confusion_matrix` as in metrics.json.
+
+    Args:
+        predictions: n of them.
+        task: whose classes they are.
+        weights: of the resamples, float64 (num_resamples, n).
+    """
+    num_studies = len(np.unique(predictions.study_ids))
     point = metrics.compute(predictions, task)
     resampled = metrics.compute(predictions, task, weights)
     missing = _missing_classes(predictions, task)
@@ -143,7 +147,6 @@ def _baselines(
     predictions: predictions_lib.Predictions,
     task: labels.Task,
     weights: np.ndarray,
-    num_studies: int,
     class_prior: Sequence[float] | None,
 ) -> dict[str, Any]:
     if class_prior is None:
@@ -154,7 +157,7 @@ def _baselines(
     }
     result: dict[str, Any] = {}
     for name, answer in answers.items():
-        figures = _with_intervals(answer, task, weights, num_studies)["metrics"]
+        figures = with_intervals(answer, task, weights)["metrics"]
         result[name] = {figure: figures[figure] for figure in _BASELINE_FIGURES[name]}
     report = baselines.report(predictions, task)
     if report is not None:

@@ -1,0 +1,113 @@
+"""Everything that is computed about a run's predictions, as one JSON object.
+
+metrics.json of a report: the keys of `summary`, and besides
+
+- `lead_over_majority`: name -> {value, low, high}, paired differences to the majority baseline;
+- `groups`: grouping -> group -> figures (`groups.summarize_groups`);
+- `reliability`: `{"calibrated": [...], "uncalibrated": [...]}` (`operating.reliability`), with
+  `uncalibrated_metrics`, the log loss and calibration error before temperature scaling;
+- `thresholds` (`operating.threshold_table`) and `abstention` (`operating.abstention_curve`);
+- `competition`: the four terms and their mean (`competition.score`), for the probabilities as they
+  are and for those reweighted to the metric (`reweighted`);
+- `label_baseline`, `controls`: where they were asked for.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from spine_tf import labels
+from spine_tf.evaluation import (
+    baselines,
+    bootstrap,
+    compare,
+    competition,
+    groups,
+    operating,
+    summary,
+)
+from spine_tf.evaluation import predictions as predictions_lib
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Evaluated:
+    """A run's predictions of one split, with what is known about them.
+
+    Attributes:
+        task: whose classes they are.
+        split: "test", "oof" or the fold's name.
+        predictions: calibrated.
+        uncalibrated: the same before temperature scaling, or None.
+        splits: the split of the records that each example lies in.
+        class_prior: class frequencies of the training data.
+    """
+
+    task: labels.Task
+    split: str
+    predictions: predictions_lib.Predictions
+    uncalibrated: predictions_lib.Predictions | None
+    splits: Sequence[str]
+    class_prior: Sequence[float]
+
+
+def analyse(evaluated: Evaluated, *, seed: int = 0, num_resamples: int = 1000) -> dict[str, Any]:
+    """Returns metrics.json of a report; see the module's docstring."""
+    task, predictions = evaluated.task, evaluated.predictions
+    weights = bootstrap.resample_weights(
+        predictions.study_ids, seed=seed, num_resamples=num_resamples
+    )
+    majority = baselines.majority(predictions, evaluated.class_prior)
+    groupings = groups.group_names(predictions, evaluated.splits)
+    return {
+        **summary.summarize(
+            predictions,
+            task,
+            evaluated.split,
+            class_prior=evaluated.class_prior,
+            seed=seed,
+            num_resamples=num_resamples,
+        ),
+        "lead_over_majority": _lead(predictions, majority, task, weights),
+        "groups": groups.summarize_groups(
+            predictions, task, groupings, seed=seed, num_resamples=num_resamples
+        ),
+        "reliability": _reliability(evaluated, weights),
+        "thresholds": operating.threshold_table(predictions, task, weights),
+        "abstention": operating.abstention_curve(predictions, weights),
+        "competition": _competition(predictions, task, weights),
+    }
+
+
+def _lead(
+    predictions: predictions_lib.Predictions,
+    majority: predictions_lib.Predictions,
+    task: labels.Task,
+    weights: np.ndarray,
+) -> dict[str, Any]:
+    found = compare.differences(predictions, majority, task, weights)
+    return {name: found[name] for name in ("accuracy", "balanced_accuracy")}
+
+
+def _reliability(evaluated: Evaluated, weights: np.ndarray) -> dict[str, Any]:
+    result: dict[str, Any] = {"calibrated": operating.reliability(evaluated.predictions, weights)}
+    if evaluated.uncalibrated is not None:
+        before = summary.with_intervals(evaluated.uncalibrated, evaluated.task, weights)["metrics"]
+        result["uncalibrated"] = operating.reliability(evaluated.uncalibrated, weights)
+        result["uncalibrated_metrics"] = {
+            name: before[name] for name in ("log_loss", "expected_calibration_error", "brier")
+        }
+    return result
+
+
+def _competition(
+    predictions: predictions_lib.Predictions, task: labels.Task, weights: np.ndarray
+) -> dict[str, Any] | None:
+    if task.name != "multiclass":
+        return None
+    reweighted = competition.reweight(predictions, task)
+    return {
+        "as_is": competition.score(predictions, task, weights),
+        "reweighted": competition.score(reweighted, task, weights),
+    }

@@ -1,0 +1,43 @@
+# make demo: the main job on synthetic studies; make test: lint, types and all tests against the
+# built wheel; make check: the fast part of it. Each sets up what it needs in $(VENV).
+
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(abspath $(VENV))/bin
+SOURCES := $(shell find spine_tf tfrecords tuner -name '*.py' -o -name '*.jinja' -o -name py.typed)
+PACKAGE := setup.cfg pyproject.toml README.md $(SOURCES)
+
+.PHONY: demo test check lint clean
+
+# The wheel is built from scratch: setuptools would pack modules that an old build left behind.
+$(VENV)/.demo: $(PACKAGE)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	rm -rf build
+	$(BIN)/pip install --quiet --disable-pip-version-check .
+	touch $@
+
+$(VENV)/.test: $(PACKAGE)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	rm -rf build
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[beam,formats,test]'
+	touch $@
+
+demo: $(VENV)/.demo
+	BIN=$(BIN) bash demo.sh demo
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Tests run outside the checkout, so that programs started with `python -m` come from the wheel.
+test: lint
+	cd $$(mktemp -d) && $(BIN)/pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) \
+		-p no:cacheprovider $(CURDIR)/tests
+
+check: lint
+	cd $$(mktemp -d) && $(BIN)/pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) \
+		-p no:cacheprovider -m 'not slow' $(CURDIR)/tests
+
+clean:
+	rm -rf build dist demo *.egg-info $(VENV)

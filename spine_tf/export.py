@@ -1,4 +1,4 @@
-"""Exports a trained run as one directory that a server can take; checks one that was received."""
+"""Exports a trained run, or checks an export: `python -m spine_tf.export`."""
 
 import pathlib
 
@@ -6,7 +6,7 @@ from absl import flags, logging
 
 from tfrecords import program
 
-_RUN_DIR = flags.DEFINE_list(
+_RUN_DIR = flags.DEFINE_string(
     "run_dir",
     None,
     "A run directory of spine_tf.train; several (a,b,c) give one model, their mean.",
@@ -32,37 +32,40 @@ _USAGE = """Exports a trained run as a SavedModel for TensorFlow Serving and in 
 
 
 def main() -> None:
+    """Exports or checks as the flags say."""
     if _CHECK.value is not None:
-        _check()
+        _check(pathlib.Path(_CHECK.value))
     else:
         _export()
 
 
 def _export() -> None:
-    if not _RUN_DIR.value or not _EXPORT_DIR.value:
-        raise ValueError("--run_dir and --export_dir are needed, or --check DIR alone")
+    run_dirs = program.require("run_dir", _RUN_DIR.value).split(",")
+    export_dir = pathlib.Path(program.require("export_dir", _EXPORT_DIR.value))
+    if export_dir.exists():
+        raise ValueError(f"{export_dir} exists; choose another --export_dir or remove it")
+
+    # TensorFlow is imported only now: flags are checked before the seconds that it takes.
     from spine_tf import run
     from spine_tf.serving import bundle, formats
 
     names = formats.parse_names(_FORMATS.value)
-    runs = [run.load_run(pathlib.Path(directory)) for directory in _RUN_DIR.value]
+    runs = [run.load_run(pathlib.Path(directory)) for directory in run_dirs]
     records_dir = pathlib.Path(_RECORDS_DIR.value) if _RECORDS_DIR.value else None
     if records_dir is not None and formats.INT8 not in names:
         raise ValueError("--records_dir has no effect without --formats litert_int8: leave it out")
-    exported = bundle.export(
-        runs, pathlib.Path(_EXPORT_DIR.value), format_names=names, records_dir=records_dir
-    )
+    exported = bundle.export(runs, export_dir, format_names=names, records_dir=records_dir)
     logging.info("%d format(s) exported", len(exported.differences))
     print(exported.directory / "saved_model")
     print(exported.directory / "model_card.md")
 
 
-def _check() -> None:
+def _check(export_dir: pathlib.Path) -> None:
     if _RUN_DIR.value or _EXPORT_DIR.value:
         raise ValueError("--check stands alone: leave out --run_dir and --export_dir")
     from spine_tf.serving import verification
 
-    findings = verification.check(pathlib.Path(_CHECK.value))
+    findings = verification.check(export_dir)
     print(f"{findings.num_files} files are as exported")
     for name, difference in findings.differences.items():
         print(f"{name} answers as golden: largest difference {difference:.1e}")

@@ -13,7 +13,9 @@ Answer = dict[str, tf.Tensor]
 
 # As in evaluation.calibration: a float32 softmax underflows to 0.
 _SMALLEST = 1.2e-38
-_LEAST_SPACING_MM = 0.01
+
+# What the converter accepts as PixelSpacing.
+_LEAST_SPACING_MM, _LARGEST_SPACING_MM = 0.001, 100.0
 
 
 class Graph:
@@ -98,12 +100,11 @@ class Graph:
             on_image,
             ["center_xy is", center_xy, "expected a place on the image, columns x rows", size_xy],
         )
-        usable = tf.reduce_all(
-            tf.math.is_finite(pixel_spacing) & (pixel_spacing >= _LEAST_SPACING_MM)
+        is_plausible = tf.reduce_all(
+            (pixel_spacing >= _LEAST_SPACING_MM) & (pixel_spacing <= _LARGEST_SPACING_MM)
         )
-        tf.debugging.Assert(
-            usable, ["pixel_spacing is", pixel_spacing, f"expected >= {_LEAST_SPACING_MM} mm"]
-        )
+        bounds = f"expected {_LEAST_SPACING_MM} to {_LARGEST_SPACING_MM:g} mm"
+        tf.debugging.Assert(is_plausible, ["pixel_spacing is", pixel_spacing, bounds])
         roi = self._served.roi
         cropped = crop.crop(
             image, pixel_spacing, center_xy, mirror, roi_mm=roi.roi_mm, roi_px=roi.roi_px
@@ -126,7 +127,7 @@ class Graph:
         """The mean over the members of p^(1 / temperature), renormalised."""
         calibrated = []
         for model, temperature in self._members:
-            raw = tf.cast(model(images, training=False), tf.float32)
+            raw = model(images, training=False)
             logits = tf.math.log(tf.maximum(raw, _SMALLEST))
             calibrated.append(tf.nn.softmax(logits / temperature))
         return tf.add_n(calibrated) / len(calibrated)

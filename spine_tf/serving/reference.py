@@ -31,22 +31,19 @@ def answers(predict: Predict, served: spec.Spec, inputs: golden.Inputs) -> saved
 def _cut(served: spec.Spec, inputs: golden.Inputs) -> tuple[np.ndarray, np.ndarray]:
     """Returns the crops and windows that the converter would make of the places in the slice."""
     spacing = (float(inputs.slice_pixel_spacing[0]), float(inputs.slice_pixel_spacing[1]))
+    slices = list(np.moveaxis(inputs.slice_image, 2, 0))
     crops = []
     for center, mirror in zip(inputs.slice_center_xy, inputs.slice_mirror, strict=True):
-        cut = [
-            roi.crop(
-                pixels,
-                center_xy=(float(center[0]), float(center[1])),
-                spacing=spacing,
-                roi_mm=served.roi.roi_mm,
-                roi_px=served.roi.roi_px,
-            )
-            for pixels in np.moveaxis(inputs.slice_image, 2, 0)
-        ]
-        stacked = np.stack(cut, axis=-1)
-        crops.append(stacked[:, ::-1] if mirror else stacked)
+        cut = roi.crop_stack(
+            slices,
+            center_xy=(float(center[0]), float(center[1])),
+            spacing=spacing,
+            roi_mm=served.roi.roi_mm,
+            roi_px=served.roi.roi_px,
+        )
+        crops.append(cut[:, ::-1] if mirror else cut)
     window = roi.window(inputs.slice_image[:, :, served.roi.num_slices // 2])
-    return np.stack(crops), np.tile(np.float32(window), (len(crops), 1))
+    return np.stack(crops), np.tile(np.array(window, np.float32), (len(crops), 1))
 
 
 def _answer(

@@ -58,6 +58,11 @@ class SavedModel:
             )
 
 
+def output_name(is_competition_weighted: bool) -> str:
+    """Returns the output that holds the asked probabilities."""
+    return "competition_probabilities" if is_competition_weighted else "probabilities"
+
+
 def as_arrays(answer: Mapping[str, Any]) -> Answer:
     """Returns an answer with its labels as str, whatever the runtime made of them."""
     arrays = {name: np.asarray(value) for name, value in answer.items()}

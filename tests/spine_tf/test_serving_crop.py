@@ -28,18 +28,14 @@ def _graph_crop(roi_mm: float, roi_px: int):
 
 
 def _converted(image, spacing, center, mirror, roi_mm, roi_px):
-    crops = [
-        roi.crop(
-            image[:, :, index],
-            center_xy=(float(center[0]), float(center[1])),
-            spacing=(float(spacing[0]), float(spacing[1])),
-            roi_mm=roi_mm,
-            roi_px=roi_px,
-        )
-        for index in range(image.shape[2])
-    ]
-    stacked = np.stack(crops, axis=-1)
-    return stacked[:, ::-1] if mirror else stacked
+    cut = roi.crop_stack(
+        list(np.moveaxis(image, 2, 0)),
+        center_xy=(float(center[0]), float(center[1])),
+        spacing=(float(spacing[0]), float(spacing[1])),
+        roi_mm=roi_mm,
+        roi_px=roi_px,
+    )
+    return cut[:, ::-1] if mirror else cut
 
 
 @strategies.composite

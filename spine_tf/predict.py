@@ -1,0 +1,100 @@
+"""Predicts with an exported model: `python -m spine_tf.predict`."""
+
+import os
+import pathlib
+
+from absl import flags, logging
+
+from tfrecords import program
+
+_MODEL_DIR = flags.DEFINE_string("model_dir", None, "Directory that spine_tf.export wrote.")
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Studies in the RSNA layout, with coordinates; labels are not needed."
+)
+_DICOM = flags.DEFINE_string("dicom", None, "One DICOM file, instead of --data_dir.")
+_CENTER_XY = flags.DEFINE_list(
+    "center_xy", None, "With --dicom: column,row in pixels; integers are pixel centres."
+)
+_CONDITION = flags.DEFINE_string(
+    "condition", None, "With --dicom: what is graded there, if the model grades several."
+)
+_OUTPUT = flags.DEFINE_string("output", None, "CSV to write, such as submission.csv.")
+_COMPETITION_WEIGHTED = flags.DEFINE_bool(
+    "competition_weighted", False, "Weight classes 1/2/4: best for the RSNA 2024 metric."
+)
+_WORKERS = flags.DEFINE_integer(
+    "workers", os.cpu_count() or 1, "Processes that decode; 0 decodes in this one.", lower_bound=0
+)
+
+_USAGE = """Predicts for every study of a folder, or for a place on one DICOM file.
+
+  python -m spine_tf.predict --model_dir E --data_dir D --output submission.csv
+  python -m spine_tf.predict --model_dir E --dicom F.dcm --center_xy 210.5,188 --output one.csv
+"""
+
+
+def main() -> None:
+    """Predicts as the flags say."""
+    model_dir = pathlib.Path(program.require("model_dir", _MODEL_DIR.value))
+    output = pathlib.Path(program.require("output", _OUTPUT.value))
+    if (_DATA_DIR.value is None) == (_DICOM.value is None):
+        raise ValueError("--data_dir or --dicom is needed, one of them")
+    if _DICOM.value is not None:
+        _predict_file(model_dir, pathlib.Path(_DICOM.value), output)
+    else:
+        _predict_folder(model_dir, pathlib.Path(_DATA_DIR.value or ""), output)
+
+
+def _predict_folder(model_dir: pathlib.Path, data_dir: pathlib.Path, output: pathlib.Path) -> None:
+    for flag in (_CENTER_XY, _CONDITION):
+        if flag.value is not None:
+            raise ValueError(f"--{flag.name} belongs to --dicom: leave it out with --data_dir")
+
+    # TensorFlow is imported only now: flags are checked before the seconds that it takes.
+    from spine_tf.serving import prediction
+
+    outcome = prediction.predict(
+        model_dir,
+        data_dir,
+        output,
+        num_workers=_WORKERS.value,
+        is_competition_weighted=_COMPETITION_WEIGHTED.value,
+    )
+    logging.info(
+        "%d rows from %d coordinates, %d of them with the prior",
+        outcome.num_rows,
+        outcome.num_crops,
+        outcome.num_prior,
+    )
+    print(output)
+    print(outcome.report_path)
+
+
+def _predict_file(model_dir: pathlib.Path, dicom: pathlib.Path, output: pathlib.Path) -> None:
+    center_xy = _parse_center(_CENTER_XY.value)
+
+    from spine_tf.serving import single_file
+
+    probabilities = single_file.predict_file(
+        model_dir,
+        dicom,
+        output,
+        center_xy=center_xy,
+        condition=_CONDITION.value,
+        is_competition_weighted=_COMPETITION_WEIGHTED.value,
+    )
+    for column, probability in probabilities.items():
+        print(f"{column} {probability:.4f}")
+
+
+def _parse_center(parts: list[str] | None) -> tuple[float, float]:
+    try:
+        x, y = map(float, parts or ())
+    except ValueError as err:
+        given = ",".join(parts or ())
+        raise ValueError(f"--center_xy is {given!r}, expected column,row in pixels") from err
+    return x, y
+
+
+if __name__ == "__main__":
+    program.run(main, usage=_USAGE)

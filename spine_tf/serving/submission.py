@@ -1,0 +1,124 @@
+"""The answer of a prediction as CSV: one row for everything that was asked, none left out."""
+
+import csv
+import dataclasses
+import io
+import pathlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from spine_tf import labels
+from spine_tf.serving import spec
+from tfrecords import atomic
+
+REPORT_NAME = "predict_report.csv"
+NO_COORDINATE = "no_coordinate"
+_REPORT_COLUMNS = ("row_id", "answered_by", "reason", "detail", "file")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, order=True)
+class Gap:
+    """A coordinate that could not be used, or a row that has none.
+
+    Attributes:
+        row_id: the row, as far as it could be read.
+        reason: a code of `rsna.reasons`, or NO_COORDINATE.
+        detail: what came and what was expected.
+        file: the image, relative to the data folder; empty if there is none.
+    """
+
+    row_id: str
+    reason: str
+    detail: str
+    file: str = ""
+
+
+class Submission:
+    """Collects answers; several for one row are averaged."""
+
+    def __init__(self, served: spec.Spec, studies: Iterable[int]) -> None:
+        """Args: served names conditions and levels; studies are asked for all of them."""
+        self._served = served
+        self._row_ids = [
+            row_id(study, condition, level)
+            for study in studies
+            for condition in served.conditions
+            for level in served.levels
+        ]
+        num_classes = len(served.task_spec.classes)
+        self._sums = {name: np.zeros(num_classes) for name in self._row_ids}
+        self._counts = dict.fromkeys(self._row_ids, 0)
+
+    def add(self, name: str, probabilities: np.ndarray) -> None:
+        """Adds one image's answer for a row.
+
+        Args:
+            name: the row's id.
+            probabilities: float (classes,).
+        """
+        self._sums[name] += probabilities
+        self._counts[name] += 1
+
+    @property
+    def unanswered(self) -> list[str]:
+        """Row ids without an answer, in order; they get the prior."""
+        return [name for name in self._row_ids if not self._counts[name]]
+
+    def __len__(self) -> int:
+        return len(self._row_ids)
+
+    def write(self, path: pathlib.Path) -> None:
+        """Writes `row_id` and one probability a class; every row sums to 1."""
+        rows = ((name, self._probabilities(name)) for name in self._row_ids)
+        write_rows(path, self._served.task_spec, rows)
+
+    def write_report(self, path: pathlib.Path, gaps: Iterable[Gap]) -> None:
+        """Writes what could not be used, and every row that has the prior for an answer.
+
+        `answered_by` is `prior`, `other coordinates`, or `nothing`: the row was not asked for.
+        """
+        listed = set(gaps)
+        explained = {gap.row_id for gap in listed}
+        for name in self.unanswered:
+            if name not in explained:
+                listed.add(Gap(row_id=name, reason=NO_COORDINATE, detail="no row has coordinates"))
+        rows = [
+            [gap.row_id, self._answered_by(gap.row_id), gap.reason, gap.detail, gap.file]
+            for gap in sorted(listed)
+        ]
+        _write_csv(path, _REPORT_COLUMNS, rows)
+
+    def _answered_by(self, name: str) -> str:
+        if name not in self._counts:
+            return "nothing"
+        return "other coordinates" if self._counts[name] else "prior"
+
+    def _probabilities(self, name: str) -> np.ndarray:
+        if not self._counts[name]:
+            return np.asarray(self._served.class_prior)
+        return self._sums[name] / self._counts[name]
+
+
+def write_rows(
+    path: pathlib.Path, task: labels.Task, rows: Iterable[tuple[str, np.ndarray]]
+) -> None:
+    """Writes named rows of probabilities; each is brought to a sum of 1."""
+    _write_csv(
+        path,
+        ("row_id", *task.columns),
+        ([name, *(f"{value / sum(values):.9f}" for value in values)] for name, values in rows),
+    )
+
+
+def row_id(study: int | str, condition: str, level: str) -> str:
+    """Returns the competition's name of a row."""
+    return f"{study}_{condition}_{level}"
+
+
+def _write_csv(path: pathlib.Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    atomic.write_text(path, text.getvalue())

@@ -17,17 +17,20 @@ def open_binary(path: pathlib.Path) -> Iterator[IO[bytes]]:
     The temporary name carries the process id, so two writers never share one; it is removed when
     the block fails.
     """
-    temporary = path.with_name(f"{path.name}{_MARK}{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+    with _temporary(path) as (temporary, file):
+        yield file
+        _sync(file)
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_directory(path.parent)
+
+
+def create_text(path: pathlib.Path, text: str) -> None:
+    """Writes a whole file unless one of that name is there, also if that happens meanwhile."""
+    with _temporary(path) as (temporary, file):
+        file.write(text.encode("utf-8"))
+        _sync(file)
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(temporary)
+        temporary.unlink()
 
 
 def write_bytes(path: pathlib.Path, data: bytes) -> None:
@@ -50,6 +53,27 @@ def is_temporary(path: pathlib.Path) -> bool:
     """Returns whether the name is one that an interrupted write leaves behind."""
     _, mark, process = path.name.rpartition(_MARK)
     return bool(mark) and process.isdigit()
+
+
+@contextlib.contextmanager
+def _temporary(path: pathlib.Path) -> Iterator[tuple[pathlib.Path, IO[bytes]]]:
+    temporary = path.with_name(f"{path.name}{_MARK}{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            yield temporary, file
+    except OSError as err:
+        temporary.unlink(missing_ok=True)
+        # Errors of write and fsync, such as a full disk, don't say of which file.
+        raise OSError(err.errno, err.strerror, err.filename or str(path)) from err
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+
+
+def _sync(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _sync_directory(directory: pathlib.Path) -> None:

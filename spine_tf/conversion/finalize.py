@@ -1,0 +1,131 @@
+"""Step 3 of a conversion: the notes of all shards become the files of a finished directory."""
+
+import csv
+import io
+import pathlib
+from collections.abc import Sequence
+
+import spine_tf
+from spine_tf import config, labels
+from spine_tf.conversion import directory as directories
+from spine_tf.conversion import note as notes
+from spine_tf.rsna import plan, reasons, record
+from tfrecords import atomic, contact_sheet, features_json, info, manifest
+
+_DESCRIPTION = (
+    "Regions of interest of lumbar spine MRI, cut out in millimetres around annotated points. "
+    "Written by spine_tf.convert; manifest.json says how."
+)
+
+
+class TooManyRejects(ValueError):
+    """More rows were rejected than --max_reject_fraction allows."""
+
+    exit_status = 3
+
+
+def finalize(
+    wanted: plan.Plan,
+    *,
+    roi: config.RoiConfig,
+    output_dir: pathlib.Path,
+    max_reject_fraction: float,
+) -> manifest.Manifest:
+    """Checks that every shard is done and completes the directory, the manifest last.
+
+    Raises:
+        ValueError: a shard is not done, or there is no record at all.
+        TooManyRejects: too many rows gave no record; rejects.csv is written, the manifest is not.
+    """
+    shard_notes = _read_notes(wanted, output_dir)
+    rejects = sorted([*wanted.rejects, *(r for note in shard_notes for r in note.rejects)])
+    _write_rejects(output_dir, rejects)
+    counts = count_reasons(rejects)
+    num_records = sum(note.shard.num_examples for note in shard_notes)
+    _check_rejects(counts, num_records, max_reject_fraction, output_dir)
+    dataset = _make_manifest(wanted, shard_notes, counts)
+    record_schema = record.record_schema(roi)
+    features_json.write(output_dir, record_schema)
+    info.write(output_dir, dataset, _DESCRIPTION)
+    sheet = contact_sheet.render(output_dir, dataset, record_schema)
+    atomic.write_bytes(output_dir / directories.CONTACT_SHEET_FILE, sheet)
+    manifest.write_manifest(output_dir, dataset)
+    remove_notes(wanted, dataset, output_dir)
+    return dataset
+
+
+def remove_notes(wanted: plan.Plan, dataset: manifest.Manifest, output_dir: pathlib.Path) -> None:
+    """Removes the notes, and the shards of splits that have no record; the manifest is written."""
+    kept = {part.file for part in dataset.shards}
+    for part in wanted.shards:
+        notes.note_path(output_dir, part.file).unlink(missing_ok=True)
+        if part.file not in kept:
+            (output_dir / part.file).unlink(missing_ok=True)
+
+
+def count_reasons(rejects: Sequence[reasons.Reject]) -> dict[str, int]:
+    """Returns reason code -> rows, of the reasons that occur."""
+    counts = {reason.value: 0 for reason in reasons.Reason}
+    for reject in rejects:
+        counts[reject.reason.value] += 1
+    return {reason: count for reason, count in counts.items() if count}
+
+
+def _read_notes(wanted: plan.Plan, output_dir: pathlib.Path) -> list[notes.Note]:
+    found = [notes.read_note(output_dir, part.file) for part in wanted.shards]
+    missing = [part.file for part, note in zip(wanted.shards, found, strict=True) if note is None]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of {len(found)} shards are not done, {missing[0]} among them: run "
+            "every slot of --shards i/N to its end, or the command without --finalize"
+        )
+    return [note for note in found if note is not None]
+
+
+def _write_rejects(output_dir: pathlib.Path, rejects: Sequence[reasons.Reject]) -> None:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("key", "reason", "detail", "file"))
+    for reject in rejects:
+        writer.writerow((reject.key, reject.reason.value, reject.detail, reject.file))
+    atomic.write_text(output_dir / directories.REJECTS_FILE, buffer.getvalue())
+
+
+def _check_rejects(
+    counts: dict[str, int], num_records: int, max_fraction: float, output_dir: pathlib.Path
+) -> None:
+    num_rejects = sum(n for reason, n in counts.items() if reason not in reasons.HARMLESS)
+    path = output_dir / directories.REJECTS_FILE
+    if num_rejects > max_fraction * (num_rejects + num_records):
+        listed = ", ".join(f"{reason} {count}" for reason, count in counts.items())
+        raise TooManyRejects(
+            f"{num_rejects} of {num_rejects + num_records} rows were rejected ({listed}), "
+            f"--max_reject_fraction allows {max_fraction:g}: see {path}, mend the data or "
+            "allow more"
+        )
+    if not num_records:
+        raise ValueError(f"no row gave a record: see {path}")
+
+
+def _make_manifest(
+    wanted: plan.Plan, shard_notes: Sequence[notes.Note], counts: dict[str, int]
+) -> manifest.Manifest:
+    """A split without a record has no shards: TFDS can't read one."""
+    class_counts: dict[str, dict[str, int]] = {}
+    for note in shard_notes:
+        of_split = class_counts.setdefault(note.shard.split, dict.fromkeys(labels.SEVERITIES, 0))
+        for name, count in note.class_counts.items():
+            of_split[name] += count
+    class_counts = {split: of for split, of in class_counts.items() if sum(of.values())}
+    return manifest.Manifest(
+        name=record.DATASET_NAME,
+        config=wanted.config,
+        shards=tuple(n.shard for n in shard_notes if n.shard.split in class_counts),
+        class_counts=class_counts,
+        rejects=counts,
+        details={
+            "made_by": f"spine_tf {spine_tf.__version__}",
+            "source": wanted.source,
+            **wanted.counts,
+        },
+    )

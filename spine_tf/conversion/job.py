@@ -1,0 +1,161 @@
+"""A conversion from its first check to its manifest, on this machine or as a part of an array."""
+
+import contextlib
+import dataclasses
+import functools
+import pathlib
+import time
+from collections.abc import Sequence
+
+from absl import logging
+
+from spine_tf import config
+from spine_tf.conversion import directory as directories
+from spine_tf.conversion import finalize, lock, pool, progress, settings, shard_writer
+from spine_tf.conversion import note as notes
+from spine_tf.rsna import plan, sources
+from tfrecords import manifest
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Slot:
+    """A part of an array job: the shards whose index is `index` modulo `count`."""
+
+    index: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.index < self.count:
+            raise ValueError(f"slot {self.index} of {self.count}, expected 0 to {self.count - 1}")
+
+
+def convert(
+    source: sources.Source,
+    output_dir: pathlib.Path,
+    conversion: settings.Settings,
+    *,
+    num_workers: int,
+    max_reject_fraction: float = 0.05,
+    is_overwritten: bool = False,
+) -> manifest.Manifest:
+    """Converts a data set; continues what was interrupted; returns at once where it is complete.
+
+    Args:
+        source: the data set.
+        output_dir: made if it isn't there.
+        conversion: what decides the records.
+        num_workers: processes.
+        max_reject_fraction: more rejected rows than this end the run without a manifest.
+        is_overwritten: a conversion that is there is removed first.
+
+    Raises:
+        ValueError: input, configuration or directory don't allow it.
+        OSError: the directory can't be written, or a worker died twice.
+    """
+    wanted = settings.make_plan(source, conversion)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    with lock.lock_directory(output_dir) as descriptor:
+        if is_overwritten:
+            directories.remove_ours(output_dir)
+        directories.check(output_dir, wanted)
+        directories.remove_leftovers(output_dir)
+        if directories.is_complete(output_dir):
+            return _already_complete(wanted, output_dir)
+        directories.write_plan(output_dir, wanted)
+        parts = wanted.shards
+        write_shards(parts, source, conversion.roi, output_dir, num_workers, [descriptor])
+        return _finalize(wanted, conversion.roi, output_dir, max_reject_fraction)
+
+
+def convert_slot(
+    source: sources.Source,
+    output_dir: pathlib.Path,
+    conversion: settings.Settings,
+    slot: Slot,
+    *,
+    num_workers: int,
+) -> None:
+    """Writes the shards of one slot of an array job; `finish` completes the directory."""
+    wanted = settings.make_plan(source, conversion)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        shared = stack.enter_context(lock.lock_directory(output_dir, is_shared=True))
+        directories.check(output_dir, wanted)
+        if directories.is_complete(output_dir):
+            logging.info("%s is complete already", output_dir)
+            return
+        directories.write_plan(output_dir, wanted)
+        path = output_dir / directories.PLAN_FILE
+        own = stack.enter_context(lock.lock_slot(path, slot.index))
+        parts = wanted.shards[slot.index :: slot.count]
+        write_shards(parts, source, conversion.roi, output_dir, num_workers, [shared, own])
+
+
+def finish(
+    source: sources.Source,
+    output_dir: pathlib.Path,
+    conversion: settings.Settings,
+    *,
+    max_reject_fraction: float = 0.05,
+) -> manifest.Manifest:
+    """Completes a directory whose shards are all done."""
+    wanted = settings.make_plan(source, conversion)
+    if not output_dir.is_dir():
+        raise ValueError(f"--output_dir {output_dir} does not exist; expected the slots' output")
+    with lock.lock_directory(output_dir):
+        directories.check(output_dir, wanted)
+        directories.remove_leftovers(output_dir)
+        if directories.is_complete(output_dir):
+            return _already_complete(wanted, output_dir)
+        return _finalize(wanted, conversion.roi, output_dir, max_reject_fraction)
+
+
+def write_shards(
+    parts: Sequence[plan.Shard],
+    source: sources.Source,
+    roi: config.RoiConfig,
+    output_dir: pathlib.Path,
+    num_workers: int,
+    inherited: Sequence[int] = (),
+) -> None:
+    """Writes the shards that aren't done, in processes of this machine."""
+    start = time.monotonic()
+    missing = [part for part in parts if notes.read_note(output_dir, part.file) is None]
+    total, to_do = (sum(len(part.rows) for part in some) for some in (parts, missing))
+    write = functools.partial(
+        shard_writer.write_shard, source=source, roi=roi, output_dir=output_dir
+    )
+    results = pool.run_tasks(
+        write, missing, num_workers=num_workers, name_of=_file_of, inherited=inherited
+    )
+    with progress.show(total, total - to_do) as advance, contextlib.closing(results):
+        for note in results:
+            advance(note.shard.num_examples + len(note.rejects))
+    seconds = time.monotonic() - start
+    logging.info(
+        "%d rows in %d shards in %.1f s, %.0f a second; %d rows were done before",
+        to_do,
+        len(missing),
+        seconds,
+        to_do / max(seconds, 1e-9),
+        total - to_do,
+    )
+
+
+def _file_of(part: plan.Shard) -> str:
+    return part.file
+
+
+def _finalize(
+    wanted: plan.Plan, roi: config.RoiConfig, output_dir: pathlib.Path, max_reject_fraction: float
+) -> manifest.Manifest:
+    return finalize.finalize(
+        wanted, roi=roi, output_dir=output_dir, max_reject_fraction=max_reject_fraction
+    )
+
+
+def _already_complete(wanted: plan.Plan, output_dir: pathlib.Path) -> manifest.Manifest:
+    dataset = manifest.read_manifest(output_dir)
+    finalize.remove_notes(wanted, dataset, output_dir)
+    logging.info("%s is complete already", output_dir)
+    return dataset

@@ -1,0 +1,59 @@
+"""Keeps a second converter out of a directory. The kernel drops the locks when a process dies."""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import struct
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def lock_directory(directory: pathlib.Path, *, is_shared: bool = False) -> Iterator[int]:
+    """Holds a lock on a directory, without a file; yields its descriptor.
+
+    Args:
+        directory: must exist.
+        is_shared: tolerate others that hold it shared too (the slots of an array job).
+
+    Raises:
+        ValueError: another converter holds it.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        mode = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
+        try:
+            fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            raise ValueError(
+                f"another converter is at work in {directory}: wait for its end, or choose "
+                "another --output_dir"
+            ) from err
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def lock_slot(path: pathlib.Path, slot: int) -> Iterator[int]:
+    """Holds one byte of a file that exists, as the lock of a slot; yields the descriptor.
+
+    An open file description lock, which holds across machines where the file system does (NFS 4).
+
+    Raises:
+        ValueError: another converter holds that slot.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        # struct flock: type, whence, start, length, pid.
+        request = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, slot, 1, 0)
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, request)
+        except BlockingIOError as err:
+            raise ValueError(
+                f"another converter is at work on slot {slot} of {path.parent}: each --shards i/N "
+                "is to be started once"
+            ) from err
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,219 @@
+"""From annotations to crops: each image is read and decoded once, whatever the rows on it."""
+
+import collections
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from spine_tf import config
+from spine_tf.rsna import (
+    annotations,
+    elements,
+    geometry,
+    header,
+    pixels,
+    reasons,
+    roi,
+    sources,
+)
+
+_MAX_FILE_BYTES = 2**26
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Crop:
+    """One region of interest, and what it was cut from.
+
+    Attributes:
+        annotation: the row.
+        image: uint16 (roi_px, roi_px, num_slices), stored values, mirrored if so.
+        window: 0.5 and 99.5 percentile of the annotated slice, stored values.
+        center_xy: column and row in pixels, float32 values.
+        spacing: mm between rows and between columns, float32 values.
+        is_mirrored: the image was flipped left-right.
+        stack: the whole slices, uint16 (rows, columns) each, not mirrored.
+    """
+
+    annotation: annotations.Annotation
+    image: np.ndarray
+    window: tuple[float, float]
+    center_xy: tuple[float, float]
+    spacing: tuple[float, float]
+    is_mirrored: bool
+    stack: tuple[np.ndarray, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stack:
+    """An annotated slice with its neighbours, decoded.
+
+    Attributes:
+        slices: uint16 (rows, columns) each, stored values on the annotated slice's scale.
+        window: of the annotated slice.
+        header: of the annotated slice.
+    """
+
+    slices: tuple[np.ndarray, ...]
+    window: tuple[float, float]
+    header: header.Header
+
+
+def read_crops(
+    source: sources.Source, rows: Iterable[annotations.Annotation], roi_config: config.RoiConfig
+) -> Iterator[Crop | reasons.Reject]:
+    """Yields one crop or reject a row, sorted by image.
+
+    Args:
+        source: where the images are.
+        rows: in any order; their labels are not looked at.
+        roi_config: what is cut out.
+    """
+    reader = SliceReader(source, roi_config.num_slices)
+    by_image = sorted(rows, key=lambda row: row.image)
+    for image, group in itertools.groupby(by_image, key=lambda row: row.image):
+        members = list(group)
+        try:
+            stack = reader.read_stack(*image)
+        except reasons.Rejected as rejected:
+            yield from (_reject(source, row, rejected) for row in members)
+            continue
+        for row in members:
+            try:
+                yield cut(stack, row, roi_config)
+            except reasons.Rejected as rejected:
+                yield _reject(source, row, rejected)
+
+
+def cut(stack: Stack, row: annotations.Annotation, roi_config: config.RoiConfig) -> Crop:
+    """Cuts one region out of a decoded stack.
+
+    Raises:
+        reasons.Rejected: the coordinate is off the image, or the side can't be told.
+    """
+    center_xy = float(np.float32(row.x)), float(np.float32(row.y))
+    rows, columns = stack.header.shape
+    if not (-0.5 <= center_xy[0] < columns - 0.5 and -0.5 <= center_xy[1] < rows - 0.5):
+        raise reasons.Rejected(
+            reasons.Reason.OFF_IMAGE,
+            f"x {row.x:.9g}, y {row.y:.9g} on an image of {columns} columns and {rows} rows",
+        )
+    is_mirrored = roi_config.mirror_right and geometry.is_mirrored(row.condition, stack.header)
+    crops = roi.crop_stack(
+        stack.slices,
+        center_xy=center_xy,
+        spacing=stack.header.spacing,
+        roi_mm=roi_config.roi_mm,
+        roi_px=roi_config.roi_px,
+    )
+    return Crop(
+        annotation=row,
+        image=crops[:, ::-1] if is_mirrored else crops,
+        window=stack.window,
+        center_xy=center_xy,
+        spacing=stack.header.spacing,
+        is_mirrored=is_mirrored,
+        stack=stack.slices,
+    )
+
+
+class SliceReader:
+    """Reads stacks; keeps the headers and the decoded slices of the series it is in."""
+
+    def __init__(self, source: sources.Source, num_slices: int) -> None:
+        self._source = source
+        self._num_slices = num_slices
+        self._series: tuple[int, int] | None = None
+        self._headers: dict[int, header.Header] = {}
+        self._decoded: collections.OrderedDict[int, tuple[header.Header, np.ndarray]] = (
+            collections.OrderedDict()
+        )
+
+    def read_stack(self, study_id: int, series_id: int, instance_number: int) -> Stack:
+        """Reads a slice and its neighbours.
+
+        Raises:
+            reasons.Rejected: one of the files can't be used.
+        """
+        self._enter(study_id, series_id)
+        center, array = self._slice(instance_number)
+        values = pixels.stored_values(array, center, center)
+        numbers = [instance_number]
+        if self._num_slices > 1:
+            headers = {**self._series_headers(), instance_number: center}
+            numbers = geometry.neighbours(instance_number, headers, self._num_slices)
+        slices = []
+        for number in numbers:
+            if number == instance_number:
+                slices.append(values)
+            else:
+                other, other_array = self._slice(number)
+                slices.append(pixels.stored_values(other_array, other, center))
+        return Stack(slices=tuple(slices), window=roi.window(values), header=center)
+
+    def _enter(self, study_id: int, series_id: int) -> None:
+        if self._series != (study_id, series_id):
+            self._series = study_id, series_id
+            self._headers.clear()
+            self._decoded.clear()
+
+    def _slice(self, instance_number: int) -> tuple[header.Header, np.ndarray]:
+        if instance_number in self._decoded:
+            self._decoded.move_to_end(instance_number)
+            return self._decoded[instance_number]
+        found = elements.read_elements(self._read(instance_number))
+        slice_header = header.parse_header(found)
+        result = slice_header, pixels.decode(found, slice_header)
+        if self._num_slices > 1:
+            self._decoded[instance_number] = result
+            if len(self._decoded) > 2 * self._num_slices:
+                self._decoded.popitem(last=False)
+        return result
+
+    def _series_headers(self) -> dict[int, header.Header]:
+        """Headers of the series; a file that has none is no neighbour of any slice."""
+        if not self._headers and self._series:
+            for number in self._source.instances(*self._series):
+                try:
+                    found = elements.read_elements(self._read(number))
+                    self._headers[number] = header.parse_header(found)
+                except reasons.Rejected:
+                    continue
+        return self._headers
+
+    def _read(self, instance_number: int) -> bytes:
+        study_id, series_id = self._series or (0, 0)
+        name = sources.image_name(self._source.side, study_id, series_id, instance_number)
+        return read_file(self._source, name)
+
+
+def read_file(source: sources.Source, name: str) -> bytes:
+    """Reads an image file.
+
+    Raises:
+        reasons.Rejected: it is missing, too large, or can't be read.
+    """
+    try:
+        data = source.read(name, _MAX_FILE_BYTES + 1)
+    except FileNotFoundError as err:
+        raise reasons.Rejected(reasons.Reason.MISSING_FILE, "there is no such file") from err
+    except OSError as err:
+        detail = err.strerror or type(err).__name__
+        raise reasons.Rejected(reasons.Reason.UNREADABLE_FILE, detail) from err
+    if len(data) > _MAX_FILE_BYTES:
+        raise reasons.Rejected(
+            reasons.Reason.FILE_TOO_LARGE, f"more than {_MAX_FILE_BYTES} bytes, expected fewer"
+        )
+    return data
+
+
+def _reject(
+    source: sources.Source, row: annotations.Annotation, rejected: reasons.Rejected
+) -> reasons.Reject:
+    return reasons.Reject(
+        key=row.key,
+        reason=rejected.reason,
+        detail=rejected.detail,
+        file=sources.image_name(source.side, *row.image),
+    )

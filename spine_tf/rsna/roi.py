@@ -3,6 +3,7 @@
 `spine_tf.serving.crop` repeats these formulas in TensorFlow; the crops are equal integers.
 """
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -12,6 +13,7 @@ import numpy as np
 # that no BLAS, thread count or engine changes a crop.
 _GRID = 2.0**14
 _TIE = 2.0**-20  # keeps ties of the grid from depending on the order of a sum
+_FEW_TAPS = 8
 
 
 def crop_stack(
@@ -35,21 +37,54 @@ def crop_stack(
         uint16 (roi_px, roi_px, slices).
     """
     rows, columns = slices[0].shape
-    top, by_row = band_weights(center_xy[1], spacing[0], rows, roi_mm, roi_px)
-    left, by_column = band_weights(center_xy[0], spacing[1], columns, roi_mm, roi_px)
-    bottom, right = top + by_row.shape[1], left + by_column.shape[1]
-    result = np.empty((roi_px, roi_px, len(slices)), np.uint16)
+    by_row = make_band(center_xy[1], spacing[0], rows, roi_mm, roi_px)
+    by_column = make_band(center_xy[0], spacing[1], columns, roi_mm, roi_px)
+    result = np.zeros((roi_px, roi_px, len(slices)), np.uint16)
     for index, image in enumerate(slices):
-        touched = image[top:bottom, left:right].astype(np.float64)
-        resampled = by_row @ touched @ by_column.T
-        result[:, :, index] = np.clip(np.rint(resampled), 0, 65535)
+        touched = image[by_row.first : by_row.end, by_column.first : by_column.end]
+        if touched.size:
+            narrow = by_row.apply(touched.astype(np.float64))
+            resampled = by_column.apply(np.ascontiguousarray(narrow.T)).T
+            result[:, :, index] = np.clip(np.rint(resampled), 0, 65535)
     return result
 
 
-def band_weights(
-    center: float, spacing: float, size: int, roi_mm: float, roi_px: int
-) -> tuple[int, np.ndarray]:
-    """Returns the weights of input pixels in output pixels, along one axis.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Band:
+    """How the output pixels of one axis are weighted sums of input pixels.
+
+    Attributes:
+        first, end: the input pixels that are touched.
+        taps: int (taps, roi_px), the input pixels of each output pixel, from `first`.
+        weights: float64 (taps, roi_px), on the grid; 0 where a tap is off the image.
+    """
+
+    first: int
+    end: int
+    taps: np.ndarray
+    weights: np.ndarray
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        """Returns the weighted sums along the first axis of float64 (end - first, n).
+
+        With few taps, sums of gathered rows take a third of the time of a matrix product and
+        start no threads; both are exact.
+        """
+        if len(self.taps) <= _FEW_TAPS:
+            return np.einsum("ti,tij->ij", self.weights, values[self.taps])
+        return self.matrix() @ values
+
+    def matrix(self) -> np.ndarray:
+        """Returns the weights as a matrix, float64 (roi_px, end - first)."""
+        result = np.zeros((self.taps.shape[1], self.end - self.first))
+        outputs = np.broadcast_to(np.arange(len(result)), self.taps.shape)
+        is_used = self.weights > 0
+        result[outputs[is_used], self.taps[is_used]] = self.weights[is_used]
+        return result
+
+
+def make_band(center: float, spacing: float, size: int, roi_mm: float, roi_px: int) -> Band:
+    """Returns the weights along one axis.
 
     Output pixel i sits at `center + ((i + 0.5) / roi_px - 0.5) * roi_mm / spacing`. Its weights
     are a triangle of half-width `max(1, roi_mm / roi_px / spacing)`: linear interpolation where
@@ -61,20 +96,19 @@ def band_weights(
         spacing: mm an input pixel.
         size: input pixels of the axis.
         roi_mm, roi_px: side of the square.
-
-    Returns:
-        The first touched input pixel, and float64 (roi_px, touched).
     """
     reach = max(1.0, roi_mm / roi_px / spacing)
     offsets = (np.arange(roi_px) + 0.5) / roi_px - 0.5
-    positions = (center + offsets * roi_mm / spacing)[:, None]
-    taps = np.ceil(positions - reach) + np.arange(math.floor(2 * reach) + 1)
+    positions = center + offsets * roi_mm / spacing
+    taps = np.ceil(positions - reach) + np.arange(math.floor(2 * reach) + 1)[:, None]
     shares = np.maximum(0.0, 1.0 - np.abs(taps - positions) / reach)
-    shares /= shares.sum(axis=1, keepdims=True)
-    gridded = np.floor(shares * _GRID + 0.5 + _TIE) / _GRID
+    shares /= shares.sum(axis=0)
+    weights = np.floor(shares * _GRID + 0.5 + _TIE) / _GRID
     first = min(max(int(taps[0, 0]), 0), size)
     end = min(max(int(taps[-1, -1]) + 1, first), size)
-    return first, _dense(taps.astype(np.int64) - first, gridded, end - first)
+    weights[(taps < first) | (taps >= end)] = 0.0
+    inside = np.clip(taps, first, max(end - 1, first)).astype(np.intp) - first
+    return Band(first=first, end=end, taps=inside, weights=weights)
 
 
 def window(image: np.ndarray) -> tuple[float, float]:
@@ -89,13 +123,3 @@ def window(image: np.ndarray) -> tuple[float, float]:
     ranks = [-(-image.size * permille // 1000) for permille in (5, 995)]
     low, high = np.searchsorted(cumulative, ranks)
     return float(low), float(high)
-
-
-def _dense(taps: np.ndarray, weights: np.ndarray, width: int) -> np.ndarray:
-    """Spreads (outputs, taps) weights over (outputs, width); taps outside are dropped."""
-    num_outputs, num_taps = weights.shape
-    is_inside = (taps >= 0) & (taps < width)
-    result = np.zeros((num_outputs, width))
-    rows = np.broadcast_to(np.arange(num_outputs)[:, None], (num_outputs, num_taps))
-    result[rows[is_inside], taps[is_inside]] = weights[is_inside]
-    return result

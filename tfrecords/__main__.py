@@ -1,0 +1,53 @@
+"""Checks or shows a records directory."""
+
+import pathlib
+
+from absl import flags, logging
+
+from tfrecords import program
+
+_PNG = flags.DEFINE_string("png", None, "inspect: write a picture of crops here.")
+
+_USAGE = (
+    "Records directories: python -m tfrecords verify R, or python -m tfrecords inspect R "
+    "[--png out.png]"
+)
+
+
+def main() -> None:
+    """Runs the command that the arguments name."""
+    arguments = program.arguments()
+    if len(arguments) != 2 or arguments[0] not in ("verify", "inspect"):
+        raise ValueError(f"expected verify or inspect, then a directory. {_USAGE}")
+    command, directory = arguments[0], pathlib.Path(arguments[1])
+    if command == "inspect":
+        _inspect(directory)
+    elif _PNG.value is not None:
+        raise ValueError("--png has no effect beside verify: write inspect, or leave it out")
+    else:
+        _verify(directory)
+
+
+def _verify(directory: pathlib.Path) -> None:
+    from tfrecords import verify
+
+    found = verify.verify(directory)
+    print(
+        f"{directory}: {found.num_examples} records in {found.num_shards} shards, "
+        f"{found.num_bytes} bytes, all as manifest.json says"
+    )
+
+
+def _inspect(directory: pathlib.Path) -> None:
+    from tfrecords import atomic, contact_sheet, features_json, inspection, manifest
+
+    dataset, record_schema = manifest.read_manifest(directory), features_json.read(directory)
+    print(inspection.describe(dataset, record_schema))
+    if _PNG.value is not None:
+        path = pathlib.Path(_PNG.value)
+        atomic.write_bytes(path, contact_sheet.render(directory, dataset, record_schema))
+        logging.info("wrote %s", path)
+
+
+if __name__ == "__main__":
+    program.run(main, usage=_USAGE, max_arguments=2)

@@ -1,0 +1,121 @@
+"""Oracles: repeatable from a seed, and the same sequence after being killed."""
+
+import math
+import pathlib
+from typing import Any
+
+import keras_tuner
+import pytest
+
+from tuner import objective, oracles, presets, settings, space
+
+_FAMILIES = ("simple", "dense", "residual")
+
+
+def _make_oracle(name: str, directory: pathlib.Path, **kwargs: Any) -> keras_tuner.Oracle:
+    preset = kwargs.pop("preset", "small")
+    hyperparameters = space.make_space(presets.PRESETS[preset], _bases())
+    defaults: dict[str, Any] = {"max_trials": 16, "max_epochs": 9, "seed": 0}
+    oracle = oracles.make_oracle(
+        name,
+        hyperparameters=hyperparameters,
+        objective=objective.Objective(name="log_loss"),
+        **{**defaults, **kwargs},
+    )
+    oracle.verbose = 0
+    oracle._set_project_dir(str(directory), "trials")
+    if (directory / "trials" / "oracle.json").exists():
+        oracle.reload()
+    return oracle
+
+
+def _bases() -> dict[str, Any]:
+    return settings.make_bases("multiclass", _FAMILIES)[0]
+
+
+def _run(oracle: keras_tuner.Oracle, num_trials: int | None = None) -> list[dict[str, Any]]:
+    """Runs trials to their end; with a number, is "killed" in the middle of the next one."""
+    started = []
+    while True:
+        trial = oracle.create_trial("tuner0")
+        if trial.status == "STOPPED":
+            return started
+        started.append(dict(trial.hyperparameters.values))
+        if len(started) - 1 == num_trials:
+            return started
+        oracle.update_trial(trial.trial_id, {"log_loss": _score(trial.hyperparameters.values)})
+        trial.status = "COMPLETED"
+        oracle.end_trial(trial)
+
+
+def _score(values: dict[str, Any]) -> float:
+    made = space.to_config(values, _bases())
+    distance = abs(math.log10(made.training.learning_rate) + 2.5)
+    return distance + made.model.dropout + (made.model.family != "residual")
+
+
+@pytest.mark.parametrize("name", oracles.NAMES)
+def test_sequence_is_a_function_of_the_seed(name: str, tmp_path: pathlib.Path) -> None:
+    first, second, other = (
+        _run(_make_oracle(name, tmp_path / str(run), seed=seed))
+        for run, seed in enumerate((0, 0, 1))
+    )
+    assert first == second
+    assert (first == other) == (name == "grid")  # a grid has no chance in it
+
+
+@pytest.mark.parametrize("name", oracles.NAMES)
+def test_killed_oracle_goes_on_with_the_same_sequence(name: str, tmp_path: pathlib.Path) -> None:
+    undisturbed = _run(_make_oracle(name, tmp_path / "a"))
+    killed = _run(_make_oracle(name, tmp_path / "b"), num_trials=13)
+    resumed = _run(_make_oracle(name, tmp_path / "b"))
+    assert killed[:-1] + resumed == undisturbed
+
+
+def test_trial_that_was_written_but_not_started_is_forgotten(tmp_path: pathlib.Path) -> None:
+    _run(_make_oracle("random", tmp_path), num_trials=2)
+    state = (tmp_path / "trials" / "oracle.json").read_bytes()
+    undisturbed = _run(_make_oracle("random", tmp_path), num_trials=2)
+    (tmp_path / "trials" / "oracle.json").write_bytes(state)  # as if killed before it was replaced
+    assert _run(_make_oracle("random", tmp_path), num_trials=2) == undisturbed
+
+
+@pytest.mark.parametrize("name", ["random", "bayesian", "hyperband", "grid"])
+def test_base_configuration_of_each_family_comes_first(name: str, tmp_path: pathlib.Path) -> None:
+    oracle = _make_oracle(name, tmp_path)
+    expected = [space.default_values(oracle.hyperparameters, family) for family in _FAMILIES]
+    started = _run(oracle, num_trials=3)[:3]
+    own = [{k: v for k, v in values.items() if "tuner/" not in k} for values in started]
+    assert own == expected
+
+
+def test_bayesian_oracle_repeats_no_trial(tmp_path: pathlib.Path) -> None:
+    started = _run(_make_oracle("bayesian", tmp_path, max_trials=24))
+    assert len({str(sorted(values.items())) for values in started}) == 24
+
+
+@pytest.mark.slow
+def test_bayesian_oracle_finds_more_than_chance(tmp_path: pathlib.Path) -> None:
+    best = {
+        name: min(map(_score, _run(_make_oracle(name, tmp_path / name, preset="full"))[12:]))
+        for name in ("random", "bayesian")
+    }
+    assert best["bayesian"] < best["random"]
+
+
+def test_hyperband_finishes_a_bracket_within_the_trials_it_has(tmp_path: pathlib.Path) -> None:
+    started = _run(_make_oracle("hyperband", tmp_path, max_trials=25, max_epochs=60))
+    assert max(values["tuner/epochs"] for values in started) == 60
+    assert any("tuner/trial_id" in values for values in started)
+
+
+def test_hyperband_names_the_trials_that_may_go_on(tmp_path: pathlib.Path) -> None:
+    oracle = _make_oracle("hyperband", tmp_path)
+    _run(oracle, num_trials=4)
+    assert oracles.continuable(oracle) == oracle.start_order
+    assert oracles.continuable(_make_oracle("random", tmp_path / "random")) == []
+
+
+def test_unknown_oracle_is_refused(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match="oracle is 'delphi', expected one of bayesian"):
+        _make_oracle("delphi", tmp_path)

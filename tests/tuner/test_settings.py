@@ -1,0 +1,84 @@
+"""What a search is asked to do: bases for every family, contradictions refused."""
+
+import dataclasses
+import pathlib
+
+import pytest
+
+from spine_tf import config
+from tuner import settings
+
+
+def test_setting_goes_to_every_family_that_has_the_field() -> None:
+    bases, fixed = settings.make_bases(
+        "binary", ["dense", "resnet50"], settings=["model.weights=none", "training.batch_size=8"]
+    )
+    assert bases["resnet50"].model.weights == "none"  # type: ignore[attr-defined]
+    assert {base.training.batch_size for base in bases.values()} == {8}
+    assert fixed == {"model.weights", "training.batch_size"}
+
+
+def test_start_configuration_gives_its_model_to_its_family_and_the_rest_to_all() -> None:
+    start = config.with_settings(
+        config.default_config("multiclass", "dense"), ["model.grid_px=2", "training.patience=3"]
+    )
+    bases, _ = settings.make_bases(None, ["dense", "simple"], start=start, seed=7, max_epochs=4)
+    assert bases["dense"].model == start.model
+    assert bases["simple"].model == config.SimpleConfig()
+    assert {(b.task, b.training.patience, b.seed) for b in bases.values()} == {("multiclass", 3, 7)}
+    assert {base.training.epochs for base in bases.values()} == {4}
+
+
+def test_models_may_be_left_out_beside_a_configuration() -> None:
+    bases, _ = settings.make_bases(None, [], start=config.default_config("binary", "dense"))
+    assert list(bases) == ["dense"]
+
+
+def test_monitor_follows_the_objective_unless_it_is_set() -> None:
+    bases, _ = settings.make_bases("binary", ["simple"], monitor="val_auc")
+    assert bases["simple"].training.monitor == "val_auc"
+    bases, _ = settings.make_bases(
+        "binary", ["simple"], monitor="val_auc", settings=["training.monitor=val_brier"]
+    )
+    assert bases["simple"].training.monitor == "val_brier"
+
+
+_DENSE = config.default_config("binary", "dense")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"task": None, "families": ["dense"]}, "--task is missing"),
+        ({"task": "binary", "families": []}, "--models is missing"),
+        ({"task": "ternary", "families": ["dense"]}, "task is 'ternary'"),
+        ({"task": "binary", "families": ["vit"]}, "model is 'vit'"),
+        ({"task": "binary", "families": ["dense", "dense"]}, "dense twice"),
+        ({"task": "multiclass", "families": ["dense"], "start": _DENSE}, "is for binary"),
+        ({"task": "binary", "families": ["simple"], "start": _DENSE}, "--models has no dense"),
+        ({"task": "binary", "families": ["dense"], "settings": ["model.weights=none"]}, "no field"),
+        ({"task": "binary", "families": ["dense"], "settings": ["seed"]}, "has no '='"),
+        ({"task": "binary", "families": ["dense"], "max_epochs": 0}, "--max_epochs is 0"),
+        (
+            {"task": "binary", "families": ["dense"], "max_epochs": 2}
+            | {"settings": ["training.epochs=3"]},
+            "give one",
+        ),
+    ],
+)
+def test_contradiction_is_refused(arguments: dict, message: str) -> None:
+    task, families = arguments.pop("task"), arguments.pop("families")
+    with pytest.raises(ValueError, match=message):
+        settings.make_bases(task, families, **arguments)
+
+
+@pytest.mark.parametrize("name", ["folds", "workers", "max_trials", "max_minutes", "max_disk_mb"])
+def test_budget_of_nothing_is_refused(name: str) -> None:
+    possible = settings.Settings(
+        search_dir=pathlib.Path("s"),
+        records_dir=pathlib.Path("r"),
+        task="binary",
+        bases={"dense": _DENSE},
+    )
+    with pytest.raises(ValueError, match=f"--{name} is 0"):
+        dataclasses.replace(possible, **{name: 0})

@@ -1,0 +1,103 @@
+"""Search spaces: every hyperparameter is a configuration field, the defaults are the base."""
+
+import keras_tuner
+import pytest
+
+from spine_tf import config
+from tuner import presets, settings, space
+
+FAMILIES = tuple(config.MODEL_CONFIGS)
+
+
+def _bases(task: str, *set_values: str) -> tuple[dict[str, config.Config], frozenset[str]]:
+    return settings.make_bases(task, FAMILIES, settings=set_values)
+
+
+@pytest.mark.parametrize("preset", presets.PRESETS)
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_default_values_are_the_base_configuration(task: str, preset: str) -> None:
+    bases, fixed = _bases(task)
+    hyperparameters = space.make_space(presets.PRESETS[preset], bases, fixed)
+    for family, base in bases.items():
+        values = space.default_values(hyperparameters, family)
+        assert space.to_config(values, bases) == base
+        assert {name.partition("/")[0] for name in values} == {"family", family}
+
+
+def test_values_reach_the_configuration() -> None:
+    bases, _ = _bases("binary")
+    values = {"family": "residual", "residual/model.filters": "[8, 16]"}
+    values |= {"residual/sgd/training.learning_rate": 0.02, "residual/training.optimizer": "sgd"}
+    made = space.to_config(values, bases)
+    assert made.model.filters == (8, 16)  # type: ignore[attr-defined]
+    assert (made.training.optimizer, made.training.learning_rate) == ("sgd", 0.02)
+
+
+def test_conditional_hyperparameter_is_active_under_its_parent_only() -> None:
+    bases, _ = _bases("binary")
+    hyperparameters = space.make_space(presets.declare_full, bases)
+    values = space.default_values(hyperparameters, "simple")
+    assert "simple/adamw/training.learning_rate" in values
+    assert "simple/sgd/training.learning_rate" not in values
+    assert "simple/training.focal_gamma" not in values
+
+
+def test_ordinal_head_is_searched_for_three_classes_only() -> None:
+    for task, is_searched in (("binary", False), ("multiclass", True)):
+        hyperparameters = space.make_space(presets.declare_small, _bases(task)[0])
+        assert ("simple/model.head" in [hp.name for hp in hyperparameters.space]) == is_searched
+
+
+def test_random_start_has_no_transfer_hyperparameters() -> None:
+    for set_values, is_searched in ((["model.weights=none"], False), ([], True)):
+        bases, fixed = _bases("binary", *set_values)
+        hyperparameters = space.make_space(presets.declare_small, bases, fixed)
+        names = [hp.name for hp in hyperparameters.space]
+        assert ("resnet50/model.trainable_blocks" in names) == is_searched
+
+
+def test_set_field_is_not_searched_and_keeps_its_value() -> None:
+    bases, fixed = _bases("binary", "model.dropout=0.1")
+    hyperparameters = space.make_space(presets.declare_small, bases, fixed)
+    assert not any(hp.name.endswith("model.dropout") for hp in hyperparameters.space)
+    assert bases["dense"].model.dropout == 0.1
+
+
+def test_set_parent_frees_the_children_of_its_value_and_drops_the_others() -> None:
+    bases, fixed = _bases("binary", "training.optimizer=sgd", "training.loss=cross_entropy")
+    hyperparameters = space.make_space(presets.declare_full, bases, fixed)
+    names = [hp.name for hp in hyperparameters.space if hp.name.startswith("dense/")]
+    assert "dense/sgd/training.learning_rate" in names
+    assert "dense/adamw/training.learning_rate" not in names
+    assert "dense/training.focal_gamma" not in names
+
+
+def test_base_value_outside_the_space_becomes_part_of_it() -> None:
+    bases, _ = settings.make_bases(
+        "binary",
+        ["simple"],
+        start=config.with_settings(
+            config.default_config("binary", "simple"),
+            ["model.units=100", "training.learning_rate=0.05"],
+        ),
+    )
+    hyperparameters = space.make_space(presets.declare_full, bases)
+    assert (
+        space.to_config(space.default_values(hyperparameters, "simple"), bases) == bases["simple"]
+    )
+
+
+def test_unknown_field_is_refused() -> None:
+    def declare(hp: keras_tuner.HyperParameters, base: config.Config) -> None:
+        hp.Choice("model.fitlers", [1, 2])
+
+    with pytest.raises(ValueError, match=r"'model.fitlers', which is no field of the simple"):
+        space.make_space(declare, _bases("binary")[0])
+
+
+def test_impossible_value_is_refused_before_the_search() -> None:
+    def declare(hp: keras_tuner.HyperParameters, base: config.Config) -> None:
+        hp.Float("model.dropout", 0.0, 1.5)
+
+    with pytest.raises(ValueError, match=r"model.dropout=1.5: .*expected 0.0 to 0.95"):
+        space.make_space(declare, _bases("binary")[0])

@@ -1,0 +1,125 @@
+"""Searches architectures and hyperparameters: `python -m tuner`."""
+
+import pathlib
+from typing import TYPE_CHECKING
+
+from absl import flags, logging
+
+from spine_tf import config
+from tfrecords import program
+from tuner import objective, space_file
+from tuner import settings as settings_module
+
+if TYPE_CHECKING:
+    from tuner import search
+
+_RECORDS_DIR = flags.DEFINE_string("records_dir", None, "Finished conversion to train on.")
+_TASK = flags.DEFINE_enum("task", None, ["binary", "multiclass"], "Which classes.")
+_MODELS = flags.DEFINE_list("models", [], "Families to search, such as dense,residual,resnet50.")
+_SEARCH_DIR = flags.DEFINE_string("search_dir", None, "Where the search is written.")
+_ORACLE = flags.DEFINE_enum(
+    "oracle", "bayesian", ["bayesian", "random", "hyperband", "grid"], "What proposes trials."
+)
+_OBJECTIVE = flags.DEFINE_string(
+    "objective",
+    "log_loss",
+    "Figure of the validation fold: log_loss, balanced_accuracy, auc, weighted_log_loss (the "
+    "competition's), accuracy, brier, quadratic_kappa.",
+)
+_SPACE = flags.DEFINE_string(
+    "space", "small", "small, full, or a Python file with declare(hp, config)."
+)
+_MAX_TRIALS = flags.DEFINE_integer("max_trials", 30, "Trials of the whole search.")
+_MAX_MINUTES = flags.DEFINE_float("max_minutes", None, "Minutes that this call may take.")
+_MAX_EPOCHS = flags.DEFINE_integer("max_epochs", None, "Epochs of a training.")
+_MAX_DISK_MB = flags.DEFINE_float("max_disk_mb", None, "Size of the search directory.")
+_MAX_PARAMETERS = flags.DEFINE_integer("max_parameters", None, "Larger models are refused.")
+_FOLDS = flags.DEFINE_integer("folds", 1, "The objective is the mean over folds 0 to N - 1.")
+_WORKERS = flags.DEFINE_integer("workers", 1, "Processes that train on this machine.")
+_PRUNE = flags.DEFINE_boolean("prune", True, "Stop bad trials by their learning curve.")
+_CONFIG = flags.DEFINE_string("config", None, "Configuration JSON to start from.")
+_SET = flags.DEFINE_multi_string(
+    "set", [], "field=value, for every family that has the field; the field is not searched."
+)
+_RESUME = flags.DEFINE_boolean("resume", False, "Continue the search in --search_dir.")
+_OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Remove the search in --search_dir first.")
+_SEED = flags.DEFINE_integer("seed", None, "Of the oracle and of the models; 0 if not given.")
+
+_USAGE = """Searches architectures and hyperparameters with Keras Tuner.
+
+python -m tuner --records_dir R --task binary|multiclass --models dense,residual --search_dir S
+                [--oracle bayesian|random|hyperband|grid] [--max_trials 30] [--max_minutes M]
+                [--folds 1] [--workers 1] [--set field=value] [--resume | --overwrite] ...
+"""
+
+
+def main() -> None:
+    """Runs the search and says where its results lie."""
+    settings = _make_settings()
+    logging.info(
+        "searching %s on %s: %s oracle, %s space, %s",
+        *(", ".join(settings.bases), settings.records_dir, settings.oracle),
+        *(settings.space_name, settings.objective.name),
+    )
+    # Keras Tuner brings TensorFlow: 6 s that a wrong flag should not cost.
+    from tuner import search
+
+    _report(settings, search.run(settings, resume=_RESUME.value, overwrite=_OVERWRITE.value))
+
+
+def _make_settings() -> settings_module.Settings:
+    start = config.read_config(pathlib.Path(_CONFIG.value)) if _CONFIG.value else None
+    goal = objective.Objective(name=_OBJECTIVE.value)
+    seed = _SEED.value
+    bases, fixed = settings_module.make_bases(
+        _TASK.value,
+        _MODELS.value,
+        start=start,
+        settings=_SET.value,
+        seed=seed,
+        max_epochs=_MAX_EPOCHS.value,
+        monitor=goal.monitor,
+    )
+    return settings_module.Settings(
+        search_dir=_required_path("search_dir", _SEARCH_DIR.value),
+        records_dir=_required_path("records_dir", _RECORDS_DIR.value),
+        task=next(iter(bases.values())).task,
+        bases=bases,
+        fixed=fixed,
+        declare=space_file.get_space(_SPACE.value),
+        space_name=_SPACE.value,
+        objective=goal,
+        oracle=_ORACLE.value,
+        folds=_FOLDS.value,
+        seed=seed if seed is not None else next(iter(bases.values())).seed,
+        workers=_WORKERS.value,
+        max_trials=_MAX_TRIALS.value,
+        max_minutes=_MAX_MINUTES.value,
+        max_disk_mb=_MAX_DISK_MB.value,
+        max_parameters=_MAX_PARAMETERS.value,
+        prune=_PRUNE.value,
+    )
+
+
+def _required_path(name: str, value: str | None) -> pathlib.Path:
+    if not value:
+        raise ValueError(f"--{name} is missing")
+    return pathlib.Path(value)
+
+
+def _report(settings: settings_module.Settings, result: "search.Result") -> None:
+    best = result.ranked[0] if result.ranked else None
+    print(f"The search ended: {result.ended_by}.")
+    if best is None or best.score is None:
+        print(f"No trial has a score; the reasons are in {settings.search_dir}/leaderboard.csv")
+        return
+    error = "" if best.score.error is None else f" +- {best.score.error:.2g}"
+    print(f"Best: trial {best.trial_id}, {best.family}, ", end="")
+    print(f"{settings.objective.name} {best.score.value:.4g}{error} on the folds that chose it")
+    print(f"Leaderboard:        {settings.search_dir}/leaderboard.csv")
+    print(f"Page:               {settings.search_dir}/search.html")
+    print(f"Best configuration: {settings.search_dir}/best.json, for spine_tf.train --config")
+
+
+if __name__ == "__main__":
+    program.run(main, usage=_USAGE)

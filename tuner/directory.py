@@ -1,0 +1,155 @@
+"""A search directory: what lies where, who may write into it, and when it may be begun again."""
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tfrecords import atomic
+from tuner import identity as identity_module
+
+SEARCH_FILE = "search.json"
+TRIALS_DIR = "trials"
+LOGS_DIR = "logs"
+WORKERS_DIR = "workers"
+TENSORBOARD_DIR = "tensorboard"
+BEST_FILE = "best.json"
+BEST_DIR = "best"
+LEADERBOARD_FILE = "leaderboard.csv"
+PAGE_FILE = "search.html"
+RETRAINED_DIR = "retrained"
+
+_FORMAT_VERSION = 1
+_OWN_NAMES = (
+    *(SEARCH_FILE, TRIALS_DIR, LOGS_DIR, WORKERS_DIR, TENSORBOARD_DIR, BEST_FILE, BEST_DIR),
+    *(LEADERBOARD_FILE, PAGE_FILE, RETRAINED_DIR),
+)
+
+
+@contextlib.contextmanager
+def lock(directory: pathlib.Path) -> Iterator[None]:
+    """Holds the directory for one search; the kernel lets go of it at death.
+
+    Raises:
+        ValueError: another search holds it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            raise ValueError(f"another search is writing {directory}: wait for its end") from err
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def prepare(
+    directory: pathlib.Path, identity: Mapping[str, Any], *, resume: bool, overwrite: bool
+) -> None:
+    """Begins a search in a directory, or checks that the one there may go on.
+
+    Raises:
+        ValueError: neither `resume` nor `overwrite` where a search exists; another search there;
+            files there that no search wrote.
+    """
+    if resume and overwrite:
+        raise ValueError("--resume and --overwrite exclude each other: give one of them")
+    _refuse_foreign_files(directory)
+    present = [name for name in _OWN_NAMES if (directory / name).exists()]
+    if overwrite:
+        _remove(directory)
+    elif present and SEARCH_FILE not in present:
+        raise ValueError(
+            f"{directory} has no {SEARCH_FILE}, an --overwrite was cut short: give --overwrite"
+        )
+    elif present and not resume:
+        raise ValueError(
+            f"{directory} holds a search: continue it with --resume or begin anew with --overwrite"
+        )
+    elif present:
+        _refuse_another(directory, identity)
+        return
+    _write(directory, identity)
+
+
+def read_identity(directory: pathlib.Path) -> dict[str, Any]:
+    """Reads what decides the search of a directory.
+
+    Raises:
+        ValueError: there is no search, or one of another format.
+    """
+    path = directory / SEARCH_FILE
+    try:
+        values = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as err:
+        raise ValueError(f"{path} does not exist: {directory} holds no search") from err
+    except (UnicodeDecodeError, json.JSONDecodeError) as err:
+        raise ValueError(f"{path} is damaged ({err}): begin anew with --overwrite") from err
+    if not isinstance(values, dict) or values.get("format_version") != _FORMAT_VERSION:
+        raise ValueError(
+            f"{path} has another format than version {_FORMAT_VERSION}: begin anew with --overwrite"
+        )
+    return values["identity"]
+
+
+def trial_dir(directory: pathlib.Path, trial_id: str) -> pathlib.Path:
+    """Returns where a trial's files lie."""
+    return directory / TRIALS_DIR / f"trial_{trial_id}"
+
+
+def state_dir(directory: pathlib.Path, trial_id: str, fold: int) -> pathlib.Path:
+    """Returns where a trial that may be continued leaves its training state."""
+    return trial_dir(directory, trial_id) / f"state_fold_{fold}"
+
+
+def size_bytes(directory: pathlib.Path) -> int:
+    """Returns what all files below a directory take; files that vanish meanwhile count nothing."""
+    total = 0
+    for path in directory.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
+def _write(directory: pathlib.Path, identity: Mapping[str, Any]) -> None:
+    values = {
+        "format_version": _FORMAT_VERSION,
+        "sha256": identity_module.digest(identity),
+        "identity": identity,
+    }
+    atomic.write_json(directory / SEARCH_FILE, values)
+
+
+def _refuse_another(directory: pathlib.Path, identity: Mapping[str, Any]) -> None:
+    differences = identity_module.difference(read_identity(directory), identity)
+    if differences:
+        shown = "; ".join(differences[:5])
+        more = f"; and {len(differences) - 5} more" if len(differences) > 5 else ""
+        raise ValueError(
+            f"{directory} holds another search: {shown}{more}. Repeat its settings, choose another "
+            "--search_dir, or begin anew with --overwrite"
+        )
+
+
+def _refuse_foreign_files(directory: pathlib.Path) -> None:
+    for path in sorted(directory.iterdir()):
+        if path.name not in _OWN_NAMES and not atomic.is_temporary(path):
+            raise ValueError(
+                f"{directory} holds {path.name}, which no search wrote: choose another --search_dir"
+            )
+
+
+def _remove(directory: pathlib.Path) -> None:
+    """Removes a search, first the file that says that it is one."""
+    for name in _OWN_NAMES:
+        path = directory / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

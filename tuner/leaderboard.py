@@ -1,0 +1,132 @@
+"""The leaderboard: every trial, ranked, and the configurations that its best ones stand for."""
+
+import csv
+import dataclasses
+import io
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spine_tf import config as config_module
+from tfrecords import atomic
+from tuner import directory, objective, space
+from tuner import trial as trial_module
+
+RUNNING = "running"
+
+_COLUMNS = ("rank", "trial_id", "family", "status", "reason", "objective", "objective_std")
+_LAST_COLUMNS = ("num_parameters", "epochs", "seconds")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A trial on the leaderboard.
+
+    Attributes:
+        trial_id: the oracle's name for it.
+        values: the active hyperparameters.
+        outcome: None while the trial runs.
+    """
+
+    trial_id: str
+    values: Mapping[str, Any]
+    outcome: trial_module.Outcome | None
+
+    @property
+    def family(self) -> str:
+        """The model family."""
+        return self.values[space.FAMILY]
+
+    @property
+    def status(self) -> str:
+        """The outcome's, or "running"."""
+        return self.outcome.status if self.outcome else RUNNING
+
+    @property
+    def score(self) -> objective.Score | None:
+        """The objective; None for a trial that has none."""
+        if self.outcome is None or not self.outcome.fold_scores:
+            return None
+        return objective.mean_score(self.outcome.fold_scores)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Configuration field -> value, as the trial chose it."""
+        chosen = space.values_of(self.values, self.family)
+        return {space.field_of(name): value for name, value in chosen.items()}
+
+
+def rank(entries: Sequence[Entry], goal: objective.Objective) -> list[Entry]:
+    """Returns the entries, the best first.
+
+    Trials that ran to their end stand before those that were stopped early, whose score is on
+    fewer epochs or folds; then come those that have none, in the order of their start.
+    """
+
+    def key(entry: Entry) -> tuple[int, float]:
+        if entry.score is None:
+            return (2, 0.0)
+        return (int(entry.status != trial_module.COMPLETED), goal.sign * entry.score.value)
+
+    return sorted(entries, key=key)
+
+
+def to_csv(ranked: Sequence[Entry], num_folds: int) -> str:
+    """Returns the leaderboard as a table."""
+    folds = [f"fold_{fold}" for fold in range(num_folds)]
+    fields = sorted({field for entry in ranked for field in entry.settings})
+    columns = [*_COLUMNS, *folds, *_LAST_COLUMNS, *(f"hp.{field}" for field in fields)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    for position, entry in enumerate(ranked, start=1):
+        writer.writerow(_row(position, entry))
+    return text.getvalue()
+
+
+def write(
+    search_dir: pathlib.Path,
+    ranked: Sequence[Entry],
+    *,
+    num_folds: int,
+    bases: Mapping[str, config_module.Config],
+) -> None:
+    """Writes leaderboard.csv, best.json and best/<family>.json."""
+    atomic.write_text(search_dir / directory.LEADERBOARD_FILE, to_csv(ranked, num_folds))
+    scored = [entry for entry in ranked if entry.score is not None]
+    if not scored:
+        return
+    _write_config(search_dir / directory.BEST_FILE, scored[0], bases)
+    (search_dir / directory.BEST_DIR).mkdir(exist_ok=True)
+    for family in bases:
+        of_family = [entry for entry in scored if entry.family == family]
+        if of_family:
+            path = search_dir / directory.BEST_DIR / f"{family}.json"
+            _write_config(path, of_family[0], bases)
+
+
+def _row(position: int, entry: Entry) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "rank": position if entry.score else "",
+        "trial_id": entry.trial_id,
+        "family": entry.family,
+        "status": entry.status,
+        **{f"hp.{field}": value for field, value in entry.settings.items()},
+    }
+    if entry.score:
+        row["objective"] = f"{entry.score.value:.6g}"
+        row["objective_std"] = "" if entry.score.error is None else f"{entry.score.error:.6g}"
+    outcome = entry.outcome
+    if outcome:
+        row |= {f"fold_{i}": f"{value:.6g}" for i, value in enumerate(outcome.fold_scores)}
+        row["reason"] = outcome.reason
+        row["num_parameters"] = outcome.num_parameters
+        row["epochs"] = outcome.num_epochs
+        row["seconds"] = f"{outcome.seconds:.1f}"
+    return row
+
+
+def _write_config(
+    path: pathlib.Path, entry: Entry, bases: Mapping[str, config_module.Config]
+) -> None:
+    atomic.write_json(path, config_module.to_dict(space.to_config(entry.values, bases)))

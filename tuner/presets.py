@@ -1,0 +1,134 @@
+"""The search spaces that come with the package: which fields of a configuration a search varies.
+
+A space is a function `declare(hp, config)`: it declares Keras Tuner hyperparameters on `hp` for the
+family and task of `config`, each named after the field it sets. Lists are choices of JSON text.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from spine_tf import config as config_module
+
+if TYPE_CHECKING:
+    import keras_tuner
+
+Declare = Callable[["keras_tuner.HyperParameters", config_module.Config], None]
+
+
+def declare_small(hp: "keras_tuner.HyperParameters", config: config_module.Config) -> None:
+    """Few values of what matters most: finite, for an afternoon or a grid."""
+    hp.Choice("training.learning_rate", [3e-4, 1e-3, 3e-3], default=1e-3)
+    hp.Choice("model.dropout", [0.0, 0.3, 0.5], default=0.3)
+    hp.Choice("training.weight_decay", [1e-4, 1e-2], default=1e-4)
+    hp.Choice("data.augmentation.rotation_degrees", [0.0, 10.0, 20.0], default=10.0)
+    if config.task == "multiclass":
+        hp.Choice("model.head", ["softmax", "ordinal"])
+    for name, values in _SMALL_ARCHITECTURE[config.model.family].items():
+        hp.Choice(name, list(values))
+    if _is_pretrained(config):
+        hp.Choice("model.trainable_blocks", [0, 3], default=3)
+
+
+def declare_full(hp: "keras_tuner.HyperParameters", config: config_module.Config) -> None:
+    """Architecture, optimiser, regularisation, augmentation, loss and head."""
+    _declare_architecture(hp, config)
+    _declare_optimizer(hp)
+    _declare_augmentation(hp)
+    _declare_loss(hp, config)
+
+
+PRESETS: Mapping[str, Declare] = {"small": declare_small, "full": declare_full}
+
+_SMALL_ARCHITECTURE: Mapping[str, Mapping[str, tuple[str | int, ...]]] = {
+    "simple": {"model.filters": ("[16, 32, 64]", "[8, 16, 32]"), "model.units": (64, 128)},
+    "dense": {
+        "model.filters": ("[16, 32, 64, 96]", "[16, 32, 64]"),
+        "model.units": ("[128, 64]", "[256]"),
+    },
+    "densenet": {"model.growth_rate": (12, 8), "model.blocks": ("[3, 3, 3]", "[2, 3, 4]")},
+    "residual": {
+        "model.filters": ("[16, 32, 64, 96]", "[16, 32, 64]"),
+        "model.blocks_per_stage": (1, 2),
+    },
+    "resnet50": {"model.units": ("[]", "[128]")},
+}
+
+_FULL_ARCHITECTURE: Mapping[str, Mapping[str, tuple[str | int | float, ...]]] = {
+    "simple": {
+        "model.filters": ("[8, 16, 32]", "[16, 32, 64]", "[32, 64, 128]", "[16, 32, 64, 96]"),
+        "model.kernel_size": (3, 5),
+        "model.units": (32, 64, 128, 256),
+    },
+    "dense": {
+        "model.filters": ("[16, 32, 64]", "[16, 32, 64, 96]", "[32, 64, 96, 128]"),
+        "model.kernel_size": (3, 5),
+        "model.grid_px": (2, 4),
+        "model.units": ("[64]", "[128, 64]", "[256, 64]", "[256]"),
+    },
+    "densenet": {
+        "model.stem_filters": (16, 24, 32),
+        "model.growth_rate": (8, 12, 16),
+        "model.blocks": ("[2, 2, 2]", "[3, 3, 3]", "[2, 3, 4]", "[4, 4, 4]"),
+        "model.compression": (0.5, 0.75),
+    },
+    "residual": {
+        "model.filters": ("[16, 32, 64]", "[16, 32, 64, 96]", "[32, 64, 96, 128]"),
+        "model.blocks_per_stage": (1, 2),
+        "model.kernel_size": (3, 5),
+    },
+    "resnet50": {"model.units": ("[]", "[64]", "[128]", "[256]")},
+}
+
+
+def _declare_architecture(hp: "keras_tuner.HyperParameters", config: config_module.Config) -> None:
+    for name, values in _FULL_ARCHITECTURE[config.model.family].items():
+        hp.Choice(name, list(values))
+    hp.Float("model.dropout", 0.0, 0.6)
+    hp.Choice("model.pooling", ["average", "max"])
+    if isinstance(config.model, config_module.ConvolutionalConfig):
+        hp.Choice("model.activation", ["relu", "gelu", "silu"])
+        hp.Choice("model.norm", ["batch", "group"])
+    if _is_pretrained(config):
+        hp.Choice("model.trainable_blocks", [0, 1, 3, 6], default=3)
+        with hp.conditional_scope("model.trainable_blocks", [1, 3, 6]):
+            hp.Choice("model.frozen_epochs", [5, 10, 20], default=10)
+            hp.Float("model.fine_tune_factor", 0.01, 0.5, sampling="log")
+
+
+def _declare_optimizer(hp: "keras_tuner.HyperParameters") -> None:
+    hp.Choice("training.optimizer", ["adamw", "sgd"])
+    for optimizer, low, high in (("adamw", 1e-4, 1e-2), ("sgd", 1e-3, 1e-1)):
+        with hp.conditional_scope("training.optimizer", [optimizer]), hp.name_scope(optimizer):
+            hp.Float("training.learning_rate", low, high, sampling="log")
+    hp.Float("training.weight_decay", 1e-6, 1e-1, sampling="log")
+    hp.Choice("training.batch_size", [16, 32, 64], default=32)
+    hp.Choice("training.ema_decay", [0.0, 0.98])
+    hp.Choice("training.schedule", ["cosine", "constant"])
+
+
+def _declare_augmentation(hp: "keras_tuner.HyperParameters") -> None:
+    hp.Float("data.augmentation.rotation_degrees", 0.0, 30.0)
+    hp.Float("data.augmentation.shift", 0.0, 0.15)
+    hp.Float("data.augmentation.scale", 0.0, 0.3)
+    hp.Float("data.augmentation.contrast", 0.0, 0.5)
+    hp.Float("data.augmentation.brightness", 0.0, 0.3)
+    hp.Float("data.augmentation.gamma", 0.0, 0.5)
+    hp.Float("data.augmentation.noise", 0.0, 0.1)
+    hp.Choice("data.augmentation.cutout", [0.0, 0.25])
+    hp.Choice("data.augmentation.mixup", [0.0, 0.2, 0.4])
+
+
+def _declare_loss(hp: "keras_tuner.HyperParameters", config: config_module.Config) -> None:
+    hp.Choice("training.loss", ["cross_entropy", "focal"])
+    with hp.conditional_scope("training.loss", ["focal"]):
+        hp.Float("training.focal_gamma", 0.5, 3.0)
+    hp.Float("training.label_smoothing", 0.0, 0.2)
+    hp.Choice("training.class_weights", ["none", "balanced", "competition"])
+    if config.task == "multiclass":
+        hp.Choice("model.head", ["softmax", "ordinal"])
+
+
+def _is_pretrained(config: config_module.Config) -> bool:
+    """Whether there is a backbone to freeze: without weights everything trains from the start."""
+    model = config.model
+    return isinstance(model, config_module.ResNet50Config) and model.weights != "none"

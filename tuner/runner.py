@@ -1,0 +1,178 @@
+"""Runs a trial: fits its configuration on each fold, watches the learning curve, keeps weights."""
+
+import dataclasses
+import math
+import pathlib
+import shutil
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from spine_tf import config as config_module
+from spine_tf.models import families
+from spine_tf.training import fit as fit_module
+from tfrecords import records as records_module
+from tuner import directory, objective, pruning
+from tuner import folds as folds_module
+from tuner import trial as trial_module
+
+
+class TrialFailedError(ValueError):
+    """A trial that has no score; the message is its reason."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class _Watch:
+    """Stops one fit: by its curve, by the end of its share of epochs, or when the search ends."""
+
+    objective: objective.Objective
+    job: trial_module.Job
+    is_first_fold: bool
+    is_stopping: Callable[[], bool]
+    on_epoch: Callable[..., None]
+    fold: int
+    curve: list[float] = dataclasses.field(default_factory=list)
+    stopped_by: str = ""
+
+    def __call__(self, epoch: int, figures: dict[str, Any]) -> None:
+        value = figures[self.objective.monitor]
+        if not math.isfinite(value):
+            raise TrialFailedError(
+                f"{self.objective.monitor} is {value} in epoch {epoch + 1} on fold_{self.fold}"
+            )
+        self.curve.append(self.objective.sign * value)
+        self.on_epoch(trial_id=self.job.trial_id, fold=self.fold, epoch=epoch, value=value)
+        if self.is_stopping():
+            self._stop("the search's time was over")
+        if self.job.last_epoch is not None and epoch + 1 >= self.job.last_epoch:
+            raise fit_module.StopTraining
+        if self.is_first_fold and pruning.is_hopeless(
+            self.curve, self.job.reference, self.job.first_reference_epoch
+        ):
+            self._stop(f"worse than the median of the finished trials at epoch {epoch + 1}")
+
+    def _stop(self, reason: str) -> None:
+        self.stopped_by = reason
+        raise fit_module.StopTraining
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Runner:
+    """Runs trials of one search in this process.
+
+    Attributes:
+        search_dir: where the trials' directories are.
+        records_dir: a finished conversion.
+        folds: how many folds, from 0, are held out in turn.
+        max_parameters: models with more are refused; None refuses none.
+        is_stopping: asked after each epoch.
+        on_epoch: told after each epoch.
+    """
+
+    search_dir: pathlib.Path
+    records_dir: pathlib.Path
+    folds: int
+    max_parameters: int | None
+    is_stopping: Callable[[], bool]
+    on_epoch: Callable[..., None]
+
+    def run(self, job: trial_module.Job, run_config: config_module.Config) -> trial_module.Outcome:
+        """Runs one trial.
+
+        Raises:
+            ValueError: the trial has no score; says why.
+        """
+        started = time.monotonic()
+        keras.backend.clear_session()
+        source = records_module.open_records(self.records_dir)
+        self._check_size(run_config, source)
+        names = folds_module.fold_names(source)
+        scores: list[float] = []
+        curves: list[tuple[dict[str, float], ...]] = []
+        models: list[keras.Model] = []
+        stopped_by = ""
+        for fold in range(self.folds):
+            watch = self._watch(job, fold)
+            fitted = fit_module.fit(
+                run_config,
+                source,
+                train_splits=[name for name in names if name != names[fold]],
+                monitor_split=names[fold],
+                work_dir=self._work_dir(job, fold),
+                on_epoch_end=watch,
+            )
+            scores.append(fitted.history[fitted.best_epoch][watch.objective.monitor])
+            curves.append(tuple(_numbers(figures) for figures in fitted.history))
+            models.append(fitted.model)
+            if watch.stopped_by:
+                stopped_by = watch.stopped_by
+                break
+        self._keep(job, scores, models)
+        return trial_module.Outcome(
+            trial_id=job.trial_id,
+            status=trial_module.STOPPED if stopped_by else trial_module.COMPLETED,
+            reason=stopped_by,
+            fold_scores=tuple(scores),
+            curves=tuple(curves),
+            num_parameters=models[0].count_params(),
+            seconds=time.monotonic() - started,
+        )
+
+    def _watch(self, job: trial_module.Job, fold: int) -> _Watch:
+        return _Watch(
+            objective=objective.Objective(name=job.objective),
+            job=job,
+            is_first_fold=fold == 0,
+            is_stopping=self.is_stopping,
+            on_epoch=self.on_epoch,
+            fold=fold,
+        )
+
+    def _check_size(self, run_config: config_module.Config, source: records_module.Records) -> None:
+        if self.max_parameters is None:
+            return
+        num_classes = len(run_config.task_spec.classes)
+        model = families.build_model(run_config.model, source.image_shape, num_classes)
+        if model.count_params() > self.max_parameters:
+            raise TrialFailedError(
+                f"the model has {model.count_params()} parameters, "
+                f"--max_parameters is {self.max_parameters}"
+            )
+        keras.backend.clear_session()
+
+    def _work_dir(self, job: trial_module.Job, fold: int) -> pathlib.Path | None:
+        """Where Hyperband's rounds leave their state for the next; other trials keep none."""
+        if job.last_epoch is None:
+            return None
+        work_dir = directory.state_dir(self.search_dir, job.trial_id, fold)
+        if work_dir.exists():
+            shutil.rmtree(work_dir)
+        work_dir.parent.mkdir(parents=True, exist_ok=True)
+        if job.continue_from is None:
+            work_dir.mkdir()
+        else:
+            past = directory.state_dir(self.search_dir, job.continue_from, fold)
+            if not past.is_dir():
+                raise TrialFailedError(f"{past}, from which it goes on, is gone")
+            shutil.copytree(past, work_dir)
+        return work_dir
+
+    def _keep(self, job: trial_module.Job, scores: list[float], models: list[keras.Model]) -> None:
+        value = objective.Objective(name=job.objective).sign * statistics.fmean(scores)
+        if len(scores) < self.folds or (job.keep_below is not None and value >= job.keep_below):
+            return
+        trial_dir = directory.trial_dir(self.search_dir, job.trial_id)
+        trial_dir.mkdir(parents=True, exist_ok=True)
+        for fold, model in enumerate(models):
+            model.save(trial_dir / f"fold_{fold}.keras")
+
+
+def _numbers(figures: dict[str, Any]) -> dict[str, float]:
+    return {
+        name: float(value)
+        for name, value in figures.items()
+        if isinstance(value, int | float) and math.isfinite(value)
+    }

@@ -1,0 +1,174 @@
+"""What a search is asked to do, checked before anything is begun."""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from spine_tf import config as config_module
+from spine_tf import labels
+from tuner import objective as objective_module
+from tuner import presets
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """A search.
+
+    Attributes:
+        search_dir: where it is written.
+        records_dir: a finished conversion.
+        task: as given to `--task`.
+        bases: family -> the configuration that is varied.
+        fixed: fields that keep their base value.
+        declare: the search space.
+        space_name: of the space, for messages.
+        objective: what is optimised.
+        oracle: one of oracles.NAMES.
+        folds: the objective is the mean over folds 0 to folds - 1.
+        seed: of the oracle; the models' is in `bases`.
+        workers: processes that train, on this machine.
+        max_trials: trials of the whole search.
+        max_minutes: of this call; None is no limit.
+        max_disk_mb: of the search directory; None is no limit.
+        max_parameters: of a model; None is no limit.
+        prune: stop bad trials by their learning curve.
+    """
+
+    search_dir: pathlib.Path
+    records_dir: pathlib.Path
+    task: str
+    bases: Mapping[str, config_module.Config]
+    fixed: frozenset[str] = frozenset()
+    declare: presets.Declare = presets.declare_small
+    space_name: str = "small"
+    objective: objective_module.Objective = dataclasses.field(
+        default_factory=lambda: objective_module.Objective(name="log_loss")
+    )
+    oracle: str = "bayesian"
+    folds: int = 1
+    seed: int = 0
+    workers: int = 1
+    max_trials: int = 30
+    max_minutes: float | None = None
+    max_disk_mb: float | None = None
+    max_parameters: int | None = None
+    prune: bool = True
+
+    def __post_init__(self) -> None:
+        labels.get_task(self.task)
+        for name in ("folds", "workers", "max_trials"):
+            _require_at_least_one(name, getattr(self, name))
+        for name in ("max_minutes", "max_disk_mb", "max_parameters"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"--{name} is {value}, expected a number above 0")
+
+    @property
+    def max_epochs(self) -> int:
+        """Epochs of a whole training."""
+        return max(base.training.epochs for base in self.bases.values())
+
+
+def make_bases(
+    task: str | None,
+    families: Sequence[str],
+    *,
+    start: config_module.Config | None = None,
+    settings: Iterable[str] = (),
+    seed: int | None = None,
+    max_epochs: int | None = None,
+    monitor: str = "val_log_loss",
+) -> tuple[dict[str, config_module.Config], frozenset[str]]:
+    """Returns the configuration that is varied for each family, and the fields that are not.
+
+    Args:
+        task: None takes the start configuration's.
+        families: empty takes the start configuration's family.
+        start: its data, training and seed go for all families, its model for its own.
+        settings: `field=value`, each for every family that has the field.
+        seed: of the models; None keeps the start configuration's.
+        max_epochs: of a training; None keeps the configuration's.
+        monitor: the figure that early stopping goes by, unless a setting says otherwise.
+
+    Raises:
+        ValueError: something is missing, unknown, twice, or contradicts the start configuration.
+    """
+    task, families = _checked_names(task, families, start)
+    bases = {family: _start_config(task, family, start) for family in families}
+    settings = list(settings)
+    fixed = frozenset(setting.partition("=")[0] for setting in settings)
+    if "training.monitor" not in fixed:
+        settings.append(f"training.monitor={monitor}")
+    if max_epochs is not None:
+        if "training.epochs" in fixed:
+            raise ValueError("--max_epochs and --set training.epochs both say how long: give one")
+        _require_at_least_one("max_epochs", max_epochs)
+        settings.append(f"training.epochs={max_epochs}")
+        fixed |= {"training.epochs"}
+    if seed is not None:
+        settings.append(f"seed={seed}")
+    return {family: _with_settings(bases, family, settings) for family in bases}, fixed
+
+
+def _checked_names(
+    task: str | None, families: Sequence[str], start: config_module.Config | None
+) -> tuple[str, Sequence[str]]:
+    if start is not None:
+        task, families = task or start.task, families or [start.model.family]
+        if task != start.task:
+            raise ValueError(f"--task is {task}, but the configuration is for {start.task}")
+        if start.model.family not in families:
+            raise ValueError(
+                f"--models has no {start.model.family}, but the configuration is for it: "
+                "add it, or leave --config out"
+            )
+    if not task:
+        raise ValueError(f"--task is missing, expected one of {', '.join(labels.TASKS)}")
+    if not families:
+        raise ValueError(
+            f"--models is missing, expected some of {', '.join(config_module.MODEL_CONFIGS)}"
+        )
+    for family in families:
+        if families.count(family) > 1:
+            raise ValueError(f"--models has {family} twice: name each family once")
+    return task, families
+
+
+def _start_config(
+    task: str, family: str, start: config_module.Config | None
+) -> config_module.Config:
+    default = config_module.default_config(task, family)
+    if start is None:
+        return default
+    model = start.model if start.model.family == family else default.model
+    return dataclasses.replace(start, model=model)
+
+
+def _with_settings(
+    bases: Mapping[str, config_module.Config], family: str, settings: Iterable[str]
+) -> config_module.Config:
+    chosen = []
+    for setting in settings:
+        name, equals, _ = setting.partition("=")
+        is_known = any(_has_field(base, name) for base in bases.values())
+        if _has_field(bases[family], name) or not (is_known and equals):
+            chosen.append(setting)
+    try:
+        return config_module.with_settings(bases[family], chosen)
+    except ValueError as err:
+        raise ValueError(f"{family}: {err}") from err
+
+
+def _has_field(base: config_module.Config, name: str) -> bool:
+    value: Any = config_module.to_dict(base)
+    for part in name.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return False
+        value = value[part]
+    return not isinstance(value, dict)
+
+
+def _require_at_least_one(name: str, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"--{name} is {value}, expected at least 1")

@@ -1,0 +1,176 @@
+"""A search space: Keras Tuner hyperparameters, each named after the configuration field it sets.
+
+Every family has its own conditional scope, so `residual/model.dropout` and `dense/model.dropout`
+are two hyperparameters; the part after the last "/" is the field. All are declared up front.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import keras_tuner
+from keras_tuner.engine import hyperparameters as hp_types
+
+from spine_tf import config as config_module
+from tuner import presets
+
+FAMILY = "family"
+
+
+def make_space(
+    declare: presets.Declare,
+    bases: Mapping[str, config_module.Config],
+    fixed: Collection[str] = (),
+) -> keras_tuner.HyperParameters:
+    """Declares the space of several families.
+
+    Args:
+        declare: declares one family's hyperparameters.
+        bases: family -> the configuration that is varied; its values become the defaults.
+        fixed: fields that keep their base value, though the space has them.
+
+    Raises:
+        ValueError: a hyperparameter that is no field of its family, or has a value it can't take.
+    """
+    declared = keras_tuner.HyperParameters()
+    declared.Choice(FAMILY, list(bases))
+    for family, base in bases.items():
+        with declared.conditional_scope(FAMILY, [family]), declared.name_scope(family):
+            declare(declared, base)
+    result = keras_tuner.HyperParameters()
+    for hyperparameter in _without_fixed(declared.space, bases, fixed):
+        result.merge([_with_base_default(hyperparameter, bases)])
+    _check_values(result, bases)
+    return result
+
+
+def to_config(
+    values: Mapping[str, Any], bases: Mapping[str, config_module.Config]
+) -> config_module.Config:
+    """Returns the configuration that a set of active hyperparameter values stands for.
+
+    Raises:
+        ValueError: a value, or a combination of values, that the configuration refuses.
+    """
+    family = values[FAMILY]
+    return config_module.with_settings(
+        bases[family],
+        [f"{field_of(name)}={_text(value)}" for name, value in values_of(values, family).items()],
+    )
+
+
+def values_of(values: Mapping[str, Any], family: str) -> dict[str, Any]:
+    """Returns the values of one family's hyperparameters, in the order of their names."""
+    return {name: values[name] for name in sorted(values) if name.startswith(f"{family}/")}
+
+
+def field_of(name: str) -> str:
+    """Returns the configuration field that a hyperparameter sets."""
+    return name.rpartition("/")[2]
+
+
+def families_of(space: keras_tuner.HyperParameters) -> tuple[str, ...]:
+    """Returns the families of a space, in the order they were asked for."""
+    return tuple(space.space[0].values)
+
+
+def default_values(space: keras_tuner.HyperParameters, family: str) -> dict[str, Any]:
+    """Returns the active values of a family's base configuration."""
+    defaults = keras_tuner.HyperParameters()
+    for hyperparameter in space.space:
+        defaults.merge([hyperparameter])
+        if hyperparameter.name == FAMILY:
+            defaults.values[FAMILY] = family
+    return dict(defaults.values)
+
+
+def describe(space: keras_tuner.HyperParameters) -> list[dict[str, Any]]:
+    """Returns the space as JSON types, for the identity of a search."""
+    return json.loads(json.dumps([_describe(item) for item in space.space]))
+
+
+def _describe(hyperparameter: hp_types.HyperParameter) -> dict[str, Any]:
+    return {"type": type(hyperparameter).__name__, **hyperparameter.get_config()}
+
+
+def _without_fixed(
+    hyperparameters: list[hp_types.HyperParameter],
+    bases: Mapping[str, config_module.Config],
+    fixed: Collection[str],
+) -> list[hp_types.HyperParameter]:
+    """Leaves out fixed fields, and what is conditional on another value of a fixed field."""
+    kept = []
+    for hyperparameter in hyperparameters:
+        if field_of(hyperparameter.name) in fixed:
+            continue
+        family = hyperparameter.name.partition("/")[0]
+        gone = [item for item in hyperparameter.conditions if field_of(item.name) in fixed]
+        if all(_base_value(bases[family], field_of(item.name)) in item.values for item in gone):
+            hyperparameter.conditions = [
+                item for item in hyperparameter.conditions if item not in gone
+            ]
+            kept.append(hyperparameter)
+    return kept
+
+
+def _with_base_default(
+    hyperparameter: hp_types.HyperParameter, bases: Mapping[str, config_module.Config]
+) -> hp_types.HyperParameter:
+    """Makes the base configuration's value the default, and a possible value, where it can be."""
+    if hyperparameter.name == FAMILY or isinstance(hyperparameter, hp_types.Fixed):
+        return hyperparameter
+    family = hyperparameter.name.partition("/")[0]
+    base = _base_value(bases[family], field_of(hyperparameter.name))
+    declared = hyperparameter.get_config()
+    if isinstance(hyperparameter, hp_types.Choice):
+        values = list(declared["values"])
+        declared["values"] = values if base in values else [base, *values]
+    elif isinstance(hyperparameter, hp_types.Int | hp_types.Float):
+        is_linear = declared["sampling"] == "linear"
+        if declared["step"] is not None or not (is_linear or base > 0):
+            return hyperparameter
+        declared["min_value"] = min(declared["min_value"], base)
+        declared["max_value"] = max(declared["max_value"], base)
+    declared["default"] = base
+    return type(hyperparameter).from_config(declared)
+
+
+def _base_value(base: config_module.Config, field: str) -> Any:
+    value: Any = config_module.to_dict(base)
+    for part in field.split("."):
+        if not isinstance(value, dict) or part not in value:
+            raise ValueError(
+                f"the search space has a hyperparameter {field!r}, which is no field of the "
+                f"{base.model.family} configuration: name each after a field, as --set does"
+            )
+        value = value[part]
+    return json.dumps(value) if isinstance(value, list) else value
+
+
+def _check_values(
+    space: keras_tuner.HyperParameters, bases: Mapping[str, config_module.Config]
+) -> None:
+    """Sets every extreme value once, so that a wrong space is refused at the start."""
+    for hyperparameter in space.space:
+        if hyperparameter.name == FAMILY:
+            continue
+        family = hyperparameter.name.partition("/")[0]
+        for value in _extremes(hyperparameter):
+            try:
+                to_config({FAMILY: family, hyperparameter.name: value}, bases)
+            except ValueError as err:
+                raise ValueError(
+                    f"the search space offers {hyperparameter.name}={value!r}: {err}"
+                ) from err
+
+
+def _extremes(hyperparameter: hp_types.HyperParameter) -> list[Any]:
+    if isinstance(hyperparameter, hp_types.Choice):
+        return list(hyperparameter.values)
+    if isinstance(hyperparameter, hp_types.Int | hp_types.Float):
+        return [hyperparameter.min_value, hyperparameter.max_value]
+    return [hyperparameter.default]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,166 @@
+"""The program from end to end, on a run that was really trained, for an epoch."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from spine_tf import config, labels
+from spine_tf.evaluation import predictions as predictions_lib
+from tfrecords import records
+
+MULTICLASS = labels.TASKS["multiclass"]
+
+
+@pytest.fixture(scope="module")
+def run_dir(records_dir, tmp_path_factory):
+    """A run with each fold held out in turn; its fold_0 is a run with one held out."""
+    from spine_tf.training import trainer
+
+    directory = tmp_path_factory.mktemp("runs") / "all"
+    run_config = config.with_settings(
+        config.default_config("multiclass", "simple"),
+        ["model.filters=[4]", "model.units=4", "training.epochs=1"],
+    )
+    trainer.train_all_folds(run_config, records.open_records(records_dir), directory, resume=False)
+    return directory
+
+
+def _program(*arguments):
+    command = [sys.executable, "-m", "spine_tf.evaluate", "--num_resamples=50", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def _evaluate(run_dir, source_dir, report_dir, split=None):
+    from spine_tf.evaluation import session
+
+    options = session.Options(split=split, num_resamples=50, has_evidence=False)
+    return session.evaluate(run_dir, records.open_records(source_dir), report_dir, options)
+
+
+@pytest.mark.slow
+def test_program_writes_a_report_that_repeats_what_training_wrote(run_dir, records_dir, tmp_path):
+    report_dir = tmp_path / "report"
+
+    done = _program(
+        f"--run_dir={run_dir}",
+        f"--records_dir={records_dir}",
+        f"--report_dir={report_dir}",
+        "--split=oof",
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(report_dir / "report.html")
+    found = json.loads((report_dir / "metrics.json").read_text())
+    stored = json.loads((run_dir / "metrics.json").read_text())
+    assert (found["split"], found["num_examples"]) == ("oof", 72)
+    assert found["metrics"]["log_loss"]["value"] == pytest.approx(
+        stored["metrics"]["log_loss"]["value"]
+    )
+    assert set(found["groups"]["fold"]) == {"fold_0", "fold_1", "fold_2"}
+    assert found["reliability"]["uncalibrated"]
+    predictions = predictions_lib.read_csv(report_dir / "predictions.csv", MULTICLASS)
+    assert len(predictions) == 72
+    assert (report_dir / "figures" / "confusion_matrix.svg").is_file()
+    page = (report_dir / "report.html").read_text()
+    assert "Not a medical device" in page
+    assert len(page) < 5 * 2**20
+
+
+@pytest.mark.slow
+def test_test_split_gets_the_mean_of_all_members(run_dir, records_dir, tmp_path):
+    from spine_tf import run
+
+    result = _evaluate(run_dir, records_dir, tmp_path / "p")
+
+    found = predictions_lib.read_csv(tmp_path / "p" / "predictions.csv", MULTICLASS)
+    examples = records.load_examples(records.open_records(records_dir), ["test"], (0, 1, 2))
+    expected = run.load_run(run_dir).predict(examples.normalized())
+    assert result.analysis["split"] == "test"
+    assert list(found.keys) == examples.keys
+    np.testing.assert_allclose(found.probabilities, expected, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_validation_fold_of_a_single_run_and_a_report_that_is_replaced(
+    run_dir, records_dir, tmp_path
+):
+    first = _evaluate(run_dir / "fold_0", records_dir, tmp_path / "p", "val")
+    second = _evaluate(run_dir / "fold_0", records_dir, tmp_path / "p", "val")
+
+    assert (first.analysis["split"], first.analysis["num_examples"]) == ("fold_0", 24)
+    assert json.loads(json.dumps(first.analysis)) == json.loads(json.dumps(second.analysis))
+
+
+@pytest.mark.slow
+def test_other_records_are_an_external_validation(run_dir, make_records, tmp_path):
+    other = make_records(tmp_path / "other", first_study=50_000, per_class=2)
+
+    result = _evaluate(run_dir, other, tmp_path / "p")
+
+    assert (result.analysis["split"], result.analysis["num_examples"]) == ("external", 24)
+    assert "external validation" in result.page.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changes", "split", "message"),
+    [
+        ({"first_study": 1000, "per_class": 2}, None, "were in the training data"),
+        ({"first_study": 50_000, "per_class": 2, "roi_px": 48}, None, "roi_px 48, the run was"),
+        ({"first_study": 50_000, "per_class": 2}, "oof", "leave out --split for an external"),
+    ],
+)
+def test_external_records_that_do_not_fit_are_refused(
+    run_dir, make_records, tmp_path, changes, split, message
+):
+    other = make_records(tmp_path / "other", **changes)
+
+    with pytest.raises(ValueError, match=message):
+        _evaluate(run_dir, other, tmp_path / "p", split)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "split", "message"),
+    [("fold_0", "oof", "evaluate it with --split val"), (".", "val", "with --split oof")],
+)
+def test_split_that_a_run_has_not_is_refused(run_dir, records_dir, tmp_path, name, split, message):
+    with pytest.raises(ValueError, match=message):
+        _evaluate(run_dir / name, records_dir, tmp_path / "p", split)
+
+
+def test_directory_with_other_files_is_not_written_to(tmp_path):
+    from spine_tf.evaluation import session
+
+    (tmp_path / "thesis.txt").write_text("precious")
+
+    with pytest.raises(ValueError, match="holds other files"):
+        session.require_report_dir(tmp_path)
+
+
+def test_missing_flag_is_one_sentence(tmp_path):
+    done = _program(f"--report_dir={tmp_path / 'p'}")
+
+    assert done.returncode == 1
+    assert done.stderr == "error: --run_dir is missing; see --help\n"
+
+
+def test_missing_run_is_refused(records_dir, tmp_path):
+    with pytest.raises(ValueError, match=r"has no config\.json"):
+        _evaluate(tmp_path / "none", records_dir, tmp_path / "p")
+
+
+def test_help_answers_without_tensorflow():
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "spine_tf.evaluate", "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.returncode == 0
+    assert "--split" in done.stdout
+    assert "tensorflow" not in done.stderr

@@ -114,7 +114,7 @@ class SearchTuner(base_tuner.BaseTuner):
         self._settings = settings
         self._outcomes = _read_outcomes(settings.search_dir, oracle.end_order)
         self._trials: dict[str, kt_trial.Trial] = {}
-        self._lost_once: set[str] = set()
+        self._lost_once: dict[str, str] = {}
 
     def search(self, *_: Any, **__: Any) -> Result:
         """Runs trials until the budget or the space is used up.
@@ -208,7 +208,7 @@ class SearchTuner(base_tuner.BaseTuner):
         if trial_id in self._lost_once:
             return _failed(trial_id, f"{event.reason}, twice", event.seconds)
         # Keras Tuner's rule: a worker that comes back under its id gets its trial again.
-        self._lost_once.add(trial_id)
+        self._lost_once[trial_id] = event.reason
         logging.warning("trial %s: %s; it begins again", trial_id, event.reason)
         worker = next(item for item in workers.workers if item.tuner_id == event.tuner_id)
         worker.give(event.job)
@@ -217,7 +217,7 @@ class SearchTuner(base_tuner.BaseTuner):
     def _with_history(self, outcome: trial_module.Outcome) -> trial_module.Outcome:
         if outcome.trial_id not in self._lost_once:
             return outcome
-        parts = [outcome.reason, "its first worker process died"]
+        parts = [outcome.reason, f"run again: {self._lost_once[outcome.trial_id]}"]
         return dataclasses.replace(outcome, reason="; ".join(part for part in parts if part))
 
     def _finish(self, outcome: trial_module.Outcome, display: progress.Display | None) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 
 from spine_tf import labels
 from spine_tf.phantom import patient as patients
-from spine_tf.phantom import protocol
+from spine_tf.phantom import protocol, sequence
 
 _JITTER_MM = 0.8
 
@@ -26,19 +26,24 @@ class Annotation:
 def annotate(
     patient: patients.Patient, all_series: tuple[protocol.Series, ...], rng: np.random.Generator
 ) -> tuple[Annotation, ...]:
-    """Returns one annotation for each of the 25 targets."""
-    by_description = {series.description: series for series in all_series}
-    return tuple(
-        _mark(patient, by_description[_description(condition)], condition, level, rng)
-        for condition in labels.CONDITIONS
-        for level in labels.LEVELS
-    )
+    """Returns one annotation for each of the 25 targets.
+
+    Where a study has two axial series, each point is marked on one of them by chance, so that left
+    and right of a level may lie in different ones.
+    """
+    result = []
+    for condition in labels.CONDITIONS:
+        fitting = [item for item in all_series if item.description == _description(condition)]
+        for level in labels.LEVELS:
+            series = fitting[int(rng.integers(len(fitting)))]
+            result.append(_mark(patient, series, condition, level, rng))
+    return tuple(result)
 
 
 def _description(condition: str) -> str:
     if "subarticular" in condition:
-        return protocol.AXIAL_T2
-    return protocol.SAGITTAL_T1 if "foraminal" in condition else protocol.SAGITTAL_T2
+        return sequence.AXIAL_T2
+    return sequence.SAGITTAL_T1 if "foraminal" in condition else sequence.SAGITTAL_T2
 
 
 def _mark(
@@ -48,16 +53,17 @@ def _mark(
     level: str,
     rng: np.random.Generator,
 ) -> Annotation:
+    """Marks the landmark, a little off, on the slice that is nearest to it."""
     point = patient.landmark(condition, level)
     projections = [plane.project(point) for plane in series.slices]
     nearest = min(range(len(projections)), key=lambda index: abs(projections[index][2]))
     plane, (x, y, _) = series.slices[nearest], projections[nearest]
-    jitter = rng.normal(0, _JITTER_MM, 2) / plane.spacing[::-1]
+    jitter = rng.normal(0, _JITTER_MM, 2)
     return Annotation(
         series_id=series.series_id,
         instance_number=nearest + 1,
         condition=condition,
         level=level,
-        x=x + jitter[0],
-        y=y + jitter[1],
+        x=x + float(jitter[0]) / plane.spacing[1],
+        y=y + float(jitter[1]) / plane.spacing[0],
     )

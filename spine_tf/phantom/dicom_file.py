@@ -52,7 +52,6 @@ def write_slice(
     dataset.PixelData = encaps.encapsulate([frame], has_bot=True)
     dataset["PixelData"].is_undefined_length = True
     dataset.file_meta = _file_meta(str(dataset.SOPInstanceUID))
-    path.parent.mkdir(parents=True, exist_ok=True)
     dataset.save_as(path, enforce_file_format=True)
 
 

@@ -1,42 +1,78 @@
-"""From a patient and a slice to stored pixels: contrast, coil, noise."""
+"""From a patient and a slice to stored pixels."""
+
+import dataclasses
 
 import numpy as np
 
-from spine_tf.phantom import anatomy, slice_geometry
+from spine_tf.phantom import anatomy, grid, kspace, painting, slice_geometry, texture, torso
 from spine_tf.phantom import patient as patients
+from spine_tf.phantom import sequence as sequences
 
-CONTRASTS = {
-    "Sagittal T1": anatomy.Contrast(
-        fat=0.9, muscle=0.3, marrow=0.55, disc=0.33, bone=0.1, fluid=0.15, nerve=0.35
-    ),
-    "Sagittal T2/STIR": anatomy.Contrast(
-        fat=0.7, muscle=0.2, marrow=0.4, disc=0.3, bone=0.08, fluid=0.95, nerve=0.4
-    ),
-    "Axial T2": anatomy.Contrast(
-        fat=0.7, muscle=0.2, marrow=0.4, disc=0.25, bone=0.08, fluid=0.95, nerve=0.35
-    ),
-}
-_LARGEST = 1000.0
+# Layers through the thickness of a slice that are averaged, as fractions of it.
+_LAYERS = (-0.25, 0.25)
+_LARGEST_STORED = 4095
 
 
-def image(
-    patient: patients.Patient,
-    plane: slice_geometry.Slice,
-    series_description: str,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Returns the stored pixels of a slice, uint16 (rows, columns), 12 bits."""
-    x, y, z = plane.coordinates()
-    v, s = patient.spine.locate(y, z)
-    signal = anatomy.paint(
-        patient,
-        CONTRASTS[series_description],
-        x,
-        v,
-        s,
-        edge_mm=max(plane.spacing),
-    )
-    signal = signal * rng.uniform(0.7, 1.0)
-    real = signal + 0.05 * rng.standard_normal(plane.shape)
-    imaginary = 0.05 * rng.standard_normal(plane.shape)
-    return np.rint(np.hypot(real, imaginary) * _LARGEST).clip(0, 4095).astype("<u2")
+class Scanner:
+    """Takes slices of one patient; what they share is computed once."""
+
+    def __init__(self, patient: patients.Patient, rng: np.random.Generator) -> None:
+        self._patient = patient
+        self._structures = anatomy.make_structures(patient)
+        self._torso = torso.make_torso(patient)
+        self._textures = texture.draw_textures(rng)
+        self._sagittal: dict[slice_geometry.Slice, grid.Grid] = {}
+
+    def image(
+        self,
+        plane: slice_geometry.Slice,
+        sequence: sequences.Sequence,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Returns the stored pixels of a slice, uint16 (rows, columns) of 12 bits."""
+        acquired = plane.resampled(sequence.acquired_mm)
+        signal = self.signal(acquired, sequence, rng)
+        image = kspace.acquire(signal, plane.shape, sequence, rng)
+        stored = np.rint(image * np.float32(sequence.largest))
+        return np.clip(stored, 0, _LARGEST_STORED).astype("<u2")
+
+    def signal(
+        self,
+        plane: slice_geometry.Slice,
+        sequence: sequences.Sequence,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Returns the signal before acquisition, float32 (rows, columns)."""
+        x, y, z = plane.coordinates()
+        fine, coarse = self._textures.cut(plane.shape, rng)
+        back = torso.background(self._torso, sequence, x, y, z, coarse)
+        edge = max(plane.spacing) / self._patient.scale
+        total = np.zeros(plane.shape, np.float32)
+        for layer in _LAYERS:
+            image = back.copy()
+            points = self._grid(plane, layer * plane.thickness)
+            painting.paint(image, self._structures, sequence.signals, points, edge)
+            total += image
+        total *= np.float32(1 / len(_LAYERS)) * (1 + np.float32(0.05) * fine)
+        return total * torso.illumination(self._torso, sequence, y, z)
+
+    def _grid(self, plane: slice_geometry.Slice, depth: float) -> grid.Grid:
+        scale = self._patient.scale
+        x, y, z = plane.coordinates(depth)
+        if y.shape[1] == 1:
+            v, s = self._locate(y, z)
+            middle = np.interp(5.0, v[:, 0], s[:, 0])
+            u = (x - self._patient.lateral(middle)) / scale
+            return grid.make_grid(u.astype(np.float32), v, s)
+        key = dataclasses.replace(plane, position=(0.0, *plane.position[1:]))
+        if key not in self._sagittal:
+            v, s = self._locate(y, z)
+            self._sagittal[key] = grid.make_grid(np.zeros((1, 1), np.float32), v, s)
+        shared = self._sagittal[key]
+        u = (x.astype(np.float32) - self._patient.lateral(shared.s)) / np.float32(scale)
+        return shared.with_u(u)
+
+    def _locate(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        v, s = self._patient.spine.locate(y, z)
+        scale = self._patient.scale
+        return (v / scale).astype(np.float32), (s / scale).astype(np.float32)

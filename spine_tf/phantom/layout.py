@@ -8,22 +8,16 @@ from collections.abc import Iterable
 from typing import Any, Self, TextIO
 
 from spine_tf import labels
+from spine_tf.phantom import annotation, reader
 from spine_tf.phantom import study as studies
 
 SERIES_COLUMNS = ("study_id", "series_id", "series_description")
-COORDINATE_COLUMNS = (
-    "study_id",
-    "series_id",
-    "instance_number",
-    "condition",
-    "level",
-    "x",
-    "y",
-)
+COORDINATE_COLUMNS = ("study_id", "series_id", "instance_number", "condition", "level", "x", "y")
 TRAIN_COLUMNS = (
     "study_id",
     *(f"{condition}_{level}" for condition in labels.CONDITIONS for level in labels.LEVELS),
 )
+TRUTH_COLUMNS = ("study_id", "condition", "level", "latent", *labels.SEVERITY_COLUMNS)
 
 
 class Table:
@@ -54,19 +48,10 @@ class Table:
 
 
 class Tables:
-    """The tables of one side of the data set; `train.csv` gets its name last.
+    """Tables that get their names together when a `with` block ends without an exception."""
 
-    A context manager: names are given when the block ends without an exception.
-    """
-
-    def __init__(self, output_dir: pathlib.Path, side: str) -> None:
-        self._series = Table(output_dir / f"{side}_series_descriptions.csv", SERIES_COLUMNS)
-        self._labelled: tuple[Table, Table] | None = None
-        if side == "train":
-            self._labelled = (
-                Table(output_dir / "train_label_coordinates.csv", COORDINATE_COLUMNS),
-                Table(output_dir / "train.csv", TRAIN_COLUMNS),
-            )
+    def __init__(self, tables: tuple[Table, ...]) -> None:
+        self._tables = tables
 
     def __enter__(self) -> Self:
         return self
@@ -77,35 +62,56 @@ class Tables:
         error: BaseException | None,
         traceback: types.TracebackType | None,
     ) -> None:
-        for table in (self._series, *(self._labelled or ())):
+        for table in self._tables:
             table.close() if error is None else table.discard()
+
+
+class TestTables(Tables):
+    """The CSV of the test side, which has series but neither labels nor coordinates."""
+
+    def __init__(self, output_dir: pathlib.Path) -> None:
+        self._series = Table(output_dir / "test_series_descriptions.csv", SERIES_COLUMNS)
+        super().__init__((self._series,))
 
     def add(self, study: studies.Study) -> None:
         """Appends the rows of one study."""
         for series_id, description in study.series:
             self._series.add((study.study_id, series_id, description))
-        if self._labelled is None:
-            return
-        coordinates, grades = self._labelled
+
+
+class TrainTables(Tables):
+    """The CSVs of the train side and truth.csv; train.csv gets its name last."""
+
+    def __init__(self, output_dir: pathlib.Path) -> None:
+        self._series = Table(output_dir / "train_series_descriptions.csv", SERIES_COLUMNS)
+        self._coordinates = Table(output_dir / "train_label_coordinates.csv", COORDINATE_COLUMNS)
+        self._truth = Table(output_dir / "truth.csv", TRUTH_COLUMNS)
+        self._grades = Table(output_dir / "train.csv", TRAIN_COLUMNS)
+        super().__init__((self._series, self._coordinates, self._truth, self._grades))
+
+    def add(self, study: studies.Study) -> None:
+        """Appends the rows of one study."""
+        for series_id, description in study.series:
+            self._series.add((study.study_id, series_id, description))
         for mark in study.annotations:
-            coordinates.add(
-                (
-                    study.study_id,
-                    mark.series_id,
-                    mark.instance_number,
-                    _spelled_condition(mark.condition),
-                    _spelled_level(mark.level),
-                    repr(round(float(mark.x), 6)),
-                    repr(round(float(mark.y), 6)),
-                )
-            )
-        names = (labels.SEVERITIES[grade] for grade in study.grades.ravel())
-        grades.add((study.study_id, *names))
+            self._coordinates.add((study.study_id, *_coordinate_row(mark)))
+        grades = (labels.SEVERITIES[grade] if grade >= 0 else "" for grade in study.grades.ravel())
+        self._grades.add((study.study_id, *grades))
+        probabilities = reader.grade_probabilities(study.latents)
+        for row, condition in enumerate(labels.CONDITIONS):
+            for column, level in enumerate(labels.LEVELS):
+                figures = (study.latents[row, column], *probabilities[row, column])
+                rounded = (f"{figure:.6f}" for figure in figures)
+                self._truth.add((study.study_id, condition, level, *rounded))
 
 
-def _spelled_condition(condition: str) -> str:
-    return condition.replace("_", " ").title()
-
-
-def _spelled_level(level: str) -> str:
-    return level.replace("_", "/").upper()
+def _coordinate_row(mark: annotation.Annotation) -> tuple[Any, ...]:
+    """The row as the real file spells it: `Left Subarticular Stenosis`, `L4/L5`."""
+    return (
+        mark.series_id,
+        mark.instance_number,
+        mark.condition.replace("_", " ").title(),
+        mark.level.replace("_", "/").upper(),
+        f"{mark.x:.6f}",
+        f"{mark.y:.6f}",
+    )

@@ -7,8 +7,9 @@ import dataclasses
 class PhantomConfig:
     """A synthetic data set; the same configuration gives the same bytes.
 
-    Small sizes make quick tests: `PhantomConfig(num_studies=8, axial_px=(128,),
-    axial_fov_mm=(80.0, 80.0), sagittal_px=(128,), sagittal_slices=7)`.
+    The defaults have fewer slices than real studies, to be quick; `axial_slices_per_level=6,
+    sagittal_slices=17` has as many. Small sizes make quick tests: `PhantomConfig(num_studies=8,
+    axial_px=(128,), axial_fov_mm=(80.0, 80.0), sagittal_px=(128,), sagittal_slices=7)`.
 
     Attributes:
         num_studies: studies of the train side.
@@ -20,18 +21,18 @@ class PhantomConfig:
         sagittal_px: sides in pixels among which a study's sagittal series draw.
         sagittal_fov_mm: smallest and largest height of a sagittal slice in millimetres.
         sagittal_slices: slices of a sagittal series.
-        axial_slices_per_level: axial slices around each disc.
+        axial_slices_per_level: axial slices around each disc, where they are angled to it.
     """
 
     num_studies: int = 60
     num_test_studies: int = 2
     seed: int = 0
     with_errors: bool = False
-    axial_px: tuple[int, ...] = (256, 320)
-    axial_fov_mm: tuple[float, float] = (140.0, 190.0)
-    sagittal_px: tuple[int, ...] = (256, 256, 320)
+    axial_px: tuple[int, ...] = (256, 320, 320, 320, 320, 384, 384, 512)
+    axial_fov_mm: tuple[float, float] = (130.0, 190.0)
+    sagittal_px: tuple[int, ...] = (256, 320, 320, 384, 448)
     sagittal_fov_mm: tuple[float, float] = (250.0, 290.0)
-    sagittal_slices: int = 9
+    sagittal_slices: int = 11
     axial_slices_per_level: int = 3
 
     def __post_init__(self) -> None:

@@ -37,6 +37,16 @@ class Slice:
         y = offset @ np.asarray(self.column_direction) / self.spacing[0]
         return float(x), float(y), float(offset @ self.normal)
 
+    def resampled(self, pixel_mm: float) -> "Slice":
+        """Returns the same slice with pixels of at least that size; the first pixel stays."""
+        rows = _num_pixels(self.shape[0], self.spacing[0], pixel_mm)
+        columns = _num_pixels(self.shape[1], self.spacing[1], pixel_mm)
+        spacing = (
+            self.spacing[0] * self.shape[0] / rows,
+            self.spacing[1] * self.shape[1] / columns,
+        )
+        return dataclasses.replace(self, shape=(rows, columns), spacing=spacing)
+
     def coordinates(self, depth: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns x, y, z of the pixel centres, as arrays that broadcast to the slice's shape.
 
@@ -52,7 +62,7 @@ class Slice:
                 value = value + rows * self.column_direction[axis]
             if self.row_direction[axis]:
                 value = value + columns * self.row_direction[axis]
-            result.append(value)
+            result.append(value.astype(np.float32))
         return result[0], result[1], result[2]
 
 
@@ -61,23 +71,23 @@ def centered(
     row_direction: np.ndarray,
     column_direction: np.ndarray,
     *,
-    size_px: int,
-    fov_mm: float,
+    shape: tuple[int, int],
+    spacing: float,
     thickness: float,
 ) -> Slice:
-    """Returns a square slice around a point.
+    """Returns a slice of square pixels around a point.
 
     The position is rounded to what a header holds, so that geometry read back is the same.
     """
-    spacing = round(fov_mm / size_px, 6)
-    half = (size_px - 1) / 2 * spacing
-    position = center - half * (row_direction + column_direction)
+    spacing = round(spacing, 6)
+    down, across = ((size - 1) / 2 * spacing for size in shape)
+    position = center - across * row_direction - down * column_direction
     return Slice(
         position=_rounded(position),
         row_direction=_rounded(row_direction),
         column_direction=_rounded(column_direction),
         spacing=(spacing, spacing),
-        shape=(size_px, size_px),
+        shape=shape,
         thickness=thickness,
     )
 
@@ -85,3 +95,7 @@ def centered(
 def _rounded(vector: np.ndarray) -> tuple[float, float, float]:
     x, y, z = (round(float(value), 6) + 0.0 for value in vector)
     return x, y, z
+
+
+def _num_pixels(size: int, spacing: float, pixel_mm: float) -> int:
+    return min(size, 2 * round(size * spacing / pixel_mm / 2))

@@ -8,9 +8,12 @@ import numpy as np
 from spine_tf.phantom import (
     annotation,
     dicom_file,
+    error_planting,
     imaging,
+    omission,
     protocol,
     reader,
+    sequence,
     settings,
 )
 from spine_tf.phantom import patient as patients
@@ -18,6 +21,7 @@ from spine_tf.phantom import patient as patients
 _FIRST_STUDY_ID = 4_000_000
 _STUDY_ID_STEP = 2_171
 _SERIES_IDS = 16
+_HAS_RESCALE = 196 / 269
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,9 +31,10 @@ class Study:
     Attributes:
         study_id: unique, increasing with the study's index.
         latents: float64 (conditions, levels).
-        grades: int64 (conditions, levels), index into SEVERITIES.
+        grades: int64 (conditions, levels), index into SEVERITIES, -1 where missing.
         series: (series_id, description) of each.
         annotations: the points that were marked.
+        planted_errors: what is wrong in it on purpose.
     """
 
     study_id: int
@@ -37,45 +42,70 @@ class Study:
     grades: np.ndarray
     series: tuple[tuple[int, str], ...]
     annotations: tuple[annotation.Annotation, ...]
+    planted_errors: tuple[error_planting.PlantedError, ...]
 
 
 def write_study(config: settings.PhantomConfig, index: int, images_dir: pathlib.Path) -> Study:
     """Draws study `index` of the configuration and writes its images below `images_dir`."""
-    rng = np.random.default_rng([config.seed, index])
-    study_id = _FIRST_STUDY_ID + index * _STUDY_ID_STEP + int(rng.integers(_STUDY_ID_STEP))
-    patient = patients.make_patient(rng)
+    anatomy_rng, reader_rng, image_rng, error_rng = (
+        np.random.default_rng(seeds)
+        for seeds in np.random.SeedSequence([config.seed, index]).spawn(4)
+    )
+    study_id = _FIRST_STUDY_ID + index * _STUDY_ID_STEP + int(reader_rng.integers(_STUDY_ID_STEP))
+    patient = patients.make_patient(anatomy_rng)
     first_series_id = 10_000_000 + study_id * _SERIES_IDS
-    all_series = protocol.make_series(patient, config, first_series_id, rng)
-    grades = reader.draw_grades(reader.grade_probabilities(patient.latents), rng)
-    annotations = annotation.annotate(patient, all_series, rng)
-    has_rescale = bool(rng.random() < 0.73)
-    for series in all_series:
-        _write_series(patient, series, study_id, has_rescale, images_dir, rng)
+    all_series = protocol.make_series(patient, config, first_series_id, image_rng)
+    case = _read(patient, all_series, reader_rng)
+    errors: tuple[error_planting.PlantedError, ...] = ()
+    if config.with_errors:
+        case, errors = error_planting.plant(case, all_series, study_id, error_rng)
+    _write_images(patient, all_series, case.removed, images_dir / str(study_id), image_rng)
     return Study(
         study_id=study_id,
         latents=patient.latents,
-        grades=grades,
+        grades=case.grades,
         series=tuple((series.series_id, series.description) for series in all_series),
-        annotations=annotations,
+        annotations=case.annotations,
+        planted_errors=errors,
     )
 
 
-def _write_series(
+def _read(
+    patient: patients.Patient, all_series: tuple[protocol.Series, ...], rng: np.random.Generator
+) -> error_planting.Case:
+    """What the readers of a study leave behind: grades and points, some of them missing."""
+    grades = reader.draw_grades(reader.grade_probabilities(patient.latents), rng)
+    annotations = annotation.annotate(patient, all_series, rng)
+    missing = omission.draw_missing_grades(rng)
+    return error_planting.Case(
+        annotations=omission.without_missing(annotations, missing, rng),
+        grades=np.where(missing, omission.MISSING, grades),
+    )
+
+
+def _write_images(
     patient: patients.Patient,
-    series: protocol.Series,
-    study_id: int,
-    has_rescale: bool,
-    images_dir: pathlib.Path,
+    all_series: tuple[protocol.Series, ...],
+    removed: tuple[tuple[int, int], ...],
+    study_dir: pathlib.Path,
     rng: np.random.Generator,
 ) -> None:
-    series_dir = images_dir / str(study_id) / str(series.series_id)
-    for number, plane in enumerate(series.slices, start=1):
-        dicom_file.write_slice(
-            series_dir / f"{number}.dcm",
-            imaging.image(patient, plane, series.description, rng),
-            plane,
-            study_id=study_id,
-            series_id=series.series_id,
-            instance_number=number,
-            has_rescale=has_rescale,
-        )
+    scanner = imaging.Scanner(patient, rng)
+    has_rescale = bool(rng.random() < _HAS_RESCALE)
+    for series in all_series:
+        series_dir = study_dir / str(series.series_id)
+        series_dir.mkdir(parents=True)
+        contrast = sequence.draw_sequence(series.description, rng)
+        for number, plane in enumerate(series.slices, start=1):
+            pixels = scanner.image(plane, contrast, rng)
+            if (series.series_id, number) in removed:
+                continue
+            dicom_file.write_slice(
+                series_dir / f"{number}.dcm",
+                pixels,
+                plane,
+                study_id=int(study_dir.name),
+                series_id=series.series_id,
+                instance_number=number,
+                has_rescale=has_rescale,
+            )

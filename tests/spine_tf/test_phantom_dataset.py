@@ -33,7 +33,7 @@ def studies_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 def test_two_workers_write_the_same_bytes_as_one(studies_dir, tmp_path):
-    dataset.write_studies(SMALL, tmp_path / "two", workers=2)
+    dataset.write_studies(SMALL, tmp_path / "two", num_workers=2)
 
     assert hashes(tmp_path / "two") == hashes(studies_dir)
 
@@ -51,5 +51,5 @@ def test_every_coordinate_lies_on_its_image(studies_dir):
 def test_a_directory_that_is_not_empty_is_refused(tmp_path):
     (tmp_path / "note.txt").write_text("mine")
 
-    with pytest.raises(ValueError, match="not an empty directory"):
+    with pytest.raises(ValueError, match="is not empty"):
         dataset.write_studies(SMALL, tmp_path)

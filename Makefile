@@ -33,11 +33,11 @@ lint: $(VENV)/.test
 # Tests run outside the checkout, so that programs started with `python -m` come from the wheel.
 test: lint
 	cd $$(mktemp -d) && $(BIN)/pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) \
-		-p no:cacheprovider $(CURDIR)/tests
+		-p no:cacheprovider -n 2 $(CURDIR)/tests
 
 check: lint
 	cd $$(mktemp -d) && $(BIN)/pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) \
-		-p no:cacheprovider -m 'not slow' $(CURDIR)/tests
+		-p no:cacheprovider -n 2 -m 'not slow' $(CURDIR)/tests
 
 clean:
 	rm -rf build dist demo *.egg-info $(VENV)

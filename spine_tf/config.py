@@ -484,12 +484,9 @@ def _build(cls: type, values: Mapping[str, Any], prefix: str) -> Any:
     unknown = sorted(set(values) - set(names))
     if unknown:
         raise ValueError(f"there is no field {prefix}{unknown[0]}; there are {', '.join(names)}")
-    arguments = {}
-    for name, value in values.items():
-        if isinstance(value, hints[name]) if isinstance(hints[name], type) else False:
-            arguments[name] = value
-        else:
-            arguments[name] = _convert(hints[name], value, prefix + name)
+    arguments = {
+        name: _convert(hints[name], value, prefix + name) for name, value in values.items()
+    }
     try:
         return cls(**arguments)
     except TypeError as err:
@@ -499,6 +496,8 @@ def _build(cls: type, values: Mapping[str, Any], prefix: str) -> Any:
 
 
 def _convert(hint: Any, value: Any, name: str) -> Any:
+    if isinstance(value, ModelConfig):
+        return value
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return _build(typing.cast(type, hint), value, f"{name}.")
     if typing.get_origin(hint) is tuple and isinstance(value, list | tuple):
@@ -511,7 +510,8 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
         return int(value)
     if hint in (bool, str) and isinstance(value, hint):
         return value
-    expected = getattr(hint, "__name__", str(hint)).replace("tuple[int, ...]", "list of integers")
+    is_list = typing.get_origin(hint) is tuple
+    expected = "list of integers" if is_list else getattr(hint, "__name__", str(hint))
     raise ValueError(f"{name} is {value!r}, expected {expected}")
 
 

@@ -1,6 +1,7 @@
 """ResNet-50 with a new head, from published weights or a random start."""
 
 import pathlib
+import warnings
 
 import keras
 import numpy as np
@@ -138,10 +139,20 @@ def _read_published(weights: str) -> keras.Model:
             "of an .h5 or .keras file of ResNet-50 without its top"
         )
     published = keras.applications.ResNet50(include_top=False, weights=None)
+    # Keras passes over layers that a file lacks with no more than a warning: what it left is NaN.
+    published.set_weights([np.full(weight.shape, np.nan) for weight in published.weights])
     try:
-        published.load_weights(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            published.load_weights(path)
     except (ValueError, OSError, KeyError, TypeError) as err:
         raise ValueError(
             f"{path} does not hold the weights of a ResNet-50 without its top: {err}"
         ) from err
+    for weight in published.weights:
+        if np.isnan(weight.numpy()).any():
+            raise ValueError(
+                f"{path} does not hold the weights of a ResNet-50 without its top: "
+                f"{weight.path} is missing"
+            )
     return published

@@ -49,11 +49,20 @@ def uses_mixed_precision(settings: config.TrainingConfig) -> bool:
 def uses_xla(settings: config.TrainingConfig) -> bool:
     """Says whether the training step is compiled.
 
-    On a CPU "auto" doesn't: it halves the speed there. On several GPUs it doesn't either: compiled
-    steps fail under MirroredStrategy (keras #18145). On one GPU it compiles a small convolution
-    first, because some pairs of TensorFlow and cuDNN fail on every convolution.
+    "auto" doesn't where training is deterministic, which compiled pooling is not; on a CPU, where
+    it halves the speed; on several GPUs, where compiled steps fail under MirroredStrategy (keras
+    #18145). On one GPU it compiles a small convolution first, because some pairs of TensorFlow and
+    cuDNN fail on every convolution.
+
+    Raises:
+        ValueError: both XLA and determinism are asked for.
     """
-    if settings.xla != "auto":
+    if settings.xla == "on" and settings.deterministic:
+        raise ValueError(
+            "training.xla is on, but compiled pooling is not deterministic: "
+            "set training.deterministic=false too, or training.xla=auto"
+        )
+    if settings.xla != "auto" or settings.deterministic:
         return settings.xla == "on"
     return len(tf.config.list_physical_devices("GPU")) == 1 and _convolution_compiles()
 

@@ -55,15 +55,16 @@ class TrainStep:
         self._strategy.run(self._take, args=(batch,))
 
     def _take(self, batch: Batch) -> None:
-        per_example, is_right = self._replica_step(batch)
-        self.loss.update_state(per_example)
-        self.accuracy.update_state(is_right)
-
-    def _update(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+        # Outside what XLA compiles: it knows no projective transform.
         inputs = self._prepare(batch)
         targets = tf.one_hot(batch["label"], len(self._class_weights))
         if self._mixup:
             inputs, targets = augmentation.mix(inputs, targets, batch["seed"], self._mixup)
+        per_example, is_right = self._replica_step(inputs, targets)
+        self.loss.update_state(per_example)
+        self.accuracy.update_state(is_right)
+
+    def _update(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         weights = tf.linalg.matvec(targets, self._class_weights)
         with tf.GradientTape() as tape:
             probabilities = self._network(inputs, training=True)
@@ -74,8 +75,7 @@ class TrainStep:
             # Gradients are summed over the replicas.
             loss = self._optimizer.scale_loss(loss / self._strategy.num_replicas_in_sync)
         variables = self._network.trainable_variables
-        gradients = tape.gradient(loss, variables)
-        self._optimizer.apply(gradients, variables)
+        self._optimizer.apply(tape.gradient(loss, variables), variables)
         is_right = tf.argmax(probabilities, axis=1) == tf.argmax(targets, axis=1)
         return per_example, tf.cast(is_right, tf.float32)
 

@@ -1,0 +1,105 @@
+import json
+import pathlib
+
+import pytest
+
+from spine_tf import config
+
+
+@pytest.mark.parametrize("family", config.MODEL_CONFIGS)
+def test_json_round_trip_keeps_every_field(family: str) -> None:
+    made = config.with_settings(
+        config.default_config("binary", family),
+        ["model.dropout=0.25", "data.augmentation.mixup=0.4", "seed=7"],
+    )
+    assert config.from_dict(json.loads(json.dumps(config.to_dict(made)))) == made
+
+
+def test_settings_apply_in_order_and_parse_json() -> None:
+    made = config.with_settings(
+        config.default_config("multiclass", "dense"),
+        ["model.units=[32, 16]", "training.schedule=constant", "training.epochs=3", "seed=1"]
+        + ["seed=2"],
+    )
+    assert isinstance(made.model, config.DenseConfig)
+    assert made.model.units == (32, 16)
+    assert made.training.schedule == "constant"
+    assert (made.training.epochs, made.seed) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("model.dropout", "has no '='"),
+        ("model.width=3", r"no field 'model.width'; there are task, model.family"),
+        ("data.augmentation=1", "no field 'data.augmentation'"),
+        ("model.family=simple", "choose the family with --model"),
+        ("model.dropout=high", "model.dropout is 'high', expected float"),
+        ("model.dropout=2", "model.dropout is 2.0, expected 0.0 to 0.95"),
+        ("model.dropout=NaN", "model.dropout is nan, expected float"),
+        ("model.dropout=true", "model.dropout is True, expected float"),
+        ("model.filters=[8.5]", "model.filters is 8.5, expected int"),
+        ("model.filters=[]", "expected at least one number"),
+        ("model.filters=8", "model.filters is 8, expected list of integers"),
+        ("model.head=linear", "expected one of softmax, ordinal"),
+        ("training.monitor=loss", "expected one of val_log_loss"),
+        ("training.deterministic=1", "training.deterministic is 1, expected bool"),
+        ("task=ternary", "task is 'ternary'"),
+        ("seed=-1", "seed is -1, expected 0"),
+    ],
+)
+def test_setting_that_does_not_fit_says_what_would(setting: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        config.with_settings(config.default_config("binary", "simple"), [setting])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"task": "binary"}, "no model family"),
+        ({"task": "binary", "model": {"family": "vgg"}}, "model is 'vgg', expected one of simple"),
+        ({"model": {"family": "simple"}}, "configuration"),
+        ({"task": "binary", "model": {"family": "simple"}, "extra": 1}, "no field extra"),
+        ({"task": "binary", "model": {"family": "simple", "growth_rate": 3}}, "model.growth_rate"),
+    ],
+)
+def test_json_that_is_no_configuration_is_refused(values: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        config.from_dict(values)
+
+
+def test_file_may_carry_provenance(tmp_path: pathlib.Path) -> None:
+    made = config.default_config("binary", "residual")
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**config.to_dict(made), "provenance": {"any": "thing"}}))
+    assert config.read_config(path) == made
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not a configuration JSON"),
+        ("[]", "expected a JSON object"),
+        ("{}", "no model family"),
+    ],
+)
+def test_file_that_is_no_configuration_is_named(
+    tmp_path: pathlib.Path, text: str, message: str
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f"config.json.*{message}"):
+        config.read_config(path)
+
+
+def test_missing_file_is_named(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match=r"none.json does not exist"):
+        config.read_config(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("num_slices", 2), ("roi_px", 4), ("roi_mm", 0.0), ("num_slices", 65)]
+)
+def test_roi_out_of_range_is_refused(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=field):
+        config.RoiConfig(**{field: value})

@@ -1,0 +1,291 @@
+import dataclasses
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from spine_tf import config
+from spine_tf.training import fit
+from tfrecords import records
+
+_FAST = (
+    "model.filters=[4, 8]",
+    "training.epochs=2",
+    "training.batch_size=8",
+    "training.learning_rate=0.01",
+)
+
+
+@pytest.fixture(scope="module")
+def source(records_dir: pathlib.Path) -> records.Records:
+    return records.open_records(records_dir)
+
+
+def _config(*settings: str, family: str = "simple", task: str = "multiclass") -> config.Config:
+    return config.with_settings(config.default_config(task, family), [*_FAST, *settings])
+
+
+def _fit(run_config: config.Config, source: records.Records, **options: object) -> fit.Fitted:
+    arguments = {"train_splits": ["fold_1", "fold_2"], "monitor_split": "fold_0", **options}
+    return fit.fit(run_config, source, **arguments)
+
+
+def _weights(fitted: fit.Fitted) -> np.ndarray:
+    return np.concatenate([weight.ravel() for weight in fitted.model.get_weights()])
+
+
+@pytest.fixture(scope="module")
+def base(source: records.Records) -> fit.Fitted:
+    return _fit(_config(), source)
+
+
+def test_history_has_every_figure_and_the_best_epoch_is_the_monitors(base: fit.Fitted) -> None:
+    losses = [figures["val_log_loss"] for figures in base.history]
+    assert len(losses) == 2
+    assert base.best_epoch == int(np.argmin(losses))
+    assert set(config.MONITORS) < set(base.history[0])
+    assert base.class_counts == (16, 16, 16)
+
+
+def test_same_seed_gives_the_same_weights(base: fit.Fitted, source: records.Records) -> None:
+    np.testing.assert_array_equal(_weights(_fit(_config(), source)), _weights(base))
+
+
+@pytest.mark.slow
+def test_training_learns_what_can_be_seen(source: records.Records) -> None:
+    fitted = _fit(_config("training.epochs=25", family="dense"), source)
+    assert fitted.history[fitted.best_epoch]["val_balanced_accuracy"] > 0.9
+
+
+# What each field is changed to; the weights must come out otherwise.
+_CHANGES = (
+    "model.input_px=16",
+    "model.activation=gelu",
+    "model.norm=group",
+    "model.norm_momentum=0.5",
+    "model.pooling=max",
+    "model.dropout=0",
+    "model.head=ordinal",
+    "model.filters=[8, 8]",
+    "model.kernel_size=5",
+    "model.units=16",
+    "data.feed=stream",
+    *(
+        f"data.augmentation.{name}=0.4"
+        for name in ("rotation_degrees", "shift", "scale", "contrast", "brightness")
+    ),
+    *(f"data.augmentation.{name}=0.4" for name in ("gamma", "noise", "cutout", "mixup")),
+    "training.epochs=3",
+    "training.batch_size=16",
+    "training.optimizer=sgd",
+    "training.learning_rate=0.003",
+    "training.weight_decay=0.5",
+    "training.schedule=constant",
+    "training.warmup_epochs=0",
+    "training.gradient_clip=0.01",
+    "training.ema_decay=0.9",
+    "training.loss=focal",
+    "training.label_smoothing=0.3",
+    "training.class_weights=competition",
+    "seed=5",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", _CHANGES)
+def test_every_field_changes_the_weights(
+    change: str, base: fit.Fitted, source: records.Records
+) -> None:
+    changed = _weights(_fit(_config(change), source))
+    assert changed.shape != _weights(base).shape or not np.array_equal(changed, _weights(base))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("family", "first", "second"),
+    [
+        ("dense", "model.grid_px=4", "model.grid_px=2"),
+        ("dense", "model.units=[8]", "model.units=[16]"),
+        ("dense", "model.pooling=average", "model.pooling=max"),
+        ("densenet", "model.stem_filters=4", "model.stem_filters=6"),
+        ("densenet", "model.growth_rate=4", "model.growth_rate=6"),
+        ("densenet", "model.blocks=[1, 1]", "model.blocks=[1, 2]"),
+        ("densenet", "model.compression=0.5", "model.compression=0.9"),
+        ("residual", "model.blocks_per_stage=1", "model.blocks_per_stage=2"),
+        ("residual", "model.kernel_size=3", "model.kernel_size=1"),
+    ],
+)
+def test_every_field_of_a_family_changes_the_model(family: str, first: str, second: str) -> None:
+    from spine_tf.models import families
+
+    def outline(setting: str) -> str:
+        made = config.with_settings(config.default_config("binary", family), [setting])
+        return families.build_model(made.model, (64, 64, 1), 2).to_json()
+
+    assert outline(first) != outline(second)
+
+
+@pytest.mark.slow
+def test_focal_gamma_changes_the_weights(source: records.Records) -> None:
+    one, other = (
+        _fit(_config("training.loss=focal", f"training.focal_gamma={gamma}"), source)
+        for gamma in (1.0, 3.0)
+    )
+    assert not np.array_equal(_weights(one), _weights(other))
+
+
+@pytest.mark.slow
+def test_memory_budget_decides_the_feed(base: fit.Fitted, source: records.Records) -> None:
+    big = records.Records(
+        directory=source.directory,
+        manifest=dataclasses.replace(
+            source.manifest,
+            shards=tuple(
+                dataclasses.replace(part, num_examples=part.num_examples * 100)
+                for part in source.manifest.shards
+            ),
+        ),
+        schema=source.schema,
+    )
+    # The directory claims to be 100 times its size, so that a budget of 1 MiB does not hold it.
+    streamed = _weights(_fit(_config("data.memory_budget_mb=1"), big))
+    np.testing.assert_array_equal(streamed, _weights(_fit(_config("data.feed=stream"), source)))
+
+
+@pytest.mark.slow
+def test_patience_ends_training_and_monitor_chooses_the_epoch(source: records.Records) -> None:
+    # Nothing improves at a learning rate of almost nothing.
+    still = ("training.learning_rate=1e-9", "training.epochs=9", "training.patience=2")
+    stopped = _fit(_config(*still, "training.monitor=val_accuracy"), source)
+    assert len(stopped.history) == 3
+    assert stopped.best_epoch == 0
+    assert len(_fit(_config(*still[:2], "training.patience=0"), source).history) == 9
+
+
+@pytest.mark.slow
+def test_without_an_inner_fold_the_last_epoch_counts(source: records.Records) -> None:
+    fitted = _fit(_config(), source, monitor_split=None)
+    assert fitted.best_epoch == 1
+    assert "val_log_loss" not in fitted.history[0]
+
+
+@pytest.mark.slow
+def test_callback_can_stop_training(source: records.Records) -> None:
+    def stop(epoch: int, figures: dict) -> None:
+        assert np.isfinite(figures["loss"])
+        if epoch == 0:
+            raise fit.StopTraining
+
+    assert len(_fit(_config("training.epochs=5"), source, on_epoch_end=stop).history) == 1
+
+
+class _Interrupted(Exception):
+    pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [(), ("training.ema_decay=0.9", "data.feed=stream")])
+def test_resumed_fit_has_the_weights_of_an_undisturbed_one(
+    settings: tuple[str, ...], source: records.Records, tmp_path: pathlib.Path
+) -> None:
+    def interrupt(epoch: int, figures: dict) -> None:
+        del figures
+        if epoch == 1:
+            raise _Interrupted
+
+    run_config = _config("training.epochs=4", *settings)
+    undisturbed = _fit(run_config, source)
+    with pytest.raises(_Interrupted):
+        _fit(run_config, source, work_dir=tmp_path, on_epoch_end=interrupt)
+    resumed = _fit(run_config, source, work_dir=tmp_path)
+    np.testing.assert_array_equal(_weights(resumed), _weights(undisturbed))
+    assert [f["loss"] for f in resumed.history] == [f["loss"] for f in undisturbed.history]
+
+
+def test_class_without_training_examples_is_named(make_records, tmp_path: pathlib.Path) -> None:
+    source = records.open_records(make_records(tmp_path / "r", per_class=1, severities=(0, 1)))
+    with pytest.raises(ValueError, match=r"no training example of class 'Severe' in fold_1, fold"):
+        _fit(_config(task="binary"), source)
+
+
+@pytest.mark.slow
+def test_loss_that_diverges_ends_with_a_sentence(source: records.Records) -> None:
+    settings = (
+        "training.optimizer=sgd",
+        "training.learning_rate=10",
+        "training.gradient_clip=0",
+        "training.warmup_epochs=0",
+        "training.epochs=40",
+        "training.patience=0",
+        # Each step multiplies the kernels by 1 - 10.
+        "training.weight_decay=1",
+    )
+    with pytest.raises(ValueError, match=r"the loss became .* in epoch .* lower training.learning"):
+        _fit(_config(*settings), source)
+
+
+def test_mixed_precision_without_a_gpu_is_refused(source: records.Records) -> None:
+    if tf.config.list_physical_devices("GPU"):
+        assert _fit(_config("training.mixed_precision=on"), source).history
+        return
+    with pytest.raises(ValueError, match="mixed_precision is on, but there is no GPU"):
+        _fit(_config("training.mixed_precision=on"), source)
+
+
+def test_xla_with_determinism_is_refused(source: records.Records) -> None:
+    with pytest.raises(ValueError, match=r"compiled pooling is not deterministic: set training"):
+        _fit(_config("training.xla=on"), source)
+
+
+@pytest.mark.slow
+def test_xla_trains_alike(
+    base: fit.Fitted, records_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    # In a process of its own: determinism, once on, stays on.
+    settings = [*_FAST, "training.xla=on", "training.deterministic=false"]
+    command = [sys.executable, "-m", "spine_tf.train", "--task=multiclass", "--model=simple"]
+    command += [f"--records_dir={records_dir}", f"--run_dir={tmp_path / 'run'}", "--val_fold=2"]
+    subprocess.run(command + [f"--set={setting}" for setting in settings], check=True, cwd=tmp_path)
+    history = pd.read_csv(tmp_path / "run" / "history.csv")
+    # Fold 2 is held out, fold 0 watches: other training splits than the base's, the same scale.
+    assert history["loss"].between(0.3, 3.0).all()
+    assert len(history) == len(base.history)
+
+
+@pytest.mark.slow
+def test_transfer_trains_the_head_on_cached_features_then_the_last_blocks(
+    source: records.Records, tmp_path: pathlib.Path
+) -> None:
+    keras.utils.set_random_seed(3)
+    path = tmp_path / "published.weights.h5"
+    keras.applications.ResNet50(include_top=False, weights=None).save_weights(path)
+    run_config = config.with_settings(
+        config.default_config("binary", "resnet50"),
+        [
+            f"model.weights={path}",
+            "model.frozen_epochs=2",
+            "model.trainable_blocks=1",
+            "training.epochs=3",
+            "training.batch_size=16",
+        ],
+    )
+    phases, changed = [], []
+
+    def watch(epoch: int, figures: dict) -> None:
+        phases.append(figures["phase"])
+
+    fitted = _fit(run_config, source, on_epoch_end=watch)
+    assert phases == ["frozen", "frozen", "fine_tuned"]
+    published = keras.applications.ResNet50(include_top=False, weights=None)
+    published.load_weights(path)
+    backbone = fitted.model.get_layer("backbone")
+    for layer in published.layers[1:]:
+        weights = backbone.get_layer(layer.name).get_weights()
+        if not all(map(np.array_equal, weights, layer.get_weights())):
+            changed.append(layer.name)
+    assert all(name.startswith("conv5_block3_") for name in changed)

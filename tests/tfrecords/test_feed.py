@@ -1,0 +1,117 @@
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrecords import feed, records
+
+_LABELS = (0, 2)
+
+
+@pytest.fixture(scope="module")
+def opened(records_dir: pathlib.Path) -> records.Records:
+    return records.open_records(records_dir)
+
+
+@pytest.fixture(scope="module", params=["memory", "stream"])
+def any_feed(request: pytest.FixtureRequest, opened: records.Records) -> feed.Feed:
+    if request.param == "memory":
+        return feed.memory_feed(records.load_examples(opened, ["fold_0", "fold_1"], _LABELS))
+    return feed.StreamFeed(source=opened, splits=("fold_0", "fold_1"), label_values=_LABELS)
+
+
+def _joined(batches: tf.data.Dataset, name: str) -> np.ndarray:
+    return np.concatenate([batch[name].numpy() for batch in batches])
+
+
+def test_ordered_gives_every_example_once_in_file_order(
+    any_feed: feed.Feed, opened: records.Records
+) -> None:
+    examples = records.load_examples(opened, ["fold_0", "fold_1"], _LABELS)
+    batches = any_feed.ordered(batch_size=5)
+    assert any_feed.num_examples == len(examples) == 32
+    np.testing.assert_array_equal(_joined(batches, "image"), examples.images)
+    np.testing.assert_array_equal(_joined(batches, "window"), examples.windows)
+    np.testing.assert_array_equal(_joined(batches, "label"), examples.labels)
+
+
+def test_shuffled_gives_full_batches_without_repeats(
+    any_feed: feed.Feed, opened: records.Records
+) -> None:
+    images = _joined(any_feed.shuffled(batch_size=5, seed=1, epoch=0), "image")
+    assert len(images) == 30
+    known = {
+        image.tobytes()
+        for image in records.load_examples(opened, ["fold_0", "fold_1"], _LABELS).images
+    }
+    assert len({image.tobytes() for image in images} & known) == 30
+
+
+def test_epoch_is_a_function_of_seed_and_epoch(any_feed: feed.Feed) -> None:
+    def order(seed: int, epoch: int) -> bytes:
+        batches = list(any_feed.shuffled(batch_size=8, seed=seed, epoch=epoch))
+        return b"".join(b["image"].numpy().tobytes() + b["seed"].numpy().tobytes() for b in batches)
+
+    assert order(3, 4) == order(3, 4)
+    assert len({order(3, 4), order(3, 5), order(4, 4)}) == 3
+
+
+def test_seeds_differ_between_all_examples_of_an_epoch(any_feed: feed.Feed) -> None:
+    seeds = _joined(any_feed.shuffled(batch_size=8, seed=0, epoch=0), "seed")
+    assert len(np.unique(seeds, axis=0)) == 32
+
+
+def test_batch_is_cut_to_the_examples_there_are(any_feed: feed.Feed) -> None:
+    batches = list(any_feed.shuffled(batch_size=1000, seed=0, epoch=0))
+    assert [int(batch["label"].shape[0]) for batch in batches] == [32]
+
+
+def test_shuffle_order_is_golden(opened: records.Records) -> None:
+    arrays = {"index": np.arange(10), "label": np.zeros(10, np.int64)}
+    batches = feed.MemoryFeed(arrays).shuffled(batch_size=5, seed=0, epoch=0)
+    assert _joined(batches, "index").tolist() == [4, 6, 2, 7, 3, 5, 9, 0, 8, 1]
+
+
+def test_normalize_equals_numpy_and_works_in_a_map(opened: records.Records) -> None:
+    examples = records.load_examples(opened, ["test"], _LABELS)
+    eager = feed.normalize(tf.constant(examples.images), tf.constant(examples.windows))
+    np.testing.assert_allclose(eager, examples.normalized(), atol=1e-6)
+    mapped = tf.data.Dataset.from_tensors((examples.images, examples.windows)).map(feed.normalize)
+    np.testing.assert_array_equal(next(iter(mapped)), eager)
+
+
+def test_window_of_no_width_does_not_divide_by_zero() -> None:
+    image = tf.constant([[[[5], [6], [7]]]], tf.uint16)
+    result = feed.normalize(image, tf.constant([[6.0, 6.0]]))
+    np.testing.assert_array_equal(tf.reshape(result, -1), [0.0, 0.0, 1.0])
+
+
+def test_open_dataset_gives_images_labels_and_weights(records_dir: pathlib.Path) -> None:
+    dataset = feed.open_dataset(
+        str(records_dir),
+        splits=["fold_0"],
+        label_values=_LABELS,
+        batch_size=6,
+        class_weights=(1.0, 4.0),
+    )
+    image, label, weight = next(iter(dataset))
+    assert image.shape == (6, 32, 32, 1)
+    assert 0.0 <= float(tf.reduce_min(image)) <= float(tf.reduce_max(image)) <= 1.0
+    np.testing.assert_array_equal(weight, np.where(label == 1, 4.0, 1.0))
+    assert sum(int(label.shape[0]) for _, label, _ in dataset) == 16
+
+
+def test_open_dataset_shuffles_by_seed(records_dir: pathlib.Path) -> None:
+    def labels(seed: int | None) -> list[int]:
+        dataset = feed.open_dataset(
+            str(records_dir),
+            splits=["fold_0"],
+            label_values=(0, 1, 2),
+            batch_size=24,
+            shuffle_seed=seed,
+        )
+        return next(iter(dataset))[1].numpy().tolist()
+
+    assert labels(None) == [0, 1, 2] * 8
+    assert labels(1) == labels(1) != labels(2)

@@ -140,12 +140,12 @@ def _read_labels(
     source: sources.Source, conditions: Sequence[str], levels: Sequence[str]
 ) -> _Graded:
     table = tables.read_table(source, sources.LABELS_CSV)
+    study_column = table.index("study_id")
     targets = [
         (_CONDITIONS[condition], _LEVELS[level], table.index(f"{condition}_{level}"))
         for condition in conditions
         for level in levels
     ]
-    study_column = table.index("study_id")
     group_column = table.index("patient_id") if "patient_id" in table.columns else study_column
     graded = _Graded(groups={}, severities={}, counts=collections.Counter())
     for row in table.rows:

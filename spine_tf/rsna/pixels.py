@@ -113,9 +113,9 @@ def _check_rle_header(frame: bytes, num_segments: int) -> None:
     if len(frame) < _RLE_HEADER.size:
         raise _bad_pixels(f"an RLE frame of {len(frame)} bytes, expected a header of 64")
     count, *offsets = _RLE_HEADER.unpack_from(frame)
-    used = offsets[: min(count, 15)]
-    is_rising = all(a < b for a, b in zip(used, [*used[1:], len(frame)], strict=True))
-    if count != num_segments or used[0] != _RLE_HEADER.size or not is_rising:
+    ends = [*offsets[1:num_segments], len(frame)]
+    is_rising = all(a < b for a, b in zip(offsets, ends, strict=False))
+    if count != num_segments or offsets[0] != _RLE_HEADER.size or not is_rising:
         raise _bad_pixels(f"an RLE header that doesn't describe {num_segments} segments")
 
 

@@ -1,0 +1,173 @@
+"""Small data sets in the RSNA layout, built image by image."""
+
+import csv
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom import uid
+from pydicom.dataset import FileMetaDataset
+
+from spine_tf import labels
+
+AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+
+def make_dicom(
+    pixels: np.ndarray,
+    *,
+    spacing: tuple[float, float] | None = (0.5, 0.5),
+    position: tuple[float, float, float] | None = (0.0, 0.0, 0.0),
+    orientation: tuple[float, ...] | None = AXIAL,
+    bits_stored: int | None = 12,
+    transfer_syntax: str = uid.RLELossless,
+    **elements: Any,
+) -> pydicom.Dataset:
+    """Returns a slice; `elements` are set last, so they can spoil it."""
+    dataset = pydicom.Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.MediaStorageSOPClassUID = uid.MRImageStorage
+    dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    dataset.SOPClassUID = uid.MRImageStorage
+    dataset.SOPInstanceUID = "1.2.3"
+    dataset.Rows, dataset.Columns = pixels.shape[:2]
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.BitsAllocated = pixels.dtype.itemsize * 8
+    dataset.BitsStored = min(bits_stored or 16, dataset.BitsAllocated)
+    dataset.HighBit = dataset.BitsStored - 1
+    dataset.PixelRepresentation = int(pixels.dtype.kind == "i")
+    if spacing is not None:
+        dataset.PixelSpacing = list(spacing)
+    if position is not None:
+        dataset.ImagePositionPatient = list(position)
+    if orientation is not None:
+        dataset.ImageOrientationPatient = list(orientation)
+    dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
+    dataset.PixelData = pixels.tobytes()
+    dataset["PixelData"].VR = "OW" if dataset.BitsAllocated == 16 else "OB"
+    if transfer_syntax == uid.RLELossless:
+        dataset.compress(uid.RLELossless, encoding_plugin="pylibjpeg")
+    else:
+        dataset.file_meta.TransferSyntaxUID = uid.UID(transfer_syntax)
+    for name, value in elements.items():
+        if value is None:
+            delattr(dataset, name)
+        else:
+            setattr(dataset, name, value)
+    return dataset
+
+
+class DataSet:
+    """A data set in the RSNA layout that grows by calls; `write` writes its CSVs."""
+
+    def __init__(self, directory: pathlib.Path, side: str = "train") -> None:
+        self.directory = directory
+        self.side = side
+        self.series: dict[tuple[int, int], str] = {}
+        self.rows: list[list[Any]] = []
+        self.grades: dict[int, dict[str, str]] = {}
+        (directory / f"{side}_images").mkdir(parents=True)
+
+    def image_path(self, study: int, series: int, instance: int) -> pathlib.Path:
+        return self.directory / f"{self.side}_images/{study}/{series}/{instance}.dcm"
+
+    def add_image(
+        self,
+        study: int,
+        series: int,
+        instance: int,
+        pixels: np.ndarray | None = None,
+        *,
+        description: str = "Axial T2",
+        **changes: Any,
+    ) -> pathlib.Path:
+        """Writes an image of noise unless pixels are given; registers its series and study."""
+        if pixels is None:
+            generator = np.random.default_rng([study, series, instance])
+            pixels = generator.integers(0, 1500, (64, 72)).astype(np.uint16)
+        path = self.image_path(study, series, instance)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make_dicom(pixels, **changes).save_as(path, enforce_file_format=True)
+        self.series.setdefault((study, series), description)
+        self.grades.setdefault(study, {})
+        return path
+
+    def add_row(
+        self,
+        study: int,
+        series: int,
+        instance: int,
+        condition: str = "left_subarticular_stenosis",
+        level: str = "l4_l5",
+        *,
+        x: float | str = 36.0,
+        y: float | str = 32.0,
+        severity: str | None = "Normal/Mild",
+    ) -> str:
+        """Adds a coordinate and, unless None, its label; returns the key."""
+        spelled = condition.replace("_", " ").title()
+        self.rows.append([study, series, instance, spelled, level.upper().replace("_", "/"), x, y])
+        if severity is not None:
+            self.grades.setdefault(study, {})[f"{condition}_{level}"] = severity
+        return f"{study}/{series}/{instance}/{condition}/{level}"
+
+    def write(self) -> pathlib.Path:
+        """Writes the CSVs; returns the data set's folder."""
+        targets = [f"{c}_{v}" for c in labels.CONDITIONS for v in labels.LEVELS]
+        if self.side == "train":
+            grades = [
+                [study, *(of_study.get(target, "") for target in targets)]
+                for study, of_study in self.grades.items()
+            ]
+            self._write("train.csv", ["study_id", *targets], grades)
+        names = ["study_id", "series_id", "series_description"]
+        self._write(
+            f"{self.side}_series_descriptions.csv",
+            names,
+            [[*ids, text] for ids, text in self.series.items()],
+        )
+        names = ["study_id", "series_id", "instance_number", "condition", "level", "x", "y"]
+        self._write(f"{self.side}_label_coordinates.csv", names, self.rows)
+        return self.directory
+
+    def _write(self, name: str, header: list[str], rows: list[list[Any]]) -> None:
+        with (self.directory / name).open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([header, *rows])
+
+
+@pytest.fixture
+def data_set(tmp_path: pathlib.Path) -> DataSet:
+    """An empty data set."""
+    return DataSet(tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
+def make_data_set() -> type[DataSet]:
+    """The class, for data sets that are shared or many."""
+    return DataSet
+
+
+@pytest.fixture(scope="session")
+def make_slice() -> Callable[..., pydicom.Dataset]:
+    """`make_dicom`, for a single slice."""
+    return make_dicom
+
+
+@pytest.fixture(scope="session")
+def small_data_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """40 studies, an axial series of three slices each; four rows a study, two on one image."""
+    data = DataSet(tmp_path_factory.mktemp("small") / "data")
+    for study in range(100, 140):
+        series = study * 10
+        for instance in (1, 2, 3):
+            data.add_image(study, series, instance, position=(0.0, 0.0, 4.0 * instance))
+        for index, condition in enumerate(labels.CONDITIONS[3:]):
+            severity = labels.SEVERITIES[(study + index) % 3]
+            x = 22.25 + 28 * index
+            data.add_row(study, series, 2, condition, x=x, severity=severity)
+            data.add_row(study, series, 1 + 2 * index, condition, "l3_l4", x=x, severity=severity)
+    return data.write()

@@ -1,0 +1,277 @@
+"""Slices of every kind: the same stored values whatever the encoding, or a reason."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom import uid
+from pydicom.data import get_testdata_file
+
+from spine_tf.rsna import elements, header, pixels, reasons
+
+_PIXELS = np.random.default_rng(0).integers(0, 4096, (64, 72)).astype(np.uint16)
+
+
+def _bytes(dataset):
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def _decode(data):
+    """Returns the header and the stored values."""
+    found = elements.read_elements(data)
+    slice_header = header.parse_header(found)
+    array = pixels.decode(found, slice_header)
+    return slice_header, pixels.stored_values(array, slice_header, slice_header)
+
+
+def _stored(data):
+    return _decode(data)[1]
+
+
+def _testdata(name):
+    path = get_testdata_file(f"{name}.dcm")
+    with open(path, "rb") as file:  # noqa: PTH123
+        return file.read()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MR_small_implicit",
+        "MR_small_bigendian",
+        "MR_small_expb",
+        "MR_small_padded",
+        "MR_small_RLE",
+        "MR_small_jp2klossless",
+        "MR_small_jpeg_ls_lossless",
+    ],
+)
+def test_encodings_of_one_image_are_equal(name):
+    np.testing.assert_array_equal(_stored(_testdata(name)), _stored(_testdata("MR_small")))
+
+
+@pytest.mark.parametrize(
+    "syntax", [uid.RLELossless, uid.ExplicitVRLittleEndian, uid.JPEG2000Lossless]
+)
+def test_pixels_are_those_that_were_saved(make_slice, syntax):
+    dataset = make_slice(_PIXELS, transfer_syntax=uid.ExplicitVRLittleEndian)
+    if syntax != uid.ExplicitVRLittleEndian:
+        dataset.compress(syntax, encoding_plugin="pylibjpeg")
+    found, values = _decode(_bytes(dataset))
+    np.testing.assert_array_equal(values, _PIXELS)
+    assert found.shape == (64, 72)
+    assert found.spacing == (0.5, 0.5)
+    assert found.orientation == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+
+def test_walk_and_pydicom_see_the_same(make_slice):
+    data = _bytes(make_slice(_PIXELS, spacing=(0.3, 0.7), RescaleSlope="2", RescaleIntercept="-5"))
+    walked, parsed = elements._walk(data), elements._parse(data)
+    assert walked is not None
+    assert walked.values == parsed.values
+    assert header.parse_header(walked) == header.parse_header(parsed)
+
+
+def test_deflated_file_is_read(make_slice):
+    dataset = make_slice(_PIXELS, transfer_syntax=uid.ExplicitVRLittleEndian)
+    dataset.file_meta.TransferSyntaxUID = uid.DeflatedExplicitVRLittleEndian
+    np.testing.assert_array_equal(_stored(_bytes(dataset)), _PIXELS)
+
+
+@pytest.mark.parametrize(
+    ("array", "changes", "expected"),
+    [
+        pytest.param([0, 5, 4095], {}, [0, 5, 4095], id="as stored"),
+        pytest.param([0, 5, 4095], {"RescaleSlope": "0.001"}, [0, 5, 4095], id="slope"),
+        pytest.param([0, 5, 4095], {"RescaleIntercept": "-1024"}, [0, 5, 4095], id="intercept"),
+        pytest.param(
+            [0, 5, 4095],
+            {"PhotometricInterpretation": "MONOCHROME1"},
+            [4095, 4090, 0],
+            id="monochrome 1",
+        ),
+        pytest.param([0, 5, 4095], {"RescaleSlope": "-1"}, [4095, 4090, 0], id="negative slope"),
+        pytest.param(
+            [0, 5, 4095],
+            {"RescaleSlope": "-1", "PhotometricInterpretation": "MONOCHROME1"},
+            [0, 5, 4095],
+            id="both",
+        ),
+        pytest.param([0xF005, 7, 0x1FFF], {}, [5, 7, 4095], id="bits above those stored"),
+    ],
+)
+def test_stored_values_of_unsigned_pixels(make_slice, array, changes, expected):
+    data = _bytes(make_slice(np.array([array], np.uint16), **changes))
+    assert _stored(data).tolist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bits", "array", "expected"),
+    [
+        (np.int16, 12, [-2048, 0, 2047], [0, 2048, 4095]),
+        (np.int16, 16, [-32768, 0, 32767], [0, 32768, 65535]),
+        (np.uint16, 16, [0, 1, 65535], [0, 1, 65535]),
+        (np.uint8, 8, [0, 1, 255], [0, 1, 255]),
+        (np.int8, 8, [-128, 0, 127], [0, 128, 255]),
+    ],
+)
+@pytest.mark.parametrize("syntax", [uid.RLELossless, uid.ExplicitVRLittleEndian])
+def test_stored_values_by_sign_and_bits(make_slice, dtype, bits, array, expected, syntax):
+    # Two rows, so that the rows of 8-bit pixels have an even length together.
+    image = np.array([array, array], dtype)
+    data = _bytes(make_slice(image, bits_stored=bits, transfer_syntax=syntax))
+    assert _stored(data).tolist() == [expected, expected]
+
+
+def test_signed_pixels_may_be_inverted(make_slice):
+    image = np.array([[-2048, 2047]], np.int16)
+    data = _bytes(make_slice(image, PhotometricInterpretation="MONOCHROME1"))
+    assert _stored(data).tolist() == [[4095, 0]]
+
+
+def test_neighbour_comes_to_the_scale_of_the_annotated_slice(make_slice):
+    own = make_slice(np.array([[100, 200]], np.uint16), RescaleSlope="2", RescaleIntercept="0")
+    other = make_slice(np.array([[100, 200]], np.uint16), RescaleSlope="4", RescaleIntercept="10")
+    reference, _ = _decode(_bytes(own))
+    found = elements.read_elements(_bytes(other))
+    slice_header = header.parse_header(found)
+    values = pixels.stored_values(pixels.decode(found, slice_header), slice_header, reference)
+    assert values.tolist() == [[205, 405]]
+
+
+def _reason(data):
+    with pytest.raises(reasons.Rejected) as caught:
+        _decode(data)
+    return caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"Rows": None}, "bad_header"),
+        ({"Columns": 0}, "bad_header"),
+        ({"BitsAllocated": None}, "bad_header"),
+        ({"BitsStored": 17}, "bad_header"),
+        ({"BitsAllocated": 32}, "unsupported_pixels"),
+        ({"BitsAllocated": 1}, "unsupported_pixels"),
+        ({"Rows": 65535, "Columns": 65535}, "image_too_large"),
+        ({"Rows": 65}, "bad_pixels"),
+        ({"SamplesPerPixel": 3}, "colour"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "colour"),
+        ({"NumberOfFrames": "2"}, "multi_frame"),
+        ({"PixelSpacing": None}, "no_spacing"),
+        ({"PixelSpacing": [0, 1]}, "no_spacing"),
+        ({"PixelSpacing": [1, 1e9]}, "no_spacing"),
+        ({"PixelData": None}, "no_pixels"),
+        ({"RescaleSlope": "0"}, "bad_header"),
+        ({"RescaleIntercept": "1e300"}, "bad_header"),
+        ({"PixelData": b"\0\0\0\0"}, "bad_pixels"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_spoilt_slice_has_its_reason(make_slice, changes, reason):
+    syntax = uid.ExplicitVRLittleEndian
+    assert _reason(_bytes(make_slice(_PIXELS, transfer_syntax=syntax, **changes))) == reason
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("MR_truncated", "bad_pixels"),
+        ("rtplan", "no_pixels"),
+        ("examples_jpeg2k", "colour"),
+        ("rtdose_rle", "multi_frame"),
+        ("no_meta", "not_dicom"),
+        ("meta_missing_tsyntax", "not_dicom"),
+        ("JPEG-lossy", "bad_pixels"),
+        ("liver_1frame", "unsupported_pixels"),
+    ],
+)
+def test_file_that_is_no_grey_slice_has_its_reason(name, reason):
+    assert _reason(_testdata(name)) == reason
+
+
+@pytest.mark.parametrize("data", [b"", b"\0" * 132, b"GIF89a" * 100, b"\0" * 128 + b"DICM"])
+def test_noise_is_no_dicom(data):
+    assert _reason(data) in ("not_dicom", "bad_header")
+
+
+def _with_rle_header(make_slice, count, offsets):
+    data = _bytes(make_slice(_PIXELS))
+    position = data.index(struct.pack("<2I", 2, 64))
+    lie = struct.pack("<16I", count, *offsets, *[0] * (15 - len(offsets)))
+    return data[:position] + lie + data[position + 64 :]
+
+
+@pytest.mark.parametrize(
+    ("count", "offsets"),
+    [
+        (2, (64, 10**9)),
+        (2, (64, 64)),
+        (2, (64, 63)),
+        (2, (0, 80)),
+        (1, (64,)),
+        (3, (64, 80, 90)),
+        (0, ()),
+        (2**32 - 1, (64, 80)),
+    ],
+)
+def test_rle_header_that_lies_is_refused(make_slice, count, offsets):
+    assert _reason(_with_rle_header(make_slice, count, offsets)) == "bad_pixels"
+
+
+def test_cut_off_rle_frame_is_refused(make_slice):
+    data = _bytes(make_slice(_PIXELS))
+    for size in range(len(data) - 900, len(data) - 10, 97):
+        assert _reason(data[:size]) == "bad_pixels"
+
+
+def test_deflate_bomb_is_refused_within_its_bound(make_slice):
+    dataset = make_slice(_PIXELS, transfer_syntax=uid.ExplicitVRLittleEndian)
+    data = _bytes(dataset)
+    dataset.file_meta.TransferSyntaxUID = uid.DeflatedExplicitVRLittleEndian
+    deflated = _bytes(dataset)
+    meta_end = deflated.index(uid.DeflatedExplicitVRLittleEndian.encode())
+    meta_end = 144 + struct.unpack_from("<I", deflated, 140)[0]
+    deflater = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    bomb = deflater.compress(data[-1000:] + bytes(2**27)) + deflater.flush()
+    assert len(bomb) < 2**19
+    assert _reason(deflated[:meta_end] + bomb) == "file_too_large"
+
+
+def test_missing_plugin_is_named(make_slice, monkeypatch):
+    decoder = pydicom.pixels.get_decoder(uid.JPEG2000Lossless)
+    monkeypatch.setattr(decoder, "_available", {})
+    monkeypatch.setattr(decoder, "_unavailable", {"pylibjpeg": ("pylibjpeg-openjpeg>=2.0",)})
+    with pytest.raises(reasons.Rejected, match=r"no_decoder.*JPEG 2000.*pylibjpeg-openjpeg"):
+        _decode(_testdata("MR_small_jp2klossless"))
+
+
+def test_unknown_transfer_syntax_is_refused(make_slice):
+    data = _bytes(make_slice(_PIXELS))
+    unknown = data.replace(uid.RLELossless.encode(), b"1.2.840.10008.1.2.9")
+    assert len(data) == len(unknown)
+    assert _reason(unknown) == "no_decoder"
+
+
+def test_missing_orientation_is_no_error_yet(make_slice):
+    found, _ = _decode(_bytes(make_slice(_PIXELS, orientation=None, position=None)))
+    assert (found.orientation, found.position) == (None, None)
+
+
+@pytest.mark.parametrize("orientation", [(0.0,) * 6, (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)])
+def test_orientation_that_is_none_is_none(make_slice, orientation):
+    found, _ = _decode(_bytes(make_slice(_PIXELS, orientation=orientation)))
+    assert found.orientation is None
+
+
+def test_rejected_survives_pickling():
+    import pickle
+
+    rejected = pickle.loads(pickle.dumps(reasons.Rejected(reasons.Reason.COLOUR, "x")))
+    assert (rejected.reason, rejected.detail) == (reasons.Reason.COLOUR, "x")

@@ -1,0 +1,121 @@
+"""Records as bytes: equal to protobuf's, and refused where they don't fit."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfrecords import example, schema, wire
+
+_SCHEMA = schema.Schema(
+    features=(
+        schema.Feature(name="image", dtype="uint16", shape=(2, 3)),
+        schema.Feature(name="level", dtype="uint16"),
+        schema.Feature(name="window", dtype="float32", shape=(2,)),
+        schema.Feature(name="scale", dtype="float32"),
+        schema.Feature(name="label", dtype="int64", class_names=("a", "b")),
+        schema.Feature(name="counts", dtype="int64", shape=(3,)),
+        schema.Feature(name="key", dtype="bytes"),
+    )
+)
+
+
+def _values(**changes):
+    return {
+        "image": np.arange(6, dtype=np.uint16).reshape(2, 3) * 10_000,
+        "level": 65_535,
+        "window": np.array([0.5, -1e30], np.float32),
+        "scale": 0.25,
+        "label": 1,
+        "counts": [0, -1, 2**62],
+        "key": b"1/2\xff",
+        **changes,
+    }
+
+
+def test_parse_returns_what_was_serialized():
+    parsed = example.parse(_SCHEMA, example.serialize(_SCHEMA, _values()))
+    for name, value in _values().items():
+        np.testing.assert_array_equal(parsed[name], value)
+    assert [type(parsed[name]) for name in ("level", "label", "scale", "key")] == [
+        int,
+        int,
+        float,
+        bytes,
+    ]
+
+
+def test_bytes_are_the_golden_ones():
+    digest = hashlib.sha256(example.serialize(_SCHEMA, _values())).hexdigest()
+    assert digest == "5773807040c1d22b49c1f74ef6933125e97bb1acbe99a86a1c7126fc443e005d"
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=3, max_size=3), st.binary())
+def test_bytes_equal_protobufs(counts, key):
+    tf = pytest.importorskip("tensorflow")
+    data = example.serialize(_SCHEMA, _values(counts=counts, key=key))
+    message = tf.train.Example.FromString(data)
+    assert message.SerializeToString(deterministic=True) == data
+    assert list(message.features.feature["counts"].int64_list.value) == counts
+
+
+def test_parse_accepts_unpacked_numbers_and_unknown_features():
+    unpacked = wire.encode_field(3, *(b"\x08" + wire.encode_varint(n) for n in (7, -7)))
+    entries = [
+        wire.encode_field(1, wire.encode_field(1, name), wire.encode_field(2, unpacked))
+        for name in (b"numbers", b"unknown")
+    ]
+    numbers = schema.Schema(features=(schema.Feature(name="numbers", dtype="int64", shape=(2,)),))
+    parsed = example.parse(numbers, wire.encode_field(1, *entries))
+    assert parsed["numbers"].tolist() == [7, -7]
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"image": np.zeros((3, 3), np.uint16)}, "image has shape"),
+        ({"key": "text"}, "key is a str, expected bytes"),
+        ({"extra": 1}, "a record has .*extra"),
+    ],
+)
+def test_serialize_refuses_values_that_do_not_fit(changes, match):
+    with pytest.raises(ValueError, match=match):
+        example.serialize(_SCHEMA, _values(**changes))
+
+
+def _entry(name: bytes, kind: int, content: bytes) -> bytes:
+    value = wire.encode_field(2, wire.encode_field(kind, content))
+    return wire.encode_field(1, wire.encode_field(1, wire.encode_field(1, name), value))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "data", "match"),
+    [
+        ("int64", (), b"", "no feature 'x'"),
+        ("int64", (), _entry(b"x", 1, b""), "is not a int64 feature"),
+        ("int64", (2,), _entry(b"x", 3, b"\x0a\x01\x05"), "1 numbers, expected 2"),
+        ("int64", (), _entry(b"x", 3, b"\x0a\x01\x85"), "cut off"),
+        ("float32", (2,), _entry(b"x", 2, b"\x0a\x05abcde"), "1 numbers, expected 2"),
+        ("bytes", (), _entry(b"x", 1, b""), "0 strings, expected 1"),
+        ("uint16", (2,), _entry(b"x", 1, b"\x0a\x03abc"), "3 bytes, expected 4"),
+        ("int64", (), b"\x0a\x7fabc", "not a tf.train.Example: a field is cut off"),
+        ("int64", (), b"\x0b", "not a tf.train.Example: wire type 3 is not known"),
+        ("int64", (), b"\xff" * 11, "more than ten bytes"),
+        ("int64", (), b"\x80", "a number is cut off"),
+        ("int64", (), _entry(b"\xff", 3, b""), "not a tf.train.Example"),
+    ],
+)
+def test_parse_refuses_what_is_no_record(dtype, shape, data, match):
+    fields = schema.Schema(features=(schema.Feature(name="x", dtype=dtype, shape=shape),))
+    with pytest.raises(ValueError, match=match):
+        example.parse(fields, data)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200))
+def test_parse_of_noise_raises_nothing_but_value_error(data):
+    with pytest.raises(ValueError, match=r"feature|Example"):
+        example.parse(_SCHEMA, data)

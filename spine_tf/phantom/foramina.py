@@ -8,8 +8,12 @@ from spine_tf.phantom.structure import Box, Structure
 
 
 def make_foraminal_fat(patient: patients.Patient) -> list[Structure]:
-    """Returns the fat of all foramina."""
-    return [_fat(patient, level, side) for level in range(5) for side in (0, 1)]
+    """Returns the fat of all foramina, amid the tissue that takes its place as they narrow."""
+    result = []
+    for level in range(5):
+        for side in (0, 1):
+            result += [_lining(patient, level, side), _fat(patient, level, side)]
+    return result
 
 
 def make_exiting_roots(patient: patients.Patient) -> list[Structure]:
@@ -21,23 +25,40 @@ def make_exiting_roots(patient: patients.Patient) -> list[Structure]:
     return result
 
 
-def _fat(patient: patients.Patient, level: int, side: int) -> Structure:
+def _lining(patient: patients.Patient, level: int, side: int) -> Structure:
     sign, s0 = 1 - 2 * side, float(patient.level_s[level]) - 5.0
-    front, back = patient.foramen_walls(side, level)
-    middle, half = (front + back) / 2, (back - front) / 2
-    height = 11.0 - 5.5 * patient.narrowing[patients.LEFT_FORAMEN + side, level]
     u0 = patients.foramen_u(level)
 
     def distance(u: np.ndarray, v: np.ndarray, s: np.ndarray) -> np.ndarray:
-        hole = structure.ellipse(v - middle, s - s0, half * 1.1, height * 1.1)
+        size = 1.0 - 0.004 * (sign * u - u0) ** 2
+        return structure.rounded(v - 5, s - s0, 7.6 * size, 13.5 * size)
+
+    return Structure(
+        tissue="muscle",
+        box=Box(u=_sided(sign, u0 - 6, u0 + 6), v=(-2.5, 12.5), s=(s0 - 13, s0 + 13)),
+        distance=distance,
+        other="annulus",
+        fraction=0.3,
+    )
+
+
+def _fat(patient: patients.Patient, level: int, side: int) -> Structure:
+    sign, s0 = 1 - 2 * side, float(patient.level_s[level]) - 5.0
+    front, back = patient.foramen_walls(side, level)
+    middle, half = (front + back) / 2, 0.62 * (back - front)
+    height = 13.5 - 8.0 * patient.narrowing[patients.LEFT_FORAMEN + side, level]
+    u0 = patients.foramen_u(level)
+
+    def distance(u: np.ndarray, v: np.ndarray, s: np.ndarray) -> np.ndarray:
+        hole = structure.rounded(v - middle, s - s0, half, height)
         return np.maximum(hole, np.abs(sign * u - u0) - 7)
 
     return Structure(
         tissue="fat",
         box=Box(
             u=_sided(sign, u0 - 7, u0 + 7),
-            v=(middle - 1.1 * half, middle + 1.1 * half),
-            s=(s0 - 1.1 * height, s0 + 1.1 * height),
+            v=(middle - half, middle + half),
+            s=(s0 - height, s0 + height),
         ),
         distance=distance,
     )

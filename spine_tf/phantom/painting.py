@@ -43,5 +43,5 @@ def _signal(item: structure.Structure, signals: Mapping[str, float]) -> float:
 
 
 def _blend(part: np.ndarray, mask: np.ndarray, signal: float) -> None:
-    np.clip(mask, 0, 1, out=mask)
+    mask.clip(0, 1, out=mask)
     part += mask * (np.float32(signal) - part)

@@ -28,14 +28,18 @@ class Slice:
     @property
     def normal(self) -> np.ndarray:
         """Unit vector, row direction x column direction."""
-        return np.cross(self.row_direction, self.column_direction)
+        a, b = self.row_direction, self.column_direction
+        return np.array(
+            [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+        )
 
     def project(self, point: np.ndarray) -> tuple[float, float, float]:
         """Returns a point's (x, y) in pixels and its distance from the slice along the normal."""
-        offset = np.asarray(point) - np.asarray(self.position)
-        x = offset @ np.asarray(self.row_direction) / self.spacing[1]
-        y = offset @ np.asarray(self.column_direction) / self.spacing[0]
-        return float(x), float(y), float(offset @ self.normal)
+        offset = [float(p - q) for p, q in zip(point, self.position, strict=True)]
+        x = sum(a * b for a, b in zip(offset, self.row_direction, strict=True))
+        y = sum(a * b for a, b in zip(offset, self.column_direction, strict=True))
+        distance = sum(a * float(b) for a, b in zip(offset, self.normal, strict=True))
+        return x / self.spacing[1], y / self.spacing[0], distance
 
     def resampled(self, pixel_mm: float) -> "Slice":
         """Returns the same slice with pixels of at least that size; the first pixel stays."""
@@ -56,8 +60,9 @@ class Slice:
         rows = np.arange(self.shape[0])[:, None] * self.spacing[0]
         columns = np.arange(self.shape[1])[None, :] * self.spacing[1]
         result = []
+        normal = self.normal
         for axis in range(3):
-            value = np.full((1, 1), self.position[axis] + depth * self.normal[axis])
+            value = np.full((1, 1), self.position[axis] + depth * normal[axis])
             if self.column_direction[axis]:
                 value = value + rows * self.column_direction[axis]
             if self.row_direction[axis]:

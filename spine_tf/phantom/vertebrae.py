@@ -105,12 +105,12 @@ def _sacral_wings(patient: patients.Patient) -> list[Structure]:
     def distance(u: np.ndarray, v: np.ndarray, s: np.ndarray) -> np.ndarray:
         fall = 0.25 * (np.abs(u) - 20)
         wing = structure.rounded(np.abs(u) - 36, v + 6 - 0.15 * np.abs(u), 20.0, 13.0)
-        return np.maximum(wing, top + 3 + fall - s)
+        return np.maximum(wing, np.abs(s - top - 27 - fall) - 24)
 
     return [
         Structure(
             tissue="marrow",
-            box=Box(u=(-58, 58), v=(-26, 20), s=(top + 1, top + 70)),
+            box=Box(u=(-58, 58), v=(-26, 20), s=(top + 1, top + 62)),
             distance=distance,
             rim=1.0,
         )

@@ -23,7 +23,7 @@ _COMPETITION_WEIGHTED = flags.DEFINE_bool(
     "competition_weighted", False, "Weight classes 1/2/4: best for the RSNA 2024 metric."
 )
 _WORKERS = flags.DEFINE_integer(
-    "workers", os.cpu_count() or 1, "Processes that decode; 0 decodes in this one.", lower_bound=0
+    "workers", os.cpu_count() or 1, "Processes that decode images.", lower_bound=1
 )
 
 _USAGE = """Predicts for every study of a folder, or for a place on one DICOM file.

@@ -1,20 +1,18 @@
 """Cuts crops in worker processes, without TensorFlow in them, in a bounded amount of memory."""
 
-import collections
-import concurrent.futures
 import dataclasses
+import functools
 import itertools
-import multiprocessing
 from collections.abc import Iterable, Iterator
-from concurrent.futures import process
 
 import numpy as np
 
 from spine_tf import config
+from spine_tf.conversion import pool
 from spine_tf.rsna import annotations, crops, reasons, sources
 
+# Rows that a worker sends at once and the model answers at once: the memory of both stays flat.
 _CHUNK_ROWS = 64
-_CHUNKS_AHEAD = 3  # for each worker: enough that none waits, few enough that memory stays flat
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,43 +39,26 @@ def cut(
     *,
     num_workers: int,
 ) -> Iterator[Batch]:
-    """Yields crops in the order of series and image, whatever the number of workers.
+    """Yields crops, whole series together, in the order in which workers finish.
+
+    What is in one batch does not depend on the number of workers.
 
     Args:
         source: where the images are.
         rows: in any order.
         roi: what is cut out.
-        num_workers: processes; 0 cuts in this one.
+        num_workers: processes.
     """
-    chunks = _chunks(rows)
-    if num_workers == 0:
-        for chunk in chunks:
-            yield cut_chunk(source, chunk, roi)
-        return
-    # Spawned, not forked: TensorFlow's threads in this process would not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(num_workers, mp_context=context) as pool:
-        pending: collections.deque[concurrent.futures.Future[Batch]] = collections.deque()
-        for chunk in chunks:
-            pending.append(pool.submit(cut_chunk, source, chunk, roi))
-            if len(pending) >= _CHUNKS_AHEAD * num_workers:
-                yield _result(pending.popleft())
-        while pending:
-            yield _result(pending.popleft())
-
-
-def _result(future: concurrent.futures.Future[Batch]) -> Batch:
-    try:
-        return future.result()
-    except process.BrokenProcessPool as err:
-        raise ValueError(
-            "a worker process was ended from outside, for lack of memory perhaps: use fewer "
-            "--workers"
-        ) from err
+    return pool.run_tasks(
+        functools.partial(cut_chunk, source=source, roi=roi),
+        list(_chunks(rows)),
+        num_workers=num_workers,
+        name_of=lambda chunk: f"the images from {chunk[0].key} on",
+    )
 
 
 def cut_chunk(
-    source: sources.Source, rows: list[annotations.Annotation], roi: config.RoiConfig
+    rows: list[annotations.Annotation], *, source: sources.Source, roi: config.RoiConfig
 ) -> Batch:
     """Cuts the crops of some rows in this process."""
     found, rejects = [], []

@@ -82,11 +82,11 @@ class Graph:
         expected = 2 * height * width * slices
         sizes = tf.strings.length(parsed["image"])
         message = (
-            f"a record's image has another size than this model's {height} x {width} x {slices} "
-            f"uint16 ({expected} bytes): convert with its roi_px and num_slices. Bytes:"
+            f"a record has an image of another size than {height} x {width} x {slices} uint16 "
+            f"({expected} bytes): convert with the roi_px and num_slices of this model. Bytes:"
         )
-        tf.debugging.Assert(tf.reduce_all(sizes == expected), [message, sizes])
-        flat = tf.io.decode_raw(parsed["image"], tf.uint16, little_endian=True)
+        checked = _where(tf.reduce_all(sizes == expected), [message, sizes], parsed["image"])
+        flat = tf.io.decode_raw(checked, tf.uint16, little_endian=True)
         images = tf.reshape(flat, [-1, height, width, slices])
         return self.serve_crops(images, parsed["window"])
 
@@ -95,16 +95,19 @@ class Graph:
     ) -> Answer:
         """Answers, as a batch of one, for a place in a slice of stored values."""
         size_xy = tf.cast(tf.shape(image)[1::-1], tf.float32)
-        on_image = tf.reduce_all((center_xy >= -0.5) & (center_xy < size_xy - 0.5))
-        tf.debugging.Assert(
-            on_image,
+        center_xy = _where(
+            tf.reduce_all((center_xy >= -0.5) & (center_xy < size_xy - 0.5)),
             ["center_xy is", center_xy, "expected a place on the image, columns x rows", size_xy],
-        )
-        is_plausible = tf.reduce_all(
-            (pixel_spacing >= _LEAST_SPACING_MM) & (pixel_spacing <= _LARGEST_SPACING_MM)
+            center_xy,
         )
         bounds = f"expected {_LEAST_SPACING_MM} to {_LARGEST_SPACING_MM:g} mm"
-        tf.debugging.Assert(is_plausible, ["pixel_spacing is", pixel_spacing, bounds])
+        pixel_spacing = _where(
+            tf.reduce_all(
+                (pixel_spacing >= _LEAST_SPACING_MM) & (pixel_spacing <= _LARGEST_SPACING_MM)
+            ),
+            ["pixel_spacing is", pixel_spacing, bounds],
+            pixel_spacing,
+        )
         roi = self._served.roi
         cropped = crop.crop(
             image, pixel_spacing, center_xy, mirror, roi_mm=roi.roi_mm, roi_px=roi.roi_px
@@ -131,3 +134,9 @@ class Graph:
             logits = tf.math.log(tf.maximum(raw, _SMALLEST))
             calibrated.append(tf.nn.softmax(logits / temperature))
         return tf.add_n(calibrated) / len(calibrated)
+
+
+def _where(condition: tf.Tensor, message: list[object], value: tf.Tensor) -> tf.Tensor:
+    """The value where the condition holds, else an error: nothing may run on the value before."""
+    with tf.control_dependencies([tf.debugging.Assert(condition, message)]):
+        return tf.identity(value)

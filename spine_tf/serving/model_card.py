@@ -5,7 +5,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spine_tf import run
+import spine_tf
+from spine_tf import config, run
 from spine_tf.serving import formats, golden, saved_model, spec
 from tfrecords import atomic
 
@@ -55,10 +56,11 @@ def write(
         _section("Answers", _answers(served)),
         _section("Input", _input(served)),
         _section("Trained on", "\n".join(_training(one) for one in runs)),
-        _section("Figures", "\n".join(_figures(one, len(runs)) for one in runs)),
+        _section("Figures", "\n".join(map(_figures, runs)) + _reservation(runs)),
         _section("Files", _files(differences)),
         _section("Limits", _LIMITS),
         _section("Licence", _LICENCE),
+        _section("Made with", _origin(runs)),
     ]
     atomic.write_text(directory / FILE_NAME, "\n".join(parts))
 
@@ -114,7 +116,7 @@ def _training(one: run.Run) -> str:
         f"{len(one.members)} member(s), temperature "
         + ", ".join(f"{member.temperature:.3f}" for member in one.members),
         f"- records: manifest sha256 `{records['manifest_sha256']}`, "
-        f"{records['num_examples']} examples",
+        f"{sum(records['num_examples'].values())} examples",
         f"- studies in training: {len(provenance['train_studies'])}",
         f"- training splits: {', '.join(provenance['train_splits'])}; "
         f"watched for early stopping: {provenance['monitor_split'] or 'none'}; "
@@ -125,7 +127,7 @@ def _training(one: run.Run) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _figures(one: run.Run, num_runs: int) -> str:
+def _figures(one: run.Run) -> str:
     path = one.run_dir / "metrics.json"
     if not path.is_file():
         return f"`{one.run_dir.name}` was not measured: it has no metrics.json.\n"
@@ -137,19 +139,29 @@ def _figures(one: run.Run, num_runs: int) -> str:
         if name in summary["metrics"]
     )
     recalls = "".join(
-        f"| Recall, {name} | {_interval(figures['recall'])} | |\n"
-        for name, figures in summary["per_class"].items()
+        f"| Recall, {name} | {_interval(summary['per_class'][name]['recall'])} | - |\n"
+        for name in summary["classes"]
     )
     return (
         f"`{one.run_dir.name}`, split `{summary['split']}`: {summary['num_examples']} examples of "
         f"{summary['num_studies']} studies, 95 % intervals of a bootstrap over studies.\n\n"
         "| | model | majority class |\n|---|---|---|\n"
-        f"{rows}{recalls}{_reservation(one, num_runs)}"
+        f"{rows}{recalls}"
     )
 
 
-def _reservation(one: run.Run, num_runs: int) -> str:
-    if len(one.members) == 1 and num_runs == 1:
+def _origin(runs: Sequence[run.Run]) -> str:
+    blocks = "".join(
+        f"\n```json\n{json.dumps(config.to_dict(one.config), indent=2)}\n```\n" for one in runs
+    )
+    return (
+        f"`python -m spine_tf.export` of spine_tf {spine_tf.__version__}, from runs of "
+        f"`python -m spine_tf.train` with\n{blocks}"
+    )
+
+
+def _reservation(runs: Sequence[run.Run]) -> str:
+    if sum(len(one.members) for one in runs) == 1:
         return ""
     return (
         "\nThese are the figures of the parts, each on data that it did not see. The exported mean "

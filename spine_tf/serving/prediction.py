@@ -2,16 +2,12 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Iterator
 
-import numpy as np
 import tqdm
 
 from spine_tf import labels
 from spine_tf.rsna import annotations, reasons, sources
 from spine_tf.serving import cutting, saved_model, spec, submission
-
-_BATCH_SIZE = 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,7 +60,7 @@ def predict(
     output_name = saved_model.output_name(is_competition_weighted)
     num_crops = 0
     with tqdm.tqdm(total=len(found.rows), unit="row", disable=None) as bar:
-        for batch in _full_batches(batches):
+        for batch in batches:
             gaps += [_gap(reject) for reject in batch.rejects]
             num_crops += _answer(model, batch, collected, output_name)
             bar.update(len(batch.rows) + len(batch.rejects))
@@ -93,27 +89,6 @@ def _answer(
         condition, level = labels.CONDITIONS[row.condition], labels.LEVELS[row.level]
         collected.add(submission.row_id(row.study_id, condition, level), probabilities)
     return len(batch.rows)
-
-
-def _full_batches(batches: Iterable[cutting.Batch]) -> Iterator[cutting.Batch]:
-    """Joins batches until the model has enough to work on at once."""
-    waiting: list[cutting.Batch] = []
-    for batch in batches:
-        waiting.append(batch)
-        if sum(len(part.rows) for part in waiting) >= _BATCH_SIZE:
-            yield _join(waiting)
-            waiting = []
-    if waiting:
-        yield _join(waiting)
-
-
-def _join(batches: list[cutting.Batch]) -> cutting.Batch:
-    return cutting.Batch(
-        rows=[row for batch in batches for row in batch.rows],
-        images=np.concatenate([batch.images for batch in batches]),
-        windows=np.concatenate([batch.windows for batch in batches]),
-        rejects=[reject for batch in batches for reject in batch.rejects],
-    )
 
 
 def _gap(reject: reasons.Reject) -> submission.Gap:

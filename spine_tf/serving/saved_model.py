@@ -1,6 +1,7 @@
 """The exported SavedModel: written by Keras, read and asked with nothing but TensorFlow."""
 
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,7 +44,7 @@ class SavedModel:
         try:
             answer = self._loaded.signatures[signature](**tensors)
         except (TypeError, tf.errors.InvalidArgumentError) as err:
-            raise ValueError(f"{signature} did not accept its input: {err}") from err
+            raise ValueError(f"{signature} did not accept its input: {_reason(err)}") from err
         return as_arrays({name: tensor.numpy() for name, tensor in answer.items()})
 
     def require(self, served: spec.Spec) -> None:
@@ -56,6 +57,12 @@ class SavedModel:
                 f"{self._path} takes crops of {found}, {spec.PREPROCESS_FILE} names "
                 f"{served.image_shape}: the files are of different exports, export again"
             )
+
+
+def _reason(err: Exception) -> str:
+    """What an assertion of the graph says, without the trace around it."""
+    found = re.search(r"assertion failed: (.*)", str(err))
+    return found.group(1) if found else str(err)
 
 
 def output_name(is_competition_weighted: bool) -> str:

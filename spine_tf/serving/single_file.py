@@ -76,7 +76,7 @@ def predict_file(
         y=center_xy[1],
         label=None,
     )
-    batch = cutting.cut_chunk(FileSource(path=dicom_path), [row], served.roi)
+    batch = cutting.cut_chunk([row], source=FileSource(path=dicom_path), roi=served.roi)
     for reject in batch.rejects:
         raise ValueError(_sentence(dicom_path, reject))
     model = saved_model.SavedModel(model_dir)

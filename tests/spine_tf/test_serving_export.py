@@ -1,0 +1,524 @@
+"""An export answers as its runs do, in every signature, and a damaged one is found."""
+
+import base64
+import dataclasses
+import hashlib
+import json
+import pathlib
+import shutil
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from spine_tf import config, run
+from spine_tf.models import families
+from spine_tf.rsna import roi
+from spine_tf.serving import bundle, checksums, formats, golden, saved_model, spec, verification
+from tfrecords import records
+
+_PX = 32
+_RECORDS = {
+    "roi_mm": 50.0,
+    "roi_px": _PX,
+    "num_slices": 3,
+    "mirror_right": True,
+    "conditions": ["left_subarticular_stenosis", "right_subarticular_stenosis"],
+    "levels": ["l4_l5"],
+}
+
+
+def _make_run(
+    task="multiclass",
+    *,
+    temperatures=(1.3,),
+    seed=0,
+    prior=None,
+    run_dir="w",
+    model=None,
+    **changes,
+):
+    """A run whose weights are random: what is served does not depend on what was learnt."""
+    run_config = config.from_dict(
+        {"task": task, "model": model or {"family": "simple", "filters": [4, 8], "units": 8}}
+    )
+    values = {**_RECORDS, **changes}
+    shape = (values["roi_px"], values["roi_px"], values["num_slices"])
+    num_classes = len(run_config.task_spec.classes)
+    members = []
+    for index, temperature in enumerate(temperatures):
+        keras.utils.set_random_seed(seed + index)
+        model = families.build_model(run_config.model, shape, num_classes)
+        members.append(run.Member(model=model, temperature=temperature))
+    return run.Run(
+        run_dir=pathlib.Path(run_dir),
+        config=run_config,
+        members=tuple(members),
+        provenance={
+            "versions": {"tensorflow": "2.21.0"},
+            "records": {
+                "manifest_sha256": "0" * 64,
+                "config": values,
+                "num_examples": {"fold_0": 8},
+            },
+            "train_splits": ["fold_0"],
+            "monitor_split": "fold_1",
+            "val_split": "fold_2",
+            "train_studies": [1, 2],
+        },
+        class_prior=(1 / num_classes,) * num_classes,
+    )
+
+
+@pytest.fixture(scope="module")
+def one_run():
+    return _make_run(temperatures=(1.3, 0.8))
+
+
+@pytest.fixture(scope="module")
+def export_dir(one_run, tmp_path_factory):
+    return bundle.export([one_run], tmp_path_factory.mktemp("export") / "e").directory
+
+
+@pytest.fixture(scope="module")
+def served(export_dir):
+    return saved_model.SavedModel(export_dir)
+
+
+@pytest.fixture
+def copy(export_dir, tmp_path):
+    """A copy that a test may spoil."""
+    return shutil.copytree(export_dir, tmp_path / "received")
+
+
+def _crops(count, seed=0):
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 1500, (count, _PX, _PX, 3)).astype(np.uint16)
+    return image, np.tile(np.float32([20, 1300]), (count, 1))
+
+
+def _normalized(image, window):
+    return records.Examples(
+        images=image, windows=window, labels=np.zeros(0), keys=[], columns={}
+    ).normalized()
+
+
+def test_export_has_the_files_of_the_contract(export_dir):
+    names = {path.relative_to(export_dir).as_posix() for path in export_dir.rglob("*")}
+    assert names >= {
+        "saved_model/1/saved_model.pb",
+        "labels.json",
+        "preprocess.json",
+        "model_card.md",
+        "golden/inputs.npz",
+        "golden/outputs.npz",
+        "SHA256SUMS",
+    }
+
+
+def test_export_says_what_it_answers_and_how_it_wants_its_pixels(export_dir, one_run):
+    described = spec.read(export_dir)
+    assert described.task == "multiclass"
+    assert described.conditions == tuple(_RECORDS["conditions"])
+    assert described.levels == ("l4_l5",)
+    assert described.class_prior == pytest.approx(one_run.class_prior)
+    assert described.roi == config.RoiConfig(roi_px=_PX, num_slices=3)
+
+
+@pytest.mark.parametrize("batch_size", [1, 256])
+def test_crops_are_answered_as_the_run_answers(served, one_run, batch_size):
+    image, window = _crops(batch_size)
+    answer = served.ask("serving_default", image=image, window=window)
+    expected = one_run.predict(_normalized(image, window))
+    assert answer["probabilities"].dtype == np.float32
+    np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
+    classes = np.array(one_run.config.task_spec.classes)
+    np.testing.assert_array_equal(answer["label"], classes[expected.argmax(axis=1)])
+
+
+def test_competition_probabilities_are_weighted_and_sum_to_one(served):
+    image, window = _crops(4)
+    answer = served.ask("serving_default", image=image, window=window)
+    weighted = answer["probabilities"] * [1, 2, 4]
+    expected = weighted / weighted.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(answer["competition_probabilities"], expected, rtol=1e-5)
+
+
+def test_two_calls_answer_alike(served):
+    image, window = _crops(3)
+    first, second = (served.ask("serving_default", image=image, window=window) for _ in range(2))
+    np.testing.assert_array_equal(first["probabilities"], second["probabilities"])
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "center", "mirror"),
+    [
+        ((300, 200), (0.43, 0.43), (101.3, 140.7), False),
+        ((64, 96), (0.9, 0.7), (0.0, 0.0), True),  # mostly outside the image
+        ((40, 40), (2.0, 1.0), (39.49, -0.5), True),  # the last place on it
+        ((1, 1), (0.3, 0.3), (0.0, 0.0), False),  # one pixel
+    ],
+)
+def test_slice_is_answered_as_the_converters_crop(served, shape, spacing, center, mirror):
+    image = np.random.default_rng(1).integers(0, 4096, (*shape, 3)).astype(np.uint16)
+    spacing, center = np.float32(spacing), np.float32(center)
+    crop = roi.crop_stack(
+        list(np.moveaxis(image, 2, 0)),
+        center_xy=tuple(map(float, center)),
+        spacing=tuple(map(float, spacing)),
+        roi_mm=50.0,
+        roi_px=_PX,
+    )
+    crop = crop[:, ::-1] if mirror else crop
+    window = np.float32([roi.window(image[:, :, 1])])
+    expected = served.ask("serving_default", image=crop[np.newaxis], window=window)
+    answer = served.ask(
+        "serve_slice", image=image, pixel_spacing=spacing, center_xy=center, mirror=mirror
+    )
+    np.testing.assert_allclose(answer["probabilities"], expected["probabilities"], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"center_xy": np.float32([72.0, 3.0])}, "center_xy is"),
+        ({"center_xy": np.float32([np.nan, 3.0])}, "center_xy is"),
+        ({"pixel_spacing": np.float32([0.0, 0.5])}, "pixel_spacing is"),
+        ({"pixel_spacing": np.float32([np.nan, 0.5])}, "pixel_spacing is"),
+        ({"image": np.zeros((64, 64, 1), np.uint16)}, "did not accept its input"),
+    ],
+)
+def test_slice_that_makes_no_sense_is_refused(served, changes, message):
+    inputs = {
+        "image": np.zeros((64, 72, 3), np.uint16),
+        "pixel_spacing": np.float32([0.5, 0.5]),
+        "center_xy": np.float32([10.0, 10.0]),
+        "mirror": False,
+    }
+    with pytest.raises(ValueError, match=message):
+        served.ask("serve_slice", **{**inputs, **changes})
+
+
+def test_rest_body_is_answered_as_the_crops_are(served):
+    """The body as TensorFlow Serving's JSON API takes it: base64 under b64, one an instance."""
+    image, window = _crops(2)
+    inputs = dataclasses.replace(golden.make_inputs(_spec_of(image)), image=image, window=window)
+    body = json.dumps(
+        {
+            "signature_name": "serve_examples",
+            "instances": [
+                {"examples": {"b64": base64.b64encode(serialized).decode("ascii")}}
+                for serialized in inputs.examples()
+            ],
+        }
+    )
+    request = json.loads(body)
+    decoded = [base64.b64decode(item["examples"]["b64"]) for item in request["instances"]]
+    answer = served.ask(request["signature_name"], examples=np.array(decoded, object))
+    expected = served.ask("serving_default", image=image, window=window)
+    predictions = [
+        {name: np.asarray(value[row]).tolist() for name, value in answer.items()}
+        for row in range(len(decoded))
+    ]
+    response = json.loads(json.dumps({"predictions": predictions}))
+    np.testing.assert_allclose(
+        [row["probabilities"] for row in response["predictions"]],
+        expected["probabilities"],
+        atol=1e-6,
+    )
+    assert [row["label"] for row in response["predictions"]] == expected["label"].tolist()
+
+
+def _spec_of(image):
+    return spec.Spec(
+        task="multiclass",
+        conditions=("spinal_canal_stenosis",),
+        levels=("l4_l5",),
+        class_prior=(1 / 3, 1 / 3, 1 / 3),
+        roi=config.RoiConfig(roi_px=image.shape[1], num_slices=image.shape[3]),
+    )
+
+
+def test_record_of_another_size_is_refused(served):
+    inputs = golden.make_inputs(_spec_of(np.zeros((1, 16, 16, 3))))
+    with pytest.raises(ValueError, match=r"input: \[a record has an image of another size than"):
+        served.ask("serve_examples", examples=inputs.examples())
+
+
+def test_unknown_signature_is_named(served):
+    with pytest.raises(ValueError, match="no signature 'classify'"):
+        served.ask("classify")
+
+
+@pytest.mark.slow
+def test_several_runs_give_their_mean(tmp_path):
+    runs = [_make_run(seed=1), _make_run(seed=5, temperatures=(1.0, 2.0))]
+    exported = bundle.export(runs, tmp_path / "e")
+    image, window = _crops(5)
+    answer = saved_model.SavedModel(exported.directory).ask(
+        "serving_default", image=image, window=window
+    )
+    images = _normalized(image, window)
+    expected = (runs[0].predict(images) + 2 * runs[1].predict(images)) / 3
+    np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
+    assert "itself was not measured" in (exported.directory / "model_card.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"task": "binary"}, "task"),
+        ({"roi_px": 24}, "roi"),
+        ({"num_slices": 1}, "roi"),
+        ({"levels": ["l5_s1"]}, "levels"),
+        ({"conditions": ["spinal_canal_stenosis"]}, "conditions"),
+    ],
+)
+def test_runs_that_differ_are_not_exported_together(one_run, tmp_path, other, message):
+    with pytest.raises(ValueError, match=f"other has {message}.*have to share it"):
+        bundle.export([one_run, _make_run(run_dir="other", **other)], tmp_path / "e")
+    assert not list(tmp_path.iterdir())
+
+
+def test_existing_place_is_refused(one_run, tmp_path):
+    with pytest.raises(ValueError, match="exists; choose another --export_dir"):
+        bundle.export([one_run], tmp_path)
+
+
+class _OtherAnswer(run.Run):
+    """A run that answers otherwise than the model that is exported."""
+
+    def predict(self, images, batch_size=256):
+        return np.roll(super().predict(images, batch_size), 1, axis=1)
+
+
+@pytest.mark.slow
+def test_export_that_answers_otherwise_does_not_count(one_run, tmp_path):
+    other = _OtherAnswer(**vars(one_run))
+    with pytest.raises(ValueError, match="the SavedModel beside the run: crop_probabilities"):
+        bundle.export([other], tmp_path / "e")
+    assert not list(tmp_path.iterdir())
+
+
+def test_format_without_its_package_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "spine_tf.serving.onnx_format", None)
+    with pytest.raises(ValueError, match=r"format onnx needs the package .*spine-tf\[formats\]"):
+        formats.import_module("onnx")
+
+
+def test_unknown_format_is_named():
+    with pytest.raises(ValueError, match="--formats names 'coreml', expected some of saved_model"):
+        formats.parse_names(["onnx", "coreml"])
+
+
+def test_int8_without_records_is_refused(one_run, tmp_path):
+    with pytest.raises(ValueError, match="needs --records_dir"):
+        bundle.export([one_run], tmp_path / "e", format_names=["litert_int8"])
+
+
+def test_int8_with_records_of_another_crop_is_refused(one_run, tmp_path, records_dir):
+    with pytest.raises(ValueError, match=r"has crops of \(32, 32, 1\), the model takes"):
+        bundle.export(
+            [one_run], tmp_path / "e", format_names=["litert_int8"], records_dir=records_dir
+        )
+
+
+def test_check_of_a_whole_export_passes(copy):
+    findings = verification.check(copy)
+    assert findings.num_files == len([path for path in copy.rglob("*") if path.is_file()]) - 1
+    assert findings.differences == {"saved_model": pytest.approx(0, abs=1e-6)}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "saved_model/1/saved_model.pb",
+        "saved_model/1/variables/variables.data-00000-of-00001",
+        "labels.json",
+        "model_card.md",
+        "golden/outputs.npz",
+    ],
+)
+def test_check_finds_a_changed_byte(copy, name):
+    data = bytearray((copy / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (copy / name).write_bytes(data)
+    with pytest.raises(ValueError, match=f"{name} was changed"):
+        verification.check(copy)
+
+
+def test_check_finds_a_missing_file(copy):
+    (copy / "preprocess.json").unlink()
+    with pytest.raises(ValueError, match=r"preprocess\.json is missing"):
+        verification.check(copy)
+
+
+def test_check_finds_an_added_model_version(copy):
+    shutil.copytree(copy / "saved_model/1", copy / "saved_model/2")
+    with pytest.raises(ValueError, match=r"saved_model/2/.* is not listed"):
+        verification.check(copy)
+
+
+def test_check_finds_answers_of_another_model(copy, tmp_path):
+    other = bundle.export([_make_run(seed=9)], tmp_path / "other").directory
+    shutil.rmtree(copy / "saved_model")
+    shutil.copytree(other / "saved_model", copy / "saved_model")
+    checksums.write(copy)
+    with pytest.raises(ValueError, match=r"saved_model: crop_.*probabilities differs by"):
+        verification.check(copy)
+
+
+def test_check_finds_a_model_of_another_crop(copy):
+    values = json.loads((copy / "preprocess.json").read_bytes())
+    values["roi"]["roi_px"] = 64
+    (copy / "preprocess.json").write_text(json.dumps(values))
+    checksums.write(copy)
+    with pytest.raises(ValueError, match=r"takes crops of \(32, 32, 3\), preprocess.json names"):
+        verification.check(copy)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("no digest here", "line 1 is not"),
+        (f"{'0' * 64}  ../elsewhere\n", r"elsewhere is missing"),
+    ],
+)
+def test_check_refuses_a_list_that_is_none(copy, text, message):
+    (copy / "SHA256SUMS").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        verification.check(copy)
+
+
+def test_check_of_something_else_says_what_was_expected(tmp_path):
+    with pytest.raises(ValueError, match="has no SHA256SUMS: expected a directory written by"):
+        verification.check(tmp_path)
+    with pytest.raises(ValueError, match="is not a directory"):
+        verification.check(tmp_path / "nothing")
+
+
+def test_list_is_what_sha256sum_writes(export_dir):
+    lines = (export_dir / "SHA256SUMS").read_text("utf-8").splitlines()
+    digest, name = lines[0].split("  ")
+    assert hashlib.sha256((export_dir / name).read_bytes()).hexdigest() == digest
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("labels.json", "{", "is not JSON"),
+        ("labels.json", '{"format_version": 2}', "has format version 2, this program reads 1"),
+        ("labels.json", '{"format_version": 1}', "export again"),
+        ("preprocess.json", '{"format_version": 1, "roi": {"px": 3}}', "export again"),
+    ],
+)
+def test_description_that_makes_no_sense_is_refused(copy, name, content, message):
+    (copy / name).write_text(content)
+    with pytest.raises(ValueError, match=message):
+        spec.read(copy)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": "ordinal"}, "task is 'ordinal'"),
+        ({"conditions": ("stenosis",)}, r"condition is \['stenosis'\]"),
+        ({"levels": ()}, "level is missing"),
+        ({"class_prior": (0.5, 0.5)}, "expected 3 shares"),
+        ({"class_prior": (0.5, 0.5, 0.5)}, "that sum to 1"),
+    ],
+)
+def test_spec_refuses(changes, message):
+    values = vars(_spec_of(np.zeros((1, 16, 16, 1))))
+    with pytest.raises(ValueError, match=message):
+        spec.Spec(**{**values, **changes})
+
+
+def test_golden_inputs_are_the_same_each_time():
+    described = _spec_of(np.zeros((1, 16, 16, 3)))
+    first, second = golden.make_inputs(described), golden.make_inputs(described)
+    for name, value in vars(first).items():
+        np.testing.assert_array_equal(value, getattr(second, name))
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        ({"probabilities": np.float32([[0.6, 0.4]])}, "label has shape None"),
+        ({"probabilities": np.float32([[np.nan, 0.4]]), "label": np.array(["a"])}, "by nan"),
+        ({"probabilities": np.float32([[0.61, 0.39]]), "label": np.array(["a"])}, "by 0.01"),
+        ({"probabilities": np.float32([[0.6, 0.4]]), "label": np.array(["b"])}, "is .*'b'"),
+    ],
+)
+def test_comparison_finds(found, message):
+    expected = {"probabilities": np.float32([[0.6, 0.4]]), "label": np.array(["a"])}
+    with pytest.raises(ValueError, match=message):
+        golden.compare(expected, found, "x")
+
+
+def test_comparison_lets_a_label_differ_where_classes_are_level():
+    expected = {"probabilities": np.float32([[0.5, 0.5]]), "label": np.array(["a"])}
+    found = {"probabilities": np.float32([[0.49999, 0.50001]]), "label": np.array(["b"])}
+    assert golden.compare(expected, found, "x") == pytest.approx(1e-5, rel=0.1)
+
+
+def test_card_has_figures_limits_and_licence(one_run, tmp_path):
+    run_dir = tmp_path / "w"
+    run_dir.mkdir()
+    figure = {"value": 0.71, "low": 0.62, "high": 0.79}
+    undefined = {"value": None, "low": None, "high": None, "reason": "no example is Severe"}
+    summary = {
+        "split": "fold_2",
+        "classes": ["Normal/Mild", "Moderate", "Severe"],
+        "num_examples": 160,
+        "num_studies": 32,
+        "metrics": {"accuracy": figure, "auc": undefined},
+        "per_class": {
+            name: {"recall": undefined if name == "Severe" else figure}
+            for name in ("Normal/Mild", "Moderate", "Severe")
+        },
+        "baselines": {"majority": {"accuracy": {"value": 0.45, "low": None, "high": None}}},
+    }
+    (run_dir / "metrics.json").write_text(json.dumps(summary))
+    measured = dataclasses.replace(one_run, run_dir=run_dir, members=one_run.members[:1])
+    card = (bundle.export([measured], tmp_path / "e").directory / "model_card.md").read_text()
+    assert "| Accuracy | 0.710 (0.620 to 0.790) | 0.450 |" in card
+    assert "| Recall, Severe | - | - |" in card
+    assert "160 examples of 32 studies" in card
+    assert "Not a medical device" in card
+    assert "non-commercial use only" in card
+
+
+@pytest.mark.slow
+def test_every_format_answers_as_the_run_and_is_checked(one_run, tmp_path, make_records):
+    records_dir = make_records(tmp_path / "r", num_slices=3)
+    names = tuple(formats.FORMATS)
+    exported = bundle.export([one_run], tmp_path / "e", format_names=names, records_dir=records_dir)
+    assert set(exported.differences) == {"saved_model", *names}
+    image, window = _crops(7, seed=3)
+    expected = one_run.predict(_normalized(image, window))
+    for name in names:
+        answer = formats.load(exported.directory, name)(image, window)
+        tolerance = 1e-5 if formats.FORMATS[name].is_exact else 0.05
+        np.testing.assert_allclose(answer["probabilities"], expected, atol=tolerance)
+    assert set(verification.check(exported.directory).differences) == {"saved_model", *names}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "task", "num_slices"),
+    [
+        ({"family": "simple", "head": "ordinal", "filters": [4]}, "binary", 1),
+        ({"family": "dense", "filters": [4, 4], "units": [8], "norm": "group"}, "multiclass", 1),
+        ({"family": "densenet", "growth_rate": 4, "blocks": [2]}, "binary", 3),
+        ({"family": "residual", "head": "ordinal", "filters": [4, 4]}, "multiclass", 1),
+        ({"family": "resnet50", "weights": "none"}, "multiclass", 1),
+    ],
+    ids=lambda value: value["family"] if isinstance(value, dict) else str(value),
+)
+def test_every_family_is_exported_in_the_exact_formats(tmp_path, model, task, num_slices):
+    one = _make_run(task, model=model, num_slices=num_slices)
+    names = ("onnx", "openvino", "litert")
+    exported = bundle.export([one], tmp_path / "e", format_names=names)
+    assert max(exported.differences.values()) < 1e-5

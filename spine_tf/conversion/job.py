@@ -57,7 +57,8 @@ def convert(
     with lock.lock_directory(output_dir) as descriptor:
         if is_overwritten:
             directories.remove_ours(output_dir)
-        directories.check(output_dir, wanted)
+        else:
+            directories.check(output_dir, wanted)
         directories.remove_leftovers(output_dir)
         if directories.is_complete(output_dir):
             return _already_complete(wanted, output_dir)

@@ -92,7 +92,8 @@ def cut(stack: Stack, row: annotations.Annotation, roi_config: config.RoiConfig)
     Raises:
         reasons.Rejected: the coordinate is off the image, or the side can't be told.
     """
-    center_xy = float(np.float32(row.x)), float(np.float32(row.y))
+    with np.errstate(over="ignore"):
+        center_xy = float(np.float32(row.x)), float(np.float32(row.y))
     rows, columns = stack.header.shape
     if not (-0.5 <= center_xy[0] < columns - 0.5 and -0.5 <= center_xy[1] < rows - 0.5):
         raise reasons.Rejected(

@@ -62,11 +62,33 @@ class Run:
         """
         answers = [
             calibration.apply_temperature(
-                member.model.predict(images, batch_size=batch_size, verbose=0), member.temperature
+                predict_probabilities(member.model, images, batch_size), member.temperature
             )
             for member in self.members
         ]
         return np.mean(answers, axis=0)
+
+
+def predict_probabilities(
+    model: keras.Model, images: np.ndarray, batch_size: int = 256
+) -> np.ndarray:
+    """Returns a model's probabilities before calibration.
+
+    Args:
+        model: float32 images -> float32 probabilities.
+        images: float32 (n, side, side, slices) in [0, 1].
+        batch_size: images at a time.
+
+    Returns:
+        float64 (n, classes); each row sums to 1.
+    """
+    # Called as it is: model.predict would trace a function anew for every model of an ensemble.
+    batches = [
+        model(images[start : start + batch_size], training=False).numpy()
+        for start in range(0, len(images), batch_size)
+    ]
+    exact = np.concatenate(batches).astype(np.float64)
+    return exact / exact.sum(axis=1, keepdims=True)
 
 
 def is_run(run_dir: pathlib.Path) -> bool:

@@ -190,21 +190,16 @@ def monitor_figures(
         truth: int64 (n,).
         task: whose classes they are.
     """
+    exact = probabilities.astype(np.float64)
     figures = metrics.compute(
         predictions.Predictions(
             keys=tuple(f"0/0/0/{i}" for i in range(len(truth))),
             labels=truth,
-            probabilities=normalized(probabilities),
+            probabilities=exact / exact.sum(axis=1, keepdims=True),
         ),
         task,
     )
     return {name: float(figures.overall[name.removeprefix("val_")][0]) for name in config.MONITORS}
-
-
-def normalized(probabilities: np.ndarray) -> np.ndarray:
-    """Returns float32 probabilities as float64 rows that sum to 1."""
-    exact = probabilities.astype(np.float64)
-    return exact / exact.sum(axis=1, keepdims=True)
 
 
 def _seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:

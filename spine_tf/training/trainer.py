@@ -14,7 +14,7 @@ from absl import logging
 
 from spine_tf import config, run
 from spine_tf.evaluation import calibration, metrics, predictions, summary
-from spine_tf.training import board, checkpoint, curves, fit, folds, loop, provenance
+from spine_tf.training import board, checkpoint, curves, fit, folds, provenance
 from tfrecords import atomic, records
 
 
@@ -185,11 +185,10 @@ def _predict(
             f"{source.directory}: {split} has no example of task {run_config.task}: "
             "convert with fewer --num_folds or more studies"
         )
-    probabilities = model.predict(examples.normalized(), batch_size=256, verbose=0)
     return predictions.Predictions(
         keys=tuple(examples.keys),
         labels=examples.labels,
-        probabilities=loop.normalized(probabilities),
+        probabilities=run.predict_probabilities(model, examples.normalized()),
     )
 
 

@@ -41,18 +41,28 @@ class Curve:
         return float(-np.sin(angle)), float(-np.cos(angle))
 
     def locate(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns (v, s) of points of the patient: their nearest points of the curve."""
+        """Returns (v, s) of points of the patient: their nearest points of the curve.
+
+        Newton's method; off the curve, a step along it is longer or shorter by its curvature.
+        """
+        curvature = np.gradient(self.angle, self.s)
         order = np.argsort(self.z)
         s = np.interp(z, self.z[order], self.s[order])
         for _ in range(4):
-            angle = np.interp(s, self.s, self.angle)
-            dy = y - np.interp(s, self.s, self.y)
-            dz = z - np.interp(s, self.s, self.z)
-            s = s + 0.8 * (-np.sin(angle) * dy - np.cos(angle) * dz)
+            along, across = self._offsets(y, z, s)
+            stretch = 1 + np.interp(s, self.s, curvature) * across
+            s = s + along / np.maximum(stretch, 0.4)
+        return self._offsets(y, z, s)[1], s
+
+    def _offsets(
+        self, y: np.ndarray, z: np.ndarray, s: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns how far points lie along the tangent and along the normal at s."""
         angle = np.interp(s, self.s, self.angle)
+        sine, cosine = np.sin(angle), np.cos(angle)
         dy = y - np.interp(s, self.s, self.y)
         dz = z - np.interp(s, self.s, self.z)
-        return np.cos(angle) * dy - np.sin(angle) * dz, s
+        return -sine * dy - cosine * dz, cosine * dy - sine * dz
 
 
 def make_curve(knots_s: np.ndarray, knots_angle: np.ndarray) -> Curve:

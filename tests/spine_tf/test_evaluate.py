@@ -1,6 +1,7 @@
 """The program from end to end, on a run that was really trained, for an epoch."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -153,14 +154,42 @@ def test_missing_run_is_refused(records_dir, tmp_path):
         _evaluate(tmp_path / "none", records_dir, tmp_path / "p")
 
 
-def test_help_answers_without_tensorflow():
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "spine_tf.evaluate", "--help"],
-        capture_output=True,
-        text=True,
-        timeout=60,
+@pytest.mark.slow
+def test_several_runs_are_compared_in_pairs(run_dir, records_dir, tmp_path):
+    from spine_tf.evaluation import session
+
+    twin = shutil.copytree(run_dir, tmp_path / "twin")
+    options = session.Options(split="oof", num_resamples=50)
+    source = records.open_records(records_dir)
+
+    result = session.compare([run_dir, twin], source, tmp_path / "p", options)
+
+    found = json.loads((tmp_path / "p" / "metrics.json").read_text())
+    assert list(found["runs"]) == ["all", "twin"]
+    assert found["comparisons"][0]["differences"]["log_loss"] == {
+        "value": 0.0,
+        "low": 0.0,
+        "high": 0.0,
+    }
+    assert "do not tell them apart" in result.page.read_text()
+    with pytest.raises(ValueError, match="names a run twice"):
+        session.compare([run_dir, run_dir], source, tmp_path / "p", options)
+    with pytest.raises(ValueError, match="have no effect on a comparison"):
+        options = session.Options(split="oof", has_controls=True)
+        session.compare([run_dir, twin], source, tmp_path / "p", options)
+
+
+@pytest.mark.slow
+def test_controls_stand_in_the_report(run_dir, records_dir, tmp_path):
+    from spine_tf.evaluation import session
+
+    options = session.Options(split="oof", num_resamples=50, has_evidence=False, has_controls=True)
+
+    result = session.evaluate(
+        run_dir, records.open_records(records_dir), tmp_path / "p", options, {"more": {"x": 1}}
     )
 
-    assert done.returncode == 0
-    assert "--split" in done.stdout
-    assert "tensorflow" not in done.stderr
+    assert result.analysis["controls"]["studies"]["test"] == 24
+    assert result.analysis["controls"]["nearest"]["num_examples"] == 96
+    assert result.analysis["controls"]["more"] == {"x": 1}
+    assert "most alike crops" in result.page.read_text()

@@ -1,5 +1,6 @@
 """The report in a real browser: nothing fetched, nothing broken, everything visible."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -11,7 +12,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome import service
 
 from spine_tf import labels
-from spine_tf.evaluation import analysis, calibration, figures, report
+from spine_tf.evaluation import analysis, calibration, comparison, figures, report
 from spine_tf.evaluation import predictions as predictions_lib
 
 pytestmark = pytest.mark.slow
@@ -178,6 +179,26 @@ def test_dark_and_light_have_readable_contrast(page):
             "return [of('section').color, of('section').backgroundColor]"
         )
         assert _contrast(ink, paper) > 7.0, scheme
+
+
+def test_comparison_page_fetches_nothing_and_shows_its_charts(page, tmp_path):
+    browser, _ = page
+    evaluated = _content().evaluated
+    other = dataclasses.replace(evaluated, predictions=evaluated.uncalibrated)
+    runs = [("first", evaluated), ("second", other), ("third", other)]
+    path = comparison.write(tmp_path, comparison.analyse(runs, num_resamples=50))
+    list(_requests(browser))
+
+    browser.get(path.as_uri())
+    widths = browser.execute_script(
+        "return [...document.querySelectorAll('figure svg')].map(s => s.clientWidth)"
+    )
+
+    assert [url for url in _requests(browser) if not url.startswith("data:")] == [path.as_uri()]
+    assert browser.get_log("browser") == []
+    assert len(widths) == 3
+    assert min(widths) > 200
+    assert "Not a medical device" in browser.find_element("id", "disclaimer").text
 
 
 def test_binary_report_and_a_bare_one_render():

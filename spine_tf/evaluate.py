@@ -2,32 +2,45 @@
 
 import logging as std_logging
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 from absl import flags, logging
 
 from tfrecords import program
 
-_RUN_DIR = flags.DEFINE_list("run_dir", None, "A run of spine_tf.train; a,b,... compares several.")
+_RUN_DIR = flags.DEFINE_list(
+    "run_dir", None, "A run of spine_tf.train; a,b,... compares several, in pairs with the first."
+)
 _RECORDS_DIR = flags.DEFINE_string(
     "records_dir", None, "The records of the run, or others for an external validation."
 )
-_REPORT_DIR = flags.DEFINE_string("report_dir", None, "Where the report is written.")
+_REPORT_DIR = flags.DEFINE_string(
+    "report_dir", None, "Where the report is written; one that lies there is replaced."
+)
 _SPLIT = flags.DEFINE_enum(
     "split",
     None,
     ["test", "val", "oof"],
     "test (the default), val (the fold held out), or oof (all folds, after --val_fold all).",
 )
-_NUM_RESAMPLES = flags.DEFINE_integer("num_resamples", 1000, "Resamples of the bootstrap.")
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the bootstrap.")
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "What the records were converted from: adds the baseline from other labels."
+)
+_CONTROLS = flags.DEFINE_bool(
+    "controls",
+    False,
+    "Check that no study and no crop lies in two splits, and train once on shuffled labels.",
+)
 _EVIDENCE = flags.DEFINE_bool("evidence", True, "Draw evidence maps beside the crops.")
+_NUM_RESAMPLES = flags.DEFINE_integer("num_resamples", 1000, "Resamples of the bootstrap.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the bootstrap and the controls.")
 
 
 def main() -> None:
     """Evaluates as the flags say."""
+    program.require("run_dir", ",".join(_RUN_DIR.value or []))
     run_dirs = [pathlib.Path(name) for name in _RUN_DIR.value or []]
-    if not run_dirs:
-        program.require("run_dir", None)
     records_dir = program.require("records_dir", _RECORDS_DIR.value)
     report_dir = pathlib.Path(program.require("report_dir", _REPORT_DIR.value))
 
@@ -42,21 +55,49 @@ def main() -> None:
         seed=_SEED.value,
         num_resamples=_NUM_RESAMPLES.value,
         has_evidence=_EVIDENCE.value,
+        has_controls=_CONTROLS.value,
+        data_dir=pathlib.Path(_DATA_DIR.value) if _DATA_DIR.value else None,
     )
     source = records.open_records(records_dir)
-    result = session.evaluate(run_dirs[0], source, report_dir, options)
-    for name in ("accuracy", "balanced_accuracy", "log_loss"):
-        figure = result.analysis["metrics"][name]
-        logging.info("%s %s", name.replace("_", " "), _in_words(figure))
+    if len(run_dirs) > 1:
+        result = session.compare(run_dirs, source, report_dir, options)
+        for name, found in result.analysis["runs"].items():
+            _log(name, found)
+    else:
+        more = _train_controls(run_dirs[0], source) if _CONTROLS.value else None
+        result = session.evaluate(run_dirs[0], source, report_dir, options, more)
+        _log(result.analysis["split"], result.analysis)
     print(result.page)
 
 
-def _in_words(figure: dict[str, float | None]) -> str:
+def _train_controls(run_dir: pathlib.Path, source: Any) -> dict[str, Any]:
+    from spine_tf import run
+    from spine_tf.experiment import shuffled_labels
+
+    logging.info("training on shuffled labels, at most %d epochs", shuffled_labels.MAX_EPOCHS)
+    found = shuffled_labels.run_control(
+        run.load_run(run_dir).config,
+        source,
+        seed=_SEED.value,
+        num_resamples=_NUM_RESAMPLES.value,
+    )
+    return {"shuffled": found}
+
+
+def _log(name: str, analysis: Mapping[str, Any]) -> None:
+    words = [
+        f"{figure.replace('_', ' ')} {_in_words(analysis['metrics'][figure])}"
+        for figure in ("accuracy", "balanced_accuracy", "log_loss")
+    ]
+    logging.info("%s: %s", name, ", ".join(words))
+
+
+def _in_words(figure: Mapping[str, float | None]) -> str:
     if figure["value"] is None:
-        return "is undefined"
+        return "undefined"
     if figure["low"] is None:
         return f"{figure['value']:.3f}"
-    return f"{figure['value']:.3f} (95 % interval {figure['low']:.3f} to {figure['high']:.3f})"
+    return f"{figure['value']:.3f} (95 % {figure['low']:.3f} to {figure['high']:.3f})"
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ _LAYERS = (
     ("evaluation", "run"),
     ("training",),
     ("serving",),
+    ("experiment",),
 )
 _WITHOUT_TENSORFLOW = (
     "spine_tf.labels, spine_tf.config, spine_tf.convert, spine_tf.conversion.job, "

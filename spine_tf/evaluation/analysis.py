@@ -9,11 +9,12 @@ metrics.json of a report: the keys of `summary`, and besides
 - `thresholds` (`operating.threshold_table`) and `abstention` (`operating.abstention_curve`);
 - `competition`: the four terms and their mean (`competition.score`), for the probabilities as they
   are and for those reweighted to the metric (`reweighted`);
-- `label_baseline`, `controls`: where they were asked for.
+- `lead_over_labels`: the same differences to the label-only baseline, which then also stands in
+  `baselines` as `labels`; `controls`: both where they were asked for.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ class Evaluated:
 
 
 def analyse(evaluated: Evaluated, *, seed: int = 0, num_resamples: int = 1000) -> dict[str, Any]:
-    """Returns metrics.json of a report; see the module's docstring."""
+    """Returns metrics.json of a report, as JSON types; see the module's docstring."""
     task, predictions = evaluated.task, evaluated.predictions
     weights = bootstrap.resample_weights(
         predictions.study_ids, seed=seed, num_resamples=num_resamples
@@ -80,13 +81,40 @@ def analyse(evaluated: Evaluated, *, seed: int = 0, num_resamples: int = 1000) -
     }
 
 
+def add_label_baseline(
+    analysed: Mapping[str, Any],
+    evaluated: Evaluated,
+    answers: predictions_lib.Predictions,
+    note: str,
+) -> dict[str, Any]:
+    """Returns an analysis with a baseline that answers from other labels.
+
+    Args:
+        analysed: what `analyse` gave.
+        evaluated: what it was given.
+        answers: the baseline's, of the same examples in the same order.
+        note: what the baseline is.
+    """
+    weights = bootstrap.resample_weights(
+        evaluated.predictions.study_ids,
+        seed=analysed["seed"],
+        num_resamples=analysed["num_resamples"],
+    )
+    found = summary.with_intervals(answers, evaluated.task, weights)["metrics"]
+    return {
+        **analysed,
+        "baselines": {**analysed["baselines"], "labels": {**found, "note": note}},
+        "lead_over_labels": _lead(evaluated.predictions, answers, evaluated.task, weights),
+    }
+
+
 def _lead(
     predictions: predictions_lib.Predictions,
-    majority: predictions_lib.Predictions,
+    baseline: predictions_lib.Predictions,
     task: labels.Task,
     weights: np.ndarray,
 ) -> dict[str, Any]:
-    found = compare.differences(predictions, majority, task, weights)
+    found = compare.differences(predictions, baseline, task, weights)
     return {name: found[name] for name in ("accuracy", "balanced_accuracy")}
 
 

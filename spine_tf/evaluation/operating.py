@@ -47,7 +47,6 @@ def threshold_table(
     """
     scores, is_counted = severe_scores(predictions, task)
     is_severe = predictions.labels == task.severities.index(2)
-    num_studies = len(np.unique(predictions.study_ids[is_counted]))
     every = np.vstack([np.ones((1, len(predictions))), weights])
     table = []
     for threshold in THRESHOLDS:
@@ -64,12 +63,19 @@ def threshold_table(
             "positive_predictive_value": _share(counts[True, True], counts[True, False]),
             "negative_predictive_value": _share(counts[False, False], counts[False, True]),
         }
-        table.append(
-            {
-                "threshold": threshold,
-                **{name: bootstrap.figure(rate, num_studies) for name, rate in rates.items()},
-            }
-        )
+        rests_on = {
+            "sensitivity": is_severe,
+            "specificity": ~is_severe,
+            "positive_predictive_value": is_called,
+            "negative_predictive_value": ~is_called,
+        }
+        figures = {
+            name: bootstrap.figure(
+                rate, _num_studies(predictions, is_counted & rests_on[name]), is_share=True
+            )
+            for name, rate in rates.items()
+        }
+        table.append({"threshold": threshold, **figures})
     return table
 
 
@@ -91,7 +97,10 @@ def abstention_curve(
     accuracy = np.stack([_accuracy_at(row, is_right) for row in every])
     num_studies = len(np.unique(predictions.study_ids))
     return [
-        {"coverage": coverage, "accuracy": bootstrap.figure(accuracy[:, index], num_studies)}
+        {
+            "coverage": coverage,
+            "accuracy": bootstrap.figure(accuracy[:, index], num_studies, is_share=True),
+        }
         for index, coverage in enumerate(COVERAGES)
     ]
 
@@ -123,16 +132,15 @@ def reliability(
     for index in np.unique(bins).tolist():
         inside = every[:, bins == index]
         right = inside @ is_right[bins == index]
-        num_studies = len(np.unique(predictions.study_ids[bins == index]))
+        num_studies = _num_studies(predictions, bins == index)
+        accuracy = _share(right, inside.sum(axis=1) - right)
         result.append(
             {
                 "low": index / metrics.ECE_BINS,
                 "high": (index + 1) / metrics.ECE_BINS,
                 "num_examples": int((bins == index).sum()),
                 "confidence": float(confidence[bins == index].mean()),
-                "accuracy": bootstrap.figure(
-                    _share(right, inside.sum(axis=1) - right), num_studies
-                ),
+                "accuracy": bootstrap.figure(accuracy, num_studies, is_share=True),
             }
         )
     return result
@@ -144,6 +152,10 @@ def _accuracy_at(weights: np.ndarray, is_right: np.ndarray) -> np.ndarray:
     right = np.concatenate([[0.0], np.cumsum(weights * is_right)])
     wanted = np.asarray(COVERAGES) * covered[-1]
     return np.interp(wanted, covered, right) / wanted
+
+
+def _num_studies(predictions: predictions_lib.Predictions, is_counted: np.ndarray) -> int:
+    return len(np.unique(predictions.study_ids[is_counted]))
 
 
 def _share(part: np.ndarray, rest: np.ndarray) -> np.ndarray:

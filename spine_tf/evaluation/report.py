@@ -47,6 +47,8 @@ class Content:
             its own model); None leaves the evidence maps out.
         histories: training histories by fold.
         details: section -> name -> value, for the last part of the page.
+        control_pairs: the pairs of crops to show beside `controls`, with their pictures'
+            addresses.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Content:
     predict: Callable[[int], Callable[[np.ndarray], np.ndarray]] | None
     histories: Mapping[str, figures.History]
     details: Mapping[str, Mapping[str, Any]]
+    control_pairs: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,6 +127,7 @@ def render(content: Content, pictures: Mapping[str, str]) -> str:
         galleries=make_galleries(content),
         gallery_titles=_GALLERY_TITLES,
         details=content.details,
+        control_pairs=content.control_pairs,
         thresholds_json=json.dumps(analysis["thresholds"]),
     )
 

@@ -3,16 +3,23 @@
 import csv
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import logging
 
-from spine_tf import run
-from spine_tf.evaluation import analysis, figures, held_out, report
+from spine_tf import labels, run
+from spine_tf.evaluation import (
+    analysis,
+    comparison,
+    controls,
+    figures,
+    gallery,
+    held_out,
+    label_baseline,
+    report,
+)
 from tfrecords import records
-
-_REPORT_FILES = ("report.html", "comparison.html")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,12 +31,16 @@ class Options:
         seed: of the bootstrap.
         num_resamples: of the bootstrap.
         has_evidence: draws evidence maps beside the crops.
+        has_controls: checks that studies and crops of different splits differ.
+        data_dir: where the records come from; adds the baseline from other labels.
     """
 
     split: str | None = None
     seed: int = 0
     num_resamples: int = 1000
     has_evidence: bool = True
+    has_controls: bool = False
+    data_dir: pathlib.Path | None = None
 
     def __post_init__(self) -> None:
         if self.split is not None and self.split not in held_out.SPLITS:
@@ -54,7 +65,11 @@ class Result:
 
 
 def evaluate(
-    run_dir: pathlib.Path, source: records.Records, report_dir: pathlib.Path, options: Options
+    run_dir: pathlib.Path,
+    source: records.Records,
+    report_dir: pathlib.Path,
+    options: Options,
+    more_controls: Mapping[str, Any] | None = None,
 ) -> Result:
     """Evaluates a run and writes its report.
 
@@ -63,6 +78,7 @@ def evaluate(
         source: records that it was trained on, or others for an external validation.
         report_dir: written; a report that lies there is replaced file by file.
         options: how.
+        more_controls: results of others, to stand beside those of `has_controls`.
 
     Raises:
         ValueError: there is no finished run, the records do not fit it, or `report_dir` holds
@@ -77,9 +93,9 @@ def evaluate(
         found.evaluated.split,
         len(trained.members),
     )
-    analysed = analysis.analyse(
-        found.evaluated, seed=options.seed, num_resamples=options.num_resamples
-    )
+    analysed = _analyse(trained, source, found, options)
+    if more_controls:
+        analysed["controls"] = {**analysed.get("controls", {}), **more_controls}
     content = report.Content(
         name=run_dir.resolve().name,
         evaluated=found.evaluated,
@@ -88,14 +104,95 @@ def evaluate(
         predict=found.predict if options.has_evidence else None,
         histories=_read_histories(run_dir),
         details=_details(trained, source),
+        control_pairs=_pairs(analysed, source, trained.config.task_spec),
     )
     return Result(page=report.write(report_dir, content), analysis=analysed)
+
+
+def compare(
+    run_dirs: Sequence[pathlib.Path],
+    source: records.Records,
+    report_dir: pathlib.Path,
+    options: Options,
+) -> Result:
+    """Compares runs on the same examples and writes the comparison.
+
+    Args:
+        run_dirs: finished runs of one task; the others are compared with the first.
+        source: as in `evaluate`.
+        report_dir: as in `evaluate`.
+        options: how; what only a report of one run shows can't take effect.
+
+    Raises:
+        ValueError: as `evaluate`, or the runs can't be compared.
+    """
+    if options.has_controls or options.data_dir is not None:
+        raise ValueError(
+            "--controls and --data_dir have no effect on a comparison: evaluate the runs one by one"
+        )
+    require_report_dir(report_dir)
+    runs = []
+    for name, run_dir in zip(_names(run_dirs), run_dirs, strict=True):
+        found = held_out.load(run.load_run(run_dir), source, options.split)
+        runs.append((name, found.evaluated))
+        logging.info("%s: %d predictions", name, len(found.evaluated.predictions))
+    analysed = comparison.analyse(runs, seed=options.seed, num_resamples=options.num_resamples)
+    return Result(page=comparison.write(report_dir, analysed), analysis=analysed)
+
+
+def _names(run_dirs: Sequence[pathlib.Path]) -> list[str]:
+    """The directories' names, or their paths where names repeat."""
+    if len({path.resolve() for path in run_dirs}) != len(run_dirs):
+        raise ValueError("--run_dir names a run twice, expected different ones")
+    names = [path.resolve().name for path in run_dirs]
+    return names if len(set(names)) == len(names) else [str(path) for path in run_dirs]
+
+
+def _analyse(
+    trained: run.Run, source: records.Records, found: held_out.HeldOut, options: Options
+) -> dict[str, Any]:
+    evaluated = found.evaluated
+    analysed = analysis.analyse(evaluated, seed=options.seed, num_resamples=options.num_resamples)
+    if options.data_dir is not None:
+        grades = label_baseline.read_grades(options.data_dir)
+        answers = label_baseline.predict(evaluated, grades, trained.provenance["train_studies"])
+        analysed = analysis.add_label_baseline(analysed, evaluated, answers, label_baseline.NOTE)
+    if options.has_controls:
+        examples, splits_of = held_out.load_examples(source, source.splits, evaluated.task)
+        analysed["controls"] = {
+            "studies": controls.require_studies_apart(source),
+            "nearest": controls.nearest_across_splits(
+                examples.normalized(), examples.keys, splits_of
+            ),
+        }
+    return analysed
+
+
+def _pairs(
+    analysed: Mapping[str, Any], source: records.Records, task: labels.Task
+) -> list[dict[str, Any]]:
+    """The most alike crops with their pictures."""
+    if "nearest" not in analysed.get("controls", {}):
+        return []
+    pairs = analysed["controls"]["nearest"]["pairs"]
+    wanted = {pair[side] for pair in pairs for side in ("first", "second")}
+    examples = records.load_examples(source, source.splits, task.severities)
+    images = examples.normalized()
+    crops = {
+        key: gallery.data_uri(gallery.crop_png(image))
+        for key, image in zip(examples.keys, images, strict=True)
+        if key in wanted
+    }
+    return [
+        {**pair, "first_crop": crops[pair["first"]], "second_crop": crops[pair["second"]]}
+        for pair in pairs
+    ]
 
 
 def require_report_dir(report_dir: pathlib.Path) -> None:
     """Makes the directory; ValueError where it holds anything but a report."""
     report_dir.mkdir(parents=True, exist_ok=True)
-    is_report = any((report_dir / name).is_file() for name in (*_REPORT_FILES, "metrics.json"))
+    is_report = any((report_dir / name).is_file() for name in ("report.html", "metrics.json"))
     if not is_report and any(path.name != "figures" for path in report_dir.iterdir()):
         raise ValueError(f"{report_dir} holds other files: choose another --report_dir")
 

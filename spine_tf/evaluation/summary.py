@@ -31,6 +31,9 @@ _BASELINE_FIGURES = {
     "prior": ("accuracy", "log_loss", "weighted_log_loss", "balanced_accuracy", "brier"),
 }
 
+# Figures that are shares of examples.
+_SHARES = ("accuracy", "recall", "precision")
+
 
 def summarize(
     predictions: predictions_lib.Predictions,
@@ -87,38 +90,49 @@ def with_intervals(
         task: whose classes they are.
         weights: of the resamples, float64 (num_resamples, n).
     """
-    num_studies = len(np.unique(predictions.study_ids))
+    studies = predictions.study_ids
+    num_studies = len(np.unique(studies))
     point = metrics.compute(predictions, task)
     resampled = metrics.compute(predictions, task, weights)
     missing = _missing_classes(predictions, task)
     return {
         "metrics": {
-            name: _figure(value, resampled.overall[name], num_studies, _reason(missing))
+            name: _figure(name, value, resampled.overall[name], num_studies, _reason(missing))
             for name, value in point.overall.items()
         },
         "per_class": {
             class_name: {
                 name: _figure(
+                    name,
                     value,
                     resampled.per_class[class_name][name],
-                    num_studies,
+                    len(np.unique(studies[_counted(predictions, k, name)])),
                     _class_reason(class_name, name, missing),
                 )
                 for name, value in values.items()
             }
-            for class_name, values in point.per_class.items()
+            for k, (class_name, values) in enumerate(point.per_class.items())
         },
         "confusion_matrix": point.confusion[0].astype(int).tolist(),
     }
 
 
+def _counted(predictions: predictions_lib.Predictions, k: int, figure: str) -> np.ndarray:
+    """The examples that a class's figure rests on, bool (n,)."""
+    if figure == "recall":
+        return predictions.labels == k
+    if figure == "precision":
+        return predictions.predicted == k
+    return np.ones(len(predictions), bool)
+
+
 def _figure(
-    point: np.ndarray, resampled: np.ndarray, num_studies: int, reason: str
+    name: str, point: np.ndarray, resampled: np.ndarray, num_studies: int, reason: str
 ) -> dict[str, Any]:
     if not np.isfinite(point[0]):
         return {"value": None, "low": None, "high": None, "reason": reason}
     value = float(point[0])
-    ends = bootstrap.interval(resampled, num_studies)
+    ends = bootstrap.interval(resampled, num_studies, is_share=name in _SHARES)
     if ends is None:
         reason = "an interval needs at least two studies"
         return {"value": value, "low": None, "high": None, "reason": reason}

@@ -11,7 +11,8 @@ _WIDE = 0.05
 
 def sentences(analysis: Mapping[str, Any]) -> list[str]:
     """Returns what the figures say, most important first."""
-    found = [_accuracy(analysis), _against_majority(analysis), _width(analysis)]
+    found = [_accuracy(analysis), _against_majority(analysis), _against_labels(analysis)]
+    found.append(_width(analysis))
     found += [_worst_class(analysis), _calibration(analysis), _report(analysis)]
     return [sentence for sentence in found if sentence]
 
@@ -50,6 +51,22 @@ def _against_majority(analysis: Mapping[str, Any]) -> str:
     if lead["high"] < 0.0:
         return f"{always}: the model is worse ({points})."
     return f"{always}: these data do not show that the model is better ({points})."
+
+
+def _against_labels(analysis: Mapping[str, Any]) -> str:
+    if "labels" not in analysis["baselines"]:
+        return ""
+    accuracy = analysis["baselines"]["labels"]["accuracy"]["value"]
+    lead = analysis["lead_over_labels"]["accuracy"]
+    text = (
+        f"The study's other grades alone, without a pixel, are right in {charts.percent(accuracy)}"
+    )
+    if lead["low"] is None:
+        return f"{text}."
+    points = f"{100 * lead['low']:+.1f} to {100 * lead['high']:+.1f} points"
+    if lead["low"] > 0.0:
+        return f"{text}: the model sees more than that ({points})."
+    return f"{text}: these data do not show that the model sees more than that ({points})."
 
 
 def _width(analysis: Mapping[str, Any]) -> str:

@@ -1,0 +1,97 @@
+"""Controls of the data that figures rest on: studies apart, crops not alike across splits."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfrecords import records
+
+# Crops are compared at this side: coarse enough to forgive noise, fine enough to tell discs apart.
+_SIDE_PX = 16
+_CHUNK = 2048
+ALIKE = 0.98
+
+
+def require_studies_apart(source: records.Records) -> dict[str, int]:
+    """Returns the number of studies of each split.
+
+    Raises:
+        ValueError: a study lies in two splits, so that figures would be too good.
+    """
+    studies = {
+        split: {values["study_id"] for values in records.iterate(source, [split])}
+        for split in source.splits
+    }
+    names = list(studies)
+    for index, first in enumerate(names):
+        for second in names[index + 1 :]:
+            shared = studies[first] & studies[second]
+            if shared:
+                raise ValueError(
+                    f"{len(shared)} studies of {source.directory}, such as {min(shared)}, lie in "
+                    f"{first} and in {second}: convert again, figures on them are too good"
+                )
+    return {split: len(found) for split, found in studies.items()}
+
+
+def nearest_across_splits(
+    images: np.ndarray, keys: Sequence[str], splits: Sequence[str], *, count: int = 6
+) -> dict[str, Any]:
+    """Finds the crops that look most alike though they lie in different splits.
+
+    Args:
+        images: float32 (n, height, width, slices), in [0, 1]; the middle slice is compared.
+        keys: of the crops.
+        splits: the split of each.
+        count: pairs to name.
+
+    Returns:
+        `alike_above` (the correlation that counts as a duplicate), `num_alike` (crops with such a
+        partner in another split), `num_examples`, and `pairs`: the `count` closest, as
+        {first, second, correlation}, every crop in one pair at most.
+    """
+    shapes = _standardised(images)
+    names, split_of = np.unique(np.array(splits), return_inverse=True)
+    if len(names) < 2:
+        return {"alike_above": ALIKE, "num_alike": 0, "num_examples": len(keys), "pairs": []}
+    best = np.empty(len(keys))
+    partner = np.empty(len(keys), np.int64)
+    for start in range(0, len(keys), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        correlation = shapes[rows] @ shapes.T
+        correlation[split_of[rows, None] == split_of[None, :]] = -np.inf
+        partner[rows] = correlation.argmax(axis=1)
+        best[rows] = correlation.max(axis=1)
+    return {
+        "alike_above": ALIKE,
+        "num_alike": int((best >= ALIKE).sum()),
+        "num_examples": len(keys),
+        "pairs": _closest_pairs(best, partner, keys, count),
+    }
+
+
+def _closest_pairs(
+    best: np.ndarray, partner: np.ndarray, keys: Sequence[str], count: int
+) -> list[Mapping[str, Any]]:
+    pairs: list[Mapping[str, Any]] = []
+    taken: set[int] = set()
+    for row in np.argsort(-best, kind="stable").tolist():
+        other = int(partner[row])
+        if len(pairs) < count and not {row, other} & taken:
+            taken |= {row, other}
+            pairs.append(
+                {"first": keys[row], "second": keys[other], "correlation": float(best[row])}
+            )
+    return pairs
+
+
+def _standardised(images: np.ndarray) -> np.ndarray:
+    """Middle slices shrunk by averaging, mean 0 and norm 1, float32 (n, pixels)."""
+    middle = images[..., images.shape[3] // 2]
+    step = max(1, middle.shape[1] // _SIDE_PX)
+    side = middle.shape[1] // step
+    cut = middle[:, : side * step, : side * step]
+    small = cut.reshape(len(cut), side, step, side, step).mean(axis=(2, 4)).reshape(len(cut), -1)
+    small = small - small.mean(axis=1, keepdims=True)
+    return small / np.maximum(np.linalg.norm(small, axis=1, keepdims=True), 1e-9)

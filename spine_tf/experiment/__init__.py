@@ -1,0 +1,1 @@
+"""Experiments over whole runs: the report's table, and controls that train."""

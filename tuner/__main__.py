@@ -81,8 +81,8 @@ def _make_settings() -> settings_module.Settings:
         monitor=goal.monitor,
     )
     return settings_module.Settings(
-        search_dir=_required_path("search_dir", _SEARCH_DIR.value),
-        records_dir=_required_path("records_dir", _RECORDS_DIR.value),
+        search_dir=pathlib.Path(program.require("search_dir", _SEARCH_DIR.value)),
+        records_dir=pathlib.Path(program.require("records_dir", _RECORDS_DIR.value)),
         task=next(iter(bases.values())).task,
         bases=bases,
         fixed=fixed,
@@ -101,13 +101,10 @@ def _make_settings() -> settings_module.Settings:
     )
 
 
-def _required_path(name: str, value: str | None) -> pathlib.Path:
-    if not value:
-        raise ValueError(f"--{name} is missing")
-    return pathlib.Path(value)
-
-
 def _report(settings: settings_module.Settings, result: "search.Result") -> None:
+    if result.ranked is None:
+        print(f"This worker's part has ended: {result.ended_by}.")
+        return
     best = result.ranked[0] if result.ranked else None
     print(f"The search ended: {result.ended_by}.")
     if best is None or best.score is None:

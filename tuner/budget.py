@@ -14,6 +14,7 @@ KEPT_TRIALS = 3
 TRIALS = "all trials were run"
 SPACE = "the search space is exhausted"
 MINUTES = "the time was over"
+CHIEF = "the chief has no more trials"
 DISK = "the disk budget was used up"
 
 

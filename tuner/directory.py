@@ -73,7 +73,7 @@ def prepare(
             f"{directory} holds a search: continue it with --resume or begin anew with --overwrite"
         )
     elif present:
-        _refuse_another(directory, identity)
+        check(directory, identity)
         return
     _write(directory, identity)
 
@@ -96,6 +96,18 @@ def read_identity(directory: pathlib.Path) -> dict[str, Any]:
             f"{path} has another format than version {_FORMAT_VERSION}: begin anew with --overwrite"
         )
     return values["identity"]
+
+
+def check(directory: pathlib.Path, identity: Mapping[str, Any]) -> None:
+    """Raises ValueError, with the difference, if a directory holds another search."""
+    differences = identity_module.difference(read_identity(directory), identity)
+    if differences:
+        shown = "; ".join(differences[:5])
+        more = f"; and {len(differences) - 5} more" if len(differences) > 5 else ""
+        raise ValueError(
+            f"{directory} holds another search: {shown}{more}. Repeat its settings, choose another "
+            "--search_dir, or begin anew with --overwrite"
+        )
 
 
 def trial_dir(directory: pathlib.Path, trial_id: str) -> pathlib.Path:
@@ -124,17 +136,6 @@ def _write(directory: pathlib.Path, identity: Mapping[str, Any]) -> None:
         "identity": identity,
     }
     atomic.write_json(directory / SEARCH_FILE, values)
-
-
-def _refuse_another(directory: pathlib.Path, identity: Mapping[str, Any]) -> None:
-    differences = identity_module.difference(read_identity(directory), identity)
-    if differences:
-        shown = "; ".join(differences[:5])
-        more = f"; and {len(differences) - 5} more" if len(differences) > 5 else ""
-        raise ValueError(
-            f"{directory} holds another search: {shown}{more}. Repeat its settings, choose another "
-            "--search_dir, or begin anew with --overwrite"
-        )
 
 
 def _refuse_foreign_files(directory: pathlib.Path) -> None:

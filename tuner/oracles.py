@@ -6,6 +6,7 @@ Bayesian oracle's candidates and the grid's next point follow from what was star
 search goes on as an undisturbed one; Hyperband begins with a bracket that fits the trial budget.
 """
 
+import json
 import pathlib
 import warnings
 from typing import Any
@@ -17,10 +18,12 @@ from sklearn import exceptions
 from sklearn.gaussian_process import kernels
 
 from tfrecords import atomic
+from tuner import directory, space
 from tuner import objective as objective_module
-from tuner import space
 
 NAMES = ("bayesian", "random", "hyperband", "grid")
+
+_TRIAL_FILE = "trial.json"
 
 # Random points before the Gaussian process is asked: Keras Tuner's own rule, three times the
 # number of hyperparameters of all families together, would make a search of 30 trials random.
@@ -78,15 +81,26 @@ def continuable(oracle: keras_tuner.Oracle) -> list[str]:
     return [entry["id"] for entry in oracle.open_entries()]
 
 
+def state_path(oracle: keras_tuner.Oracle) -> pathlib.Path:
+    """Returns where an oracle keeps its state."""
+    return pathlib.Path(oracle._get_oracle_fname())
+
+
+def read_values(search_dir: pathlib.Path, trial_id: str) -> dict[str, Any]:
+    """Reads the hyperparameters of a trial that an oracle on another machine has started."""
+    path = directory.trial_dir(search_dir, trial_id) / _TRIAL_FILE
+    return json.loads(path.read_text("utf-8"))["hyperparameters"]["values"]
+
+
 class _DurableOracle(keras_tuner.Oracle):
     """What all oracles here have in common."""
 
     def save(self) -> None:
         """Writes the state whole or not at all."""
-        atomic.write_json(pathlib.Path(self._get_oracle_fname()), self.get_state(), indent=None)
+        atomic.write_json(state_path(self), self.get_state(), indent=None)
 
     def _save_trial(self, trial: trial_module.Trial) -> None:
-        path = pathlib.Path(self._get_trial_dir(trial.trial_id)) / "trial.json"
+        path = pathlib.Path(self._get_trial_dir(trial.trial_id)) / _TRIAL_FILE
         atomic.write_json(path, trial.get_state(), indent=None)
 
     def reload(self) -> None:

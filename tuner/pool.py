@@ -33,9 +33,9 @@ class Finished:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Died:
-    """A worker's process has ended in the middle of a job."""
+    """A worker's process has ended in the middle of a job; it has a new one."""
 
-    tuner_id: str
+    worker: "Worker"
     job: trial_module.Job
     reason: str
     seconds: float
@@ -189,7 +189,7 @@ class Worker:
             self.give(job)
             return []
         seconds = time.monotonic() - self._job_started
-        return [Died(tuner_id=self.tuner_id, job=job, reason=reason, seconds=seconds)]
+        return [Died(worker=self, job=job, reason=reason, seconds=seconds)]
 
 
 class Pool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from absl import logging
 
-from tuner import budget, leaderboard, pool
+from tuner import budget, leaderboard, objective, pool
 from tuner import settings as settings_module
 from tuner import trial as trial_module
 
@@ -42,13 +42,13 @@ class Display:
         """Shows what came of a trial."""
         self._ranked = list(ranked)
         self._clear()
-        entry = next(item for item in ranked if item.trial_id == outcome.trial_id)
-        score = f" {self._settings.objective.name} {entry.score.value:.4g}" if entry.score else ""
-        reason = f" ({outcome.reason})" if outcome.reason else ""
+        score, reason = "", f" ({outcome.reason})" if outcome.reason else ""
+        if outcome.fold_scores:
+            value = objective.mean_score(outcome.fold_scores).value
+            score = f", {self._settings.objective.name} {value:.4g}"
         logging.info(
-            "trial %s %s %s%s%s, %.1f s; %s",
-            *(outcome.trial_id, entry.family, outcome.status, score, reason, outcome.seconds),
-            self.summary(),
+            "trial %s %s%s%s, %.1f s; %s",
+            *(outcome.trial_id, outcome.status, score, reason, outcome.seconds, self.summary()),
         )
 
     def summary(self) -> str:

@@ -15,6 +15,7 @@ from spine_tf import config as config_module
 from tuner import presets
 
 FAMILY = "family"
+_ORACLE_OWN = "tuner/"
 
 
 def make_space(
@@ -82,6 +83,18 @@ def default_values(space: keras_tuner.HyperParameters, family: str) -> dict[str,
         if hyperparameter.name == FAMILY:
             defaults.values[FAMILY] = family
     return dict(defaults.values)
+
+
+def active_values(hyperparameters: keras_tuner.HyperParameters) -> dict[str, Any]:
+    """Returns a trial's active values, and the oracle's own; a message may carry inactive ones."""
+    kept = {name: v for name, v in hyperparameters.values.items() if name.startswith(_ORACLE_OWN)}
+    given = hyperparameters.values
+    declared = sorted(hyperparameters.space, key=lambda hp: len(hp.conditions))
+    for hyperparameter in declared:
+        is_active = all(condition.is_active(kept) for condition in hyperparameter.conditions)
+        if is_active and hyperparameter.name in given:
+            kept[hyperparameter.name] = given[hyperparameter.name]
+    return kept
 
 
 def describe(space: keras_tuner.HyperParameters) -> list[dict[str, Any]]:

@@ -1,0 +1,119 @@
+"""What is known of a search's trials, and what is done when one more is finished."""
+
+from typing import Protocol
+
+import keras_tuner
+from keras_tuner.engine import trial as kt_trial
+
+from tuner import budget, directory, leaderboard, objective, oracles, products
+from tuner import settings as settings_module
+from tuner import trial as trial_module
+
+
+class Ledger(Protocol):
+    """Where outcomes go."""
+
+    def finished(self) -> list[trial_module.Outcome]:
+        """Returns the outcomes so far, in the order of their trials."""
+
+    def ranked(self) -> list[leaderboard.Entry]:
+        """Returns the leaderboard as far as it is known here."""
+
+    def finish(self, outcome: trial_module.Outcome) -> bool:
+        """Records an outcome; returns whether the search is within its disk budget."""
+
+    def why_no_more(self) -> str:
+        """Returns why the oracle has no more trials."""
+
+
+class LocalLedger:
+    """The ledger beside the oracle: it tells the oracle and writes what the search leaves."""
+
+    def __init__(self, settings: settings_module.Settings, oracle: keras_tuner.Oracle):
+        self._settings = settings
+        self._oracle = oracle
+        self._outcomes = {}
+        for trial_id in oracle.end_order:
+            outcome = trial_module.read_outcome(settings.search_dir, trial_id)
+            if outcome is not None:
+                self._outcomes[trial_id] = outcome
+
+    def finished(self) -> list[trial_module.Outcome]:
+        return [self._outcomes[trial_id] for trial_id in sorted(self._outcomes)]
+
+    def ranked(self) -> list[leaderboard.Entry]:
+        entries = [self._entry(trial_id) for trial_id in self._oracle.start_order]
+        return leaderboard.rank(entries, self._settings.objective)
+
+    def finish(self, outcome: trial_module.Outcome) -> bool:
+        settings = self._settings
+        trial_module.write_outcome(settings.search_dir, outcome)
+        self._outcomes[outcome.trial_id] = outcome
+        self._tell_oracle(outcome)
+        ranked = self.ranked()
+        products.write(settings, ranked, ended_by=None)
+        products.write_hparams(settings, self._entry(outcome.trial_id))
+        budget.remove_states(settings.search_dir, oracles.continuable(self._oracle))
+        return budget.keep_best_weights(
+            settings.search_dir,
+            [entry.trial_id for entry in ranked if entry.score is not None],
+            max_disk_mb=settings.max_disk_mb,
+        )
+
+    def why_no_more(self) -> str:
+        is_full = len(self._oracle.trials) >= self._settings.max_trials
+        return budget.TRIALS if is_full else budget.SPACE
+
+    def _tell_oracle(self, outcome: trial_module.Outcome) -> None:
+        trial = self._oracle.trials[outcome.trial_id]
+        if outcome.fold_scores:
+            value = objective.mean_score(outcome.fold_scores).value
+            self._oracle.update_trial(trial.trial_id, {self._settings.objective.name: value})
+            trial.status = kt_trial.TrialStatus.COMPLETED
+        else:
+            trial.status = kt_trial.TrialStatus.FAILED
+            trial.message = outcome.reason
+        self._oracle.end_trial(trial)
+
+    def _entry(self, trial_id: str) -> leaderboard.Entry:
+        return leaderboard.Entry(
+            trial_id=trial_id,
+            values=self._oracle.trials[trial_id].hyperparameters.values,
+            outcome=self._outcomes.get(trial_id),
+        )
+
+
+class RemoteLedger:
+    """The ledger of a worker on another machine: the directory is shared, the oracle is not."""
+
+    def __init__(self, settings: settings_module.Settings, oracle: keras_tuner.Oracle):
+        self._settings = settings
+        self._oracle = oracle
+
+    def finished(self) -> list[trial_module.Outcome]:
+        trials_dir = self._settings.search_dir / directory.TRIALS_DIR
+        trial_ids = sorted(path.name.partition("_")[2] for path in trials_dir.glob("trial_*"))
+        read = [trial_module.read_outcome(self._settings.search_dir, name) for name in trial_ids]
+        return [outcome for outcome in read if outcome is not None]
+
+    def ranked(self) -> list[leaderboard.Entry]:
+        entries = [
+            leaderboard.Entry(
+                trial_id=outcome.trial_id,
+                values=oracles.read_values(self._settings.search_dir, outcome.trial_id),
+                outcome=outcome,
+            )
+            for outcome in self.finished()
+        ]
+        return leaderboard.rank(entries, self._settings.objective)
+
+    def why_no_more(self) -> str:
+        return budget.CHIEF
+
+    def finish(self, outcome: trial_module.Outcome) -> bool:
+        # The chief reads the outcome from the directory: a message has no room for it.
+        trial_module.write_outcome(self._settings.search_dir, outcome)
+        trial = self._oracle.get_trial(outcome.trial_id)
+        trial.status = kt_trial.TrialStatus.COMPLETED
+        self._oracle.end_trial(trial)
+        return True

@@ -2,10 +2,11 @@
 
 import contextlib
 import dataclasses
+import errno
 import functools
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from absl import logging
 
@@ -54,7 +55,7 @@ def convert(
     """
     wanted = settings.make_plan(source, conversion)
     output_dir.mkdir(parents=True, exist_ok=True)
-    with lock.lock_directory(output_dir) as descriptor:
+    with _explained_full_disk(), lock.lock_directory(output_dir) as descriptor:
         if is_overwritten:
             directories.remove_ours(output_dir)
         else:
@@ -79,7 +80,7 @@ def convert_slot(
     """Writes the shards of one slot of an array job; `finish` completes the directory."""
     wanted = settings.make_plan(source, conversion)
     output_dir.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
+    with _explained_full_disk(), contextlib.ExitStack() as stack:
         shared = stack.enter_context(lock.lock_directory(output_dir, is_shared=True))
         directories.check(output_dir, wanted)
         if directories.is_complete(output_dir):
@@ -103,7 +104,7 @@ def finish(
     wanted = settings.make_plan(source, conversion)
     if not output_dir.is_dir():
         raise ValueError(f"--output_dir {output_dir} does not exist; expected the slots' output")
-    with lock.lock_directory(output_dir):
+    with _explained_full_disk(), lock.lock_directory(output_dir):
         directories.check(output_dir, wanted)
         directories.remove_leftovers(output_dir)
         if directories.is_complete(output_dir):
@@ -141,6 +142,18 @@ def write_shards(
         to_do / max(seconds, 1e-9),
         total - to_do,
     )
+
+
+@contextlib.contextmanager
+def _explained_full_disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        if err.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise OSError(
+            f"{err}: make room and run the same command again, it goes on where it stopped"
+        ) from err
 
 
 def _file_of(part: plan.Shard) -> str:

@@ -82,7 +82,7 @@ def test_empty_split_has_no_shard():
 def test_plan_is_the_golden_one():
     made = _plan(_rows(100, 5), num_folds=2)
     digest = hashlib.sha256(json.dumps(made.to_json()).encode()).hexdigest()
-    assert digest == ""
+    assert digest == "5b6253c858958410efe266b1d0f1088bc188407d00ae7cd8b1a7f67e6ca3ff41"
 
 
 def test_plan_is_json():

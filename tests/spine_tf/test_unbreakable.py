@@ -1,0 +1,223 @@
+"""Converters that are killed, starved and interrupted: the next run gives the same bytes."""
+
+import os
+import pathlib
+import random
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from spine_tf.conversion import pool
+
+
+def _square(number):
+    return number * number
+
+
+def _die_at(task):
+    number, path = task
+    if number == 3 and not path.exists():
+        path.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def _always_die(number):
+    os._exit(9)
+
+
+def _fail(number):
+    raise ValueError(f"no {number}")
+
+
+def _pid(number):
+    time.sleep(0.05)
+    return os.getpid()
+
+
+def _run(function, tasks, num_workers=2):
+    return pool.run_tasks(function, tasks, num_workers=num_workers, name_of=str)
+
+
+def test_every_task_gives_its_result():
+    assert sorted(_run(_square, list(range(20)))) == [n * n for n in range(20)]
+    assert list(_run(_square, [])) == []
+
+
+def test_tasks_run_in_as_many_processes_as_asked():
+    pids = set(_run(_pid, list(range(9)), num_workers=3))
+    assert len(pids) == 3
+    assert os.getpid() not in pids
+    assert not any(map(psutil.pid_exists, pids))
+
+
+def test_task_of_a_dead_worker_is_done_by_another(tmp_path):
+    tasks = [(number, tmp_path / "died") for number in range(6)]
+    assert sorted(_run(_die_at, tasks)) == list(range(6))
+    assert (tmp_path / "died").exists()
+
+
+def test_task_whose_worker_dies_twice_is_named():
+    with pytest.raises(ChildProcessError, match=r"worker of 7 died 2 times \(exit status 9\)"):
+        list(_run(_always_die, [7]))
+
+
+def test_error_of_a_task_is_raised_with_its_traceback():
+    with pytest.raises(ValueError, match="no 1") as caught:
+        list(_run(_fail, [1]))
+    assert "in _fail" in caught.value.__notes__[0]
+
+
+def test_leaving_early_ends_the_workers():
+    results = _run(_pid, list(range(50)))
+    pid = next(results)
+    results.close()
+    assert not psutil.pid_exists(pid)
+
+
+@pytest.fixture
+def command(small_data_dir):
+    """Returns the command that converts the small data set into a directory."""
+
+    def make(output_dir, *flags):
+        return [
+            sys.executable,
+            "-m",
+            "spine_tf.convert",
+            f"--data_dir={small_data_dir}",
+            f"--output_dir={output_dir}",
+            "--levels=all",
+            "--num_slices=3",
+            "--workers=2",
+            *flags,
+        ]
+
+    return make
+
+
+@pytest.fixture
+def undisturbed(command, tmp_path):
+    """The bytes of an undisturbed run."""
+    subprocess.run(command(tmp_path / "undisturbed"), check=True, capture_output=True)
+    return _bytes_of(tmp_path / "undisturbed")
+
+
+def _bytes_of(path):
+    return {file.name: file.read_bytes() for file in sorted(path.iterdir())}
+
+
+def _wait_for(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_killed_run_is_continued_to_the_same_bytes(command, undisturbed, tmp_path):
+    generator = random.Random(0)
+    output_dir = tmp_path / "r"
+    num_killed = 0
+    for _ in range(6):
+        process = subprocess.Popen(command(output_dir), stderr=subprocess.DEVNULL)
+        delay = generator.uniform(0.3, 1.2)
+        try:
+            process.wait(delay)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            num_killed += 1
+    assert num_killed
+    subprocess.run(command(output_dir), check=True, capture_output=True)
+    assert _bytes_of(output_dir) == undisturbed
+
+
+@pytest.fixture
+def stuck(command, small_data_dir, tmp_path):
+    """A converter whose workers wait for a file that never comes, a pipe; ends after the test."""
+    data_dir = tmp_path / "stuck"
+    data_dir.mkdir()
+    for path in small_data_dir.glob("*.csv"):
+        (data_dir / path.name).symlink_to(path)
+    for study in small_data_dir.glob("train_images/*"):
+        for series in study.iterdir():
+            folder = data_dir / series.relative_to(small_data_dir)
+            folder.mkdir(parents=True)
+            for instance in (1, 2, 3):
+                os.mkfifo(folder / f"{instance}.dcm")
+    arguments = [*command(tmp_path / "r"), f"--data_dir={data_dir}"]
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+    _wait_for(lambda: len(psutil.Process(process.pid).children()) == 2)
+    time.sleep(0.2)
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_killed_parent(stuck):
+    workers = psutil.Process(stuck.pid).children()
+    stuck.kill()
+    stuck.wait()
+    _, alive = psutil.wait_procs(workers, timeout=5)
+    assert not alive
+
+
+@pytest.mark.slow
+def test_interrupt_stops_cleanly(stuck, tmp_path):
+    workers = psutil.Process(stuck.pid).children()
+    stuck.send_signal(signal.SIGINT)
+    _, errors = stuck.communicate(timeout=20)
+    assert stuck.returncode == 130
+    assert "error: interrupted" in errors
+    assert "Traceback" not in errors
+    assert not any(worker.is_running() for worker in workers)
+    assert [path.name for path in (tmp_path / "r").iterdir()] == ["plan.json"]
+
+
+@pytest.mark.slow
+def test_dead_worker_is_replaced_once_then_named(stuck):
+    for _ in range(2):
+        _wait_for(lambda: len(psutil.Process(stuck.pid).children()) == 2)
+        for worker in psutil.Process(stuck.pid).children():
+            worker.kill()
+        time.sleep(0.5)
+    _, errors = stuck.communicate(timeout=20)
+    assert stuck.returncode == 1
+    assert re.search(r"worker of lumbar_spine-\S+ died 2 times \(signal 9\)", errors)
+
+
+@pytest.mark.slow
+def test_second_converter_is_refused_while_the_first_runs(stuck, command, tmp_path):
+    second = subprocess.run(command(tmp_path / "r"), capture_output=True, text=True, check=False)
+    assert second.returncode == 1
+    assert "another converter is at work" in second.stderr
+
+
+def _limit_file_size():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+
+
+@pytest.mark.slow
+def test_full_disk_is_said_and_survived(command, undisturbed, tmp_path):
+    output_dir = tmp_path / "r"
+    finished = subprocess.run(
+        command(output_dir),
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=_limit_file_size,
+    )
+    assert finished.returncode == 1
+    assert re.search(r"File too large.*make room and run the same command again", finished.stderr)
+    assert "Traceback" not in finished.stderr
+    written = {path.name for path in pathlib.Path(output_dir).iterdir()}
+    assert written <= {"plan.json"}
+    subprocess.run(command(output_dir), check=True, capture_output=True)
+    assert _bytes_of(output_dir) == undisturbed

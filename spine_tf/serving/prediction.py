@@ -52,7 +52,11 @@ def predict(
     found = annotations.read_annotations(
         source, conditions=served.conditions, levels=served.levels, has_labels=False
     )
-    collected = submission.Submission(served, dict.fromkeys(study for study, _ in found.series))
+    collected = submission.Submission(
+        served,
+        dict.fromkeys(study for study, _ in found.series),
+        is_competition_weighted=is_competition_weighted,
+    )
     gaps = [_gap(reject) for reject in found.rejects]
     batches = cutting.cut(source, found.rows, served.roi, num_workers=num_workers)
     model = saved_model.SavedModel(model_dir)

@@ -37,16 +37,21 @@ class Gap:
 class Submission:
     """Collects answers; several for one row are averaged."""
 
-    def __init__(self, served: spec.Spec, studies: Iterable[int]) -> None:
+    def __init__(
+        self, served: spec.Spec, studies: Iterable[int], *, is_competition_weighted: bool
+    ) -> None:
         """Args: served names conditions and levels; studies are asked for all of them."""
-        self._served = served
+        self._task = served.task_spec
+        self._prior = np.array(served.class_prior)
+        if is_competition_weighted:
+            self._prior *= self._task.class_weights
         self._row_ids = [
             row_id(study, condition, level)
             for study in studies
             for condition in served.conditions
             for level in served.levels
         ]
-        num_classes = len(served.task_spec.classes)
+        num_classes = len(self._task.classes)
         self._sums = {name: np.zeros(num_classes) for name in self._row_ids}
         self._counts = dict.fromkeys(self._row_ids, 0)
 
@@ -71,7 +76,7 @@ class Submission:
     def write(self, path: pathlib.Path) -> None:
         """Writes `row_id` and one probability a class; every row sums to 1."""
         rows = ((name, self._probabilities(name)) for name in self._row_ids)
-        write_rows(path, self._served.task_spec, rows)
+        write_rows(path, self._task, rows)
 
     def write_report(self, path: pathlib.Path, gaps: Iterable[Gap]) -> None:
         """Writes what could not be used, and every row that has the prior for an answer.
@@ -96,7 +101,7 @@ class Submission:
 
     def _probabilities(self, name: str) -> np.ndarray:
         if not self._counts[name]:
-            return np.asarray(self._served.class_prior)
+            return self._prior
         return self._sums[name] / self._counts[name]
 
 

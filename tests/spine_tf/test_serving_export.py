@@ -496,29 +496,28 @@ def test_every_format_answers_as_the_run_and_is_checked(one_run, tmp_path, make_
     names = tuple(formats.FORMATS)
     exported = bundle.export([one_run], tmp_path / "e", format_names=names, records_dir=records_dir)
     assert set(exported.differences) == {"saved_model", *names}
-    image, window = _crops(7, seed=3)
-    expected = one_run.predict(_normalized(image, window))
+    examples = records.load_examples(records.open_records(records_dir), ["fold_0"], (0, 1, 2))
+    expected = one_run.predict(examples.normalized())
     for name in names:
-        answer = formats.load(exported.directory, name)(image, window)
+        answer = formats.load(exported.directory, name)(examples.images, examples.windows)
         tolerance = 1e-5 if formats.FORMATS[name].is_exact else 0.05
         np.testing.assert_allclose(answer["probabilities"], expected, atol=tolerance)
     assert set(verification.check(exported.directory).differences) == {"saved_model", *names}
 
 
+# Every family in every format takes minutes; operations that a format lacks would be a family's.
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("model", "task", "num_slices"),
+    ("model", "task", "num_slices", "name"),
     [
-        ({"family": "simple", "head": "ordinal", "filters": [4]}, "binary", 1),
-        ({"family": "dense", "filters": [4, 4], "units": [8], "norm": "group"}, "multiclass", 1),
-        ({"family": "densenet", "growth_rate": 4, "blocks": [2]}, "binary", 3),
-        ({"family": "residual", "head": "ordinal", "filters": [4, 4]}, "multiclass", 1),
-        ({"family": "resnet50", "weights": "none"}, "multiclass", 1),
+        ({"family": "dense", "filters": [4], "units": [4]}, "multiclass", 1, "openvino"),
+        ({"family": "densenet", "growth_rate": 4, "blocks": [2]}, "binary", 3, "litert"),
+        ({"family": "residual", "head": "ordinal", "filters": [4, 4]}, "multiclass", 1, "onnx"),
+        ({"family": "resnet50", "weights": "none"}, "multiclass", 1, "onnx"),
     ],
     ids=lambda value: value["family"] if isinstance(value, dict) else str(value),
 )
-def test_every_family_is_exported_in_the_exact_formats(tmp_path, model, task, num_slices):
+def test_every_family_is_exported(tmp_path, model, task, num_slices, name):
     one = _make_run(task, model=model, num_slices=num_slices)
-    names = ("onnx", "openvino", "litert")
-    exported = bundle.export([one], tmp_path / "e", format_names=names)
+    exported = bundle.export([one], tmp_path / "e", format_names=[name])
     assert max(exported.differences.values()) < 1e-5

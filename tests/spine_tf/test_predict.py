@@ -1,0 +1,379 @@
+"""Prediction answers every row that is asked, with what the converter's crops give."""
+
+import csv
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from spine_tf import config, run
+from spine_tf.models import families
+from spine_tf.rsna import annotations, crops, sources
+from spine_tf.serving import bundle, prediction, single_file
+
+_SIDES = ("left_subarticular_stenosis", "right_subarticular_stenosis")
+_LEVELS = ("l3_l4", "l4_l5")
+_PX = 16
+
+
+def _export(directory, *, task="multiclass", conditions=_SIDES, num_slices=1):
+    """An exported model whose weights are random."""
+    run_config = config.from_dict(
+        {"task": task, "model": {"family": "simple", "filters": [4], "units": 4}}
+    )
+    num_classes = len(run_config.task_spec.classes)
+    keras.utils.set_random_seed(0)
+    model = families.build_model(run_config.model, (_PX, _PX, num_slices), num_classes)
+    roi = {"roi_mm": 30.0, "roi_px": _PX, "num_slices": num_slices, "mirror_right": True}
+    prior = np.arange(num_classes, 0, -1) / np.arange(num_classes + 1).sum()
+    one = run.Run(
+        run_dir=pathlib.Path("w"),
+        config=run_config,
+        members=(run.Member(model=model, temperature=0.1),),
+        provenance={
+            "versions": {},
+            "records": {
+                "manifest_sha256": "0",
+                "config": {**roi, "conditions": list(conditions), "levels": list(_LEVELS)},
+                "num_examples": {},
+            },
+            "train_splits": [],
+            "monitor_split": None,
+            "val_split": None,
+            "train_studies": [],
+        },
+        class_prior=tuple(prior),
+    )
+    return one, bundle.export([one], directory).directory
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A run and its export."""
+    return _export(tmp_path_factory.mktemp("model") / "e")
+
+
+@pytest.fixture(scope="module")
+def model_dir(exported):
+    return exported[1]
+
+
+@pytest.fixture
+def data(data_set):
+    """Two studies with an axial series each; both sides at both levels."""
+    for study in (5, 4):
+        for instance in (1, 2, 3):
+            data_set.add_image(study, study * 10, instance, position=(0.0, 0.0, 4.0 * instance))
+        for index, condition in enumerate(_SIDES):
+            for level in _LEVELS:
+                data_set.add_row(study, study * 10, 2, condition, level, x=20.5 + 30 * index)
+    return data_set
+
+
+def _predict(model_dir, data_dir, tmp_path, **options):
+    output = tmp_path / "out" / "submission.csv"
+    outcome = prediction.predict(model_dir, data_dir, output, **{"num_workers": 1, **options})
+    return _read(output), _read(output.with_name("predict_report.csv")), outcome
+
+
+def _read(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _numbers(row):
+    return [float(value) for name, value in row.items() if name != "row_id"]
+
+
+def test_every_condition_and_level_of_every_study_is_answered(model_dir, data, tmp_path):
+    data_dir = data.write()
+    (data_dir / "train.csv").unlink()  # labels are not needed
+    rows, report, outcome = _predict(model_dir, data_dir, tmp_path)
+    assert [row["row_id"] for row in rows] == [
+        f"{study}_{condition}_{level}"
+        for study in (5, 4)
+        for condition in _SIDES
+        for level in _LEVELS
+    ]
+    assert list(rows[0]) == ["row_id", "normal_mild", "moderate", "severe"]
+    assert not report
+    assert (outcome.num_rows, outcome.num_crops, outcome.num_prior) == (8, 8, 0)
+
+
+def test_answers_are_those_of_the_converters_crops(exported, data, tmp_path):
+    one, model_dir = exported
+    data_dir = data.write()
+    rows, _, _ = _predict(model_dir, data_dir, tmp_path)
+    found = annotations.read_annotations(sources.open_source(data_dir), has_labels=False)
+    roi = config.RoiConfig(roi_mm=30.0, roi_px=_PX)
+    answers = {row["row_id"]: _numbers(row) for row in rows}
+    for crop in crops.read_crops(sources.open_source(data_dir), found.rows, roi):
+        low, high = crop.window
+        image = np.clip((crop.image.astype(np.float32) - low) / (high - low), 0, 1)
+        _, _, _, condition, level = crop.annotation.key.split("/")
+        row_id = f"{crop.annotation.study_id}_{condition}_{level}"
+        np.testing.assert_allclose(answers[row_id], one.predict(image[None])[0], atol=1e-5)
+
+
+def test_competition_weights_change_the_answers_and_the_prior(model_dir, data, tmp_path):
+    data.series[(6, 60)] = "Axial T2"  # a study without coordinates
+    data_dir = data.write()
+    rows, _, _ = _predict(model_dir, data_dir, tmp_path)
+    weighted, _, _ = _predict(model_dir, data_dir, tmp_path, is_competition_weighted=True)
+    for row, other in zip(rows, weighted, strict=True):
+        assert sum(_numbers(row)) == pytest.approx(1, abs=2e-9)
+        assert sum(_numbers(other)) == pytest.approx(1, abs=2e-9)
+        expected = np.array(_numbers(row)) * [1, 2, 4]
+        np.testing.assert_allclose(_numbers(other), expected / expected.sum(), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_number_of_workers_changes_no_byte(model_dir, data, tmp_path):
+    data_dir = data.write()
+    for num_workers in (1, 2):
+        output = tmp_path / f"{num_workers}.csv"
+        prediction.predict(model_dir, data_dir, output, num_workers=num_workers)
+    assert (tmp_path / "1.csv").read_bytes() == (tmp_path / "2.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_several_coordinates_of_a_row_are_averaged(model_dir, data, tmp_path):
+    data_dir = data.write()
+    first = _answer_of(model_dir, data_dir, tmp_path)
+    data.rows = [row for row in data.rows if row[0] != 4 or row[2] != 2]
+    data.add_row(4, 40, 1, _SIDES[0], _LEVELS[0])
+    second = _answer_of(model_dir, data.write(), tmp_path)
+    data.add_row(4, 40, 2, _SIDES[0], _LEVELS[0], x=20.5)
+    both = _answer_of(model_dir, data.write(), tmp_path)
+    assert first != second
+    np.testing.assert_allclose(both, (np.array(first) + second) / 2, atol=1e-8)
+
+
+def _answer_of(model_dir, data_dir, tmp_path):
+    rows, _, _ = _predict(model_dir, data_dir, tmp_path)
+    row_id = f"4_{_SIDES[0]}_{_LEVELS[0]}"
+    return next(_numbers(row) for row in rows if row["row_id"] == row_id)
+
+
+_FAULTS = {
+    # study: what is done to its first row or image, the reason, and what answers the row
+    10: (lambda data, row: data.rows.remove(row), "no_coordinate", "prior"),
+    11: (lambda data, row: row.__setitem__(5, "left"), "bad_coordinate", "prior"),
+    12: (lambda data, row: row.__setitem__(5, 500), "off_image", "prior"),
+    13: (lambda data, row: _image(data, row).unlink(), "missing_file", "prior"),
+    14: (lambda data, row: _spoil(data, row, lambda old: old[: len(old) // 2]), "bad_", "prior"),
+    15: (lambda data, row: _spoil(data, row, lambda old: b"text"), "not_dicom", "prior"),
+    16: (lambda data, row: _spoil(data, row, lambda old: b""), "not_dicom", "prior"),
+    17: (lambda data, row: data.rows.append([*row[:5], 9, 1]), "duplicate", "other coordinates"),
+    18: (
+        lambda data, row: data.rows.append([*row[:2], 9, *row[3:]]),
+        "missing_file",
+        "other coordinates",
+    ),
+}
+
+
+def _image(data, row):
+    return data.image_path(*row[:3])
+
+
+def _spoil(data, row, change):
+    path = _image(data, row)
+    path.write_bytes(change(path.read_bytes()))
+
+
+@pytest.fixture(scope="module")
+def faulty(exported, make_data_set, tmp_path_factory):
+    """Rows and report of a data set with one fault a study, and two rows nobody asked for."""
+    data = make_data_set(tmp_path_factory.mktemp("faulty") / "data")
+    for study, (fault, _, _) in _FAULTS.items():
+        data.add_image(study, study * 10, 2)
+        data.add_row(study, study * 10, 2, _SIDES[0], _LEVELS[0])
+        fault(data, data.rows[-1])
+    data.rows.append([999, 9990, 1, *data.rows[-1][3:]])
+    data.rows.append([17, 170, 2, "Hernia", "L4/L5", 1, 1])
+    return _predict(exported[1], data.write(), tmp_path_factory.mktemp("answers"))
+
+
+@pytest.mark.parametrize("study", _FAULTS)
+def test_a_faulty_row_is_answered_and_reported(exported, faulty, study):
+    rows, report, _ = faulty
+    _, reason, answered_by = _FAULTS[study]
+    row_id = f"{study}_{_SIDES[0]}_{_LEVELS[0]}"
+    row = next(row for row in rows if row["row_id"] == row_id)
+    entry = next(entry for entry in report if entry["row_id"] == row_id)
+    is_prior = _numbers(row) == pytest.approx(exported[0].class_prior, abs=1e-8)
+    assert entry["reason"].startswith(reason)
+    assert entry["answered_by"] == answered_by
+    assert is_prior == (answered_by == "prior")
+
+
+def test_every_row_is_answered_and_every_prior_reported(faulty):
+    rows, report, outcome = faulty
+    assert len(rows) == outcome.num_rows == 4 * len(_FAULTS)
+    priors = {entry["row_id"] for entry in report if entry["answered_by"] == "prior"}
+    assert len(priors) == outcome.num_prior == 4 * len(_FAULTS) - 2
+
+
+def test_rows_that_nobody_asked_for_are_reported(faulty):
+    _, report, _ = faulty
+    unasked = {entry["reason"] for entry in report if entry["answered_by"] == "nothing"}
+    assert unasked == {"unknown_series", "unknown_condition"}
+
+
+def test_test_side_is_taken_where_it_has_coordinates(model_dir, data, make_data_set, tmp_path):
+    data_dir = data.write()
+    test_side = make_data_set(data_dir, "test")
+    test_side.add_image(77, 770, 1)
+    assert sources.open_for_prediction(data_dir).side == "train"
+    test_side.add_row(77, 770, 1, severity=None)
+    test_side.write()
+    rows, _, _ = _predict(model_dir, data_dir, tmp_path)
+    assert [row["row_id"].split("_")[0] for row in rows] == ["77"] * 4
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("train_label_coordinates.csv", "has no train_label_coordinates.csv"),
+        ("train_series_descriptions.csv", "has no train_series_descriptions.csv"),
+        ("train_images", "has no folder train_images"),
+    ],
+)
+def test_a_folder_that_is_no_data_set_is_refused(model_dir, data, tmp_path, missing, message):
+    data_dir = data.write()
+    (data_dir / missing).rename(tmp_path / "away")
+    with pytest.raises(ValueError, match=message):
+        _predict(model_dir, data_dir, tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_no_export_is_refused(data, tmp_path):
+    with pytest.raises(ValueError, match=r"has no labels\.json, so it is no exported model"):
+        _predict(tmp_path, data.write(), tmp_path)
+
+
+def test_an_export_without_its_model_is_refused(model_dir, data, tmp_path):
+    copy = shutil.copytree(model_dir, tmp_path / "e")
+    shutil.rmtree(copy / "saved_model")
+    with pytest.raises(ValueError, match=r"has no saved_model\.pb"):
+        _predict(copy, data.write(), tmp_path)
+
+
+def test_a_model_of_another_crop_than_it_says_is_refused(model_dir, data, tmp_path):
+    copy = shutil.copytree(model_dir, tmp_path / "e")
+    values = json.loads((copy / "preprocess.json").read_bytes())
+    values["roi"]["num_slices"] = 3
+    (copy / "preprocess.json").write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=r"takes crops of \(16, 16, 1\).*names \(16, 16, 3\)"):
+        _predict(copy, data.write(), tmp_path)
+
+
+@pytest.mark.slow
+def test_a_binary_model_has_two_columns(data, tmp_path):
+    _, model_dir = _export(tmp_path / "e", task="binary", conditions=("spinal_canal_stenosis",))
+    rows, report, _ = _predict(model_dir, data.write(), tmp_path)
+    assert list(rows[0]) == ["row_id", "normal_mild", "severe"]
+    assert len(rows) == len(report) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("condition", _SIDES)
+def test_one_file_is_answered_as_its_row_in_the_folder(model_dir, data, tmp_path, condition):
+    data_dir = data.write()
+    rows, _, _ = _predict(model_dir, data_dir, tmp_path)
+    expected = next(row for row in rows if row["row_id"] == f"4_{condition}_l4_l5")
+    answer = single_file.predict_file(
+        model_dir,
+        data.image_path(4, 40, 2),
+        tmp_path / "one.csv",
+        center_xy=(20.5 + 30 * _SIDES.index(condition), 32.0),
+        condition=condition,
+    )
+    assert list(answer.values()) == pytest.approx(_numbers(expected), abs=1e-6)
+    written = _read(tmp_path / "one.csv")
+    assert [row["row_id"] for row in written] == ["2"]
+    assert _numbers(written[0]) == pytest.approx(list(answer.values()), abs=1e-8)
+
+
+@pytest.mark.slow
+def test_one_file_finds_its_neighbours(data, tmp_path):
+    _, model_dir = _export(tmp_path / "e", num_slices=3)
+    data_dir = data.write()
+    rows, _, _ = _predict(model_dir, data_dir, tmp_path)
+    expected = next(row for row in rows if row["row_id"] == f"4_{_SIDES[0]}_l4_l5")
+    answer = single_file.predict_file(
+        model_dir,
+        data.image_path(4, 40, 2),
+        tmp_path / "one.csv",
+        center_xy=(20.5, 32.0),
+        condition=_SIDES[0],
+    )
+    assert list(answer.values()) == pytest.approx(_numbers(expected), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"condition": None}, "--condition is needed, the model grades left_"),
+        ({"condition": "hernia"}, "--condition is 'hernia', the model grades left_"),
+        ({"center_xy": (500.0, 3.0)}, r"can't be used \(off_image\)"),
+        ({"dicom_path": pathlib.Path("nothing.dcm")}, r"can't be used \(missing_file\)"),
+        ({"dicom_path": pathlib.Path(__file__)}, r"can't be used \(not_dicom\)"),
+    ],
+)
+def test_one_file_that_cannot_be_answered_says_why(model_dir, data, tmp_path, changes, message):
+    data.write()
+    arguments = {
+        "dicom_path": data.image_path(4, 40, 2),
+        "center_xy": (20.5, 32.0),
+        "condition": _SIDES[0],
+        **changes,
+    }
+    output = tmp_path / "one.csv"
+    with pytest.raises(ValueError, match=message):
+        single_file.predict_file(model_dir, output_path=output, **arguments)
+    assert not output.exists()
+
+
+def test_prediction_imports_neither_keras_nor_training_code():
+    code = (
+        "import sys, tensorflow\n"
+        "for name in [name for name in sys.modules if name.split('.')[0] == 'keras']:\n"
+        "    del sys.modules[name]  # TensorFlow imports it itself\n"
+        "import spine_tf.serving.prediction, spine_tf.serving.single_file\n"
+        "unwanted = ('keras', 'spine_tf.training', 'spine_tf.models', 'spine_tf.run')\n"
+        "sys.exit(', '.join(name for name in unwanted if name in sys.modules) or None)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--model_dir is missing"),
+        (["--model_dir=e"], "--output is missing"),
+        (["--model_dir=e", "--output=o"], "--data_dir or --dicom is needed, one of them"),
+        (["--model_dir=e", "--output=o", "--data_dir=d", "--dicom=f"], "one of them"),
+        (["--model_dir=e", "--output=o", "--data_dir=d", "--center_xy=1,2"], "belongs to --dicom"),
+        (["--model_dir=e", "--output=o", "--dicom=f", "--center_xy=1"], "--center_xy is '1'"),
+        (["--model_dir=e", "--output=o", "--dicom=f", "--center_xy=a,b"], "--center_xy is 'a,b'"),
+        (["--model_dir=e", "--output=o", "--dicom=f"], "expected column,row in pixels"),
+    ],
+)
+def test_flags_that_make_no_sense_end_with_one_sentence(arguments, message):
+    result = subprocess.run(
+        [sys.executable, "-m", "spine_tf.predict", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr

@@ -8,7 +8,7 @@ from spine_tf.phantom.structure import Box, Structure
 
 # Half width and depth of the bodies T12 ... S2 at their end plates.
 _HALF_WIDTH = (20.5, 21.5, 22.5, 23.5, 24.5, 25.5, 25.0, 19.0)
-_DEPTH = (29.0, 30.5, 31.5, 32.5, 33.0, 33.5, 31.0, 20.0)
+_DEPTH = (30.5, 32.0, 33.0, 34.0, 35.0, 35.5, 33.0, 21.0)
 
 _FIRST_SACRAL = 6
 
@@ -187,7 +187,7 @@ def _spinous_process(patient: patients.Patient, index: int) -> Structure:
     s0 = top + 0.72 * (bottom - top)
     back = 21.5 * patient.canal_size
     length = (24.0, 26.0, 27.0, 28.0, 26.0, 19.0, 8.0)[index]
-    half = (6.5, 7.5, 8.5, 9.0, 8.5, 6.5, 4.0)[index]
+    half = (7.5, 8.5, 9.5, 10.0, 9.5, 7.5, 4.5)[index]
 
     def distance(u: np.ndarray, v: np.ndarray, s: np.ndarray) -> np.ndarray:
         side_on = structure.rounded(

@@ -1,0 +1,221 @@
+"""How much of the phantom's ceiling do models reach, and does the task need a CNN?
+
+Writes phantom studies, converts L4/L5 subarticular crops with the converter, and fits, for each
+task: a logistic regression on crops of 16 x 16 pixels, the CNN families, and one CNN on labels that
+were shuffled between studies. Each is scored on the test split, beside the best that any model can
+be expected to reach on exactly these rows (truth.csv).
+
+    python benchmarks/phantom_ceiling.py --work_dir DIR [--num_studies 600] [--epochs 30]
+"""
+
+import argparse
+import csv
+import dataclasses
+import os
+import pathlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn import linear_model, model_selection, pipeline, preprocessing
+
+from spine_tf import config, labels
+from spine_tf.conversion import job
+from spine_tf.conversion import settings as conversion_settings
+from spine_tf.phantom import dataset, settings
+from spine_tf.rsna import sources
+from tfrecords import records
+
+ROI_PX = 64
+CONDITIONS = ("left_subarticular_stenosis", "right_subarticular_stenosis")
+MONITOR_SPLIT, TEST_SPLIT = "fold_0", "test"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Score:
+    """One model's figures on the test split."""
+
+    task: str
+    model: str
+    accuracy: float
+    log_loss: float
+    seconds: float
+
+
+def main() -> None:
+    """Runs everything and prints one table a task."""
+    arguments = _arguments()
+    work_dir = pathlib.Path(arguments.work_dir)
+    studies_dir, shuffled_dir = work_dir / "studies", work_dir / "shuffled"
+    if not (studies_dir / "train.csv").exists():
+        dataset.write_studies(_phantom_config(arguments.num_studies), studies_dir, num_workers=2)
+    if not (shuffled_dir / "train.csv").exists():
+        write_shuffled(studies_dir, shuffled_dir, seed=0)
+    source = _convert(studies_dir, work_dir / "records")
+    shuffled = _convert(shuffled_dir, work_dir / "records_shuffled")
+    truth = pd.read_csv(studies_dir / "truth.csv").set_index(["study_id", "condition", "level"])
+    for task in (labels.TASKS[name] for name in arguments.tasks.split(",")):
+        scores = [_logistic_regression(source, task)]
+        for family in arguments.models.split(","):
+            scores.append(_cnn(source, task, family, arguments.epochs))
+        scores.append(_cnn(shuffled, task, "dense", arguments.epochs, name="dense, shuffled"))
+        _print_table(task, source, truth, scores)
+
+
+def write_shuffled(studies_dir: pathlib.Path, output_dir: pathlib.Path, *, seed: int) -> None:
+    """Writes the same data set with whole rows of labels given to other studies."""
+    output_dir.mkdir(parents=True)
+    for name in ("train_label_coordinates.csv", "train_series_descriptions.csv"):
+        (output_dir / name).write_bytes((studies_dir / name).read_bytes())
+    (output_dir / "train_images").symlink_to((studies_dir / "train_images").resolve())
+    header, *rows = csv.reader((studies_dir / "train.csv").read_text().splitlines())
+    order = np.random.default_rng(seed).permutation(len(rows))
+    with (output_dir / "train.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows([row[0], *rows[other][1:]] for row, other in zip(rows, order, strict=True))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work_dir", required=True)
+    parser.add_argument("--num_studies", type=int, default=600)
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--models", default="dense,residual")
+    parser.add_argument("--tasks", default="multiclass,binary")
+    return parser.parse_args()
+
+
+def _phantom_config(num_studies: int) -> settings.PhantomConfig:
+    """Axial series as by default; the sagittal ones, which are not read, as small as can be."""
+    return settings.PhantomConfig(
+        num_studies=num_studies, num_test_studies=0, sagittal_px=(64,), sagittal_slices=3
+    )
+
+
+def _convert(studies_dir: pathlib.Path, records_dir: pathlib.Path) -> records.Records:
+    wanted = conversion_settings.Settings(
+        conditions=CONDITIONS,
+        levels=("l4_l5",),
+        roi=config.RoiConfig(roi_px=ROI_PX),
+        test_fraction=0.3,
+    )
+    job.convert(sources.open_source(studies_dir), records_dir, wanted, num_workers=2)
+    return records.open_records(records_dir)
+
+
+def _train_splits(source: records.Records) -> list[str]:
+    return [split for split in source.splits if split not in (MONITOR_SPLIT, TEST_SPLIT)]
+
+
+def _load(
+    source: records.Records, splits: Sequence[str], task: labels.Task
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    examples = records.load_examples(source, splits, task.severities)
+    return examples.normalized(), examples.labels, examples.keys
+
+
+def _logistic_regression(source: records.Records, task: labels.Task) -> Score:
+    """On 16 x 16 means, its strength chosen by cross-validation within the training rows."""
+    start = time.monotonic()
+    images, classes, keys = _load(source, [*_train_splits(source), MONITOR_SPLIT], task)
+    groups = [key.split("/")[0] for key in keys]
+    model = model_selection.GridSearchCV(
+        pipeline.make_pipeline(
+            preprocessing.StandardScaler(), linear_model.LogisticRegression(max_iter=2000)
+        ),
+        {"logisticregression__C": [1e-5, 1e-4, 1e-3, 1e-2, 1e-1]},
+        scoring="neg_log_loss",
+        cv=model_selection.GroupKFold(4),
+    ).fit(_small(images), classes, groups=groups)
+    test_images, test_classes, _ = _load(source, [TEST_SPLIT], task)
+    return _score(
+        task, "logistic regression", model.predict_proba(_small(test_images)), test_classes, start
+    )
+
+
+def _small(images: np.ndarray) -> np.ndarray:
+    block = images.shape[1] // 16
+    blocks = images.reshape(len(images), 16, block, 16, block)
+    return blocks.mean(axis=(2, 4)).reshape(len(images), -1)
+
+
+def _cnn(
+    source: records.Records, task: labels.Task, family: str, epochs: int, name: str | None = None
+) -> Score:
+    from spine_tf.training import fit
+
+    start = time.monotonic()
+    run_config = config.with_settings(
+        config.default_config(task.name, family),
+        [f"training.epochs={epochs}", "training.patience=10"],
+    )
+    fitted = fit.fit(
+        run_config, source, train_splits=_train_splits(source), monitor_split=MONITOR_SPLIT
+    )
+    images, classes, _ = _load(source, [TEST_SPLIT], task)
+    probabilities = fitted.model.predict(images, batch_size=64, verbose=0)
+    return _score(task, name or family, probabilities, classes, start)
+
+
+def _score(
+    task: labels.Task, model: str, probabilities: np.ndarray, classes: np.ndarray, start: float
+) -> Score:
+    chosen = np.clip(probabilities[np.arange(len(classes)), classes], 1e-7, 1)
+    return Score(
+        task=task.name,
+        model=model,
+        accuracy=float((probabilities.argmax(axis=1) == classes).mean()),
+        log_loss=float(-np.log(chosen).mean()),
+        seconds=time.monotonic() - start,
+    )
+
+
+def _ceiling(
+    truth: pd.DataFrame, task: labels.Task, keys: Sequence[str], classes: np.ndarray
+) -> dict[str, Any]:
+    """The expected figures of a perfect model on these rows, and its own on these labels."""
+    rows = [(int(study), condition, level) for study, _, _, condition, level in _parts(keys)]
+    best = truth.loc[rows, list(task.columns)].to_numpy()
+    best = best / best.sum(axis=1, keepdims=True)
+    highest = best.max(axis=1)
+    return {
+        "accuracy": highest.mean(),
+        "error": np.sqrt((highest * (1 - highest)).sum()) / len(highest),
+        "log_loss": -(best * np.log(best)).sum(axis=1).mean(),
+        "realised": (best.argmax(axis=1) == classes).mean(),
+    }
+
+
+def _parts(keys: Sequence[str]) -> list[list[str]]:
+    return [key.split("/") for key in keys]
+
+
+def _print_table(
+    task: labels.Task, source: records.Records, truth: pd.DataFrame, scores: Sequence[Score]
+) -> None:
+    train = records.load_examples(source, _train_splits(source), task.severities)
+    examples = records.load_examples(source, [TEST_SPLIT], task.severities)
+    ceiling = _ceiling(truth, task, examples.keys, examples.labels)
+    majority = (examples.labels == np.bincount(train.labels).argmax()).mean()
+    print(f"\n{task.name}: {len(train)} training and {len(examples)} test examples")
+    print(
+        f"ceiling {ceiling['accuracy']:.3f} +- {ceiling['error']:.3f}, log loss "
+        f"{ceiling['log_loss']:.3f}; a perfect model on these labels {ceiling['realised']:.3f}; "
+        f"majority {majority:.3f}"
+    )
+    print(f"{'model':<22}{'accuracy':>9}{'of ceiling':>12}{'log loss':>10}{'seconds':>9}")
+    for score in scores:
+        part = score.accuracy / ceiling["accuracy"]
+        print(
+            f"{score.model:<22}{score.accuracy:>9.3f}{part:>11.1%} {score.log_loss:>9.3f}"
+            f"{score.seconds:>9.0f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    main()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 _MARK = ".tmp-"
+_BUFFER_BYTES = 2**20
 
 
 @contextlib.contextmanager
@@ -59,7 +60,7 @@ def is_temporary(path: pathlib.Path) -> bool:
 def _temporary(path: pathlib.Path) -> Iterator[tuple[pathlib.Path, IO[bytes]]]:
     temporary = path.with_name(f"{path.name}{_MARK}{os.getpid()}")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("wb", buffering=_BUFFER_BYTES) as file:
             yield temporary, file
     except OSError as err:
         temporary.unlink(missing_ok=True)

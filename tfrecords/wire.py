@@ -1,5 +1,6 @@
 """The part of protobuf's wire format that tf.train.Example needs."""
 
+import functools
 from collections.abc import Iterator
 
 VARINT = 0
@@ -23,9 +24,24 @@ def encode_varint(value: int) -> bytes:
 
 def encode_field(number: int, *parts: bytes) -> bytes:
     """Returns a length-delimited field whose content is the parts one after the other."""
-    length = sum(map(len, parts))
-    tag = bytes([number << 3 | LENGTH_DELIMITED])
-    return b"".join((tag, encode_varint(length), *parts))
+    return b"".join((nested_header((number,), sum(map(len, parts))), *parts))
+
+
+@functools.lru_cache(maxsize=4096)
+def nested_header(numbers: tuple[int, ...], length: int) -> bytes:
+    """Returns what stands before a content that is nested in length-delimited fields.
+
+    Cached: the records of a file have the same few lengths over and over.
+
+    Args:
+        numbers: of the fields, the outermost first.
+        length: of the content in bytes.
+    """
+    header = b""
+    for number in reversed(numbers):
+        size = encode_varint(length + len(header))
+        header = bytes([number << 3 | LENGTH_DELIMITED]) + size + header
+    return header
 
 
 def decode_varint(data: memoryview, position: int) -> tuple[int, int]:

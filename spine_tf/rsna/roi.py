@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 
@@ -14,6 +15,8 @@ import numpy as np
 _GRID = 2.0**14
 _TIE = 2.0**-20  # keeps ties of the grid from depending on the order of a sum
 _FEW_TAPS = 8
+_MAX_VALUE = 65535
+_MIN_SAMPLED, _SAMPLE_SIZE = 2**15, 4096
 
 
 def crop_stack(
@@ -44,8 +47,10 @@ def crop_stack(
         touched = image[by_row.first : by_row.end, by_column.first : by_column.end]
         if touched.size:
             narrow = by_row.apply(touched.astype(np.float64))
-            resampled = by_column.apply(np.ascontiguousarray(narrow.T)).T
-            result[:, :, index] = np.clip(np.rint(resampled), 0, 65535)
+            turned = by_column.apply(np.ascontiguousarray(narrow.T))
+            # Weights and pixels are not negative, so there is only one side to clip.
+            np.minimum(np.rint(turned, out=turned), _MAX_VALUE, out=turned)
+            result[:, :, index] = turned.astype(np.uint16).T
     return result
 
 
@@ -98,28 +103,76 @@ def make_band(center: float, spacing: float, size: int, roi_mm: float, roi_px: i
         roi_mm, roi_px: side of the square.
     """
     reach = max(1.0, roi_mm / roi_px / spacing)
-    offsets = (np.arange(roi_px) + 0.5) / roi_px - 0.5
-    positions = center + offsets * roi_mm / spacing
+    positions = center + _offsets(roi_px) * roi_mm / spacing
     taps = np.ceil(positions - reach) + np.arange(math.floor(2 * reach) + 1)[:, None]
     shares = np.maximum(0.0, 1.0 - np.abs(taps - positions) / reach)
     shares /= shares.sum(axis=0)
     weights = np.floor(shares * _GRID + 0.5 + _TIE) / _GRID
     first = min(max(int(taps[0, 0]), 0), size)
     end = min(max(int(taps[-1, -1]) + 1, first), size)
-    weights[(taps < first) | (taps >= end)] = 0.0
-    inside = np.clip(taps, first, max(end - 1, first)).astype(np.intp) - first
-    return Band(first=first, end=end, taps=inside, weights=weights)
+    if taps[0, 0] < first or taps[-1, -1] >= end:
+        weights[(taps < first) | (taps >= end)] = 0.0
+        taps = np.clip(taps, first, max(end - 1, first))
+    return Band(first=first, end=end, taps=(taps - first).astype(np.intp), weights=weights)
+
+
+@functools.lru_cache(maxsize=16)
+def _offsets(roi_px: int) -> np.ndarray:
+    """Where output pixels sit, in sides of the square from its centre."""
+    return (np.arange(roi_px) + 0.5) / roi_px - 0.5
 
 
 def window(image: np.ndarray) -> tuple[float, float]:
     """Returns the 0.5 and 99.5 percentile of a slice (`method="inverted_cdf"`).
 
-    By histogram, which takes 0.2 ms where `np.percentile` takes 1.5.
-
     Args:
         image: uint16 (rows, columns).
     """
-    cumulative = np.cumsum(np.bincount(image.ravel()))
-    ranks = [-(-image.size * permille // 1000) for permille in (5, 995)]
-    low, high = np.searchsorted(cumulative, ranks)
-    return float(low), float(high)
+    values = image.ravel()
+    low_rank, high_rank = (-(-values.size * permille // 1000) for permille in (5, 995))
+    if values.size >= _MIN_SAMPLED:
+        sample = np.sort(values[:: values.size // _SAMPLE_SIZE | 1])
+        low = _smallest(values, sample, low_rank)
+        high = _largest(values, sample, values.size - high_rank + 1)
+        if low is not None and high is not None:
+            return float(low), float(high)
+    cumulative = np.cumsum(np.bincount(values))
+    low_value, high_value = np.searchsorted(cumulative, (low_rank, high_rank))
+    return float(low_value), float(high_value)
+
+
+def _smallest(values: np.ndarray, sample: np.ndarray, rank: int) -> int | None:
+    """Returns the value of a small rank, from 1, or None where the sample misleads.
+
+    A sorted sample bounds the value, and only what is below the bound is sorted: 0.1 ms for a
+    slice of 512 x 512 pixels, where a histogram takes 0.35 and `np.percentile` 1.5.
+
+    Args:
+        values: uint16 (n,).
+        sample: some of the values, sorted.
+        rank: of the value in all values.
+    """
+    bound = sample[_margin(rank, sample.size / values.size)]
+    if bound == sample[0]:
+        num_below = np.count_nonzero(values < bound)
+        is_bound = num_below < rank <= num_below + np.count_nonzero(values == bound)
+        return int(bound) if is_bound else None
+    tail = values[values <= bound]
+    return int(np.sort(tail)[rank - 1]) if tail.size >= rank else None
+
+
+def _largest(values: np.ndarray, sample: np.ndarray, rank: int) -> int | None:
+    """Returns the value of a small rank from above, as `_smallest` does from below."""
+    bound = sample[-1 - _margin(rank, sample.size / values.size)]
+    if bound == sample[-1]:
+        num_above = np.count_nonzero(values > bound)
+        is_bound = num_above < rank <= num_above + np.count_nonzero(values == bound)
+        return int(bound) if is_bound else None
+    tail = values[values >= bound]
+    return int(np.sort(tail)[-rank]) if tail.size >= rank else None
+
+
+def _margin(rank: int, sampled_fraction: float) -> int:
+    """A rank in the sample that the value's is hardly ever beyond: four standard deviations."""
+    expected = rank * sampled_fraction
+    return math.ceil(expected + 4 * math.sqrt(expected)) + 4

@@ -167,6 +167,29 @@ def test_window_is_numpys_inverted_cdf(seed, rows, columns, top):
     assert list(roi.window(image)) == expected
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda g: g.integers(0, 4096, (300, 400)), id="even"),
+        pytest.param(lambda g: np.hypot(*g.normal(0, 30, (2, 500, 500))), id="noise"),
+        pytest.param(lambda g: g.integers(0, 2, (400, 400)) * 1020, id="two values"),
+        pytest.param(lambda g: np.zeros((256, 256)), id="one value"),
+        pytest.param(lambda g: np.arange(65536).reshape(256, 256), id="all different"),
+        pytest.param(lambda g: np.maximum(g.normal(0, 300, (512, 512)), 0), id="many zeros"),
+        pytest.param(lambda g: np.minimum(g.normal(900, 90, (512, 512)), 1020), id="saturated"),
+        pytest.param(
+            lambda g: np.where(np.arange(400 * 400).reshape(400, 400) % 39 == 0, 5, 900),
+            id="sample misleads",
+        ),
+        pytest.param(lambda g: 65535 - (g.random((300, 300)) < 0.004) * 9, id="rare and low"),
+    ],
+)
+def test_window_of_large_slices_agrees_with_numpy(make):
+    image = make(np.random.default_rng(1)).astype(np.uint16)
+    expected = np.percentile(image, [0.5, 99.5], method="inverted_cdf")
+    assert list(roi.window(image)) == expected.tolist()
+
+
 def test_window_agrees_with_numpy():
     image = np.random.default_rng(0).integers(0, 3000, (64, 64)).astype(np.uint16)
     expected = np.percentile(image, [0.5, 99.5], method="inverted_cdf")

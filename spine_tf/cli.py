@@ -11,6 +11,7 @@ _PROGRAMS: Mapping[str, tuple[str, str]] = {
     "train": ("spine_tf.train", "train one model, or one a fold"),
     "search": ("tuner", "search hyperparameters with Keras Tuner"),
     "evaluate": ("spine_tf.evaluate", "figures with intervals and a report"),
+    "reproduce": ("spine_tf.reproduce", "the report's experiment and its table"),
     "export": ("spine_tf.export", "write a SavedModel and what belongs to it"),
     "predict": ("spine_tf.predict", "DICOM and coordinates to a submission"),
 }

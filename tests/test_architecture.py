@@ -44,6 +44,7 @@ _PROGRAMS = (
     "spine_tf.train",
     "tuner",
     "spine_tf.evaluate",
+    "spine_tf.reproduce",
     "spine_tf.export",
     "spine_tf.predict",
     "spine_tf.cli",

@@ -132,8 +132,8 @@ def render(content: Content, pictures: Mapping[str, str]) -> str:
     )
 
 
-def template(name: str) -> jinja2.Template:
-    """Returns a page template of this package, with the filters that pages use."""
+def template(name: str, package: str = "spine_tf.evaluation") -> jinja2.Template:
+    """Returns a page template of a package, with the filters and the style that pages use."""
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
@@ -142,9 +142,18 @@ def template(name: str) -> jinja2.Template:
     environment.filters["words"] = in_words
     environment.filters["group"] = figures.group_in_words
     environment.globals["style"] = markupsafe.Markup(svg.STYLE)
-    here = importlib.resources.files("spine_tf.evaluation")
-    environment.loader = jinja2.FunctionLoader(lambda file: (here / file).read_text("utf-8"))
+    environment.loader = jinja2.ChoiceLoader([_loader(package), _loader("spine_tf.evaluation")])
     return environment.get_template(name)
+
+
+def _loader(package: str) -> jinja2.BaseLoader:
+    here = importlib.resources.files(package)
+
+    def read(name: str) -> str | None:
+        file = here / name
+        return file.read_text("utf-8") if file.is_file() else None
+
+    return jinja2.FunctionLoader(read)
 
 
 def figure_in_words(figure: Mapping[str, Any]) -> str:

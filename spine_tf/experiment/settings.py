@@ -1,0 +1,88 @@
+"""What a reproduction of the report's experiment consists of."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+from spine_tf import config, labels
+
+# The report's families, in the order of its text.
+FAMILIES = ("simple", "dense", "densenet", "residual", "resnet50")
+
+# A look at the whole path, not at what models can do.
+_FAST_SETTINGS = ("training.epochs=6", "training.patience=0", "model.input_px=32")
+_FAST_RESNET50 = ("model.weights=none", "training.epochs=1")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Which models are trained on which tasks, and how.
+
+    Attributes:
+        tasks: names of tasks.
+        families: of models.
+        changes: `field=value`, for every family that has the field.
+        num_trials: of a search for each task and family; 0 takes the families' defaults.
+        is_fast: few epochs on small crops.
+        seed: of models, searches and bootstraps.
+    """
+
+    tasks: tuple[str, ...] = tuple(labels.TASKS)
+    families: tuple[str, ...] = FAMILIES
+    changes: tuple[str, ...] = ()
+    num_trials: int = 0
+    is_fast: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_names("tasks", self.tasks, tuple(labels.TASKS))
+        _check_names("models", self.families, FAMILIES)
+        if self.num_trials < 0:
+            raise ValueError(f"--search is {self.num_trials}, expected 0 or a number of trials")
+        if self.is_fast and self.num_trials:
+            raise ValueError("--fast has no search: leave out --fast or --search")
+        for change in self.changes:
+            if not any(_has_field(family, change) for family in self.families):
+                raise ValueError(f"--set {change}: no chosen model has that field")
+        for task in self.tasks:
+            for family in self.families:
+                self.make_config(task, family)
+
+    def make_config(
+        self, task: str, family: str, best: pathlib.Path | None = None
+    ) -> config.Config:
+        """Returns the configuration of a run.
+
+        Args:
+            task: name of the task.
+            family: of the model.
+            best: configuration that a search found; None is the family's default.
+        """
+        base = config.read_config(best) if best else config.default_config(task, family)
+        changes = [f"seed={self.seed}"]
+        if self.is_fast:
+            changes += _FAST_SETTINGS
+            changes += _FAST_RESNET50 if family == "resnet50" else ()
+        changes += [change for change in self.changes if _has_field(family, change)]
+        return config.with_settings(base, changes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what has to be the same where a work directory is continued."""
+        values = dataclasses.asdict(self)
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
+
+
+def _has_field(family: str, change: str) -> bool:
+    name = change.partition("=")[0]
+    parent, _, field = name.partition(".")
+    if parent != "model":
+        return True
+    return field in {item.name for item in dataclasses.fields(config.MODEL_CONFIGS[family])}
+
+
+def _check_names(flag: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"--{flag} has {name!r}, expected some of {', '.join(known)}")
+    if not names or len(set(names)) != len(names):
+        raise ValueError(f"--{flag} is {','.join(names)!r}, expected each name once")

@@ -1,0 +1,126 @@
+"""Repeats the report's experiment and fills in its table: `python -m spine_tf.reproduce`."""
+
+import json
+import logging as std_logging
+import os
+import pathlib
+import time
+
+from absl import flags, logging
+
+from tfrecords import program
+
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Data set in the RSNA layout.")
+_WORK_DIR = flags.DEFINE_string(
+    "work_dir", None, "Where everything is written; the same command goes on where it stopped."
+)
+_CONDITIONS = flags.DEFINE_list(
+    "conditions",
+    "left_subarticular_stenosis,right_subarticular_stenosis",
+    "Conditions to look at, or all.",
+)
+_LEVELS = flags.DEFINE_list("levels", "l4_l5", "Levels to look at, or all.")
+_TASKS = flags.DEFINE_list("tasks", "binary,multiclass", "Tasks.")
+_MODELS = flags.DEFINE_list("models", "simple,dense,densenet,residual,resnet50", "Model families.")
+_SEARCH = flags.DEFINE_integer(
+    "search", 0, "Trials of a search for each task and model; 0 takes the families' defaults."
+)
+_SET = flags.DEFINE_multi_string(
+    "set", [], "field=value, for every family that has the field; may be repeated."
+)
+_FAST = flags.DEFINE_bool(
+    "fast", False, "A look at the whole path in minutes: small crops, 3 folds, few epochs."
+)
+_NUM_FOLDS = flags.DEFINE_integer("num_folds", None, "Folds; 5, or 3 with --fast.")
+_WORKERS = flags.DEFINE_integer("workers", None, "Processes that convert; all cores if not given.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of folds, models and bootstraps.")
+
+
+def main() -> None:
+    """Converts, trains, evaluates and writes the table, as the flags say."""
+    started = time.monotonic()
+    data_dir = pathlib.Path(program.require("data_dir", _DATA_DIR.value))
+    work_dir = pathlib.Path(program.require("work_dir", _WORK_DIR.value))
+
+    from spine_tf.experiment import settings
+
+    wanted = settings.Settings(
+        tasks=tuple(_TASKS.value),
+        families=tuple(_MODELS.value),
+        changes=tuple(_SET.value),
+        num_trials=_SEARCH.value,
+        is_fast=_FAST.value,
+        seed=_SEED.value,
+    )
+    _require_same(work_dir, wanted.to_json())
+    _convert(data_dir, work_dir / "records")
+
+    # TensorFlow is imported only now: the conversion's workers are forked without it.
+    from spine_tf.experiment import reproduction
+    from tfrecords import records
+
+    std_logging.getLogger("tensorflow").setLevel(std_logging.ERROR)
+    source = records.open_records(work_dir / "records")
+    found = reproduction.reproduce(wanted, source, work_dir, data_dir)
+    logging.info("done in %.0f s", time.monotonic() - started)
+    print(found.text)
+    print(found.page)
+    if found.failed:
+        names = ", ".join(f"{row.task} {row.model}" for row in found.failed)
+        raise ValueError(
+            f"{len(found.failed)} model(s) could not be trained ({names}): mend what the "
+            "table says of it and run the same command again"
+        )
+
+
+def _require_same(work_dir: pathlib.Path, wanted: dict[str, object]) -> None:
+    """Refuses a work directory of another reproduction; names the first difference."""
+    from tfrecords import atomic
+
+    path = work_dir / "reproduce.json"
+    if not path.is_file():
+        if work_dir.exists() and any(work_dir.iterdir()):
+            raise ValueError(f"{work_dir} holds other files: choose another --work_dir")
+        work_dir.mkdir(parents=True, exist_ok=True)
+        atomic.write_json(path, wanted)
+        return
+    stored = json.loads(path.read_text("utf-8"))
+    for name, value in wanted.items():
+        if stored.get(name) != value:
+            raise ValueError(
+                f"{work_dir} was started with {name} {stored.get(name)!r}, now it is {value!r}: go "
+                "on with the same, or choose another --work_dir"
+            )
+
+
+def _convert(data_dir: pathlib.Path, output_dir: pathlib.Path) -> None:
+    from spine_tf import config, labels
+    from spine_tf.conversion import job, report, settings
+    from spine_tf.rsna import sources
+
+    def names(given: list[str], known: tuple[str, ...]) -> tuple[str, ...]:
+        return known if given == ["all"] else tuple(given)
+
+    conversion = settings.Settings(
+        conditions=names(_CONDITIONS.value, labels.CONDITIONS),
+        levels=names(_LEVELS.value, labels.LEVELS),
+        roi=config.RoiConfig(roi_px=64 if _FAST.value else 128),
+        num_folds=_NUM_FOLDS.value or (3 if _FAST.value else 5),
+        seed=_SEED.value,
+    )
+    dataset = job.convert(
+        sources.open_source(data_dir),
+        output_dir,
+        conversion,
+        num_workers=_WORKERS.value or len(os.sched_getaffinity(0)),
+    )
+    logging.info("%s", report.summarize(dataset))
+
+
+if __name__ == "__main__":
+    program.run(
+        main,
+        usage="Repeats the report's experiment: converts, trains every family on both tasks, "
+        "evaluates, and fills in the report's table.\n\n"
+        "python -m spine_tf.reproduce --data_dir D --work_dir W [--fast]",
+    )

@@ -1,0 +1,173 @@
+import csv
+import io
+import subprocess
+import sys
+
+import pytest
+
+from spine_tf.evaluation import label_baseline
+from spine_tf.experiment import settings, table
+from tfrecords import records
+
+SUBARTICULAR = {
+    "conditions": ["left_subarticular_stenosis", "right_subarticular_stenosis"],
+    "levels": ["l4_l5"],
+}
+
+
+def _figure(value):
+    return {"value": value, "low": value - 0.1, "high": value + 0.1}
+
+
+def _found(accuracy):
+    baseline = {"accuracy": _figure(0.4), "log_loss": _figure(1.0)}
+    return {
+        split: {
+            "metrics": {
+                "accuracy": _figure(accuracy),
+                "log_loss": _figure(0.5),
+                "balanced_accuracy": _figure(accuracy),
+            },
+            "baselines": {"majority": baseline, "labels": baseline},
+        }
+        for split in ("oof", "test")
+    }
+
+
+GROUPS = [
+    table.make_row("binary", "dense", _found(0.8), 12.4),
+    table.make_row("binary", "residual", _found(0.7), 20.0),
+    table.failed_row("binary", "resnet50", "no network"),
+]
+
+
+def test_table_has_models_then_each_baseline_once_then_the_report(tmp_path):
+    found = table.write(tmp_path, GROUPS, SUBARTICULAR)
+
+    models = [row.model for row in found.rows]
+    assert models == ["dense", "residual", "resnet50", "labels only", "majority", "the report"]
+    assert [row.model for row in found.failed] == ["resnet50"]
+    assert "| binary | dense | 80.0 % (70.0 to 90.0) | 0.500 (0.400 to 0.600) |" in found.text
+    assert "| binary | resnet50 | not trained: no network |" in found.text
+    assert "| binary | the report |  |  | 91.7 % |" in found.text
+    page = found.page.read_text()
+    assert "Not a medical device" in page
+    assert 'href="reports/binary/dense/oof/report.html"' in page
+
+
+def test_table_as_csv_reads_back(tmp_path):
+    table.write(tmp_path, GROUPS, SUBARTICULAR)
+
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "table.csv").read_text())))
+
+    assert float(rows[0]["oof_accuracy_low"]) == pytest.approx(0.7)
+    assert (rows[0]["seconds"], rows[2]["reason"]) == ("12.4", "no network")
+    assert rows[-1]["test_accuracy"] == "0.917"
+
+
+def test_report_is_called_comparable_only_where_the_region_is_the_same():
+    same = table.comparability(SUBARTICULAR)
+    other = table.comparability({"conditions": ["spinal_canal_stenosis"], "levels": ["l1_l2"]})
+
+    assert "a landmark" in same
+    assert "spinal canal at L1/L2: not comparable" in other
+
+
+def test_change_reaches_the_families_that_have_the_field():
+    wanted = settings.Settings(
+        families=("simple", "residual"), changes=("model.units=5", "training.epochs=3")
+    )
+
+    assert wanted.make_config("binary", "simple").model.units == 5
+    assert wanted.make_config("binary", "residual").training.epochs == 3
+
+
+def test_fast_is_small_and_needs_no_download():
+    fast = settings.Settings(is_fast=True).make_config("multiclass", "resnet50")
+
+    assert (fast.model.weights, fast.model.input_px, fast.training.epochs) == ("none", 32, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"families": ("vgg",)}, "--models has 'vgg'"),
+        ({"families": ("simple", "simple")}, "each name once"),
+        ({"tasks": ()}, "each name once"),
+        ({"num_trials": -1}, "--search is -1"),
+        ({"num_trials": 3, "is_fast": True}, "--fast has no search"),
+        ({"families": ("simple",), "changes": ("model.growth_rate=4",)}, "no chosen model has"),
+        ({"changes": ("training.epochs=0",)}, "training.epochs is 0"),
+    ],
+)
+def test_settings_that_can_not_be_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        settings.Settings(**changes)
+
+
+@pytest.fixture(scope="module")
+def data_dir(records_dir, tmp_path_factory):
+    """train.csv of the studies in the synthetic records."""
+    directory = tmp_path_factory.mktemp("data")
+    (directory / "train_images").mkdir()
+    source = records.open_records(records_dir)
+    studies = [values["study_id"] for values in records.iterate(source, source.splits)]
+    names = [f"{condition}_{level}" for condition, level in label_baseline.TARGETS]
+    lines = [",".join(["study_id", *names])]
+    lines += [",".join([str(study), *["Moderate"] * len(names)]) for study in studies]
+    (directory / "train.csv").write_text("\n".join(lines))
+    return directory
+
+
+@pytest.mark.slow
+def test_reproduction_fills_the_table_and_goes_on_where_it_stopped(records_dir, data_dir, tmp_path):
+    from spine_tf.experiment import reproduction
+
+    wanted = settings.Settings(
+        tasks=("binary",),
+        families=("simple", "residual", "resnet50"),
+        changes=(
+            "training.epochs=1",
+            "model.filters=[4]",
+            "model.weights=/nowhere/weights.h5",
+            "training.loss=cross_entropy",
+        ),
+        is_fast=True,
+    )
+    source = records.open_records(records_dir)
+
+    first = reproduction.reproduce(wanted, source, tmp_path, data_dir)
+    model = tmp_path / "runs" / "binary" / "simple" / "fold_0" / "model.keras"
+    page = tmp_path / "reports" / "binary" / "simple" / "test" / "report.html"
+    written = [path.stat().st_mtime_ns for path in (model, page)]
+    again = reproduction.reproduce(wanted, source, tmp_path, data_dir)
+
+    assert [row.model for row in first.failed] == ["resnet50"]
+    assert "which is no file" in first.failed[0].reason
+    trained = {row.model: row for row in first.rows if row.seconds is not None}
+    assert set(trained) == {"simple", "residual"}
+    assert 0.0 <= trained["simple"].oof["accuracy"]["value"] <= 1.0
+    assert trained["simple"].test["accuracy"]["low"] is not None
+    assert "labels only" in first.text
+    assert (tmp_path / "reports" / "binary" / "comparison" / "report.html").is_file()
+    assert [path.stat().st_mtime_ns for path in (model, page)] == written
+    assert again.text == first.text
+
+
+def test_program_refuses_what_it_can_not_continue(tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "spine_tf.reproduce"),
+            f"--data_dir={tmp_path}",
+            f"--work_dir={tmp_path}",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.returncode == 1
+    assert "holds other files" in done.stderr
+    assert "Traceback" not in done.stderr

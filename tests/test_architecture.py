@@ -35,7 +35,7 @@ _LAYERS = (
 _WITHOUT_TENSORFLOW = (
     "spine_tf.labels, spine_tf.config, spine_tf.convert, spine_tf.conversion.job, "
     "spine_tf.rsna.record, tfrecords.shard, tfrecords.example, tfrecords.records, "
-    "spine_tf.phantom.__main__, spine_tf.evaluation.summary"
+    "spine_tf.phantom.dataset, spine_tf.evaluation.summary"
 )
 _PROGRAMS = (
     "spine_tf.phantom",

@@ -4,6 +4,7 @@ import pathlib
 
 from absl import flags, logging
 
+from spine_tf.serving import formats
 from tfrecords import program
 
 _RUN_DIR = flags.DEFINE_string(
@@ -45,15 +46,16 @@ def _export() -> None:
     if export_dir.exists():
         raise ValueError(f"{export_dir} exists; choose another --export_dir or remove it")
 
-    # TensorFlow is imported only now: flags are checked before the seconds that it takes.
-    from spine_tf import run
-    from spine_tf.serving import bundle, formats
-
     names = formats.parse_names(_FORMATS.value)
-    runs = [run.load_run(pathlib.Path(directory)) for directory in run_dirs]
     records_dir = pathlib.Path(_RECORDS_DIR.value) if _RECORDS_DIR.value else None
     if records_dir is not None and formats.INT8 not in names:
         raise ValueError("--records_dir has no effect without --formats litert_int8: leave it out")
+
+    # TensorFlow is imported only now: flags are checked before the seconds that it takes.
+    from spine_tf import run
+    from spine_tf.serving import bundle
+
+    runs = [run.load_run(directory) for directory in run_dirs]
     exported = bundle.export(runs, export_dir, format_names=names, records_dir=records_dir)
     logging.info("%d format(s) exported", len(exported.differences))
     print(exported.directory / "saved_model")

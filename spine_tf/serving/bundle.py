@@ -13,6 +13,7 @@ from spine_tf import run
 from spine_tf.serving import (
     checksums,
     ensemble,
+    format_files,
     formats,
     golden,
     graph,
@@ -96,7 +97,7 @@ def _fill(
     }
     golden.write(directory, inputs, outputs)
     for name in format_names:
-        formats.write(directory, name, crops)
+        format_files.write(directory, name, crops)
         differences[name] = _compare_format(directory, name, inputs, outputs, crops)
     for name, difference in differences.items():
         logging.info("%s differs by %.1e from the run's own probabilities", name, difference)
@@ -112,7 +113,7 @@ def _compare_format(
     outputs: saved_model.Answer,
     crops: tuple[np.ndarray, np.ndarray] | None,
 ) -> float:
-    ask = formats.load(directory, name)
+    ask = format_files.load(directory, name)
     answer = ask(inputs.image, inputs.window)
     if formats.FORMATS[name].is_exact:
         return golden.compare(golden.crop_answers(outputs), answer, f"{name} beside the SavedModel")

@@ -1,13 +1,9 @@
-"""The formats of an export: which file each one writes, and the module that writes and reads it."""
+"""The table of formats: which file each one is, and which module writes and reads it."""
 
 import dataclasses
 import importlib
 import pathlib
 import types
-
-import numpy as np
-
-from spine_tf.serving import golden, saved_model
 
 SAVED_MODEL = "saved_model"
 INT8 = "litert_int8"
@@ -70,49 +66,3 @@ def import_module(name: str) -> types.ModuleType:
         raise ValueError(
             f"format {name} needs the package {err.name}: pip install 'spine-tf[formats]'"
         ) from err
-
-
-def write(
-    export_dir: pathlib.Path, name: str, crops: tuple[np.ndarray, np.ndarray] | None = None
-) -> None:
-    """Writes a format from the directory's SavedModel.
-
-    Args:
-        export_dir: holds saved_model/1.
-        name: a key of FORMATS.
-        crops: representative images and windows; int8 needs them.
-
-    Raises:
-        ValueError: the model can't be converted, with the converter's reason.
-    """
-    module = import_module(name)
-    source = export_dir / saved_model.FOLDER / saved_model.VERSION
-    path = export_dir / FORMATS[name].file
-    try:
-        if name == INT8:
-            module.write_int8(source, path, *_required(crops))
-        else:
-            module.write(source, path)
-    except module.ERRORS as err:
-        raise ValueError(
-            f"format {name} can't be written for this model ({type(err).__name__}: {err}); "
-            "leave it out of --formats"
-        ) from err
-
-
-def load(export_dir: pathlib.Path, name: str) -> golden.Ask:
-    """Opens a format in its own runtime; ValueError if the runtime does not take it."""
-    module = import_module(name)
-    path = export_dir / FORMATS[name].file
-    try:
-        return module.load(path)
-    except module.ERRORS as err:
-        raise ValueError(f"{path} can't be loaded: {err}") from err
-
-
-def _required(
-    crops: tuple[np.ndarray, np.ndarray] | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    if crops is None:
-        raise ValueError(f"format {INT8} needs --records_dir: representative crops set its ranges")
-    return crops

@@ -29,6 +29,11 @@ class Graph:
         """Args: members are models with their calibration temperature; served says the rest."""
         self._members = list(members)
         self._served = served
+        # One function that all signatures call: each would trace and store the models anew.
+        self._answer = tf.function(
+            self._answer_normalized,
+            input_signature=[tf.TensorSpec([None, *served.image_shape], tf.float32)],
+        )
 
     def save(self, path: pathlib.Path) -> None:
         """Writes a SavedModel that needs neither Keras nor this package to be loaded."""
@@ -115,7 +120,7 @@ class Graph:
         window = crop.slice_window(image[:, :, roi.num_slices // 2])
         return self.serve_crops(cropped[None], window[None])
 
-    def _answer(self, images: tf.Tensor) -> Answer:
+    def _answer_normalized(self, images: tf.Tensor) -> Answer:
         probabilities = self._probabilities(images)
         classes = self._served.task_spec.classes
         weights = tf.constant(self._served.task_spec.class_weights, tf.float32)

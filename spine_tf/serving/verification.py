@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 
-from spine_tf.serving import checksums, formats, golden, saved_model, spec
+from spine_tf.serving import checksums, format_files, formats, golden, saved_model, spec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ def check(export_dir: pathlib.Path) -> Findings:
 def _check_format(
     export_dir: pathlib.Path, name: str, inputs: golden.Inputs, outputs: saved_model.Answer
 ) -> float:
-    answer = formats.load(export_dir, name)(inputs.image, inputs.window)
+    answer = format_files.load(export_dir, name)(inputs.image, inputs.window)
     if formats.FORMATS[name].is_exact:
         return golden.compare(golden.crop_answers(outputs), answer, name)
     own = golden.read_answers(export_dir, formats.FORMATS[name].outputs_file)

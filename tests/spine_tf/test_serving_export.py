@@ -15,7 +15,16 @@ import pytest
 from spine_tf import config, run
 from spine_tf.models import families
 from spine_tf.rsna import roi
-from spine_tf.serving import bundle, checksums, formats, golden, saved_model, spec, verification
+from spine_tf.serving import (
+    bundle,
+    checksums,
+    format_files,
+    formats,
+    golden,
+    saved_model,
+    spec,
+    verification,
+)
 from tfrecords import records
 
 _PX = 32
@@ -499,7 +508,7 @@ def test_every_format_answers_as_the_run_and_is_checked(one_run, tmp_path, make_
     examples = records.load_examples(records.open_records(records_dir), ["fold_0"], (0, 1, 2))
     expected = one_run.predict(examples.normalized())
     for name in names:
-        answer = formats.load(exported.directory, name)(examples.images, examples.windows)
+        answer = format_files.load(exported.directory, name)(examples.images, examples.windows)
         tolerance = 1e-5 if formats.FORMATS[name].is_exact else 0.05
         np.testing.assert_allclose(answer["probabilities"], expected, atol=tolerance)
     assert set(verification.check(exported.directory).differences) == {"saved_model", *names}
@@ -513,11 +522,11 @@ def test_every_format_answers_as_the_run_and_is_checked(one_run, tmp_path, make_
         ({"family": "dense", "filters": [4], "units": [4]}, "multiclass", 1, "openvino"),
         ({"family": "densenet", "growth_rate": 4, "blocks": [2]}, "binary", 3, "litert"),
         ({"family": "residual", "head": "ordinal", "filters": [4, 4]}, "multiclass", 1, "onnx"),
-        ({"family": "resnet50", "weights": "none"}, "multiclass", 1, "onnx"),
+        ({"family": "resnet50", "weights": "none"}, "multiclass", 1, None),
     ],
     ids=lambda value: value["family"] if isinstance(value, dict) else str(value),
 )
 def test_every_family_is_exported(tmp_path, model, task, num_slices, name):
     one = _make_run(task, model=model, num_slices=num_slices)
-    exported = bundle.export([one], tmp_path / "e", format_names=[name])
+    exported = bundle.export([one], tmp_path / "e", format_names=[name] if name else [])
     assert max(exported.differences.values()) < 1e-5

@@ -8,6 +8,9 @@ from PIL import Image
 
 from spine_tf.evaluation import predictions as predictions_lib
 
+# Two dozen crops have to fit a page of 5 MB.
+MAX_SIDE_PX = 192
+
 KINDS = ("right", "wrong", "uncertain")
 
 # Log odds below which the strongest evidence is drawn faint, or noise would look like a finding.
@@ -44,13 +47,15 @@ def _in_turn(examples: np.ndarray, classes: np.ndarray) -> list[int]:
 
 
 def crop_png(image: np.ndarray) -> bytes:
-    """Returns the middle slice as a grey PNG.
+    """Returns the middle slice as a grey PNG, at most MAX_SIDE_PX wide.
 
     Args:
         image: float (height, width, slices), in [0, 1].
     """
     middle = image[:, :, image.shape[2] // 2]
-    return _png(Image.fromarray(np.rint(middle * 255.0).astype(np.uint8)))
+    picture = Image.fromarray(np.rint(middle * 255.0).astype(np.uint8))
+    picture.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX))
+    return _png(picture)
 
 
 def heat_png(evidence: np.ndarray) -> bytes:

@@ -5,7 +5,7 @@ compare them with scikit-learn.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -16,6 +16,9 @@ ECE_BINS = 15
 
 # Probabilities are clipped here before the logarithm, as scikit-learn does for float64.
 _SMALLEST = np.finfo(np.float64).eps
+
+# Weights that are worked on at a time: what is made of them stays in tens of megabytes.
+_CHUNK = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,10 @@ def compute(
     """
     if weights is None:
         weights = np.ones((1, len(predictions)))
+    step = max(1, _CHUNK // len(predictions))
+    if len(weights) > step:
+        parts = [weights[start : start + step] for start in range(0, len(weights), step)]
+        return _join([compute(predictions, task, part) for part in parts])
     num_classes = len(task.classes)
     confusion = _confusion(predictions, num_classes, weights)
     areas = [
@@ -77,6 +84,23 @@ def compute(
         "brier": _mean(_example_briers(predictions), weights),
     }
     return Figures(overall=overall, per_class=per_class, confusion=confusion)
+
+
+def _join(parts: Sequence[Figures]) -> Figures:
+    return Figures(
+        overall={
+            name: np.concatenate([part.overall[name] for part in parts])
+            for name in parts[0].overall
+        },
+        per_class={
+            class_name: {
+                name: np.concatenate([part.per_class[class_name][name] for part in parts])
+                for name in figures
+            }
+            for class_name, figures in parts[0].per_class.items()
+        },
+        confusion=np.concatenate([part.confusion for part in parts]),
+    )
 
 
 def example_log_losses(predictions: predictions_lib.Predictions) -> np.ndarray:

@@ -10,6 +10,7 @@ from spine_tf.evaluation import bootstrap, metrics
 from spine_tf.evaluation import predictions as predictions_lib
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
+MAX_ROC_POINTS = 400
 COVERAGES = tuple(round(0.05 * step, 2) for step in range(2, 21))
 
 
@@ -106,8 +107,14 @@ def abstention_curve(
 
 
 def roc_points(scores: np.ndarray, is_positive: np.ndarray) -> list[tuple[float, float]]:
-    """Returns (false positive rate, true positive rate) from (0, 0) to (1, 1)."""
+    """Returns (false positive rate, true positive rate) from (0, 0) to (1, 1).
+
+    At most MAX_ROC_POINTS of them: more can't be seen and would fill the page.
+    """
     false_rate, true_rate, _ = sklearn_metrics.roc_curve(is_positive, scores)
+    if len(false_rate) > MAX_ROC_POINTS:
+        kept = np.linspace(0, len(false_rate) - 1, MAX_ROC_POINTS).round().astype(int)
+        false_rate, true_rate = false_rate[kept], true_rate[kept]
     return list(zip(false_rate.tolist(), true_rate.tolist(), strict=True))
 
 

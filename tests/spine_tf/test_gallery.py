@@ -87,3 +87,9 @@ def test_evidence_against_a_class_is_negative():
     normal = occlusion.evidence_maps(predict, image, np.array([0]))
 
     np.testing.assert_allclose(severe, -normal, atol=1e-6)
+
+
+def test_large_crop_is_made_small():
+    picture = Image.open(io.BytesIO(gallery.crop_png(np.full((800, 400, 1), 0.5))))
+
+    assert picture.size == (96, 192)

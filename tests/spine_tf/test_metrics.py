@@ -154,3 +154,20 @@ def test_certain_and_wrong_answer_has_a_finite_loss():
     figures = metrics.compute(predictions, labels.TASKS["binary"])
 
     assert 30.0 < figures.overall["log_loss"][0] < 40.0
+
+
+def test_figures_do_not_depend_on_how_many_resamples_are_worked_on_at_a_time(monkeypatch):
+    task = labels.TASKS["multiclass"]
+    predictions = _random(task, n=60)
+    weights = np.random.default_rng(5).integers(0, 3, (7, 60)).astype(float)
+    whole = metrics.compute(predictions, task, weights)
+
+    monkeypatch.setattr(metrics, "_CHUNK", 2 * 60)
+    parts = metrics.compute(predictions, task, weights)
+
+    np.testing.assert_array_equal(parts.confusion, whole.confusion)
+    for name, values in whole.overall.items():
+        np.testing.assert_allclose(parts.overall[name], values, rtol=1e-12)
+    np.testing.assert_allclose(
+        parts.per_class["Severe"]["auc"], whole.per_class["Severe"]["auc"], rtol=1e-12
+    )

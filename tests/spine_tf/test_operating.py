@@ -99,3 +99,13 @@ def test_one_group_is_no_grouping():
     predictions = _random(MULTICLASS).select(np.arange(240) % 4 == 0)
 
     assert groups.group_names(predictions, ["test"] * 60) == {}
+
+
+def test_roc_is_thinned_and_keeps_its_ends():
+    generator = np.random.default_rng(0)
+    truth = generator.random(20_000) < 0.5
+    points = operating.roc_points(truth + generator.normal(size=20_000), truth)
+
+    assert len(points) == operating.MAX_ROC_POINTS
+    assert (points[0], points[-1]) == ((0.0, 0.0), (1.0, 1.0))
+    assert points == sorted(points)

@@ -37,6 +37,9 @@ _MAX_REJECT_FRACTION = flags.DEFINE_float(
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Remove a conversion that is there.")
 _ENGINE = flags.DEFINE_enum("engine", "local", ["local", "beam"], "What runs the shards.")
+_BEAM_ARGS = flags.DEFINE_string(
+    "beam_args", None, "Apache Beam's flags, such as '--runner=FlinkRunner --parallelism=8'."
+)
 _SHARDS = flags.DEFINE_string("shards", None, "i/N: write part i of N, i from 0.")
 _FINALIZE = flags.DEFINE_bool("finalize", False, "Complete a directory of --shards runs.")
 
@@ -52,7 +55,14 @@ def main() -> None:
     source = sources.open_source(pathlib.Path(_DATA_DIR.value))
     if _SHARDS.value is not None:
         slot = _parse_slot(_SHARDS.value)
-        job.convert_slot(source, output_dir, conversion, slot, num_workers=_num_workers())
+        job.convert_slot(
+            source,
+            output_dir,
+            conversion,
+            slot,
+            num_workers=_num_workers(),
+            beam_args=_beam_args(),
+        )
         print(f"slot {_SHARDS.value} of {output_dir} is done; when all are, run --finalize")
         return
     if _FINALIZE.value:
@@ -65,6 +75,7 @@ def main() -> None:
             output_dir,
             conversion,
             num_workers=_num_workers(),
+            beam_args=_beam_args(),
             max_reject_fraction=_MAX_REJECT_FRACTION.value,
             is_overwritten=_OVERWRITE.value,
         )
@@ -106,6 +117,10 @@ def _num_workers() -> int:
     return _WORKERS.value
 
 
+def _beam_args() -> str | None:
+    return (_BEAM_ARGS.value or "") if _ENGINE.value == "beam" else None
+
+
 def _parse_slot(text: str) -> "job.Slot":
     from spine_tf.conversion import job
 
@@ -123,6 +138,12 @@ def _check_combinations() -> None:
         raise ValueError(
             "--overwrite is not possible beside --shards or --finalize: other slots may be at work"
         )
+    if _ENGINE.value == "beam" and _WORKERS.value is not None:
+        raise ValueError("--workers has no effect beside --engine beam: say it in --beam_args")
+    if _ENGINE.value != "beam" and _BEAM_ARGS.value is not None:
+        raise ValueError("--beam_args has no effect without --engine beam")
+    if _FINALIZE.value and (_ENGINE.value == "beam" or _WORKERS.value is not None):
+        raise ValueError("--engine and --workers have no effect beside --finalize: leave them out")
     if _FOLDS_CSV.value and flags.FLAGS["test_fraction"].present:
         raise ValueError("--test_fraction has no effect beside --folds_csv: leave one out")
     if _FOLDS_CSV.value and flags.FLAGS["seed"].present:

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from absl import logging
 
 from spine_tf import config
+from spine_tf.conversion import beam_engine, finalize, lock, pool, progress, settings, shard_writer
 from spine_tf.conversion import directory as directories
-from spine_tf.conversion import finalize, lock, pool, progress, settings, shard_writer
 from spine_tf.conversion import note as notes
 from spine_tf.rsna import plan, sources
 from tfrecords import manifest
@@ -36,6 +36,7 @@ def convert(
     conversion: settings.Settings,
     *,
     num_workers: int,
+    beam_args: str | None = None,
     max_reject_fraction: float = 0.05,
     is_overwritten: bool = False,
 ) -> manifest.Manifest:
@@ -45,7 +46,8 @@ def convert(
         source: the data set.
         output_dir: made if it isn't there.
         conversion: what decides the records.
-        num_workers: processes.
+        num_workers: processes of this machine.
+        beam_args: Apache Beam's flags; None is this machine's processes instead.
         max_reject_fraction: more rejected rows than this end the run without a manifest.
         is_overwritten: a conversion that is there is removed first.
 
@@ -64,8 +66,14 @@ def convert(
         if directories.is_complete(output_dir):
             return _already_complete(wanted, output_dir)
         directories.write_plan(output_dir, wanted)
-        parts = wanted.shards
-        write_shards(parts, source, conversion.roi, output_dir, num_workers, [descriptor])
+        writer = Writer(
+            source=source,
+            roi=conversion.roi,
+            output_dir=output_dir,
+            num_workers=num_workers,
+            beam_args=beam_args,
+        )
+        writer.write(wanted.shards, [descriptor])
         return _finalize(wanted, conversion.roi, output_dir, max_reject_fraction)
 
 
@@ -76,6 +84,7 @@ def convert_slot(
     slot: Slot,
     *,
     num_workers: int,
+    beam_args: str | None = None,
 ) -> None:
     """Writes the shards of one slot of an array job; `finish` completes the directory."""
     wanted = settings.make_plan(source, conversion)
@@ -89,8 +98,14 @@ def convert_slot(
         directories.write_plan(output_dir, wanted)
         path = output_dir / directories.PLAN_FILE
         own = stack.enter_context(lock.lock_slot(path, slot.index))
-        parts = wanted.shards[slot.index :: slot.count]
-        write_shards(parts, source, conversion.roi, output_dir, num_workers, [shared, own])
+        writer = Writer(
+            source=source,
+            roi=conversion.roi,
+            output_dir=output_dir,
+            num_workers=num_workers,
+            beam_args=beam_args,
+        )
+        writer.write(wanted.shards[slot.index :: slot.count], [shared, own])
 
 
 def finish(
@@ -112,36 +127,63 @@ def finish(
         return _finalize(wanted, conversion.roi, output_dir, max_reject_fraction)
 
 
-def write_shards(
-    parts: Sequence[plan.Shard],
-    source: sources.Source,
-    roi: config.RoiConfig,
-    output_dir: pathlib.Path,
-    num_workers: int,
-    inherited: Sequence[int] = (),
-) -> None:
-    """Writes the shards that aren't done, in processes of this machine."""
-    start = time.monotonic()
-    missing = [part for part in parts if notes.read_note(output_dir, part.file) is None]
-    total, to_do = (sum(len(part.rows) for part in some) for some in (parts, missing))
-    write = functools.partial(
-        shard_writer.write_shard, source=source, roi=roi, output_dir=output_dir
-    )
-    results = pool.run_tasks(
-        write, missing, num_workers=num_workers, name_of=_file_of, inherited=inherited
-    )
-    with progress.show(total, total - to_do) as advance, contextlib.closing(results):
-        for note in results:
-            advance(note.shard.num_examples + len(note.rejects))
-    seconds = time.monotonic() - start
-    logging.info(
-        "%d rows in %d shards in %.1f s, %.0f a second; %d rows were done before",
-        to_do,
-        len(missing),
-        seconds,
-        to_do / max(seconds, 1e-9),
-        total - to_do,
-    )
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Writer:
+    """Runs step 2: processes of this machine, or Apache Beam.
+
+    Attributes:
+        source, roi, output_dir: what is written, and where.
+        num_workers, beam_args: see `convert`.
+    """
+
+    source: sources.Source
+    roi: config.RoiConfig
+    output_dir: pathlib.Path
+    num_workers: int
+    beam_args: str | None
+
+    def write(self, parts: Sequence[plan.Shard], inherited: Sequence[int] = ()) -> None:
+        """Writes the shards that aren't done.
+
+        Args:
+            parts: all shards of this run.
+            inherited: descriptors that forked workers have to close.
+        """
+        start = time.monotonic()
+        missing = [part for part in parts if notes.read_note(self.output_dir, part.file) is None]
+        total, to_do = (sum(len(part.rows) for part in some) for some in (parts, missing))
+        if self.beam_args is None:
+            self._write_locally(missing, total, inherited)
+        elif missing:
+            beam_engine.write_shards(
+                missing, self.source, self.roi, self.output_dir, self.beam_args
+            )
+        seconds = time.monotonic() - start
+        logging.info(
+            "%d rows in %d shards in %.1f s, %.0f a second; %d rows were done before",
+            to_do,
+            len(missing),
+            seconds,
+            to_do / max(seconds, 1e-9),
+            total - to_do,
+        )
+
+    def _write_locally(
+        self, parts: Sequence[plan.Shard], total: int, inherited: Sequence[int]
+    ) -> None:
+        write = functools.partial(
+            shard_writer.write_shard,
+            source=self.source,
+            roi=self.roi,
+            output_dir=self.output_dir,
+        )
+        results = pool.run_tasks(
+            write, parts, num_workers=self.num_workers, name_of=_file_of, inherited=inherited
+        )
+        done = total - sum(len(part.rows) for part in parts)
+        with progress.show(total, done) as advance, contextlib.closing(results):
+            for note in results:
+                advance(note.shard.num_examples + len(note.rejects))
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from spine_tf import config, labels
-from spine_tf.conversion import directory, finalize, job, lock, settings
+from spine_tf.conversion import beam_engine, directory, finalize, job, lock, settings
 from spine_tf.rsna import roi, sources
 from tfrecords import example, features_json, manifest, shard, verify
 
@@ -119,6 +119,37 @@ def test_array_job_changes_no_byte(small_data_dir, converted, tmp_path):
     slot = job.Slot(index=0, count=3)
     job.convert_slot(source, tmp_path / "r", _SETTINGS, slot, num_workers=1)
     assert _bytes_of(tmp_path / "r") == _bytes_of(converted)
+
+
+@pytest.mark.slow
+def test_beam_changes_no_byte(small_data_dir, converted, tmp_path):
+    pytest.importorskip("apache_beam")
+    two_processes = "--runner=BundleBasedDirectRunner --direct_num_workers=2 "
+    two_processes += "--direct_running_mode=multi_processing"
+    _convert(small_data_dir, tmp_path / "r", beam_args=two_processes)
+    assert _bytes_of(tmp_path / "r") == _bytes_of(converted)
+
+
+@pytest.mark.slow
+def test_failure_of_beam_is_one_sentence(small_data_dir, tmp_path):
+    pytest.importorskip("apache_beam")
+    source = sources.open_source(small_data_dir)
+    made = settings.make_plan(source, _SETTINGS)
+    with pytest.raises(OSError, match=r"the Beam pipeline failed: .*No such file") as caught:
+        beam_engine.write_shards(
+            made.shards,
+            source,
+            _SETTINGS.roi,
+            tmp_path / "no",
+            "--runner=BundleBasedDirectRunner",
+        )
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_missing_beam_is_named(small_data_dir, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    with pytest.raises(ValueError, match=r"pip install 'spine-tf\[beam\]'"):
+        _convert(small_data_dir, tmp_path / "r", beam_args="")
 
 
 def test_order_on_the_command_line_changes_no_byte(small_data_dir, converted, tmp_path):
@@ -496,6 +527,10 @@ def test_program_converts_and_shows_what_it_did(small_data_dir, converted, tmp_p
         (["--shards=3/3"], "slot 3 of 3"),
         (["--shards=0/3", "--finalize"], "exclude each other"),
         (["--shards=0/3", "--overwrite"], "--overwrite is not possible beside"),
+        (["--engine=beam", "--workers=2"], "--workers has no effect beside --engine beam"),
+        (["--beam_args=--x=1"], "--beam_args has no effect without --engine beam"),
+        (["--finalize", "--workers=2"], "have no effect beside --finalize"),
+        (["--engine=beam", "--beam_args=--runner=NoRunner"], "NoRunner"),
         (["--folds_csv=f.csv", "--test_fraction=0.1"], "--test_fraction has no effect beside"),
         (["--folds_csv=f.csv", "--seed=1"], "--seed has no effect beside"),
         (["--folds_csv=/no/f.csv"], "/no/f.csv does not exist"),

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from absl import flags, logging
 
 from spine_tf import config
-from tfrecords import program
-from tuner import objective, space_file
+from tfrecords import program, records
+from tuner import folds, objective, space_file
 from tuner import settings as settings_module
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def main() -> None:
         *(", ".join(settings.bases), settings.records_dir, settings.oracle),
         *(settings.space_name, settings.objective.name),
     )
+    folds.check_folds(records.open_records(settings.records_dir), settings.folds)
     # Keras Tuner brings TensorFlow: 6 s that a wrong flag should not cost.
     from tuner import search
 
@@ -70,6 +71,7 @@ def main() -> None:
 def _make_settings() -> settings_module.Settings:
     start = config.read_config(pathlib.Path(_CONFIG.value)) if _CONFIG.value else None
     goal = objective.Objective(name=_OBJECTIVE.value)
+    declare = space_file.get_space(_SPACE.value)
     seed = _SEED.value
     bases, fixed = settings_module.make_bases(
         _TASK.value,
@@ -86,7 +88,7 @@ def _make_settings() -> settings_module.Settings:
         task=next(iter(bases.values())).task,
         bases=bases,
         fixed=fixed,
-        declare=space_file.get_space(_SPACE.value),
+        declare=declare,
         space_name=_SPACE.value,
         objective=goal,
         oracle=_ORACLE.value,

@@ -162,7 +162,7 @@ class Runner:
 
     def _keep(self, job: trial_module.Job, scores: list[float], models: list[keras.Model]) -> None:
         value = objective.Objective(name=job.objective).sign * statistics.fmean(scores)
-        if len(scores) < self.folds or (job.keep_below is not None and value >= job.keep_below):
+        if len(scores) < self.folds or (job.keep_below is not None and value > job.keep_below):
             return
         trial_dir = directory.trial_dir(self.search_dir, job.trial_id)
         trial_dir.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,104 @@
+"""search.html: drawn from any leaderboard, and read in a real browser."""
+
+import os
+import pathlib
+import re
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common import keys
+from selenium.webdriver.common.by import By
+
+from tuner import leaderboard, objective, page, settings, trial
+
+_GOAL = objective.Objective(name="log_loss")
+
+
+def _settings(search_dir: pathlib.Path) -> settings.Settings:
+    bases, fixed = settings.make_bases("binary", ["dense", "simple"])
+    return settings.Settings(
+        search_dir=search_dir,
+        records_dir=pathlib.Path("r"),
+        task="binary",
+        bases=bases,
+        fixed=fixed,
+        folds=2,
+        max_trials=12,
+    )
+
+
+def _ranked(num_trials: int) -> list[leaderboard.Entry]:
+    entries = []
+    for index in range(num_trials):
+        family = ("dense", "simple")[index % 2]
+        score = 0.5 + 0.1 * ((index * 7) % num_trials)
+        curve = tuple({"val_log_loss": score + 0.1 * (4 - epoch)} for epoch in range(5))
+        values = {
+            "family": family,
+            f"{family}/training.learning_rate": 10.0 ** -(index % 5),
+            f"{family}/model.dropout": 0.05 * index,
+            f"{family}/model.filters": f"[{index}, <b>]",
+        }
+        is_failed = index == 3
+        outcome = trial.Outcome(
+            trial_id=f"{index:02d}",
+            status=(trial.COMPLETED, trial.STOPPED)[index == 2] if not is_failed else trial.FAILED,
+            reason="out of memory <script>" if is_failed else "",
+            fold_scores=() if is_failed else (score, score + 0.02),
+            curves=() if is_failed else (curve,),
+            num_parameters=1000 * index,
+            seconds=1.5,
+        )
+        entries.append(leaderboard.Entry(trial_id=outcome.trial_id, values=values, outcome=outcome))
+    return leaderboard.rank(entries, _GOAL)
+
+
+@pytest.mark.parametrize("num_trials", [0, 1, 2, 9])
+def test_page_can_be_drawn_at_any_time(num_trials: int, tmp_path: pathlib.Path) -> None:
+    text = page.render(_settings(tmp_path), _ranked(num_trials), ended_by=None)
+    assert "Running." in text
+    assert text.count("<tr") == num_trials + 1
+
+
+def test_page_needs_nothing_else_and_escapes_what_it_shows(tmp_path: pathlib.Path) -> None:
+    text = page.render(_settings(tmp_path), _ranked(9), ended_by="all trials were run")
+    assert not re.search(r"""(src|href)=["'](?!#|data:)""", text)
+    assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
+    assert "out of memory &lt;script&gt;" in text
+    assert "&lt;b&gt;]" in text
+
+
+@pytest.fixture
+def browser() -> Iterator[webdriver.Chrome]:
+    """Headless Chromium; left out where there is none, except in CI."""
+    paths = [shutil.which(name) for name in ("chromium", "chromedriver")]
+    if None in paths and not os.environ.get("CI"):
+        pytest.skip("there is no chromium")
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(paths[0])
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(str(paths[1])))
+    yield driver
+    driver.quit()
+
+
+@pytest.mark.slow
+def test_page_in_a_browser(browser: webdriver.Chrome, tmp_path: pathlib.Path) -> None:
+    page.write(_settings(tmp_path), _ranked(12), ended_by="all trials were run")
+    browser.get((tmp_path / "search.html").as_uri())
+    assert "Ended: all trials were run." in browser.find_element(By.ID, "state").text
+    assert browser.find_element(By.ID, "best-value").text == "0.51"
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#progress svg circle, #progress polygon"))
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#curves svg polyline")) >= 11
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#hyperparameters svg")) == 3
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#trials tbody tr")) == 12
+    trial_head = browser.find_element(By.CSS_SELECTOR, "#trials th:nth-child(2) button")
+    for expected in ("00", "11"):
+        trial_head.send_keys(keys.Keys.ENTER)
+        first = browser.find_element(By.CSS_SELECTOR, "#trials tbody tr td:nth-child(2)")
+        assert first.text == expected
+    assert browser.get_log("browser") == []

@@ -1,0 +1,153 @@
+"""One trial: its scores, why it is stopped or failed, what it keeps."""
+
+import dataclasses
+import pathlib
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spine_tf import config
+from tfrecords import example, manifest, records, shard
+from tuner import directory, runner, settings, trial
+
+pytestmark = pytest.mark.slow
+
+
+def _config(*set_values: str, epochs: int = 2) -> config.Config:
+    set_values = ("model.filters=[4, 8]", "training.warmup_epochs=0", *set_values)
+    bases, _ = settings.make_bases("binary", ["simple"], settings=set_values, max_epochs=epochs)
+    return bases["simple"]
+
+
+def _job(trial_id: str = "0", **fields: Any) -> trial.Job:
+    return trial.Job(trial_id=trial_id, config={}, objective="log_loss", **fields)
+
+
+@pytest.fixture
+def make_runner(records_dir: pathlib.Path, tmp_path: pathlib.Path) -> Callable[..., runner.Runner]:
+    def make(**fields: Any) -> runner.Runner:
+        defaults: dict[str, Any] = {
+            "search_dir": tmp_path / "search",
+            "records_dir": records_dir,
+            "folds": 1,
+            "max_parameters": None,
+            "is_stopping": lambda: False,
+            "on_epoch": lambda **figures: None,
+        }
+        return runner.Runner(**{**defaults, **fields})
+
+    return make
+
+
+def test_each_fold_gives_a_score_and_the_test_split_is_never_opened(
+    make_runner: Callable[..., runner.Runner], records_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    copy = tmp_path / "records"
+    shutil.copytree(records_dir, copy)
+    for path in copy.glob("*-test.tfrecord*"):
+        path.write_bytes(b"\xff" * path.stat().st_size)
+    epochs: list[tuple[int, int]] = []
+    trials = make_runner(
+        records_dir=copy,
+        folds=2,
+        on_epoch=lambda fold, epoch, **_: epochs.append((fold, epoch)),
+    )
+    outcome = trials.run(_job(), _config())
+    assert (outcome.status, len(outcome.fold_scores), outcome.num_epochs) == ("completed", 2, 2)
+    best = [min(figures["val_log_loss"] for figures in curve) for curve in outcome.curves]
+    assert list(outcome.fold_scores) == pytest.approx(best)
+    assert epochs == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert outcome.num_parameters > 0
+    with pytest.raises(ValueError, match="test"):
+        list(records.iterate(records.open_records(copy), ["test"]))
+
+
+def test_trial_behind_the_others_is_stopped_with_the_score_it_has(
+    make_runner: Callable[..., runner.Runner],
+) -> None:
+    job = _job(reference=(0.0,) * 9, first_reference_epoch=1)
+    outcome = make_runner(folds=2).run(job, _config(epochs=9))
+    assert (outcome.status, outcome.num_epochs, len(outcome.fold_scores)) == ("stopped", 2, 1)
+    assert outcome.reason == "worse than the median of the finished trials at epoch 2"
+
+
+def test_trial_ends_after_its_epoch_when_the_search_does(
+    make_runner: Callable[..., runner.Runner],
+) -> None:
+    outcome = make_runner(is_stopping=lambda: True).run(_job(), _config(epochs=9))
+    assert (outcome.status, outcome.num_epochs) == ("stopped", 1)
+    assert outcome.reason == "the search's time was over"
+
+
+def test_round_of_hyperband_goes_on_where_the_last_one_paused(
+    make_runner: Callable[..., runner.Runner],
+) -> None:
+    trials = make_runner()
+    first = trials.run(_job("0", last_epoch=1), _config(epochs=3))
+    second = trials.run(_job("1", last_epoch=3, continue_from="0"), _config(epochs=3))
+    undisturbed = trials.run(_job("2"), _config(epochs=3))
+    assert (first.num_epochs, second.num_epochs) == (1, 3)
+    for here, there in zip(second.curves[0], undisturbed.curves[0], strict=True):
+        assert here["val_log_loss"] == there["val_log_loss"]
+    shutil.rmtree(directory.state_dir(trials.search_dir, "0", 0))
+    with pytest.raises(ValueError, match="from which it goes on, is gone"):
+        trials.run(_job("3", last_epoch=3, continue_from="0"), _config(epochs=3))
+
+
+def test_weights_are_written_if_the_trial_may_be_among_the_best(
+    make_runner: Callable[..., runner.Runner],
+) -> None:
+    trials = make_runner()
+    trials.run(_job("0", keep_below=9.0), _config(epochs=1))
+    trials.run(_job("1", keep_below=0.0), _config(epochs=1))
+    kept = [path.parent.name for path in trials.search_dir.glob("trials/*/fold_0.keras")]
+    assert kept == ["trial_0"]
+
+
+def test_larger_model_than_allowed_is_refused(make_runner: Callable[..., runner.Runner]) -> None:
+    with pytest.raises(runner.TrialFailedError, match="parameters, --max_parameters is 100"):
+        make_runner(max_parameters=100).run(_job(), _config())
+
+
+def test_figures_that_are_no_numbers_fail_the_trial(
+    make_runner: Callable[..., runner.Runner], records_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    broken = _with_broken_windows(records_dir, tmp_path / "records")
+    with pytest.raises(ValueError, match="nan"):
+        make_runner(records_dir=broken).run(_job(), _config())
+
+
+def test_objective_that_the_fold_leaves_undefined_fails_the_trial(
+    make_runner: Callable[..., runner.Runner], make_records: Callable[..., pathlib.Path]
+) -> None:
+    # Unlike the loss, AUC needs both classes in the fold.
+    assert config.MONITORS["val_auc"]
+    job = dataclasses.replace(_job(), objective="auc")
+    watch = runner._Watch(
+        objective=runner.objective.Objective(name="auc"),
+        job=job,
+        is_first_fold=True,
+        is_stopping=lambda: False,
+        on_epoch=lambda **figures: None,
+        fold=0,
+    )
+    with pytest.raises(runner.TrialFailedError, match="val_auc is nan in epoch 1 on fold_0"):
+        watch(0, {"val_auc": float("nan")})
+
+
+def _with_broken_windows(records_dir: pathlib.Path, copy: pathlib.Path) -> pathlib.Path:
+    shutil.copytree(records_dir, copy)
+    source = records.open_records(records_dir)
+    parts = []
+    for part in source.manifest.shards:
+        with shard.Writer(copy / part.file, part.split) as writer:
+            for serialized in shard.read_records(records_dir / part.file):
+                values = example.parse(source.schema, serialized)
+                values["window"] = np.array([np.nan, np.nan], np.float32)
+                writer.write(example.serialize(source.schema, values))
+        parts.append(writer.shard)
+    manifest.write_manifest(copy, dataclasses.replace(source.manifest, shards=tuple(parts)))
+    return copy

@@ -1,0 +1,224 @@
+"""The search as a whole, with real workers: trials, failures, kills, budgets, resume."""
+
+import contextlib
+import csv
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from spine_tf import config
+from tfrecords import records
+from tuner import budget, directory, search, settings, trial
+
+pytestmark = pytest.mark.slow
+
+_TIMEOUT = 240.0
+
+
+def _settings(
+    records_dir: pathlib.Path,
+    search_dir: pathlib.Path,
+    *set_values: str,
+    max_epochs: int = 2,
+    **fields: Any,
+) -> settings.Settings:
+    bases, fixed = settings.make_bases(
+        "binary", ["simple"], settings=set_values, max_epochs=max_epochs
+    )
+    defaults: dict[str, Any] = {"oracle": "random", "max_trials": 4}
+    return settings.Settings(
+        search_dir=search_dir,
+        records_dir=records_dir,
+        task="binary",
+        bases=bases,
+        fixed=fixed,
+        **{**defaults, **fields},
+    )
+
+
+def _run(search_settings: settings.Settings, **flags: bool) -> search.Result:
+    return search.run(search_settings, **{"resume": False, "overwrite": False, **flags})
+
+
+def _start(records_dir: pathlib.Path, search_dir: pathlib.Path, *flags: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "tuner", f"--records_dir={records_dir}"]
+    command += [f"--search_dir={search_dir}", "--task=binary", *flags]
+    return subprocess.Popen(command, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"})
+
+
+def _wait_until(is_so: Callable[[], Any]) -> Any:
+    end = time.monotonic() + _TIMEOUT
+    while time.monotonic() < end:
+        result = is_so()
+        if result:
+            return result
+        time.sleep(0.05)
+    raise TimeoutError("it did not become so")
+
+
+def _workers(process: subprocess.Popen) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        children = psutil.Process(process.pid).children()
+        return [child for child in children if "tuner.worker" in child.cmdline()]
+    return []
+
+
+def _runs_trial(search_dir: pathlib.Path, trial_id: str) -> bool:
+    return directory.trial_dir(search_dir, trial_id).exists() and (
+        f"trial {trial_id}: " in (search_dir / "logs" / "tuner0.log").read_text("utf-8")
+    )
+
+
+def _table(search_dir: pathlib.Path) -> list[dict[str, str]]:
+    with (search_dir / directory.LEADERBOARD_FILE).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def finished(
+    records_dir: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[pathlib.Path]:
+    """A search of two families, of which one can't be built, with an unreadable test split."""
+    base = tmp_path_factory.mktemp("finished")
+    copy = base / "records"
+    shutil.copytree(records_dir, copy)
+    for path in copy.glob("*-test.tfrecord*"):
+        path.write_bytes(b"\xff" * path.stat().st_size)
+    flags = ["--models=simple,resnet50", "--set=model.weights=none", "--set=model.input_px=16"]
+    flags += ["--folds=2", "--workers=2", "--max_trials=6", "--max_epochs=2", "--oracle=random"]
+    process = _start(copy, base / "search", *flags)
+    assert process.wait(_TIMEOUT) == 0
+    yield base / "search"
+
+
+def test_leaderboard_has_every_trial(finished: pathlib.Path) -> None:
+    rows = _table(finished)
+    assert list(rows[0])[:13] == [
+        *("rank", "trial_id", "family", "status", "reason", "objective", "objective_std"),
+        *("fold_0", "fold_1", "num_parameters", "epochs", "seconds"),
+        "hp.data.augmentation.rotation_degrees",
+    ]
+    assert sorted(row["trial_id"] for row in rows) == list("012345")
+
+
+def test_trial_that_cannot_be_built_is_recorded_with_its_reason(finished: pathlib.Path) -> None:
+    failed = [row for row in _table(finished) if row["family"] == "resnet50"]
+    assert failed
+    for row in failed:
+        assert (row["status"], row["rank"], row["objective"]) == ("failed", "", "")
+        assert "at least 32 px" in row["reason"]
+
+
+def test_objective_is_the_mean_over_the_folds(finished: pathlib.Path) -> None:
+    scored = [row for row in _table(finished) if row["objective"]]
+    assert scored
+    for row in scored:
+        folds = [float(row["fold_0"]), float(row["fold_1"])]
+        assert float(row["objective"]) == pytest.approx(sum(folds) / 2, abs=1e-5)
+        # of two values, s / sqrt(2) is half their distance
+        assert float(row["objective_std"]) == pytest.approx(abs(folds[0] - folds[1]) / 2, abs=1e-5)
+
+
+def test_best_configuration_is_the_first_of_the_leaderboard(finished: pathlib.Path) -> None:
+    best = config.read_config(finished / "best.json")
+    assert best == config.read_config(finished / "best" / "simple.json")
+    first = _table(finished)[0]
+    assert str(best.model.dropout) == first["hp.model.dropout"]
+    assert (best.model.input_px, best.training.epochs, best.task) == (16, 2, "binary")
+    assert not (finished / "best" / "resnet50.json").exists()
+
+
+def test_weights_of_the_best_few_are_kept(finished: pathlib.Path) -> None:
+    kept = {path.parent.name for path in finished.glob("trials/*/*.keras")}
+    best = [row["trial_id"] for row in _table(finished) if row["rank"]][: budget.KEPT_TRIALS]
+    assert kept == {f"trial_{trial_id}" for trial_id in best}
+
+
+def test_every_trial_has_a_tensorboard_run(finished: pathlib.Path) -> None:
+    assert len(list(finished.glob("tensorboard/trial_*/events*"))) == 6
+
+
+def test_finished_search_can_be_resumed_with_more_trials_only_by_the_same_settings(
+    finished: pathlib.Path,
+) -> None:
+    other = _settings(finished.parent / "records", finished)
+    with pytest.raises(ValueError, match="holds another search"):
+        _run(other, resume=True)
+    with pytest.raises(ValueError, match="--resume or begin anew"):
+        _run(other)
+
+
+def test_killed_search_goes_on_as_if_nothing_had_happened(
+    records_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    undisturbed = _run(_settings(records_dir, tmp_path / "a"))
+    flags = ["--models=simple", "--oracle=random", "--max_trials=4", "--max_epochs=2"]
+    process = _start(records_dir, tmp_path / "b", *flags)
+    _wait_until(lambda: _runs_trial(tmp_path / "b", "1"))
+    _workers(process)[0].kill()
+    _wait_until(lambda: _runs_trial(tmp_path / "b", "2"))
+    workers = _workers(process)
+    process.kill()
+    process.wait()
+    _wait_until(lambda: not any(worker.is_running() for worker in workers))
+    resumed = _run(_settings(records_dir, tmp_path / "b"), resume=True)
+    for here, there in zip(undisturbed.ranked or [], resumed.ranked or [], strict=True):
+        assert (here.trial_id, here.values) == (there.trial_id, there.values)
+        assert here.score == there.score
+    reasons = {row["trial_id"]: row["reason"] for row in _table(tmp_path / "b")}
+    assert "run again: its worker process was killed by SIGKILL" in reasons["1"]
+    assert not [child for child in psutil.Process().children() if "worker" in str(child.cmdline())]
+
+
+def test_trial_that_kills_its_worker_twice_is_failed(
+    records_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    flags = ["--models=simple", "--max_trials=2", "--max_epochs=400", "--set=training.patience=0"]
+    process = _start(records_dir, tmp_path / "s", *flags)
+    killed: set[int] = set()
+    log = tmp_path / "s" / "logs" / "tuner0.log"
+    for _ in range(2):
+        worker = _wait_until(lambda: [w for w in _workers(process) if w.pid not in killed])[0]
+        _wait_until(lambda: log.read_text("utf-8").count("trial 0: ") > len(killed))
+        killed.add(worker.pid)
+        worker.kill()
+    _wait_until(lambda: trial.read_outcome(tmp_path / "s", "0"))
+    process.terminate()
+    process.wait()
+    outcome = trial.read_outcome(tmp_path / "s", "0")
+    assert outcome is not None
+    assert (outcome.status, outcome.fold_scores) == ("failed", ())
+    assert "killed by SIGKILL" in outcome.reason
+    assert outcome.reason.endswith("twice")
+
+
+def test_running_trial_ends_in_order_when_the_time_is_over(
+    records_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    result = _run(
+        _settings(
+            *(records_dir, tmp_path / "s", "training.patience=0"),
+            max_epochs=10_000,
+            max_minutes=0.3,
+        )
+    )
+    assert result.ended_by == budget.MINUTES
+    (row,) = _table(tmp_path / "s")
+    assert (row["status"], row["reason"]) == ("stopped", "the search's time was over")
+    assert row["objective"]
+
+
+def test_more_folds_than_there_are_is_refused(
+    records_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    assert "test" in records.open_records(records_dir).splits
+    with pytest.raises(ValueError, match=r"--folds is 4, but .* has 3 folds"):
+        _run(_settings(records_dir, tmp_path, folds=4))

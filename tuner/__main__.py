@@ -41,6 +41,7 @@ _CONFIG = flags.DEFINE_string("config", None, "Configuration JSON to start from.
 _SET = flags.DEFINE_multi_string(
     "set", [], "field=value, for every family that has the field; the field is not searched."
 )
+_RETRAIN = flags.DEFINE_boolean("retrain", False, "Then train the best one on all folds.")
 _RESUME = flags.DEFINE_boolean("resume", False, "Continue the search in --search_dir.")
 _OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Remove the search in --search_dir first.")
 _SEED = flags.DEFINE_integer("seed", None, "Of the oracle and of the models; 0 if not given.")
@@ -65,7 +66,13 @@ def main() -> None:
     # Keras Tuner brings TensorFlow: 6 s that a wrong flag should not cost.
     from tuner import search
 
-    _report(settings, search.run(settings, resume=_RESUME.value, overwrite=_OVERWRITE.value))
+    result = search.run(settings, resume=_RESUME.value, overwrite=_OVERWRITE.value)
+    _report(settings, result)
+    if _RETRAIN.value and result.ranked is not None:
+        from tuner import retrain
+
+        run_dir = retrain.retrain(settings.search_dir, settings.records_dir)
+        print(f"Retrained:          {run_dir}, out-of-fold figures in metrics.json")
 
 
 def _make_settings() -> settings_module.Settings:

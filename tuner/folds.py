@@ -1,13 +1,12 @@
 """The splits that a search may open: the folds, never the test split."""
 
+from spine_tf.training import folds as training_folds
 from tfrecords import records as records_module
 
-_PREFIX = "fold_"
 
-
-def fold_names(records: records_module.Records) -> list[str]:
-    """Returns the folds of a records directory that have examples."""
-    return [split for split in records.splits if split.startswith(_PREFIX)]
+def fold_names(records: records_module.Records) -> tuple[str, ...]:
+    """Returns the folds of a records directory that have examples, in order."""
+    return training_folds.fold_splits(records)
 
 
 def check_folds(records: records_module.Records, folds: int) -> None:

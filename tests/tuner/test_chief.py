@@ -1,0 +1,92 @@
+"""A search on several machines: a worker that dies does not hang the chief."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from tuner import budget, chief, client, directory, oracles, search, settings
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def address(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Keras Tuner's variables for a free port on this machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", str(port))
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
+    return f"127.0.0.1:{port}"
+
+
+def _start_worker(
+    tuner_id: str, records_dir: pathlib.Path, search_dir: pathlib.Path
+) -> subprocess.Popen:
+    command = [sys.executable, "-m", "tuner", f"--records_dir={records_dir}"]
+    command += [f"--search_dir={search_dir}", "--task=binary", "--models=simple"]
+    command += ["--oracle=random", "--max_trials=3", "--max_epochs=2", "--workers=2"]
+    environment = {**os.environ, "KERASTUNER_TUNER_ID": tuner_id, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    return subprocess.Popen(command, env=environment)
+
+
+def _settings(records_dir: pathlib.Path, search_dir: pathlib.Path) -> settings.Settings:
+    bases, fixed = settings.make_bases("binary", ["simple"], max_epochs=2)
+    return settings.Settings(
+        search_dir=search_dir,
+        records_dir=records_dir,
+        task="binary",
+        bases=bases,
+        fixed=fixed,
+        oracle="random",
+        max_trials=3,
+    )
+
+
+def test_trial_of_a_lost_worker_is_run_by_another(
+    address: str,
+    records_dir: pathlib.Path,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(chief, "LOST_SECONDS", 15.0)
+    started: list[subprocess.Popen] = []
+
+    def play_workers() -> None:
+        started.append(_start_worker("w0", records_dir, tmp_path))
+        first = directory.trial_dir(tmp_path, "0") / "trial.json"
+        while not first.exists():
+            time.sleep(0.05)
+        started[0].kill()
+        started.append(_start_worker("w1", records_dir, tmp_path))
+
+    workers = threading.Thread(target=play_workers)
+    workers.start()
+    result = search.run(_settings(records_dir, tmp_path), resume=False, overwrite=False)
+    workers.join()
+    assert started[1].wait(60) == 0
+    assert result.ended_by == budget.TRIALS
+    assert [entry.status for entry in result.ranked or []] == ["completed"] * 3
+    assert (tmp_path / "logs" / "w1.1.log").exists()
+
+
+def test_chief_that_does_not_answer_is_named(address: str, tmp_path: pathlib.Path) -> None:
+    bases, _ = settings.make_bases("binary", ["simple"])
+    chosen = _settings(tmp_path, tmp_path)
+    oracle = oracles.make_oracle(
+        "random",
+        hyperparameters=search.space.make_space(chosen.declare, bases),
+        objective=chosen.objective,
+        max_trials=1,
+        max_epochs=1,
+        seed=0,
+    )
+    with pytest.raises(client.ChiefLostError, match=f"{address} has not answered for 1 s"):
+        client.Client(oracle).wait_for_chief(1.0)

@@ -9,8 +9,6 @@ from spine_tf import labels
 from spine_tf.evaluation import bootstrap, summary
 from spine_tf.evaluation import predictions as predictions_lib
 
-_FIGURES = ("accuracy", "balanced_accuracy", "log_loss", "weighted_log_loss")
-
 
 def group_names(
     predictions: predictions_lib.Predictions, splits: Sequence[str] | None = None
@@ -39,7 +37,7 @@ def summarize_groups(
     seed: int = 0,
     num_resamples: int = 1000,
 ) -> dict[str, Any]:
-    """Returns grouping -> group -> num_examples, num_studies and figures with intervals.
+    """Returns grouping -> group -> num_examples, num_studies and all figures with intervals.
 
     Studies are drawn anew in each group, so an interval speaks of the group alone.
     """
@@ -55,6 +53,6 @@ def summarize_groups(
             result[name][group] = {
                 "num_examples": len(part),
                 "num_studies": len(np.unique(part.study_ids)),
-                **{figure: figures[figure] for figure in _FIGURES},
+                **figures,
             }
     return result

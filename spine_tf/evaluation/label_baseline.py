@@ -14,7 +14,7 @@ from sklearn import linear_model
 from spine_tf import labels
 from spine_tf.evaluation import analysis, compare
 from spine_tf.evaluation import predictions as predictions_lib
-from spine_tf.rsna import sources, tables
+from spine_tf.rsna import layout, sources, tables
 
 NOTE = (
     "logistic regression on the other 24 grades of the study, no pixel; "
@@ -37,7 +37,7 @@ def read_grades(data_dir: pathlib.Path) -> dict[int, np.ndarray]:
     Raises:
         ValueError: the file is missing or has no study_id.
     """
-    table = tables.read_table(sources.open_source(data_dir), sources.LABELS_CSV)
+    table = tables.read_table(sources.open_source(data_dir), layout.LABELS_CSV)
     severity = {name: index for index, name in enumerate(labels.SEVERITIES)}
     study_column = table.index("study_id")
     columns = [

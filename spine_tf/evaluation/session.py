@@ -85,7 +85,18 @@ def evaluate(
             something else.
     """
     require_report_dir(report_dir)
-    trained = run.load_run(run_dir)
+    return evaluate_run(run.load_run(run_dir), source, report_dir, options, more_controls)
+
+
+def evaluate_run(
+    trained: run.Run,
+    source: records.Records,
+    report_dir: pathlib.Path,
+    options: Options,
+    more_controls: Mapping[str, Any] | None = None,
+) -> Result:
+    """Does what `evaluate` does, for a run that is loaded already."""
+    require_report_dir(report_dir)
     found = held_out.load(trained, source, options.split)
     logging.info(
         "%d predictions of %s by %d model(s)",
@@ -97,12 +108,12 @@ def evaluate(
     if more_controls:
         analysed["controls"] = {**analysed.get("controls", {}), **more_controls}
     content = report.Content(
-        name=run_dir.resolve().name,
+        name=trained.run_dir.resolve().name,
         evaluated=found.evaluated,
         analysis=analysed,
         images=found.images,
         predict=found.predict if options.has_evidence else None,
-        histories=_read_histories(run_dir),
+        histories=_read_histories(trained.run_dir),
         details=_details(trained, source),
         control_pairs=_pairs(analysed, source, trained.config.task_spec),
     )

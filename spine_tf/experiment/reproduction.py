@@ -20,8 +20,8 @@ from typing import Any
 import keras
 from absl import logging
 
-from spine_tf import run
-from spine_tf.evaluation import session
+from spine_tf import config, run
+from spine_tf.evaluation import analysis, comparison, predictions, session
 from spine_tf.experiment import settings as settings_lib
 from spine_tf.experiment import table
 from spine_tf.training import trainer
@@ -68,7 +68,7 @@ def reproduce(
             )
             found = _evaluate(run_dir, source, work_dir / "reports" / task / family, options)
             rows.append(table.make_row(task, family, found, _seconds(run_dir)))
-        _compare(finished, source, work_dir / "reports" / task / "comparison", settings)
+        _compare(finished, work_dir / "reports" / task / "comparison", settings)
     return table.write(work_dir, rows, source.manifest.config)
 
 
@@ -122,32 +122,42 @@ def _evaluate(
     options: session.Options,
 ) -> dict[str, dict[str, Any]]:
     """Returns metrics.json of each split; a report that lies there is taken as it is."""
-    found = {}
-    for split in ("oof", "test"):
-        if split == "test" and "test" not in source.splits:
-            continue
-        directory = report_dir / split
-        # The page is written last, so where it lies the figures are complete.
-        if not (directory / "report.html").is_file():
+    splits = [split for split in ("oof", "test") if split == "oof" or split in source.splits]
+    # The page is written last, so where it lies the figures are complete.
+    missing = [split for split in splits if not (report_dir / split / "report.html").is_file()]
+    if missing:
+        trained = run.load_run(run_dir)
+        for split in missing:
             split_options = dataclasses.replace(options, split=split)
-            session.evaluate(run_dir, source, directory, split_options)
-            keras.backend.clear_session()
-        found[split] = json.loads((directory / "metrics.json").read_text("utf-8"))
-    return found
+            session.evaluate_run(trained, source, report_dir / split, split_options)
+        keras.backend.clear_session()
+    return {
+        split: json.loads((report_dir / split / "metrics.json").read_text("utf-8"))
+        for split in splits
+    }
 
 
 def _compare(
-    run_dirs: list[pathlib.Path],
-    source: records.Records,
-    report_dir: pathlib.Path,
-    settings: settings_lib.Settings,
+    run_dirs: list[pathlib.Path], report_dir: pathlib.Path, settings: settings_lib.Settings
 ) -> None:
+    """Compares the runs by their out-of-fold predictions, which need no model to be loaded."""
     if len(run_dirs) < 2 or (report_dir / "report.html").is_file():
         return
+    runs = []
+    for run_dir in run_dirs:
+        task = config.read_config(run_dir / run.CONFIG_FILE).task_spec
+        evaluated = analysis.Evaluated(
+            task=task,
+            split="oof",
+            predictions=predictions.read_csv(run_dir / run.OUT_OF_FOLD_FILE, task),
+            uncalibrated=None,
+            splits=(),
+            class_prior=run.read_provenance(run_dir)["class_prior"],
+        )
+        runs.append((run_dir.name, evaluated))
     num_resamples = 200 if settings.is_fast else 1000
-    options = session.Options(split="oof", seed=settings.seed, num_resamples=num_resamples)
-    session.compare(run_dirs, source, report_dir, options)
-    keras.backend.clear_session()
+    compared = comparison.analyse(runs, seed=settings.seed, num_resamples=num_resamples)
+    comparison.write(report_dir, compared)
 
 
 def _seconds(run_dir: pathlib.Path) -> float:

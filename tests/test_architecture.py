@@ -40,6 +40,7 @@ _WITHOUT_TENSORFLOW = (
 _PROGRAMS = (
     "spine_tf.phantom",
     "spine_tf.convert",
+    "spine_tf.subset",
     "tfrecords",
     "spine_tf.train",
     "tuner",

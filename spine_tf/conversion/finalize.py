@@ -127,5 +127,6 @@ def _make_manifest(
             "made_by": f"spine_tf {spine_tf.__version__}",
             "source": wanted.source,
             **wanted.counts,
+            "unreadable_neighbours": sorted({f for note in shard_notes for f in note.unreadable}),
         },
     )

@@ -18,11 +18,13 @@ class Note:
         shard: for the manifest.
         class_counts: severity -> records.
         rejects: rows of the plan that gave no record.
+        unreadable: files that could be no neighbour of an annotated slice, being unreadable.
     """
 
     shard: manifest.Shard
     class_counts: dict[str, int]
     rejects: tuple[reasons.Reject, ...]
+    unreadable: tuple[str, ...]
 
 
 def write_note(directory: pathlib.Path, note: Note) -> None:
@@ -41,6 +43,7 @@ def read_note(directory: pathlib.Path, file: str) -> Note | None:
                 reasons.Reject(**{**reject, "reason": reasons.Reason(reject["reason"])})
                 for reject in values["rejects"]
             ),
+            unreadable=tuple(values["unreadable"]),
         )
         is_whole = (directory / file).stat().st_size == note.shard.num_bytes
     except (FileNotFoundError, ValueError, KeyError, TypeError):

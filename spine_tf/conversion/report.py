@@ -15,6 +15,9 @@ def summarize(dataset: manifest.Manifest) -> str:
     lines.append(_line("all", totals))
     rejects = ", ".join(f"{reason} {count}" for reason, count in dataset.rejects.items())
     lines.append(f"not converted: {rejects or 'none'}")
+    unreadable = dataset.details.get("unreadable_neighbours", [])
+    if unreadable:
+        lines.append(f"unreadable, so no neighbours: {len(unreadable)} files, see manifest.json")
     return "\n".join(lines)
 
 

@@ -6,7 +6,7 @@ import pathlib
 from typing import Any
 
 from spine_tf import config, labels
-from spine_tf.rsna import annotations, folds, plan, sources, tables
+from spine_tf.rsna import annotations, folds, layout, plan, sources, tables
 
 _CSVS = ("train.csv", "train_label_coordinates.csv", "train_series_descriptions.csv")
 
@@ -65,7 +65,7 @@ def make_plan(source: sources.Source, settings: Settings) -> plan.Plan:
     )
     if not rows.rows and not rows.rejects:
         raise ValueError(
-            f"{sources.coordinates_csv(source.side)} has no row for --conditions "
+            f"{layout.coordinates_csv(source.side)} has no row for --conditions "
             f"{','.join(settings.conditions)} and --levels {','.join(settings.levels)}"
         )
     return plan.make_plan(

@@ -34,8 +34,9 @@ def write_shard(
     with tempfile.SpooledTemporaryFile(_MAX_BYTES_IN_MEMORY, dir=str(output_dir)) as spool:
         rejects = []
         places: dict[str, tuple[int, int]] = {}
+        unreadable: set[str] = set()
         # Images come in the order that decodes each once, records go in the order of the plan.
-        for crop in crops.read_crops(source, part.rows, roi):
+        for crop in crops.read_crops(source, part.rows, roi, unreadable):
             if isinstance(crop, reasons.Reject):
                 rejects.append(crop)
             else:
@@ -47,6 +48,7 @@ def write_shard(
         shard=writer.shard,
         class_counts=_class_counts(part, places),
         rejects=tuple(sorted(rejects)),
+        unreadable=tuple(sorted(unreadable)),
     )
     notes.write_note(output_dir, note)
     return note

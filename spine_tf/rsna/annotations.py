@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from spine_tf import labels
-from spine_tf.rsna import reasons, sources, tables
+from spine_tf.rsna import layout, reasons, sources, tables
 
 _COLUMNS = ("study_id", "series_id", "instance_number", "condition", "level", "x", "y")
 _SEVERITIES = {name: index for index, name in enumerate(labels.SEVERITIES)}
@@ -97,7 +97,7 @@ def read_annotations(
     check_names("levels", levels, labels.LEVELS)
     series = _read_series(source)
     graded = _read_labels(source, conditions, levels) if has_labels else None
-    table = tables.read_table(source, sources.coordinates_csv(source.side))
+    table = tables.read_table(source, layout.coordinates_csv(source.side))
     checker = _Checker(
         side=source.side,
         selected=frozenset((c, v) for c in conditions for v in levels),
@@ -139,7 +139,7 @@ class _Graded:
 def _read_labels(
     source: sources.Source, conditions: Sequence[str], levels: Sequence[str]
 ) -> _Graded:
-    table = tables.read_table(source, sources.LABELS_CSV)
+    table = tables.read_table(source, layout.LABELS_CSV)
     study_column = table.index("study_id")
     targets = [
         (_CONDITIONS[condition], _LEVELS[level], table.index(f"{condition}_{level}"))
@@ -163,7 +163,7 @@ def _read_labels(
 
 
 def _read_series(source: sources.Source) -> dict[tuple[int, int], str]:
-    table = tables.read_table(source, sources.series_csv(source.side))
+    table = tables.read_table(source, layout.series_csv(source.side))
     columns = [table.index(n) for n in ("study_id", "series_id", "series_description")]
     result: dict[tuple[int, int], str] = {}
     for row in table.rows:
@@ -255,7 +255,7 @@ class _Checker:
                 f"the series belongs to study {self._studies_of_series[series]}",
             )
         raise reasons.Rejected(
-            reasons.Reason.UNKNOWN_SERIES, f"{sources.series_csv(self._side)} has no such series"
+            reasons.Reason.UNKNOWN_SERIES, f"{layout.series_csv(self._side)} has no such series"
         )
 
     def _labelled(self, annotation: Annotation) -> Annotation:
@@ -269,13 +269,13 @@ class _Checker:
             return annotation
         if annotation.study_id not in self._graded.groups:
             raise reasons.Rejected(
-                reasons.Reason.UNKNOWN_STUDY, f"{sources.LABELS_CSV} has no such study"
+                reasons.Reason.UNKNOWN_STUDY, f"{layout.LABELS_CSV} has no such study"
             )
         target = annotation.study_id, annotation.condition, annotation.level
         label = self._graded.severities.get(target)
         if label is None:
             raise reasons.Rejected(
-                reasons.Reason.NO_LABEL, f"{sources.LABELS_CSV} has no severity there"
+                reasons.Reason.NO_LABEL, f"{layout.LABELS_CSV} has no severity there"
             )
         if isinstance(label, str):
             raise reasons.Rejected(
@@ -302,4 +302,4 @@ def _file(side: str, fields: list[str]) -> str:
     if None in ids:
         return ""
     study, series, instance = (value for value in ids if value is not None)
-    return sources.image_name(side, study, series, instance)
+    return layout.image_name(side, study, series, instance)

@@ -13,6 +13,7 @@ from spine_tf.rsna import (
     elements,
     geometry,
     header,
+    layout,
     pixels,
     reasons,
     roi,
@@ -20,6 +21,7 @@ from spine_tf.rsna import (
 )
 
 _MAX_FILE_BYTES = 2**26
+_HEADER_BYTES = 2**14
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,10 @@ class Stack:
 
 
 def read_crops(
-    source: sources.Source, rows: Iterable[annotations.Annotation], roi_config: config.RoiConfig
+    source: sources.Source,
+    rows: Iterable[annotations.Annotation],
+    roi_config: config.RoiConfig,
+    unreadable: set[str] | None = None,
 ) -> Iterator[Crop | reasons.Reject]:
     """Yields one crop or reject a row, sorted by image.
 
@@ -69,8 +74,9 @@ def read_crops(
         source: where the images are.
         rows: in any order; their labels are not looked at.
         roi_config: what is cut out.
+        unreadable: gets the files of a row's series that could be no neighbour, being unreadable.
     """
-    reader = SliceReader(source, roi_config.num_slices)
+    reader = SliceReader(source, roi_config.num_slices, unreadable)
     by_image = sorted(rows, key=lambda row: row.image)
     for image, group in itertools.groupby(by_image, key=lambda row: row.image):
         members = list(group)
@@ -122,9 +128,12 @@ def cut(stack: Stack, row: annotations.Annotation, roi_config: config.RoiConfig)
 class SliceReader:
     """Reads stacks; keeps the headers and the decoded slices of the series it is in."""
 
-    def __init__(self, source: sources.Source, num_slices: int) -> None:
+    def __init__(
+        self, source: sources.Source, num_slices: int, unreadable: set[str] | None = None
+    ) -> None:
         self._source = source
         self._num_slices = num_slices
+        self._unreadable = set() if unreadable is None else unreadable
         self._series: tuple[int, int] | None = None
         self._headers: dict[int, header.Header] = {}
         self._decoded: collections.OrderedDict[int, tuple[header.Header, np.ndarray]] = (
@@ -142,7 +151,7 @@ class SliceReader:
         values = pixels.stored_values(array, center, center)
         numbers = [instance_number]
         if self._num_slices > 1:
-            headers = {**self._series_headers(), instance_number: center}
+            headers = {**self.series_headers(study_id, series_id), instance_number: center}
             numbers = geometry.neighbours(instance_number, headers, self._num_slices)
         slices = []
         for number in numbers:
@@ -172,31 +181,44 @@ class SliceReader:
                 self._decoded.popitem(last=False)
         return result
 
-    def _series_headers(self) -> dict[int, header.Header]:
-        """Headers of the series; a file that has none is no neighbour of any slice."""
-        if not self._headers and self._series:
-            for number in self._source.instances(*self._series):
+    def series_headers(self, study_id: int, series_id: int) -> dict[int, header.Header]:
+        """Returns the headers of a series; a file that has none is no neighbour of any slice."""
+        self._enter(study_id, series_id)
+        if not self._headers:
+            for number in self._source.instances(study_id, series_id):
                 try:
-                    found = elements.read_elements(self._read(number))
-                    self._headers[number] = header.parse_header(found)
+                    self._headers[number] = self._header(number)
                 except reasons.Rejected:
-                    continue
+                    self._unreadable.add(self._name(number))
         return self._headers
 
+    def _header(self, instance_number: int) -> header.Header:
+        """Reads a header from the beginning of the file, or from all of it where that's short."""
+        name = self._name(instance_number)
+        found = elements.walk(read_file(self._source, name, _HEADER_BYTES))
+        return header.parse_header(found or elements.read_elements(self._read(instance_number)))
+
     def _read(self, instance_number: int) -> bytes:
+        return read_file(self._source, self._name(instance_number))
+
+    def _name(self, instance_number: int) -> str:
         study_id, series_id = self._series or (0, 0)
-        name = sources.image_name(self._source.side, study_id, series_id, instance_number)
-        return read_file(self._source, name)
+        return layout.image_name(self._source.side, study_id, series_id, instance_number)
 
 
-def read_file(source: sources.Source, name: str) -> bytes:
-    """Reads an image file.
+def read_file(source: sources.Source, name: str, limit: int | None = None) -> bytes:
+    """Reads an image file, or its beginning.
+
+    Args:
+        source: where it is.
+        name: of the file.
+        limit: bytes to read; None is all.
 
     Raises:
         reasons.Rejected: it is missing, too large, or can't be read.
     """
     try:
-        data = source.read(name, _MAX_FILE_BYTES + 1)
+        data = source.read(name, _MAX_FILE_BYTES + 1 if limit is None else limit)
     except FileNotFoundError as err:
         raise reasons.Rejected(reasons.Reason.MISSING_FILE, "there is no such file") from err
     except OSError as err:
@@ -216,5 +238,5 @@ def _reject(
         key=row.key,
         reason=rejected.reason,
         detail=rejected.detail,
-        file=sources.image_name(source.side, *row.image),
+        file=layout.image_name(source.side, *row.image),
     )

@@ -110,11 +110,14 @@ def read_elements(data: bytes) -> Elements:
     """
     if data[128:_PREFIX_END] != b"DICM":
         raise reasons.Rejected(reasons.Reason.NOT_DICOM, "no DICM prefix at byte 128")
-    return _walk(data) or _parse(data)
+    return walk(data) or _parse(data)
 
 
-def _walk(data: bytes) -> Elements | None:
-    """Returns the elements of a flat explicit VR little endian file, or None."""
+def walk(data: bytes) -> Elements | None:
+    """Returns the elements of a flat explicit VR little endian file, or None.
+
+    The beginning of a file is enough for all but the pixels.
+    """
     values: dict[int, bytes] = {}
     position, transfer_syntax = _PREFIX_END, ""
     end = len(data) - 8

@@ -1,5 +1,6 @@
 """Where slices lie in the patient: sides, stacks and neighbours."""
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
@@ -58,19 +59,23 @@ def neighbours(
     Raises:
         reasons.Rejected: the slice has no position or orientation.
     """
-    half = num_slices // 2
-    center = headers[instance_number]
-    if half and (center.orientation is None or center.position is None):
-        raise reasons.Rejected(
-            reasons.Reason.NO_ORIENTATION,
-            "no ImageOrientationPatient or ImagePositionPatient, so neighbours are unknown",
-        )
-    if not half:
-        return [instance_number]
-    offsets = _offsets(instance_number, headers)
-    below = _nearest(instance_number, headers, {n: -d for n, d in offsets.items()}, half)
-    above = _nearest(instance_number, headers, offsets, half)
-    return [*reversed(below), instance_number, *above]
+    below, above = _walks(instance_number, headers, num_slices // 2)
+    return [*reversed(below.padded()), instance_number, *above.padded()]
+
+
+def decisive(
+    instance_number: int, headers: Mapping[int, header.Header], num_slices: int
+) -> set[int]:
+    """Returns the slices that `neighbours` depends on: without any other it returns the same.
+
+    These are the neighbours, and where a stack ends before its last slice, the one that ends it.
+    """
+    result = {instance_number}
+    for walk in _walks(instance_number, headers, num_slices // 2):
+        result.update(walk.found)
+        if walk.end is not None:
+            result.add(walk.end)
+    return result
 
 
 def normal(orientation: Sequence[float]) -> tuple[float, float, float]:
@@ -98,28 +103,60 @@ def _main_axis(direction: Sequence[float]) -> int:
     return max(range(3), key=lambda axis: abs(direction[axis]))
 
 
-def _offsets(instance_number: int, headers: Mapping[int, header.Header]) -> dict[int, float]:
-    """Distance along the normal of every slice of the stack from the annotated one, mm."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Walk:
+    """The way from a slice along one direction.
+
+    Attributes:
+        found: the slice and its neighbours, from the nearest.
+        end: the slice that ends the stack before its last one, if any.
+        count: neighbours that were wanted.
+    """
+
+    found: list[int]
+    end: int | None
+    count: int
+
+    def padded(self) -> list[int]:
+        """The neighbours; beyond the end the last one repeats."""
+        missing = self.count + 1 - len(self.found)
+        return [*self.found[1:], *[self.found[-1]] * missing]
+
+
+def _walks(
+    instance_number: int, headers: Mapping[int, header.Header], count: int
+) -> tuple[_Walk, _Walk]:
+    """The ways against and along the normal."""
+    if not count:
+        nowhere = _Walk(found=[instance_number], end=None, count=0)
+        return nowhere, nowhere
     center = headers[instance_number]
     if center.orientation is None or center.position is None:
-        return {}
+        raise reasons.Rejected(
+            reasons.Reason.NO_ORIENTATION,
+            "no ImageOrientationPatient or ImagePositionPatient, so neighbours are unknown",
+        )
     direction = normal(center.orientation)
     origin = position_along(direction, center.position)
-    return {
+    offsets = {
         number: position_along(direction, other.position) - origin
         for number, other in headers.items()
         if other.position is not None and has_same_orientation(center, other)
     }
+    backwards = {number: -offset for number, offset in offsets.items()}
+    return (
+        _walk(instance_number, headers, backwards, count),
+        _walk(instance_number, headers, offsets, count),
+    )
 
 
-def _nearest(
+def _walk(
     instance_number: int,
     headers: Mapping[int, header.Header],
     offsets: Mapping[int, float],
     count: int,
-) -> list[int]:
+) -> _Walk:
     """The next `count` slices in the direction of growing offsets, one a position."""
-    center = headers[instance_number]
     found, reached = [instance_number], 0.0
     ahead = [number for number, offset in offsets.items() if offset > _SAME_POSITION_MM]
     for number in sorted(ahead, key=lambda n: (offsets[n], abs(n - instance_number), n)):
@@ -127,12 +164,11 @@ def _nearest(
             break
         if offsets[number] - reached <= _SAME_POSITION_MM:
             continue
-        if not _fits(center, headers[number]):
-            break
+        if not _fits(headers[instance_number], headers[number]):
+            return _Walk(found=found, end=number, count=count)
         found.append(number)
         reached = offsets[number]
-    found += [found[-1]] * (count + 1 - len(found))
-    return found[1:]
+    return _Walk(found=found, end=None, count=count)
 
 
 def _fits(center: header.Header, other: header.Header) -> bool:

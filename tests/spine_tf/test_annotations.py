@@ -223,7 +223,7 @@ def test_missing_folders_are_refused(tmp_path):
     with pytest.raises(ValueError, match="has no folder train_images"):
         sources.open_source(tmp_path)
     (tmp_path / "file").write_text("x")
-    with pytest.raises(ValueError, match="is not a folder"):
+    with pytest.raises(ValueError, match="is neither a folder nor a zip file"):
         sources.open_source(tmp_path / "file")
     with pytest.raises(ValueError, match="side is 'left'"):
         sources.open_source(tmp_path, "left")

@@ -1,0 +1,109 @@
+"""A smaller data set of the same layout: the CSVs whole, of the images only what is needed."""
+
+import collections
+import contextlib
+import dataclasses
+import itertools
+import os
+import pathlib
+from collections.abc import Iterator
+
+from spine_tf import labels
+from spine_tf.rsna import annotations, crops, geometry, layout, reasons, sources
+from tfrecords import atomic
+
+_CSVS = (
+    layout.LABELS_CSV,
+    layout.coordinates_csv("train"),
+    layout.series_csv("train"),
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Written:
+    """What a subset holds.
+
+    Attributes:
+        num_images: image files.
+        num_linked: how many of them are hard links, which take no room.
+        num_bytes: of the image files.
+    """
+
+    num_images: int
+    num_linked: int
+    num_bytes: int
+
+
+def write_subset(
+    source: sources.Source,
+    output_dir: pathlib.Path,
+    *,
+    conditions: tuple[str, ...],
+    levels: tuple[str, ...] = labels.LEVELS,
+    num_slices: int = 1,
+) -> Written:
+    """Writes the images of the selected rows, and the CSVs as they are, the labels last.
+
+    Converted with the same options, it gives the records that the whole data set gives: whatever
+    decides which slices are neighbours comes along.
+
+    Args:
+        source: the train side of a data set.
+        output_dir: new, empty, or an earlier run of the same that was interrupted.
+        conditions, levels: which rows.
+        num_slices: the most slices a crop is to have.
+
+    Raises:
+        ValueError: the output directory holds a data set, or an option is out of range.
+    """
+    if num_slices < 1 or num_slices % 2 == 0:
+        raise ValueError(f"--num_slices is {num_slices}, expected an odd number from 1")
+    if (output_dir / layout.LABELS_CSV).exists():
+        raise ValueError(f"--output_dir {output_dir} holds a data set: choose a new one")
+    found = annotations.read_annotations(source, conditions=conditions, levels=levels)
+    counts: collections.Counter[str] = collections.Counter()
+    for name in _images(source, found.rows, num_slices):
+        counts.update(_put(source, name, output_dir / name))
+    for name in sorted(_CSVS, key=lambda name: name == layout.LABELS_CSV):
+        atomic.write_bytes(output_dir / name, source.read(name))
+    return Written(
+        num_images=counts["images"], num_linked=counts["linked"], num_bytes=counts["bytes"]
+    )
+
+
+def _images(
+    source: sources.Source, rows: list[annotations.Annotation], num_slices: int
+) -> Iterator[str]:
+    reader = crops.SliceReader(source, num_slices)
+    images = sorted({row.image for row in rows})
+    for (study, series), group in itertools.groupby(images, key=lambda image: image[:2]):
+        wanted = {image[2] for image in group}
+        there = source.instances(study, series)
+        if num_slices > 1:
+            headers = reader.series_headers(study, series)
+            for instance in sorted(wanted & headers.keys()):
+                wanted |= _decisive(instance, headers, num_slices)
+            # A file without a header is no neighbour; that it is none must be told again.
+            wanted |= set(there) - headers.keys()
+        for instance in sorted(wanted & set(there)):
+            yield layout.image_name(source.side, study, series, instance)
+
+
+def _decisive(instance: int, headers: dict, num_slices: int) -> set[int]:
+    try:
+        return geometry.decisive(instance, headers, num_slices)
+    except reasons.Rejected:
+        return {instance}
+
+
+def _put(source: sources.Source, name: str, path: pathlib.Path) -> dict[str, int]:
+    """Links one image, or copies it where links don't go: from a zip, to another file system."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    if isinstance(source, sources.Folder):
+        with contextlib.suppress(OSError):
+            os.link((source.directory / name).resolve(), path)
+            return {"images": 1, "linked": 1, "bytes": path.stat().st_size}
+    data = source.read(name)
+    path.write_bytes(data)
+    return {"images": 1, "bytes": len(data)}

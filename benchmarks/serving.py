@@ -1,0 +1,162 @@
+"""How fast an exported model answers, beside the bare model and beside the converter.
+
+python benchmarks/serving.py [--rows 2000] [--calls 100]
+
+Calls that are compared alternate, and the fastest of each counts: other work on the machine then
+slows both alike.
+"""
+
+import argparse
+import functools
+import os
+import pathlib
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+
+import convert_data
+import keras
+import numpy as np
+
+from spine_tf import config, labels, run
+from spine_tf.conversion import job, settings
+from spine_tf.models import families
+from spine_tf.rsna import sources
+from spine_tf.serving import bundle, format_files, prediction, saved_model
+from tfrecords import records
+
+_CONDITIONS = labels.CONDITIONS[3:]
+_ROI = config.RoiConfig()
+_FAMILIES: Mapping[str, dict[str, str]] = {
+    "simple": {},
+    "residual": {},
+    "resnet50": {"weights": "none"},
+}
+_THROUGHPUT_BATCH = 64
+
+
+def main() -> None:
+    """Runs all measurements, one after the other."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=2000)
+    parser.add_argument("--calls", type=int, default=100)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        work_dir = pathlib.Path(name)
+        for family in _FAMILIES:
+            bundle.export([_make_run(family)], work_dir / family, format_names=["openvino"])
+            _measure_slice(work_dir / family, family, arguments.calls)
+            _measure_openvino(work_dir / family, family, arguments.calls // 10)
+        _measure_predict(work_dir, arguments.rows)
+
+
+def _make_run(family: str) -> run.Run:
+    """A run with random weights: speed does not depend on them."""
+    run_config = config.from_dict(
+        {"task": "multiclass", "model": {"family": family, **_FAMILIES[family]}}
+    )
+    keras.utils.set_random_seed(0)
+    model = families.build_model(run_config.model, (_ROI.roi_px, _ROI.roi_px, 1), 3)
+    roi = {"roi_mm": _ROI.roi_mm, "roi_px": _ROI.roi_px, "num_slices": 1, "mirror_right": True}
+    where = {"conditions": list(_CONDITIONS), "levels": list(labels.LEVELS)}
+    return run.Run(
+        run_dir=pathlib.Path("benchmark"),
+        config=run_config,
+        members=(run.Member(model=model, temperature=1.0),),
+        provenance={
+            "versions": {},
+            "records": {"manifest_sha256": "", "config": {**roi, **where}, "num_examples": {}},
+            "train_splits": [],
+            "monitor_split": None,
+            "val_split": None,
+            "train_studies": [],
+        },
+        class_prior=(0.5, 0.3, 0.2),
+    )
+
+
+def _measure_slice(export_dir: pathlib.Path, family: str, num_calls: int) -> None:
+    generator = np.random.default_rng(0)
+    model = saved_model.SavedModel(export_dir)
+    image, window = _crops(generator, 1)
+    pixels = generator.integers(0, 1500, (512, 512, 1)).astype(np.uint16)
+    bare, whole = _fastest(
+        functools.partial(model.ask, "serving_default", image=image, window=window),
+        functools.partial(
+            model.ask,
+            "serve_slice",
+            image=pixels,
+            pixel_spacing=np.float32([0.43, 0.43]),
+            center_xy=np.float32([250.3, 260.7]),
+            mirror=True,
+        ),
+        num_calls=num_calls,
+    )
+    print(
+        f"{family}: bare {1e3 * bare:.2f} ms, serve_slice of 512 x 512 {1e3 * whole:.2f} ms: "
+        f"{1e3 * (whole - bare):+.2f} ms, {whole / bare:.2f}x"
+    )
+
+
+def _measure_openvino(export_dir: pathlib.Path, family: str, num_calls: int) -> None:
+    image, window = _crops(np.random.default_rng(0), _THROUGHPUT_BATCH)
+    model = saved_model.SavedModel(export_dir)
+    plain, fast = _fastest(
+        functools.partial(model.ask, "serving_default", image=image, window=window),
+        functools.partial(format_files.load(export_dir, "openvino"), image, window),
+        num_calls=num_calls,
+    )
+    print(
+        f"{family}, batch {_THROUGHPUT_BATCH}: SavedModel {_THROUGHPUT_BATCH / plain:.0f} crops/s, "
+        f"OpenVINO {_THROUGHPUT_BATCH / fast:.0f} crops/s: {plain / fast:.2f}x"
+    )
+
+
+def _measure_predict(work_dir: pathlib.Path, num_rows: int) -> None:
+    """The reference does the same work in two steps: convert, then answer the records."""
+    data_dir = convert_data.write_data(work_dir / "data", num_rows)
+    num_workers = os.cpu_count() or 1
+    source = sources.open_source(data_dir)
+    wanted = settings.Settings(conditions=_CONDITIONS, levels=labels.LEVELS)
+    model = saved_model.SavedModel(work_dir / "simple")
+
+    def in_two_steps() -> None:
+        target = pathlib.Path(tempfile.mkdtemp(dir=work_dir)) / "records"
+        job.convert(source, target, wanted, num_workers=num_workers)
+        opened = records.open_records(target)
+        examples = records.load_examples(opened, opened.splits, (0, 1, 2))
+        for start in range(0, len(examples), 256):
+            part = slice(start, start + 256)
+            model.ask("serving_default", image=examples.images[part], window=examples.windows[part])
+
+    def in_one() -> None:
+        output = work_dir / "submission.csv"
+        prediction.predict(work_dir / "simple", data_dir, output, num_workers=num_workers)
+
+    both, one = _fastest(in_two_steps, in_one, num_calls=3)
+    print(
+        f"{num_rows} rows, {num_workers} workers: convert then infer {num_rows / both:.0f} rows/s, "
+        f"predict {num_rows / one:.0f} rows/s: {both / one:.2f}x"
+    )
+
+
+def _crops(generator: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    shape = (count, _ROI.roi_px, _ROI.roi_px, 1)
+    image = generator.integers(0, 1500, shape).astype(np.uint16)
+    return image, np.tile(np.float32([20, 1400]), (count, 1))
+
+
+def _fastest(*functions: Callable[[], object], num_calls: int) -> list[float]:
+    best = [float("inf")] * len(functions)
+    for function in functions:
+        function()
+    for _ in range(num_calls):
+        for index, function in enumerate(functions):
+            start = time.perf_counter()
+            function()
+            best[index] = min(best[index], time.perf_counter() - start)
+    return best
+
+
+if __name__ == "__main__":
+    main()

@@ -124,6 +124,7 @@ class Chief(oracle_chief.OracleServicer):
             if self._error is not None:
                 return True
             self._give_up_the_lost()
+            self._book.publish()
             is_over = self._clock.is_over and not self.oracle.ongoing_trials
             if is_over and not self._ended_by:
                 self._ended_by = budget.MINUTES

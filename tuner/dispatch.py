@@ -65,6 +65,8 @@ class Dispatcher:
             busy = self._workers.busy()
             if ended_by and not busy:
                 return ended_by
+            # Now that all workers have something to do: they don't wait for tables and pages.
+            self._book.publish()
             self._on_tick([worker.job.trial_id for worker in busy if worker.job])
             for event in self._workers.wait(self._timeout()):
                 ended_by = self._take(event) or ended_by

@@ -22,6 +22,9 @@ class Ledger(Protocol):
     def finish(self, outcome: trial_module.Outcome) -> bool:
         """Records an outcome; returns whether the search is within its disk budget."""
 
+    def publish(self) -> None:
+        """Writes what people look at, if there is anything new: while the workers are busy."""
+
     def why_no_more(self) -> str:
         """Returns why the oracle has no more trials."""
 
@@ -33,6 +36,7 @@ class LocalLedger:
         self._settings = settings
         self._oracle = oracle
         self._outcomes = {}
+        self._unpublished: list[str] = []
         for trial_id in oracle.end_order:
             outcome = trial_module.read_outcome(settings.search_dir, trial_id)
             if outcome is not None:
@@ -50,15 +54,20 @@ class LocalLedger:
         trial_module.write_outcome(settings.search_dir, outcome)
         self._outcomes[outcome.trial_id] = outcome
         self._tell_oracle(outcome)
-        ranked = self.ranked()
-        products.write(settings, ranked, ended_by=None)
-        products.write_hparams(settings, self._entry(outcome.trial_id))
+        self._unpublished.append(outcome.trial_id)
         budget.remove_states(settings.search_dir, oracles.continuable(self._oracle))
         return budget.keep_best_weights(
             settings.search_dir,
-            [entry.trial_id for entry in ranked if entry.score is not None],
+            [entry.trial_id for entry in self.ranked() if entry.score is not None],
             max_disk_mb=settings.max_disk_mb,
         )
+
+    def publish(self) -> None:
+        if self._unpublished:
+            for trial_id in self._unpublished:
+                products.write_hparams(self._settings, self._entry(trial_id))
+            self._unpublished.clear()
+            products.write(self._settings, self.ranked(), ended_by=None)
 
     def why_no_more(self) -> str:
         is_full = len(self._oracle.trials) >= self._settings.max_trials
@@ -106,6 +115,9 @@ class RemoteLedger:
             for outcome in self.finished()
         ]
         return leaderboard.rank(entries, self._settings.objective)
+
+    def publish(self) -> None:
+        """The chief does."""
 
     def why_no_more(self) -> str:
         return budget.CHIEF

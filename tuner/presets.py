@@ -4,7 +4,8 @@ A space is a function `declare(hp, config)`: it declares Keras Tuner hyperparame
 family and task of `config`, each named after the field it sets. Lists are choices of JSON text.
 """
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from spine_tf import config as config_module
@@ -20,22 +21,25 @@ def declare_small(hp: "keras_tuner.HyperParameters", config: config_module.Confi
     hp.Choice("training.learning_rate", [3e-4, 1e-3, 3e-3], default=1e-3)
     hp.Choice("model.dropout", [0.0, 0.3, 0.5], default=0.3)
     hp.Choice("training.weight_decay", [1e-4, 1e-2], default=1e-4)
-    hp.Choice("data.augmentation.rotation_degrees", [0.0, 10.0, 20.0], default=10.0)
+    with _unless_frozen(hp, config):
+        hp.Choice("data.augmentation.rotation_degrees", [0.0, 10.0, 20.0], default=10.0)
     if config.task == "multiclass":
         hp.Choice("model.head", ["softmax", "ordinal"])
     for name, values in _SMALL_ARCHITECTURE[config.model.family].items():
         hp.Choice(name, list(values))
-    if _is_pretrained(config):
-        hp.Choice("model.trainable_blocks", [0, 3], default=3)
 
 
 def declare_full(hp: "keras_tuner.HyperParameters", config: config_module.Config) -> None:
     """Architecture, optimiser, regularisation, augmentation, loss and head."""
     _declare_architecture(hp, config)
     _declare_optimizer(hp)
-    _declare_augmentation(hp)
+    with _unless_frozen(hp, config):
+        _declare_augmentation(hp)
     _declare_loss(hp, config)
 
+
+# Frozen epochs that no training reaches: only the head trains, on features computed once.
+HEAD_ONLY = 10_000
 
 PRESETS: Mapping[str, Declare] = {"small": declare_small, "full": declare_full}
 
@@ -88,10 +92,9 @@ def _declare_architecture(hp: "keras_tuner.HyperParameters", config: config_modu
     if isinstance(config.model, config_module.ConvolutionalConfig):
         hp.Choice("model.activation", ["relu", "gelu", "silu"])
         hp.Choice("model.norm", ["batch", "group"])
-    if _is_pretrained(config):
-        hp.Choice("model.trainable_blocks", [0, 1, 3, 6], default=3)
-        with hp.conditional_scope("model.trainable_blocks", [1, 3, 6]):
-            hp.Choice("model.frozen_epochs", [5, 10, 20], default=10)
+    with _unless_frozen(hp, config):
+        if is_pretrained(config.model):
+            hp.Choice("model.trainable_blocks", [1, 3, 6], default=3)
             hp.Float("model.fine_tune_factor", 0.01, 0.5, sampling="log")
 
 
@@ -128,7 +131,22 @@ def _declare_loss(hp: "keras_tuner.HyperParameters", config: config_module.Confi
         hp.Choice("model.head", ["softmax", "ordinal"])
 
 
-def _is_pretrained(config: config_module.Config) -> bool:
-    """Whether there is a backbone to freeze: without weights everything trains from the start."""
-    model = config.model
+def is_pretrained(model: config_module.ModelConfig) -> bool:
+    """Returns whether there is a backbone to freeze: a random start trains from the first epoch."""
     return isinstance(model, config_module.ResNet50Config) and model.weights != "none"
+
+
+@contextlib.contextmanager
+def _unless_frozen(
+    hp: "keras_tuner.HyperParameters", config: config_module.Config
+) -> Iterator[None]:
+    """What is declared within has no effect while only the head trains, on cached features.
+
+    A pretrained backbone is either frozen to the end, which is fast, or opened after 10 epochs.
+    """
+    if not is_pretrained(config.model):
+        yield
+        return
+    hp.Choice("model.frozen_epochs", [HEAD_ONLY, 10])
+    with hp.conditional_scope("model.frozen_epochs", [10]):
+        yield

@@ -93,7 +93,7 @@ class Runner:
         scores: list[float] = []
         curves: list[tuple[dict[str, float], ...]] = []
         models: list[keras.Model] = []
-        stopped_by = ""
+        stopped_by, fit_seconds = "", 0.0
         for fold in range(self.folds):
             watch = self._watch(job, fold)
             fitted = fit_module.fit(
@@ -107,6 +107,7 @@ class Runner:
             scores.append(fitted.history[fitted.best_epoch][watch.objective.monitor])
             curves.append(tuple(_numbers(figures) for figures in fitted.history))
             models.append(fitted.model)
+            fit_seconds += fitted.seconds
             if watch.stopped_by:
                 stopped_by = watch.stopped_by
                 break
@@ -119,6 +120,7 @@ class Runner:
             curves=tuple(curves),
             num_parameters=models[0].count_params(),
             seconds=time.monotonic() - started,
+            fit_seconds=fit_seconds,
         )
 
     def _watch(self, job: trial_module.Job, fold: int) -> _Watch:

@@ -134,6 +134,7 @@ class SearchTuner(base_tuner.BaseTuner):
         else:
             tuner_ids = [f"tuner{index}" for index in range(self._settings.workers)]
             ended_by = self._dispatch(self._own_oracle, book, tuner_ids)
+        book.publish()
         products.write(self._settings, book.ranked(), ended_by=ended_by)
         return Result(ended_by=ended_by, ranked=book.ranked())
 

@@ -108,7 +108,8 @@ def make_bases(
         fixed |= {"training.epochs"}
     if seed is not None:
         settings.append(f"seed={seed}")
-    return {family: _with_settings(bases, family, settings) for family in bases}, fixed
+    made = {family: _with_settings(bases, family, settings) for family in bases}
+    return {name: _with_head_first(base, start, fixed) for name, base in made.items()}, fixed
 
 
 def _checked_names(
@@ -143,6 +144,16 @@ def _start_config(
         return default
     model = start.model if start.model.family == family else default.model
     return dataclasses.replace(start, model=model)
+
+
+def _with_head_first(
+    base: config_module.Config, start: config_module.Config | None, fixed: frozenset[str]
+) -> config_module.Config:
+    """Lets the search of a pretrained backbone begin with its head, which trains in seconds."""
+    is_chosen = start is not None and start.model.family == base.model.family
+    if is_chosen or "model.frozen_epochs" in fixed or not presets.is_pretrained(base.model):
+        return base
+    return config_module.with_settings(base, [f"model.frozen_epochs={presets.HEAD_ONLY}"])
 
 
 def _with_settings(

@@ -53,6 +53,7 @@ class Outcome:
         curves: for each fold, one dict of logged figures an epoch.
         num_parameters: of the model; 0 when it could not be built.
         seconds: from the start of the trial to its end.
+        fit_seconds: the part of it that was spent in `fit`.
     """
 
     trial_id: str
@@ -62,6 +63,7 @@ class Outcome:
     curves: tuple[tuple[dict[str, float], ...], ...] = ()
     num_parameters: int = 0
     seconds: float = 0.0
+    fit_seconds: float = 0.0
 
     @property
     def num_epochs(self) -> int:

@@ -207,7 +207,7 @@ def test_running_trial_ends_in_order_when_the_time_is_over(
         _settings(
             *(records_dir, tmp_path / "s", "training.patience=0"),
             max_epochs=10_000,
-            max_minutes=0.3,
+            max_minutes=0.25,
         )
     )
     assert result.ended_by == budget.MINUTES

@@ -48,12 +48,24 @@ def test_ordinal_head_is_searched_for_three_classes_only() -> None:
         assert ("simple/model.head" in [hp.name for hp in hyperparameters.space]) == is_searched
 
 
+def test_pretrained_backbone_is_searched_head_first() -> None:
+    bases, fixed = _bases("binary")
+    assert bases["resnet50"].model.frozen_epochs == presets.HEAD_ONLY  # type: ignore[attr-defined]
+    hyperparameters = space.make_space(presets.declare_full, bases, fixed)
+    values = space.default_values(hyperparameters, "resnet50")
+    # Augmentation of images and fine-tuning change nothing while features are cached.
+    assert not [name for name in values if "augmentation" in name or "fine_tune" in name]
+    names = [hp.name for hp in hyperparameters.space]
+    assert "resnet50/data.augmentation.shift" in names
+    assert "resnet50/model.trainable_blocks" in names
+
+
 def test_random_start_has_no_transfer_hyperparameters() -> None:
-    for set_values, is_searched in ((["model.weights=none"], False), ([], True)):
-        bases, fixed = _bases("binary", *set_values)
-        hyperparameters = space.make_space(presets.declare_small, bases, fixed)
-        names = [hp.name for hp in hyperparameters.space]
-        assert ("resnet50/model.trainable_blocks" in names) == is_searched
+    bases, fixed = _bases("binary", "model.weights=none")
+    hyperparameters = space.make_space(presets.declare_full, bases, fixed)
+    names = [hp.name for hp in hyperparameters.space if hp.name.startswith("resnet50/")]
+    assert not [name for name in names if "frozen" in name or "trainable" in name]
+    assert "data.augmentation.shift" in {space.field_of(name) for name in names}
 
 
 def test_set_field_is_not_searched_and_keeps_its_value() -> None:

@@ -10,7 +10,7 @@ from spine_tf import config, labels
 FAMILIES = ("simple", "dense", "densenet", "residual", "resnet50")
 
 # A look at the whole path, not at what models can do.
-_FAST_SETTINGS = ("training.epochs=6", "training.patience=0", "model.input_px=32")
+_FAST_SETTINGS = ("training.epochs=4", "training.patience=0", "model.input_px=32")
 _FAST_RESNET50 = ("model.weights=none", "training.epochs=1")
 
 

@@ -192,8 +192,8 @@ def to_markdown(rows: Sequence[Row], note: str) -> str:
         lines.append(f"| {row.task} | {row.model} | {' | '.join(cells)} |")
     footnote = (
         "95 % intervals by bootstrap over studies. Loss: natural logarithm. Choosing the best of "
-        "several models by its out-of-fold figure flatters that figure; the test split was not "
-        "looked at."
+        "several models by its out-of-fold figure flatters that figure; the test split chose "
+        "nothing."
     )
     return "\n".join([*lines, "", footnote, "", note, ""])
 

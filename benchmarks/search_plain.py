@@ -1,0 +1,124 @@
+"""A search as one writes it with Keras Tuner alone: the reference of benchmarks/search.py.
+
+    python benchmarks/search_plain.py RECORDS OUTPUT TASK FAMILIES TRIALS EPOCHS [field=value]
+
+tf.data from the TFRecords, cached, augmented by Keras layers; model.compile and model.fit; a
+RandomSearch in one process. The families, the space and the seed are those of the search it is
+compared with, so that both train the same models.
+"""
+
+import json
+import pathlib
+import sys
+from typing import Any
+
+import keras
+import keras_tuner
+import tensorflow as tf
+
+from spine_tf import config, labels
+from spine_tf.models import families, resnet50
+from tuner import objective, oracles, presets, settings, space
+
+
+def main() -> None:
+    """Runs the search and writes the best validation loss."""
+    records_dir, output_dir, task, names, num_trials, num_epochs, *set_values = sys.argv[1:]
+    bases, fixed = settings.make_bases(
+        task, names.split(","), settings=set_values, max_epochs=int(num_epochs)
+    )
+    hyperparameters = space.make_space(presets.declare_small, bases, fixed)
+    oracle = oracles.make_oracle(
+        "random",
+        hyperparameters=hyperparameters,
+        objective=objective.Objective(name="log_loss"),
+        max_trials=int(num_trials),
+        max_epochs=int(num_epochs),
+        seed=0,
+    )
+    oracle.objective = keras_tuner.Objective("val_loss", "min")
+    shape = _image_shape(pathlib.Path(records_dir))
+
+    def build(hp: keras_tuner.HyperParameters) -> keras.Model:
+        if "family" not in hp.values:
+            hp.values.update(space.default_values(hyperparameters, names.split(",")[0]))
+        return _build(space.to_config(space.active_values(hp), bases), shape)
+
+    tuner = keras_tuner.Tuner(oracle, hypermodel=build, directory=output_dir, overwrite=True)
+    splits = [f"fold_{fold}" for fold in range(1, 5)]
+    train = _dataset(records_dir, splits, task, shape).shuffle(1024).batch(32)
+    train = train.map(_augment(), tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    validation = _dataset(records_dir, ["fold_0"], task, shape).batch(256)
+    tuner.search(train, validation_data=validation, epochs=int(num_epochs), verbose=0)
+    best = tuner.oracle.get_best_trials(1)[0]
+    (pathlib.Path(output_dir) / "best.txt").write_text(str(best.score), "ascii")
+
+
+def _image_shape(records_dir: pathlib.Path) -> tuple[int, int, int]:
+    roi = json.loads((records_dir / "manifest.json").read_text("utf-8"))["config"]
+    return roi["roi_px"], roi["roi_px"], roi["num_slices"]
+
+
+def _build(run_config: config.Config, shape: tuple[int, int, int]) -> keras.Model:
+    num_classes = len(run_config.task_spec.classes)
+    model = families.build_model(run_config.model, shape, num_classes)
+    if presets.is_pretrained(run_config.model):
+        resnet50.load_weights(model, run_config.model.weights)
+    training = run_config.training
+    model.compile(
+        keras.optimizers.AdamW(training.learning_rate, weight_decay=training.weight_decay),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    return model
+
+
+def _dataset(
+    records_dir: str, splits: list[str], task: str, shape: tuple[int, int, int]
+) -> tf.data.Dataset:
+    files = [
+        str(path)
+        for split in splits
+        for path in sorted(pathlib.Path(records_dir).glob(f"*-{split}.tfrecord*"))
+    ]
+    severities = tf.constant(labels.get_task(task).severities, tf.int64)
+
+    def parse(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        values = tf.io.parse_single_example(
+            serialized,
+            {
+                "image": tf.io.FixedLenFeature([], tf.string),
+                "window": tf.io.FixedLenFeature([2], tf.float32),
+                "label": tf.io.FixedLenFeature([], tf.int64),
+            },
+        )
+        image = tf.reshape(tf.io.decode_raw(values["image"], tf.uint16), shape)
+        low, high = values["window"][0], values["window"][1]
+        image = (tf.cast(image, tf.float32) - low) / tf.maximum(high - low, 1.0)
+        return tf.clip_by_value(image, 0.0, 1.0), values["label"]
+
+    def is_of_task(image: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_any(label == severities)
+
+    def to_class(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return image, tf.argmax(tf.cast(label == severities, tf.int64))
+
+    parsed = tf.data.TFRecordDataset(files).map(parse, tf.data.AUTOTUNE)
+    return parsed.filter(is_of_task).map(to_class).cache()
+
+
+def _augment() -> Any:
+    layers = keras.Sequential(
+        [
+            keras.layers.RandomRotation(10 / 360),
+            keras.layers.RandomTranslation(0.05, 0.05),
+            keras.layers.RandomZoom(0.1),
+            keras.layers.RandomContrast(0.2, value_range=(0, 1)),
+            keras.layers.RandomBrightness(0.1, value_range=(0, 1)),
+        ]
+    )
+    return lambda image, label: (layers(image, training=True), label)
+
+
+if __name__ == "__main__":
+    main()

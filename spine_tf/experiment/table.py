@@ -233,7 +233,7 @@ def _draw(rows: Sequence[Row]) -> str:
                 low=figure["low"],
                 high=figure["high"],
                 series=0 if row.model in families else 3,
-                note="not trained" if row.reason else "",
+                note="none" if row.reason else "",
             )
         )
     return charts.dot_and_whisker(

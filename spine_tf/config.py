@@ -318,7 +318,7 @@ class TrainingConfig:
     """
 
     epochs: int = 60
-    batch_size: int = 32
+    batch_size: int = 16
     optimizer: str = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4

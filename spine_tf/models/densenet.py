@@ -11,8 +11,10 @@ def build(
 ) -> keras.Model:
     """Returns the uncompiled model, float32 (batch, *input_shape) -> (batch, num_classes)."""
     image, x = blocks.make_input(model_config, input_shape)
-    x = blocks.convolve(x, model_config.stem_filters, model_config, name="stem", kernel_size=5)
-    x = keras.layers.MaxPooling2D(4, padding="same", name="stem_pool")(x)
+    x = blocks.convolve(
+        x, model_config.stem_filters, model_config, name="stem", kernel_size=5, strides=2
+    )
+    x = keras.layers.MaxPooling2D(2, padding="same", name="stem_pool")(x)
     for block, num_layers in enumerate(model_config.blocks, start=1):
         if block > 1:
             x = _transition(x, model_config, name=f"transition{block - 1}")

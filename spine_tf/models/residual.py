@@ -11,7 +11,9 @@ def build(
 ) -> keras.Model:
     """Returns the uncompiled model, float32 (batch, *input_shape) -> (batch, num_classes)."""
     image, x = blocks.make_input(model_config, input_shape)
-    x = blocks.convolve(x, model_config.filters[0], model_config, name="stem", kernel_size=5)
+    x = blocks.convolve(
+        x, model_config.filters[0], model_config, name="stem", kernel_size=5, strides=2
+    )
     x = keras.layers.MaxPooling2D(2, padding="same", name="stem_pool")(x)
     for stage, filters in enumerate(model_config.filters, start=1):
         if stage > 1:

@@ -8,7 +8,7 @@ from spine_tf import labels
 from spine_tf.phantom import patient as patients
 from spine_tf.phantom import protocol, sequence
 
-_JITTER_MM = 0.8
+_JITTER_MM = 2.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

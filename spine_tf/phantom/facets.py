@@ -24,7 +24,7 @@ def make_traversing_roots(patient: patients.Patient) -> list[Structure]:
 def _joint(patient: patients.Patient, level: int, side: int) -> list[Structure]:
     sign = 1 - 2 * side
     _, back = patient.recess_walls(side, level)
-    growth = 1 + 0.25 * patient.narrowing[patients.LEFT_RECESS + side, level]
+    growth = 1 + 0.35 * patient.narrowing[patients.LEFT_RECESS + side, level]
     size = patient.facet_size * growth
     middle = float(patient.level_s[level] + patient.recess_s[side, level])
     upper = (12.8, back + 5.0 * size, 5.6 * size, 5.0 * size, 9.0)

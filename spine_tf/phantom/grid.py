@@ -41,11 +41,14 @@ class Grid:
             box: the ranges.
             margin: by which they are widened on each side; the same for all calls.
         """
-        for (low, high), (smallest, largest) in zip(
-            (box.u, box.v, box.s), self.ranges, strict=True
-        ):
-            if high + margin < smallest or low - margin > largest:
-                return None
+        # Most structures are off an axial slice by s, off a sagittal one by u.
+        (u_low, u_high), (v_low, v_high), (s_low, s_high) = self.ranges
+        if box.s[0] - margin > s_high or box.s[1] + margin < s_low:
+            return None
+        if box.u[0] - margin > u_high or box.u[1] + margin < u_low:
+            return None
+        if box.v[0] - margin > v_high or box.v[1] + margin < v_low:
+            return None
         if box not in self.regions:
             self.regions[box] = self._region_vs(box, margin)
         region = self.regions[box]

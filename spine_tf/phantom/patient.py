@@ -73,8 +73,8 @@ class Patient:
         narrowing = self.narrowing[LEFT_RECESS + side, level]
         share = self.bulge_share[LEFT_RECESS + side, level]
         shift = self.recess_shift[side, level]
-        closing = 7.2 * narrowing
-        return 0.3 + shift + share * closing, 8.8 + shift - (1 - share) * closing
+        closing = 9.0 * narrowing
+        return -0.2 + shift + share * closing, 9.8 + shift - (1 - share) * closing
 
     def foramen_walls(self, side: int, level: int) -> tuple[float, float]:
         """Returns v of the front and the back wall of a neural foramen, as `recess_walls`."""
@@ -132,14 +132,14 @@ def make_patient(rng: np.random.Generator, latents: np.ndarray | None = None) ->
     return Patient(
         latents=latents,
         narrowing=narrowing,
-        bulge_share=rng.uniform(0.25, 0.75, narrowing.shape),
+        bulge_share=rng.uniform(0.15, 0.85, narrowing.shape),
         spine=_make_spine(disc_s * scale, rng),
         scale=scale,
         lateral=_make_lateral(disc_s, rng),
         disc_s=disc_s,
         disc_height=disc_height,
         degeneration=degeneration,
-        recess_shift=rng.normal(0, 0.6, (2, 5)),
+        recess_shift=rng.normal(0, 0.9, (2, 5)),
         recess_s=rng.normal(0, 1.4, (2, 5)).clip(-3.5, 3.5),
         canal_size=float(np.clip(rng.normal(1, 0.05), 0.88, 1.12)),
         facet_size=float(np.clip(rng.normal(1, 0.08), 0.8, 1.2)),

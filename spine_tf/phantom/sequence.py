@@ -30,10 +30,12 @@ _T1 = (0.95, 0.9, 0.36, 0.55, 0.08, 0.33, 0.36, 0.17, 0.38, 0.12, 0.5, 0.06, 0.4
 _T2 = (0.75, 0.65, 0.2, 0.47, 0.07, 0.10, 0.75, 1.0, 0.38, 0.09, 0.75, 0.06, 0.35, 0.0)
 _STIR = (0.12, 0.15, 0.3, 0.2, 0.06, 0.12, 0.8, 1.0, 0.45, 0.1, 0.7, 0.06, 0.4, 0.0)
 _AXIAL = (0.75, 0.68, 0.2, 0.45, 0.08, 0.16, 0.45, 1.0, 0.33, 0.09, 0.75, 0.06, 0.35, 0.0)
+_AXIAL_SUPPRESSED = (0.15, 0.2, 0.25, 0.2, 0.07, 0.16, 0.55, 1.0, 0.4, 0.1, 0.7, 0.06, 0.38, 0.0)
 _BASE = types.MappingProxyType({SAGITTAL_T1: _T1, SAGITTAL_T2: _T2, AXIAL_T2: _AXIAL})
+_SUPPRESSED = types.MappingProxyType({SAGITTAL_T2: _STIR, AXIAL_T2: _AXIAL_SUPPRESSED})
 
-# Of the sagittal T2 series, how many suppress fat.
-_STIR_FRACTION = 0.1
+# Of the T2 series, how many suppress fat.
+_SUPPRESSED_FRACTION = 0.1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,14 +69,14 @@ def draw_sequence(description: str, rng: np.random.Generator) -> Sequence:
     """Draws how one scanner takes one kind of series."""
     is_axial = description == AXIAL_T2
     base = _BASE[description]
-    if description == SAGITTAL_T2 and rng.random() < _STIR_FRACTION:
-        base = _STIR
-    signals = np.array(base) * np.exp(rng.normal(0, 0.12, len(TISSUES)))
+    if rng.random() < _SUPPRESSED_FRACTION:
+        base = _SUPPRESSED.get(description, base)
+    signals = np.array(base) * np.exp(rng.normal(0, 0.16, len(TISSUES)))
     return Sequence(
         description=description,
         signals=dict(zip(TISSUES, signals.tolist(), strict=True)),
         acquired_mm=rng.uniform(0.55, 0.75) if is_axial else rng.uniform(0.75, 0.95),
-        noise=float(rng.uniform(0.025, 0.06)),
+        noise=float(rng.uniform(0.02, 0.05)),
         coil_mm=float(rng.uniform(80, 200)),
         saturation=float(rng.uniform(0.25, 0.9)),
         ghost=float(max(0.0, rng.normal(0.0, 0.03))),

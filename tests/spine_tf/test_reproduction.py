@@ -1,10 +1,13 @@
 import csv
+import dataclasses
 import io
+import json
 import subprocess
 import sys
 
 import pytest
 
+from spine_tf import config
 from spine_tf.evaluation import label_baseline
 from spine_tf.experiment import settings, table
 from tfrecords import records
@@ -105,6 +108,19 @@ def test_settings_that_can_not_be_are_refused(changes, message):
         settings.Settings(**changes)
 
 
+def test_finished_run_of_another_configuration_is_refused_and_a_missing_one_may_change(tmp_path):
+    wanted = settings.Settings(tasks=("binary",), families=("simple", "resnet50"))
+    stored = settings.run_dir(tmp_path, "binary", "simple") / "config.json"
+    stored.parent.mkdir(parents=True)
+    stored.write_text(json.dumps(config.to_dict(wanted.make_config("binary", "simple"))))
+
+    settings.require_same_runs(wanted, tmp_path)
+    mended = dataclasses.replace(wanted, changes=("model.weights=none",))
+    settings.require_same_runs(mended, tmp_path)
+    with pytest.raises(ValueError, match="another configuration"):
+        settings.require_same_runs(dataclasses.replace(wanted, seed=5), tmp_path)
+
+
 @pytest.fixture(scope="module")
 def data_dir(records_dir, tmp_path_factory):
     """train.csv of the studies in the synthetic records."""
@@ -152,6 +168,7 @@ def test_reproduction_fills_the_table_and_goes_on_where_it_stopped(records_dir, 
     assert (tmp_path / "reports" / "binary" / "comparison" / "report.html").is_file()
     assert [path.stat().st_mtime_ns for path in (model, page)] == written
     assert again.text == first.text
+    assert not (tmp_path / "runs" / "binary" / "resnet50").exists()
 
 
 def test_program_refuses_what_it_can_not_continue(tmp_path):

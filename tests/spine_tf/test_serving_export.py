@@ -512,6 +512,8 @@ def test_every_format_answers_as_the_run_and_is_checked(one_run, tmp_path, make_
         tolerance = 1e-5 if formats.FORMATS[name].is_exact else 0.05
         np.testing.assert_allclose(answer["probabilities"], expected, atol=tolerance)
     assert set(verification.check(exported.directory).differences) == {"saved_model", *names}
+    for path in exported.directory.rglob("*.*"):
+        assert not path.is_file() or bytes(tmp_path) not in path.read_bytes(), path
 
 
 # Every family in every format takes minutes; operations that a format lacks would be a family's.

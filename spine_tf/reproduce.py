@@ -1,6 +1,5 @@
 """Repeats the report's experiment and fills in its table: `python -m spine_tf.reproduce`."""
 
-import json
 import logging as std_logging
 import os
 import pathlib
@@ -35,6 +34,8 @@ _NUM_FOLDS = flags.DEFINE_integer("num_folds", None, "Folds; 5, or 3 with --fast
 _WORKERS = flags.DEFINE_integer("workers", None, "Processes that convert; all cores if not given.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of folds, models and bootstraps.")
 
+_SETTINGS_FILE = "reproduce.json"
+
 
 def main() -> None:
     """Converts, trains, evaluates and writes the table, as the flags say."""
@@ -43,6 +44,7 @@ def main() -> None:
     work_dir = pathlib.Path(program.require("work_dir", _WORK_DIR.value))
 
     from spine_tf.experiment import settings
+    from tfrecords import atomic
 
     wanted = settings.Settings(
         tasks=tuple(_TASKS.value),
@@ -52,7 +54,9 @@ def main() -> None:
         is_fast=_FAST.value,
         seed=_SEED.value,
     )
-    _require_same(work_dir, wanted.to_json())
+    _prepare(work_dir)
+    settings.require_same_runs(wanted, work_dir)
+    atomic.write_json(work_dir / _SETTINGS_FILE, wanted.to_json())
     _convert(data_dir, work_dir / "records")
 
     # TensorFlow is imported only now: the conversion's workers are forked without it.
@@ -73,24 +77,12 @@ def main() -> None:
         )
 
 
-def _require_same(work_dir: pathlib.Path, wanted: dict[str, object]) -> None:
-    """Refuses a work directory of another reproduction; names the first difference."""
-    from tfrecords import atomic
-
-    path = work_dir / "reproduce.json"
-    if not path.is_file():
-        if work_dir.exists() and any(work_dir.iterdir()):
-            raise ValueError(f"{work_dir} holds other files: choose another --work_dir")
-        work_dir.mkdir(parents=True, exist_ok=True)
-        atomic.write_json(path, wanted)
-        return
-    stored = json.loads(path.read_text("utf-8"))
-    for name, value in wanted.items():
-        if stored.get(name) != value:
-            raise ValueError(
-                f"{work_dir} was started with {name} {stored.get(name)!r}, now it is {value!r}: go "
-                "on with the same, or choose another --work_dir"
-            )
+def _prepare(work_dir: pathlib.Path) -> None:
+    """Makes the directory, or refuses one that holds something else."""
+    is_ours = (work_dir / _SETTINGS_FILE).is_file()
+    if work_dir.exists() and not is_ours and any(work_dir.iterdir()):
+        raise ValueError(f"{work_dir} holds other files: choose another --work_dir")
+    work_dir.mkdir(parents=True, exist_ok=True)
 
 
 def _convert(data_dir: pathlib.Path, output_dir: pathlib.Path) -> None:

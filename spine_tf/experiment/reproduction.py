@@ -13,6 +13,7 @@ import csv
 import dataclasses
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 from typing import Any
@@ -57,6 +58,7 @@ def reproduce(
             except ValueError as err:
                 logging.warning("%s, %s is left out: %s", task, family, err)
                 rows.append(table.failed_row(task, family, str(err)))
+                _discard_empty(settings_lib.run_dir(work_dir, task, family))
                 continue
             keras.backend.clear_session()
             finished.append(run_dir)
@@ -82,10 +84,16 @@ def _train(
     best = None
     if settings.num_trials:
         best = _search(settings, source, work_dir / "search" / f"{task}-{family}", task, family)
-    run_dir = work_dir / "runs" / task / family
+    run_dir = settings_lib.run_dir(work_dir, task, family)
     run_config = settings.make_config(task, family, best)
     trainer.train_all_folds(run_config, source, run_dir, resume=run_dir.exists())
     return run_dir
+
+
+def _discard_empty(run_dir: pathlib.Path) -> None:
+    """Removes a run without a trained fold, so that it can be started with other settings."""
+    if run_dir.exists() and not list(run_dir.glob(f"fold_*/{run.HISTORY_FILE}")):
+        shutil.rmtree(run_dir)
 
 
 def _search(
@@ -141,7 +149,7 @@ def _compare(
     run_dirs: list[pathlib.Path], report_dir: pathlib.Path, settings: settings_lib.Settings
 ) -> None:
     """Compares the runs by their out-of-fold predictions, which need no model to be loaded."""
-    if len(run_dirs) < 2 or (report_dir / "report.html").is_file():
+    if len(run_dirs) < 2:
         return
     runs = []
     for run_dir in run_dirs:

@@ -67,9 +67,32 @@ class Settings:
         return config.with_settings(base, changes)
 
     def to_json(self) -> dict[str, Any]:
-        """Returns what has to be the same where a work directory is continued."""
+        """Returns the settings as JSON types."""
         values = dataclasses.asdict(self)
         return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
+
+
+def run_dir(work_dir: pathlib.Path, task: str, family: str) -> pathlib.Path:
+    """Returns where a run lies in a work directory."""
+    return work_dir / "runs" / task / family
+
+
+def require_same_runs(settings: Settings, work_dir: pathlib.Path) -> None:
+    """Raises ValueError where a run that is there was started with another configuration.
+
+    Settings of models that have no run yet may change: a family that failed can be mended. Where a
+    search decides, training itself refuses another configuration.
+    """
+    if settings.num_trials:
+        return
+    for task in settings.tasks:
+        for family in settings.families:
+            path = run_dir(work_dir, task, family) / "config.json"
+            if path.is_file() and config.read_config(path) != settings.make_config(task, family):
+                raise ValueError(
+                    f"{path} says another configuration than --set, --fast and --seed do now: "
+                    "go on with the same, or choose another --work_dir"
+                )
 
 
 def _has_field(family: str, change: str) -> bool:

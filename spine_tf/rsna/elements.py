@@ -163,6 +163,8 @@ def _parse(data: bytes) -> Elements:
         meta, dataset = _read_datasets(io.BytesIO(data[_PREFIX_END:]))
         transfer_syntax = str(meta.TransferSyntaxUID)
         values = {tag: _raw(dataset, tag) for tag in _WANTED if tag in dataset}
+        is_rle = transfer_syntax == uid.RLELossless and PIXEL_DATA in dataset
+        pixel_data = memoryview(_raw(dataset, PIXEL_DATA)) if is_rle else None
     except PARSE_ERRORS as err:
         raise reasons.Rejected(
             reasons.Reason.NOT_DICOM, f"pydicom can't parse it ({type(err).__name__})"
@@ -171,6 +173,7 @@ def _parse(data: bytes) -> Elements:
         transfer_syntax=transfer_syntax,
         values=values,
         byte_order="big" if transfer_syntax == uid.ExplicitVRBigEndian else "little",
+        pixel_data=pixel_data,
         dataset=dataset,
     )
 
@@ -194,7 +197,9 @@ def _is_behind_meta(tag: pydicom.tag.BaseTag, vr: str | None, length: int) -> bo
 
 def _raw(dataset: pydicom.Dataset, tag: int) -> bytes:
     element = dataset.get_item(tag)
-    if isinstance(element, dataelem.RawDataElement) and isinstance(element.value, bytes):
+    if isinstance(element.value, bytes) and (
+        isinstance(element, dataelem.RawDataElement) or tag == PIXEL_DATA
+    ):
         return element.value
     raise ValueError(f"{tag:#010x} is no plain value")
 

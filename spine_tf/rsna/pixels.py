@@ -3,12 +3,15 @@
 import struct
 
 import numpy as np
+import pydicom
 import rle.rle as fast_rle  # the compiled module of pylibjpeg-rle
 from pydicom import pixels, uid
 
-from spine_tf.rsna import elements, header, reasons
+from spine_tf.rsna import codestream, elements, header, reasons
 
 _ITEM, _SEQUENCE_DELIMITER = 0xE000FFFE, 0xE0DDFFFE
+# JPEG, JPEG-LS, JPEG 2000 and High-Throughput JPEG 2000 (PS3.6, table A-1).
+_JPEG_SYNTAXES = "1.2.840.10008.1.2.4."
 _ITEM_HEADER = struct.Struct("<II")
 _RLE_HEADER = struct.Struct("<16I")
 
@@ -87,6 +90,12 @@ def _decode_rle(data: memoryview, slice_header: header.Header) -> np.ndarray:
         decoded = fast_rle.decode_frame(frame, num_pixels, slice_header.bits_allocated, "<")
     except ValueError as err:
         raise _bad_pixels("the RLE segments don't hold the pixels") from err
+    except BaseException as err:
+        # The decoder is written in Rust: segments that hold too much make it panic, which is no
+        # Exception, and its class can't be imported.
+        if type(err).__name__ != "PanicException":
+            raise
+        raise _bad_pixels("the RLE segments hold more than the pixels") from err
     if len(decoded) != num_pixels * num_segments:
         raise _bad_pixels(f"{len(decoded)} decoded bytes, expected {num_pixels * num_segments}")
     dtype = "<u2" if num_segments == 2 else "u1"
@@ -137,6 +146,7 @@ def _decode_by_pydicom(source: elements.Elements, slice_header: header.Header) -
             reasons.Reason.NO_DECODER,
             f"{_name(source)} needs one of: {'; '.join(decoder.missing_dependencies)}",
         )
+    _check_codestream(dataset, source, slice_header)
     try:
         array, _ = decoder.as_array(dataset, raw=True)
     except elements.PARSE_ERRORS as err:
@@ -144,6 +154,17 @@ def _decode_by_pydicom(source: elements.Elements, slice_header: header.Header) -
     if array.shape != slice_header.shape or array.dtype.itemsize * 8 != slice_header.bits_allocated:
         raise _bad_pixels(f"decoded to {array.dtype} {array.shape}, not as the header says")
     return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+
+
+def _check_codestream(
+    dataset: pydicom.Dataset, source: elements.Elements, slice_header: header.Header
+) -> None:
+    if not source.transfer_syntax.startswith(_JPEG_SYNTAXES):
+        return
+    data = dataset.get_item(elements.PIXEL_DATA).value
+    shape = codestream.read_shape(_first_frame(memoryview(data)) if data else b"")
+    if shape != slice_header.shape:
+        raise _bad_pixels(f"{_name(source)} says {shape}, the header {slice_header.shape}")
 
 
 def _name(source: elements.Elements) -> str:

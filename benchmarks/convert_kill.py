@@ -1,0 +1,81 @@
+"""Kills the converter at random moments: the next run must end with the undisturbed bytes.
+
+python benchmarks/convert_kill.py [--kills 50] [--rows 1000] [--seed 0]
+"""
+
+import argparse
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import convert_data
+
+
+def main() -> None:
+    """Kills one conversion after the other, continues each, compares."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--rows", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    work_dir = pathlib.Path(tempfile.mkdtemp())
+    try:
+        _run(work_dir, arguments.kills, arguments.rows, random.Random(arguments.seed))
+    finally:
+        shutil.rmtree(work_dir)
+
+
+def _run(work_dir: pathlib.Path, num_kills: int, rows: int, generator: random.Random) -> None:
+    data_dir = convert_data.write_data(work_dir / "data", rows)
+    start = time.monotonic()
+    expected = _convert(data_dir, work_dir / "undisturbed")
+    seconds = time.monotonic() - start
+    killed = runs = 0
+    while killed < num_kills:
+        output_dir = work_dir / f"r{runs}"
+        runs += 1
+        # Up to four kills of one directory, so that continued runs are killed too.
+        for _ in range(generator.randint(1, 4)):
+            killed += _kill_after(generator.uniform(0, 1.1) * seconds, data_dir, output_dir)
+        if _convert(data_dir, output_dir) != expected:
+            sys.exit(f"after {killed} kills the bytes of {output_dir} differ")
+        shutil.rmtree(output_dir)
+    print(f"{killed} kills in {runs} conversions of {rows} rows: every directory byte-identical")
+
+
+def _command(data_dir: pathlib.Path, output_dir: pathlib.Path) -> list[str]:
+    return [
+        sys.executable,
+        "-m",
+        "spine_tf.convert",
+        f"--data_dir={data_dir}",
+        f"--output_dir={output_dir}",
+        "--levels=all",
+        "--workers=2",
+    ]
+
+
+def _convert(data_dir: pathlib.Path, output_dir: pathlib.Path) -> dict[str, bytes]:
+    subprocess.run(_command(data_dir, output_dir), check=True, capture_output=True)
+    return {path.name: path.read_bytes() for path in output_dir.iterdir()}
+
+
+def _kill_after(seconds: float, data_dir: pathlib.Path, output_dir: pathlib.Path) -> bool:
+    """Returns whether the run was killed before its end."""
+    process = subprocess.Popen(_command(data_dir, output_dir), stderr=subprocess.DEVNULL)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        return True
+    return False
+
+
+if __name__ == "__main__":
+    main()

@@ -24,6 +24,8 @@ EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 def write(saved_model_dir: pathlib.Path, path: pathlib.Path) -> None:
     """Writes `serving_default` as model.xml and model.bin, float32."""
     model = openvino.convert_model(str(saved_model_dir))
+    # It keeps the path that it was converted from: of no use elsewhere, and none of its business.
+    model.set_rt_info(saved_model.FOLDER, ["conversion_parameters", "input_model"])
     path.parent.mkdir()
     openvino.save_model(model, str(path), compress_to_fp16=False)
 

@@ -120,6 +120,7 @@ def test_answers_are_those_of_the_converters_crops(exported, data, tmp_path):
         np.testing.assert_allclose(answers[row_id], one.predict(image[None])[0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_competition_weights_change_the_answers_and_the_prior(model_dir, data, tmp_path):
     data.series[(6, 60)] = "Axial T2"  # a study without coordinates
     data_dir = data.write()
@@ -341,6 +342,15 @@ def test_one_file_that_cannot_be_answered_says_why(model_dir, data, tmp_path, ch
     assert not output.exists()
 
 
+def test_workers_import_no_tensorflow():
+    code = (
+        "import sys, spine_tf.predict, spine_tf.serving.cutting\n"
+        "sys.exit('tensorflow' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.slow
 def test_prediction_imports_neither_keras_nor_training_code():
     code = (
         "import sys, tensorflow\n"

@@ -68,7 +68,7 @@ def _places(draw):
     )
 
 
-@hypothesis.settings(max_examples=120, deadline=None)
+@hypothesis.settings(max_examples=60, deadline=None)
 @hypothesis.given(_places(), strategies.sampled_from(_ROIS))
 def test_graph_crop_equals_the_converters(place, size):
     image, spacing, center, mirror = place
@@ -77,7 +77,7 @@ def test_graph_crop_equals_the_converters(place, size):
     np.testing.assert_array_equal(found.numpy(), expected)
 
 
-@hypothesis.settings(max_examples=20, deadline=None)
+@hypothesis.settings(max_examples=8, deadline=None)
 @hypothesis.given(_places())
 def test_eager_crop_equals_the_converters(place):
     image, spacing, center, mirror = place
@@ -103,7 +103,7 @@ def test_crop_inside_a_dataset_equals_the_converters():
         np.testing.assert_array_equal(found.numpy(), expected)
 
 
-@hypothesis.settings(max_examples=80, deadline=None)
+@hypothesis.settings(max_examples=50, deadline=None)
 @hypothesis.given(
     strategies.integers(1, 60),
     strategies.integers(1, 60),

@@ -115,6 +115,7 @@ def _search(
         f"--models={family}",
         f"--max_trials={settings.num_trials}",
         f"--seed={settings.seed}",
+        *(f"--set={change}" for change in settings.changes),
         *(["--resume"] if search_dir.exists() else []),
     ]
     done = subprocess.run(command, check=False)

@@ -212,6 +212,11 @@ def render(rows: Sequence[Row], note: str, conversion: Mapping[str, Any]) -> str
             task: markupsafe.Markup(_draw([row for row in rows if row.task == task]))
             for task in tasks
         },
+        compared=[
+            task
+            for task in tasks
+            if len([row for row in rows if row.task == task and row.link]) > 1
+        ],
         nothing=_NONE,
         note=note,
         percent=_percent,

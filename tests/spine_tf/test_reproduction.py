@@ -56,6 +56,11 @@ def test_table_has_models_then_each_baseline_once_then_the_report(tmp_path):
     page = found.page.read_text()
     assert "Not a medical device" in page
     assert 'href="reports/binary/dense/oof/report.html"' in page
+    assert "comparison/report.html" in page
+    assert (
+        "comparison/report.html"
+        not in table.write(tmp_path, GROUPS[1:], SUBARTICULAR).page.read_text()
+    )
 
 
 def test_table_as_csv_reads_back(tmp_path):

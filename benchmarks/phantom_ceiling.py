@@ -99,7 +99,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _phantom_config(num_studies: int) -> settings.PhantomConfig:
-    """Axial images as by default but two a disc; the sagittal ones are not read, so they are tiny."""
+    """Two axial slices a disc; sagittal ones, which are not read, as small as can be."""
     return settings.PhantomConfig(
         num_studies=num_studies,
         num_test_studies=0,

@@ -146,7 +146,7 @@ def _flavum(patient: patients.Patient, level: int, side: int) -> Structure:
     return Structure(
         tissue="ligament",
         box=Box(
-            u=(-1, 14) if sign > 0 else (-14, 1),
+            u=structure.sided(sign, -1, 14),
             v=(inner[1] - 4, max(inner[1], outer[1]) + 4),
             s=(middle - 9, middle + 8),
         ),

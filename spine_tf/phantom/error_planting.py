@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from spine_tf import labels
-from spine_tf.phantom import annotation, omission, protocol, sequence
+from spine_tf.phantom import annotation, omission, protocol, sequence, slice_geometry
 
 # Fraction of studies that get one of the errors.
 FRACTION = 0.5
@@ -207,6 +207,6 @@ def _replaced(case: Case, changes: Mapping[annotation.Annotation, annotation.Ann
 
 def _slice_of(
     mark: annotation.Annotation, all_series: tuple[protocol.Series, ...]
-) -> protocol.slice_geometry.Slice:
+) -> slice_geometry.Slice:
     series = next(item for item in all_series if item.series_id == mark.series_id)
     return series.slices[mark.instance_number - 1]

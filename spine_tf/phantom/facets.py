@@ -47,7 +47,9 @@ def _process(
 
     return Structure(
         tissue="marrow",
-        box=Box(u=_sided(sign, u0 - a, u0 + a), v=(v0 - b, v0 + b), s=(middle - c, middle + c)),
+        box=Box(
+            u=structure.sided(sign, u0 - a, u0 + a), v=(v0 - b, v0 + b), s=(middle - c, middle + c)
+        ),
         distance=distance,
         rim=0.9,
     )
@@ -62,7 +64,7 @@ def _gap(
     return Structure(
         tissue="fluid",
         box=Box(
-            u=_sided(sign, line[0][0] - 1, line[1][0] + 1),
+            u=structure.sided(sign, line[0][0] - 1, line[1][0] + 1),
             v=(line[0][1] - 1, line[1][1] + 1),
             s=(middle - 7, middle + 7),
         ),
@@ -88,10 +90,6 @@ def _root(patient: patients.Patient, level: int, side: int) -> Structure:
 
     return Structure(
         tissue="nerve",
-        box=Box(u=_sided(sign, 5, 14), v=(middle - 3, middle + 3), s=(s0 - 7, s0 + 17)),
+        box=Box(u=structure.sided(sign, 5, 14), v=(middle - 3, middle + 3), s=(s0 - 7, s0 + 17)),
         distance=distance,
     )
-
-
-def _sided(sign: int, low: float, high: float) -> tuple[float, float]:
-    return (low, high) if sign > 0 else (-high, -low)

@@ -35,7 +35,7 @@ def _lining(patient: patients.Patient, level: int, side: int) -> Structure:
 
     return Structure(
         tissue="muscle",
-        box=Box(u=_sided(sign, u0 - 6, u0 + 6), v=(-2.5, 12.5), s=(s0 - 13, s0 + 13)),
+        box=Box(u=structure.sided(sign, u0 - 6, u0 + 6), v=(-2.5, 12.5), s=(s0 - 13, s0 + 13)),
         distance=distance,
         other="annulus",
         fraction=0.3,
@@ -56,7 +56,7 @@ def _fat(patient: patients.Patient, level: int, side: int) -> Structure:
     return Structure(
         tissue="fat",
         box=Box(
-            u=_sided(sign, u0 - 7, u0 + 7),
+            u=structure.sided(sign, u0 - 7, u0 + 7),
             v=(middle - half, middle + half),
             s=(s0 - height, s0 + height),
         ),
@@ -80,7 +80,7 @@ def _ganglion(patient: patients.Patient, level: int, side: int) -> Structure:
     return Structure(
         tissue="nerve",
         box=Box(
-            u=_sided(sign, u0 - 10, u0 + 10),
+            u=structure.sided(sign, u0 - 10, u0 + 10),
             v=(middle - 3.2, middle + 3.2),
             s=(s0 - 8, s0 + 8),
         ),
@@ -100,11 +100,9 @@ def _facet_tip(patient: patients.Patient, level: int, side: int) -> Structure:
 
     return Structure(
         tissue="marrow",
-        box=Box(u=_sided(sign, u0 - 4, u0 + 4), v=(v0 - 6.5, v0 + 6.5), s=(s0 - 10, s0 + 10)),
+        box=Box(
+            u=structure.sided(sign, u0 - 4, u0 + 4), v=(v0 - 6.5, v0 + 6.5), s=(s0 - 10, s0 + 10)
+        ),
         distance=distance,
         rim=0.8,
     )
-
-
-def _sided(sign: int, low: float, high: float) -> tuple[float, float]:
-    return (low, high) if sign > 0 else (-high, -low)

@@ -36,7 +36,7 @@ def _psoas(patient: patients.Patient, sign: int) -> Structure:
 
     return Structure(
         tissue="muscle",
-        box=Box(u=(20, 58) if sign > 0 else (-58, -20), v=(-42, 4), s=(start - 90, end + 60)),
+        box=Box(u=structure.sided(sign, 20, 58), v=(-42, 4), s=(start - 90, end + 60)),
         distance=distance,
     )
 
@@ -47,7 +47,7 @@ def _quadratus(sign: int, low: float, high: float) -> Structure:
 
     return Structure(
         tissue="muscle",
-        box=Box(u=(45, 72) if sign > 0 else (-72, -45), v=(-8, 12), s=(low, high)),
+        box=Box(u=structure.sided(sign, 45, 72), v=(-8, 12), s=(low, high)),
         distance=distance,
     )
 
@@ -73,7 +73,7 @@ def _column(
 
     return Structure(
         tissue="muscle",
-        box=Box(u=(u0 - a, u0 + a) if sign > 0 else (-u0 - a, -u0 + a), v=(v0 - b, v0 + b), s=span),
+        box=Box(u=structure.sided(sign, u0 - a, u0 + a), v=(v0 - b, v0 + b), s=span),
         distance=distance,
         other="fat",
         fraction=0.6 * fat,

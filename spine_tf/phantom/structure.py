@@ -78,3 +78,8 @@ def segment(
     along = np.clip(along, 0, 1)
     x, y = x - start[0] - along * dx, y - start[1] - along * dy
     return np.sqrt(x * x + y * y)
+
+
+def sided(sign: int, low: float, high: float) -> tuple[float, float]:
+    """Returns the range of u that lies `low` to `high` to the left (sign 1) or right (-1)."""
+    return (low, high) if sign > 0 else (-high, -low)

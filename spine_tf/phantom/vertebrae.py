@@ -127,7 +127,7 @@ def _pedicle(patient: patients.Patient, index: int, side: int) -> Structure:
 
     return Structure(
         tissue="marrow",
-        box=Box(u=_sided(side, u0 - 5, u0 + 5), v=(-6.5, 14), s=(s0 - 7, s0 + 7)),
+        box=Box(u=structure.sided(side, u0 - 5, u0 + 5), v=(-6.5, 14), s=(s0 - 7, s0 + 7)),
         distance=distance,
         rim=0.8,
     )
@@ -144,7 +144,7 @@ def _pedicle_root(patient: patients.Patient, index: int, side: int) -> Structure
 
     return Structure(
         tissue="marrow",
-        box=Box(u=_sided(side, u0 - 4, u0 + 4), v=(-5, 3), s=(s0 - 6, s0 + 6)),
+        box=Box(u=structure.sided(side, u0 - 4, u0 + 4), v=(-5, 3), s=(s0 - 6, s0 + 6)),
         distance=distance,
     )
 
@@ -159,7 +159,7 @@ def _transverse_process(patient: patients.Patient, index: int, side: int) -> Str
 
     return Structure(
         tissue="marrow",
-        box=Box(u=_sided(side, 13, tip + 3), v=(5, 17), s=(s0 - 5, s0 + 5)),
+        box=Box(u=structure.sided(side, 13, tip + 3), v=(5, 17), s=(s0 - 5, s0 + 5)),
         distance=distance,
         rim=0.9,
     )
@@ -201,7 +201,3 @@ def _spinous_process(patient: patients.Patient, index: int) -> Structure:
         distance=distance,
         rim=0.9,
     )
-
-
-def _sided(side: int, low: float, high: float) -> tuple[float, float]:
-    return (low, high) if side > 0 else (-high, -low)

@@ -124,8 +124,6 @@ class SearchTuner(base_tuner.BaseTuner):
             OSError: worker processes can't be started.
         """
         if oracles.state_path(self._own_oracle).exists():
-            # Keras Tuner reloads the state of its own TUNER_ID only, so a search that a chief began
-            # would begin again without one.
             self._own_oracle.reload()
         self.save()
         book = ledger.LocalLedger(self._settings, self._own_oracle)
@@ -137,6 +135,14 @@ class SearchTuner(base_tuner.BaseTuner):
         book.publish()
         products.write(self._settings, book.ranked(), ended_by=ended_by)
         return Result(ended_by=ended_by, ranked=book.ranked())
+
+    def save(self) -> None:
+        """Saves the oracle, which has all the state.
+
+        Keras Tuner writes a file for each TUNER_ID besides, in place, and reloads by it: killed at
+        that moment, or begun by a chief and continued without one, a search would be lost.
+        """
+        self._own_oracle.save()
 
     def join(self, identity: dict[str, Any]) -> Result:
         """Runs trials of a chief on another machine, which shares the search directory.

@@ -2,9 +2,14 @@
 
 import dataclasses
 import html
+import math
 from collections.abc import Callable, Sequence
 
 from spine_tf.evaluation import svg
+
+# Of a legend below the plot.
+_ROW_PX = 18.0
+_COLUMNS = 3
 
 _LARGE = ' font-size="20" font-weight="600"'
 
@@ -201,9 +206,16 @@ def curves(
         x_is_percent: numbers are written as percent.
         y_is_percent: numbers are written as percent.
         has_diagonal: draws the line of equal x and y.
-        legend_at: "bottom right" or "top right" or "top left" of the plot area.
+        legend_at: "bottom right" or "top left" of the plot area, or "below" it, which suits lines
+            that may run anywhere.
     """
-    axes = svg.Axes(x_range=x_range, y_range=y_range)
+    below = _ROW_PX * math.ceil(len(series) / _COLUMNS) + 6.0 if legend_at == "below" else 0.0
+    axes = svg.Axes(
+        x_range=x_range,
+        y_range=y_range,
+        height=320.0 + below,
+        margins=(64.0, 12.0, 24.0, 44.0 + below),
+    )
     parts = [
         _axis(axes.x_axis, x_range, x_label, x_is_percent),
         _axis(axes.y_axis, y_range, y_label, y_is_percent),
@@ -251,6 +263,17 @@ def _legend(axes: svg.Axes, series: Sequence[Curve], legend_at: str) -> str:
     entries = [(curve.series, curve.name) for curve in series if curve.name]
     if not entries:
         return ""
+    if legend_at == "below":
+        step = (axes.right - axes.left) / _COLUMNS
+        return "".join(
+            svg.legend(
+                entries[column::_COLUMNS],
+                axes.left + step * column,
+                axes.bottom + 56.0,
+                step=_ROW_PX,
+            )
+            for column in range(_COLUMNS)
+        )
     width = 46.0 + 6.6 * max(len(name) for _, name in entries)
     x = axes.left + 10.0 if "left" in legend_at else axes.right - width
     y = axes.top + 12.0 if "top" in legend_at else axes.bottom - 18.0 * len(entries) + 4.0

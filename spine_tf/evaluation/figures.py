@@ -192,7 +192,7 @@ def _curves(histories: Mapping[str, History], column: str, label: str) -> str:
         x_range=(1.0, max(2.0, float(longest))),
         y_range=(0.0, top),
         y_is_percent=is_share,
-        legend_at="bottom right" if is_share else "bottom left",
+        legend_at="below",
     )
 
 

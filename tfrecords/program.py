@@ -24,6 +24,8 @@ def run(main: Callable[[], None], *, usage: str, max_arguments: int = 0) -> NoRe
         if len(argv) - 1 > max_arguments:
             return _fail(f"{argv[max_arguments + 1]!r} is not a flag: write --name=value")
         try:
+            if flags.FLAGS.log_dir:
+                logging.get_absl_handler().use_absl_log_file(log_dir=flags.FLAGS.log_dir)
             main()
         except (ValueError, OSError) as err:
             logging.debug("%s", err, exc_info=True)

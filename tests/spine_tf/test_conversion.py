@@ -513,6 +513,17 @@ def test_program_converts_and_shows_what_it_did(small_data_dir, converted, tmp_p
         assert part.read_bytes() == (converted / part.name).read_bytes()
 
 
+def test_log_goes_to_its_folder_and_not_into_the_records(small_data_dir, tmp_path):
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    flags = [f"--data_dir={small_data_dir}", f"--output_dir={tmp_path / 'r'}", "--workers=1"]
+    finished = _run(*flags, f"--log_dir={logs}")
+    assert finished.returncode == 0, finished.stderr
+    assert "rows in 6 shards" not in finished.stderr
+    assert any("rows in 6 shards" in path.read_text() for path in logs.iterdir())
+    assert not any("log" in path.name for path in (tmp_path / "r").iterdir())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "match"),

@@ -67,7 +67,9 @@ def _convert(data_dir: pathlib.Path, output_dir: pathlib.Path) -> dict[str, byte
 
 def _kill_after(seconds: float, data_dir: pathlib.Path, output_dir: pathlib.Path) -> bool:
     """Returns whether the run was killed before its end."""
-    process = subprocess.Popen(_command(data_dir, output_dir), stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        _command(data_dir, output_dir), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:

@@ -12,8 +12,8 @@ from tfrecords import program
 if typing.TYPE_CHECKING:
     from spine_tf.conversion import job, settings
 
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Data set in the RSNA layout.", required=True)
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Records directory.", required=True)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder or zip file in the RSNA layout.")
+_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Records directory.")
 _CONDITIONS = flags.DEFINE_list(
     "conditions",
     "left_subarticular_stenosis,right_subarticular_stenosis",
@@ -51,8 +51,9 @@ def main() -> None:
 
     start = time.monotonic()
     _check_combinations()
-    conversion, output_dir = _settings(), pathlib.Path(_OUTPUT_DIR.value)
-    source = sources.open_source(pathlib.Path(_DATA_DIR.value))
+    data_dir = pathlib.Path(program.require("data_dir", _DATA_DIR.value))
+    output_dir = pathlib.Path(program.require("output_dir", _OUTPUT_DIR.value))
+    conversion, source = _settings(), sources.open_source(data_dir)
     if _SHARDS.value is not None:
         slot = _parse_slot(_SHARDS.value)
         job.convert_slot(

@@ -6,8 +6,8 @@ from absl import flags, logging
 
 from tfrecords import program
 
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder or zip file.", required=True)
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "The smaller data set.", required=True)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder or zip file in the RSNA layout.")
+_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "The smaller data set.")
 _CONDITIONS = flags.DEFINE_list(
     "conditions",
     "left_subarticular_stenosis,right_subarticular_stenosis",
@@ -23,9 +23,10 @@ def main() -> None:
     from spine_tf.conversion import subset
     from spine_tf.rsna import sources
 
-    output_dir = pathlib.Path(_OUTPUT_DIR.value)
+    data_dir = pathlib.Path(program.require("data_dir", _DATA_DIR.value))
+    output_dir = pathlib.Path(program.require("output_dir", _OUTPUT_DIR.value))
     written = subset.write_subset(
-        sources.open_source(pathlib.Path(_DATA_DIR.value)),
+        sources.open_source(data_dir),
         output_dir,
         conditions=_names(_CONDITIONS.value, labels.CONDITIONS),
         levels=_names(_LEVELS.value, labels.LEVELS),

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pathlib
+import pty
 import shutil
 import subprocess
 import sys
@@ -513,6 +514,19 @@ def test_program_converts_and_shows_what_it_did(small_data_dir, converted, tmp_p
         assert part.read_bytes() == (converted / part.name).read_bytes()
 
 
+def test_progress_is_shown_on_a_terminal(small_data_dir, tmp_path):
+    terminal, slave = pty.openpty()
+    flags = [f"--data_dir={small_data_dir}", f"--output_dir={tmp_path / 'r'}", "--workers=1"]
+    command = [sys.executable, "-m", "spine_tf.convert", *flags]
+    finished = subprocess.run(command, stderr=slave, capture_output=False, check=False)
+    os.close(slave)
+    shown = os.read(terminal, 100_000).decode()
+    os.close(terminal)
+    assert finished.returncode == 0
+    assert "converting: 100%" in shown
+    assert "ROI/s" in shown
+
+
 def test_log_goes_to_its_folder_and_not_into_the_records(small_data_dir, tmp_path):
     logs = tmp_path / "logs"
     logs.mkdir()
@@ -528,6 +542,8 @@ def test_log_goes_to_its_folder_and_not_into_the_records(small_data_dir, tmp_pat
 @pytest.mark.parametrize(
     ("flags", "match"),
     [
+        (["--data_dir="], "--data_dir is missing; see --help"),
+        (["--output_dir="], "--output_dir is missing; see --help"),
         (["--data_dir=/no/such"], "--data_dir /no/such does not exist"),
         (["--conditions=pain"], "--conditions has 'pain'"),
         (["--levels=l4_l5,l4_l5"], "expected each name once"),

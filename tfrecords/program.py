@@ -1,6 +1,8 @@
 """How every command line program starts and ends: flags, one sentence for an error, exit status."""
 
+import logging as std_logging
 import os
+import pathlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -38,7 +40,7 @@ def run(main: Callable[[], None], *, usage: str, max_arguments: int = 0) -> NoRe
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.modules["__main__"].__doc__ = usage
     logging.set_verbosity(logging.INFO)
-    logging.get_absl_handler().setFormatter(logging.PythonFormatter())
+    logging.get_absl_handler().addFilter(_is_ours_or_serious)
     if any(argument in ("--help", "-help", "-h", "--h") for argument in sys.argv[1:]):
         app.usage(shorthelp=True, writeto_stdout=True)
         sys.exit(0)
@@ -56,6 +58,12 @@ def require(name: str, value: str | None) -> str:
     if not value:
         raise ValueError(f"--{name} is missing; see --help")
     return value
+
+
+def _is_ours_or_serious(record: std_logging.LogRecord) -> bool:
+    """TensorFlow tells of every file that it writes, in the log that is ours too."""
+    is_tensorflow = "tensorflow" in pathlib.Path(record.pathname).parts
+    return not is_tensorflow or record.levelno >= std_logging.WARNING
 
 
 def _sentence(err: BaseException) -> str:

@@ -26,6 +26,7 @@ _LAYERS = (
     ("config",),
     ("rsna",),
     ("conversion", "phantom"),
+    ("auditing",),
     ("models",),
     ("evaluation", "run"),
     ("training",),
@@ -34,6 +35,7 @@ _LAYERS = (
 )
 _WITHOUT_TENSORFLOW = (
     "spine_tf.labels, spine_tf.config, spine_tf.convert, spine_tf.conversion.job, "
+    "spine_tf.auditing.page, "
     "spine_tf.rsna.record, tfrecords.shard, tfrecords.example, tfrecords.records, "
     "spine_tf.phantom.dataset, spine_tf.evaluation.summary"
 )
@@ -41,6 +43,7 @@ _PROGRAMS = (
     "spine_tf.phantom",
     "spine_tf.convert",
     "spine_tf.subset",
+    "spine_tf.audit",
     "tfrecords",
     "spine_tf.train",
     "tuner",

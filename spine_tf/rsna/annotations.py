@@ -63,6 +63,7 @@ class Annotations:
         groups: study -> group that folds keep whole (patient_id where that column exists); every
             study of train.csv, or of the series CSV where labels were not asked for.
         series: (study, series) -> description.
+        unplaced: (study, condition, level) of labels without a coordinate.
         counts: what else was seen in train.csv: `labels_without_coordinates`, `unreadable_rows`,
             `repeated_studies`.
     """
@@ -72,6 +73,7 @@ class Annotations:
     groups: dict[int, str]
     series: dict[tuple[int, int], str]
     counts: dict[str, int]
+    unplaced: tuple[tuple[int, int, int], ...] = ()
 
 
 def read_annotations(
@@ -107,14 +109,16 @@ def read_annotations(
     )
     checker.check_table(table)
     counts = dict(graded.counts) if graded else {}
+    unplaced = sorted(graded.severities.keys() - checker.seen) if graded else []
     if graded:
-        counts["labels_without_coordinates"] = len(graded.severities.keys() - checker.seen)
+        counts["labels_without_coordinates"] = len(unplaced)
     return Annotations(
         rows=checker.rows,
         rejects=checker.rejects,
         groups=graded.groups if graded else {study: str(study) for study, _ in series},
         series=series,
         counts=counts,
+        unplaced=tuple(unplaced),
     )
 
 

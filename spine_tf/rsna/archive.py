@@ -5,7 +5,7 @@ import pathlib
 import struct
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from spine_tf.rsna import layout
 
@@ -72,6 +72,11 @@ class Archive:
     def instances(self, study_id: int, series_id: int) -> list[int]:
         """Returns the instance numbers that a series has files for, sorted."""
         return self.series.get(layout.series_dir(self.side, study_id, series_id), [])
+
+    def image_names(self) -> Iterator[str]:
+        """Yields the files in the folder of images, whether images or not."""
+        prefix = layout.images_dir(self.side) + "/"
+        return (name for name in self.members if name.startswith(prefix))
 
     def narrowed(self, series: Collection[tuple[int, int]]) -> "Archive":
         """Returns an archive that knows the images of these (study, series) alone."""

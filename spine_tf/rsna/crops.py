@@ -193,10 +193,7 @@ class SliceReader:
         return self._headers
 
     def _header(self, instance_number: int) -> header.Header:
-        """Reads a header from the beginning of the file, or from all of it where that's short."""
-        name = self._name(instance_number)
-        found = elements.walk(read_file(self._source, name, _HEADER_BYTES))
-        return header.parse_header(found or elements.read_elements(self._read(instance_number)))
+        return read_header(self._source, self._name(instance_number))
 
     def _read(self, instance_number: int) -> bytes:
         return read_file(self._source, self._name(instance_number))
@@ -204,6 +201,16 @@ class SliceReader:
     def _name(self, instance_number: int) -> str:
         study_id, series_id = self._series or (0, 0)
         return layout.image_name(self._source.side, study_id, series_id, instance_number)
+
+
+def read_header(source: sources.Source, name: str) -> header.Header:
+    """Reads a header from the beginning of the file, or from all of it where that's short.
+
+    Raises:
+        reasons.Rejected: the file can't be read, or is no image that could be converted.
+    """
+    found = elements.walk(read_file(source, name, _HEADER_BYTES))
+    return header.parse_header(found or elements.read_elements(read_file(source, name)))
 
 
 def read_file(source: sources.Source, name: str, limit: int | None = None) -> bytes:

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Protocol
 
 from spine_tf.rsna import archive, layout
@@ -21,6 +21,9 @@ class Source(Protocol):
 
     def instances(self, study_id: int, series_id: int) -> list[int]:
         """Returns the instance numbers that a series has files for, sorted."""
+
+    def image_names(self) -> Iterator[str]:
+        """Yields the files in the folder of images, whether images or not, in any order."""
 
     def narrowed(self, series: Collection[tuple[int, int]]) -> "Source":
         """Returns a source for the images of these (study, series) alone, cheap to hand on."""
@@ -47,6 +50,15 @@ class Folder:
             return layout.instances_among(path.name for path in folder.iterdir())
         except FileNotFoundError:
             return []
+
+    def image_names(self) -> Iterator[str]:
+        """Yields the files in the folder of images and the two levels of folders below it."""
+        root = self.directory / layout.images_dir(self.side)
+        for folder, folders, files in os.walk(root, followlinks=True):
+            relative = pathlib.Path(folder).relative_to(self.directory)
+            if len(relative.parts) > 2:
+                folders.clear()  # nothing is looked for there, and a link may lead in a circle
+            yield from (f"{relative.as_posix()}/{name}" for name in files)
 
     def narrowed(self, series: Collection[tuple[int, int]]) -> "Folder":
         """Returns itself: a path is cheap to hand on."""

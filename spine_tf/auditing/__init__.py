@@ -1,0 +1,1 @@
+"""Finds errors in a data set of the RSNA layout. No TensorFlow."""

@@ -1,0 +1,123 @@
+"""What an audit finds: a fixed vocabulary, and one finding."""
+
+import dataclasses
+import enum
+
+from spine_tf.rsna import annotations, reasons
+
+
+class Severity(enum.StrEnum):
+    """An error is a row that is better left out; a notice is to be known, and keeps its rows."""
+
+    ERROR = "error"
+    NOTICE = "notice"
+
+
+class Kind(enum.StrEnum):
+    """What may be wrong; errors first, in the order of a report."""
+
+    PLACEHOLDER_POINT = "placeholder_point"
+    OFF_IMAGE = "off_image"
+    LEVEL_ORDER = "level_order"
+    SIDES_SWAPPED = "sides_swapped"
+    PAIR_TOO_CLOSE = "pair_too_close"
+    PAIR_TOO_FAR = "pair_too_far"
+    UNEXPECTED_SERIES = "unexpected_series"
+    MISSING_IMAGE = "missing_image"
+    UNUSABLE_IMAGE = "unusable_image"
+    UNUSABLE_ROW = "unusable_row"
+    REPEATED_POINT = "repeated_point"
+    COORDINATE_WITHOUT_LABEL = "coordinate_without_label"
+    LABEL_WITHOUT_COORDINATE = "label_without_coordinate"
+    MIXED_STACKS = "mixed_stacks"
+    NO_GEOMETRY = "no_geometry"
+    UNKNOWN_DESCRIPTION = "unknown_description"
+    MISSING_SERIES = "missing_series"
+    INSTANCE_GAP = "instance_gap"
+    EXTRA_SERIES = "extra_series"
+    EXTRA_FILE = "extra_file"
+
+    @property
+    def severity(self) -> Severity:
+        """Whether it is an error or a notice."""
+        return Severity.ERROR if self in _ERRORS else Severity.NOTICE
+
+    @property
+    def meaning(self) -> str:
+        """What it says, in a sentence."""
+        return _MEANINGS[self]
+
+
+_ERRORS = frozenset(list(Kind)[: list(Kind).index(Kind.REPEATED_POINT)])
+_MEANINGS = {
+    Kind.PLACEHOLDER_POINT: "The point lies in the corner of the image, about 5, 5 px.",
+    Kind.OFF_IMAGE: "The point is not on its image.",
+    Kind.LEVEL_ORDER: "Points of one condition don't follow the spine from L1/L2 down to L5/S1.",
+    Kind.SIDES_SWAPPED: "In the patient, the left point lies to the right of the right one.",
+    Kind.PAIR_TOO_CLOSE: "Left and right of a level are nearly one point; either may be wrong.",
+    Kind.PAIR_TOO_FAR: "Left and right of a level are too far apart; either may be wrong.",
+    Kind.UNEXPECTED_SERIES: "The point is on another kind of series than its condition belongs to.",
+    Kind.MISSING_IMAGE: "The row's image is not there.",
+    Kind.UNUSABLE_IMAGE: "The header of the row's image says that it can't be converted.",
+    Kind.UNUSABLE_ROW: "The row of the coordinates CSV, or its label, can't be used.",
+    Kind.REPEATED_POINT: "A condition and level of a study has more than one point.",
+    Kind.COORDINATE_WITHOUT_LABEL: "The point has no severity in train.csv; it is not converted.",
+    Kind.LABEL_WITHOUT_COORDINATE: "The severity in train.csv has no point; it is not converted.",
+    Kind.MIXED_STACKS: "The annotated slices of a series differ in shape, spacing or orientation.",
+    Kind.NO_GEOMETRY: "Annotated slices don't say where they lie; sides and order go unchecked.",
+    Kind.UNKNOWN_DESCRIPTION: "The series has a description that is none of the three known ones.",
+    Kind.MISSING_SERIES: "The series CSV names a series that has no images.",
+    Kind.INSTANCE_GAP: "The instance numbers of a series have gaps: images may be missing.",
+    Kind.EXTRA_SERIES: "There are images of a series that the series CSV doesn't name.",
+    Kind.EXTRA_FILE: "There are files that are no image of any series.",
+}
+
+
+Observation = tuple[Kind, annotations.Annotation, str]
+"""What is wrong with a usable row, and a detail."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        kind: what.
+        detail: numbers and names.
+        place: what it concerns: a row's key, a study, a series, or a label's target.
+        key: of the row that should be left out; empty where none should.
+        file: the image or folder, relative to the data set.
+        row: the point, where there is one.
+    """
+
+    kind: Kind
+    detail: str
+    place: str
+    key: str = ""
+    file: str = ""
+    row: annotations.Annotation | None = None
+
+
+def of_row(kind: Kind, row: annotations.Annotation, detail: str, file: str) -> Finding:
+    """Returns a finding about a usable row; errors carry its key."""
+    key = row.key if kind.severity is Severity.ERROR else ""
+    return Finding(kind=kind, detail=detail, place=row.key, key=key, file=file, row=row)
+
+
+def of_reject(reject: reasons.Reject, usable_keys: frozenset[str]) -> Finding:
+    """Returns a finding about a row that can't be used.
+
+    Its key is empty where a usable row has the same: leaving that one out would be wrong.
+    """
+    if reject.reason is reasons.Reason.NO_LABEL:
+        kind = Kind.COORDINATE_WITHOUT_LABEL
+    else:
+        kind = Kind.UNUSABLE_ROW
+    has_key = kind.severity is Severity.ERROR and reject.key not in usable_keys
+    return Finding(
+        kind=kind,
+        detail=f"{reject.reason}: {reject.detail}",
+        place=reject.key,
+        key=reject.key if has_key else "",
+        file=reject.file,
+    )

@@ -10,6 +10,7 @@ import pty
 import shutil
 import subprocess
 import sys
+import termios
 
 import numpy as np
 import pytest
@@ -516,6 +517,7 @@ def test_program_converts_and_shows_what_it_did(small_data_dir, converted, tmp_p
 
 def test_progress_is_shown_on_a_terminal(small_data_dir, tmp_path):
     terminal, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, 100))
     flags = [f"--data_dir={small_data_dir}", f"--output_dir={tmp_path / 'r'}", "--workers=1"]
     command = [sys.executable, "-m", "spine_tf.convert", *flags]
     finished = subprocess.run(command, stderr=slave, capture_output=False, check=False)

@@ -1,39 +1,53 @@
-"""The figures of every epoch, for TensorBoard and for the log."""
+"""The figures of every epoch: for TensorBoard, and for whoever is watching."""
 
 import pathlib
+import sys
 from typing import Any
 
 import tensorflow as tf
+import tqdm
 from absl import logging
+
+_WATCHED = ("val_log_loss", "val_accuracy", "val_balanced_accuracy")
 
 
 class Board:
-    """Writes the figures of every epoch for TensorBoard."""
+    """Writes the figures of every epoch; shows a bar on a terminal, a line an epoch elsewhere."""
 
-    def __init__(self, directory: pathlib.Path):
+    def __init__(self, directory: pathlib.Path, *, epochs: int, name: str):
+        """Opens the files.
+
+        Args:
+            directory: of TensorBoard's files.
+            epochs: the most there will be.
+            name: what is being trained, for the bar.
+        """
         self._writer = tf.summary.create_file_writer(str(directory))
+        self._bar = tqdm.tqdm(
+            total=epochs, unit="epoch", desc=name, disable=not sys.stderr.isatty()
+        )
 
     def add(self, epoch: int, figures: dict[str, Any]) -> None:
-        """Writes one epoch; also a line in the log."""
+        """Takes in one epoch, counted from 0."""
         with self._writer.as_default(step=epoch):
             for name, value in figures.items():
                 if isinstance(value, float):
                     tf.summary.scalar(name, value)
-        watched = "".join(
-            f", {name} {figures[name]:.4f}"
-            for name in ("val_log_loss", "val_accuracy", "val_balanced_accuracy")
-            if name in figures
-        )
-        logging.info(
-            "epoch %d (%s): loss %.4f%s, %.1f s, %.0f %% of it waiting for data",
-            epoch + 1,
-            figures["phase"],
-            figures["loss"],
-            watched,
-            figures["seconds"],
-            100 * figures["data_wait"],
-        )
+        watched = {name: figures[name] for name in _WATCHED if name in figures}
+        self._bar.update(epoch + 1 - self._bar.n)
+        self._bar.set_postfix(loss=figures["loss"], **watched)
+        if self._bar.disable:
+            logging.info(
+                "epoch %d (%s): loss %.4f%s, %.1f s, %.0f %% of it waiting for data",
+                epoch + 1,
+                figures["phase"],
+                figures["loss"],
+                "".join(f", {name} {value:.4f}" for name, value in watched.items()),
+                figures["seconds"],
+                100 * figures["data_wait"],
+            )
 
     def close(self) -> None:
-        """Ends the file."""
+        """Ends the files and the bar."""
+        self._bar.close()
         self._writer.close()

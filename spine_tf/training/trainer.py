@@ -37,14 +37,19 @@ def train(
     if _is_done(run_dir, run_config, origin, resume=resume):
         return
     atomic.write_json(run_dir / run.CONFIG_FILE, provenance.config_json(run_config, origin))
-    with contextlib.closing(board.Board(run_dir / run.TENSORBOARD_DIR)) as tensorboard:
+    watcher = board.Board(
+        run_dir / run.TENSORBOARD_DIR,
+        epochs=run_config.training.epochs,
+        name=f"{run_config.model.family}, {assignment.val_split} held out",
+    )
+    with contextlib.closing(watcher):
         fitted = fit.fit(
             run_config,
             source,
             train_splits=assignment.train_splits,
             monitor_split=assignment.monitor_split,
             work_dir=run_dir,
-            on_epoch_end=tensorboard.add,
+            on_epoch_end=watcher.add,
         )
     _write_results(run_config, source, run_dir, fitted, assignment)
     checkpoint.remove(run_dir)

@@ -61,14 +61,13 @@ def keep_best_weights(
         Whether the directory is within its limit.
     """
     kept = list(ranked[:KEPT_TRIALS])
-    for path in (search_dir / directory.TRIALS_DIR).glob("trial_*/*.keras"):
-        if path.parent.name.removeprefix("trial_") not in kept:
-            path.unlink()
+    # Only of ranked trials: a worker may be writing the weights of a trial that is not yet ranked.
+    for trial_id in ranked[KEPT_TRIALS:]:
+        _remove_weights(search_dir, trial_id)
     if max_disk_mb is None:
         return True
     while not _is_within(search_dir, max_disk_mb) and len(kept) > 1:
-        for path in directory.trial_dir(search_dir, kept.pop()).glob("*.keras"):
-            path.unlink()
+        _remove_weights(search_dir, kept.pop())
     return _is_within(search_dir, max_disk_mb)
 
 
@@ -77,6 +76,11 @@ def remove_states(search_dir: pathlib.Path, needed: Sequence[str]) -> None:
     for path in (search_dir / directory.TRIALS_DIR).glob("trial_*/state_fold_*"):
         if path.parent.name.removeprefix("trial_") not in needed:
             shutil.rmtree(path)
+
+
+def _remove_weights(search_dir: pathlib.Path, trial_id: str) -> None:
+    for path in directory.trial_dir(search_dir, trial_id).glob("*.keras"):
+        path.unlink()
 
 
 def _is_within(search_dir: pathlib.Path, max_disk_mb: float) -> bool:

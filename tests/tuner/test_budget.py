@@ -25,6 +25,13 @@ def test_weights_of_the_best_few_are_kept(tmp_path: pathlib.Path) -> None:
     assert _kept(tmp_path) == ["trial_2", "trial_3", "trial_4"]
 
 
+def test_weights_that_a_worker_is_just_writing_are_left_alone(tmp_path: pathlib.Path) -> None:
+    for trial_id in "01234":
+        _write(tmp_path, trial_id, "fold_0.keras", 10)
+    budget.keep_best_weights(tmp_path, list("3210"), max_disk_mb=None)
+    assert _kept(tmp_path) == ["trial_1", "trial_2", "trial_3", "trial_4"]
+
+
 @pytest.mark.parametrize(
     ("max_disk_mb", "kept", "is_within"),
     [

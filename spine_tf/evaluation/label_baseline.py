@@ -18,7 +18,7 @@ from spine_tf.rsna import layout, sources, tables
 
 NOTE = (
     "logistic regression on the other 24 grades of the study, no pixel; "
-    "fitted on the studies that the run was trained on"
+    "fitted, for each split, on the training studies outside it"
 )
 
 # 25 one-hot columns a study are many for few studies.

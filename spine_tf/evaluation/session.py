@@ -229,7 +229,7 @@ def _details(trained: run.Run, source: records.Records) -> dict[str, dict[str, A
         "What was evaluated": {
             "run": trained.run_dir.resolve().name,
             "models": len(trained.members),
-            "weights saw": ", ".join(origin["train_splits"]),
+            "weights saw": _seen(trained),
             "best epoch and temperature chosen on": _chosen_on(trained),
             "temperatures": ", ".join(f"{member.temperature:.2f}" for member in trained.members),
             "class shares in training": ", ".join(f"{share:.3f}" for share in trained.class_prior),
@@ -243,6 +243,15 @@ def _details(trained: run.Run, source: records.Records) -> dict[str, dict[str, A
         "Augmentation": values["data"]["augmentation"],
         "Versions": {**origin["versions"], "manifest": origin["records"]["manifest_sha256"]},
     }
+
+
+def _seen(trained: run.Run) -> str:
+    splits = ", ".join(trained.provenance["train_splits"])
+    if len(trained.members) == 1:
+        return splits
+    is_inner = trained.config.data.inner_fold == "next"
+    left_out = "its own and its inner fold" if is_inner else "its own fold"
+    return f"{splits}; each model all but {left_out}"
 
 
 def _chosen_on(trained: run.Run) -> str:

@@ -49,9 +49,11 @@ def cut(
         roi: what is cut out.
         num_workers: processes.
     """
+    chunks = list(_chunks(rows))
+    narrowed = source.narrowed({row.image[:2] for chunk in chunks for row in chunk})
     return pool.run_tasks(
-        functools.partial(cut_chunk, source=source, roi=roi),
-        list(_chunks(rows)),
+        functools.partial(cut_chunk, source=narrowed, roi=roi),
+        chunks,
         num_workers=num_workers,
         name_of=lambda chunk: f"the images from {chunk[0].key} on",
     )

@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from spine_tf.serving import formats, golden, saved_model
+from spine_tf.serving import formats, golden, quiet, saved_model
 
 
 def write(
@@ -24,10 +24,11 @@ def write(
     source = export_dir / saved_model.FOLDER / saved_model.VERSION
     path = export_dir / formats.FORMATS[name].file
     try:
-        if name == formats.INT8:
-            module.write_int8(source, path, *_required(crops))
-        else:
-            module.write(source, path)
+        with quiet.quiet():
+            if name == formats.INT8:
+                module.write_int8(source, path, *_required(crops))
+            else:
+                module.write(source, path)
     except module.ERRORS as err:
         raise ValueError(
             f"format {name} can't be written for this model ({type(err).__name__}: {err}); "
@@ -40,7 +41,8 @@ def load(export_dir: pathlib.Path, name: str) -> golden.Ask:
     module = formats.import_module(name)
     path = export_dir / formats.FORMATS[name].file
     try:
-        return module.load(path)
+        with quiet.quiet():
+            return module.load(path)
     except module.ERRORS as err:
         raise ValueError(f"{path} can't be loaded: {err}") from err
 

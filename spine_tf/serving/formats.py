@@ -5,6 +5,8 @@ import importlib
 import pathlib
 import types
 
+from spine_tf.serving import quiet
+
 SAVED_MODEL = "saved_model"
 INT8 = "litert_int8"
 
@@ -61,7 +63,8 @@ def parse_names(names: list[str]) -> tuple[str, ...]:
 def import_module(name: str) -> types.ModuleType:
     """Returns the module of a format; ValueError if a package that it needs is not installed."""
     try:
-        return importlib.import_module(f"spine_tf.serving.{FORMATS[name].module}")
+        with quiet.quiet():
+            return importlib.import_module(f"spine_tf.serving.{FORMATS[name].module}")
     except ModuleNotFoundError as err:
         raise ValueError(
             f"format {name} needs the package {err.name}: pip install 'spine-tf[formats]'"

@@ -2,9 +2,10 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Collection, Iterator
 
 from spine_tf import labels
-from spine_tf.rsna import annotations, reasons
+from spine_tf.rsna import annotations, layout, reasons
 from spine_tf.serving import cutting, saved_model, spec, submission
 
 _ASKED = 0  # the instance number that the asked file gets
@@ -17,10 +18,6 @@ class FileSource:
     path: pathlib.Path
     side: str = "test"
 
-    def has(self, name: str) -> bool:
-        """Returns whether there is a file of that name."""
-        return self._path_of(name).is_file()
-
     def read(self, name: str, limit: int = -1) -> bytes:
         """Returns a file's bytes, the first `limit` of them."""
         with self._path_of(name).open("rb") as file:
@@ -29,6 +26,14 @@ class FileSource:
     def instances(self, study_id: int, series_id: int) -> list[int]:
         """Returns 0 for the file, then one number for each file beside it."""
         return list(range(1 + len(self._siblings())))
+
+    def image_names(self) -> Iterator[str]:
+        """Yields one name for the file and for each beside it."""
+        return (layout.image_name(self.side, 0, 0, number) for number in self.instances(0, 0))
+
+    def narrowed(self, series: Collection[tuple[int, int]]) -> "FileSource":
+        """Returns itself: a path is cheap to hand on."""
+        return self
 
     def _path_of(self, name: str) -> pathlib.Path:
         number = int(pathlib.PurePath(name).stem)

@@ -143,6 +143,16 @@ def test_number_of_workers_changes_no_byte(model_dir, data, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_zip_is_answered_as_its_folder(model_dir, data, tmp_path):
+    data_dir = data.write()
+    archive = pathlib.Path(shutil.make_archive(str(tmp_path / "data"), "zip", data_dir))
+    expected, _, _ = _predict(model_dir, data_dir, tmp_path)
+    rows, report, _ = _predict(model_dir, archive, tmp_path)
+    assert rows == expected
+    assert not report
+
+
+@pytest.mark.slow
 def test_several_coordinates_of_a_row_are_averaged(model_dir, data, tmp_path):
     data_dir = data.write()
     first = _answer_of(model_dir, data_dir, tmp_path)

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import hashlib
 import json
+import logging
 import pathlib
 import shutil
 import sys
@@ -23,6 +24,7 @@ from spine_tf.serving import (
     formats,
     golden,
     model_card,
+    quiet,
     saved_model,
     spec,
     verification,
@@ -316,6 +318,15 @@ def test_format_without_its_package_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "spine_tf.serving.onnx_format", None)
     with pytest.raises(ValueError, match=r"format onnx needs the package .*spine-tf\[formats\]"):
         formats.import_module("onnx")
+
+
+def test_log_is_as_before_when_a_converter_rearranged_it():
+    root, spoiled = logging.getLogger(), logging.NullHandler()
+    before = list(root.handlers), root.level
+    with quiet.quiet():
+        root.handlers[:] = [spoiled]
+        root.setLevel(logging.CRITICAL)
+    assert (list(root.handlers), root.level) == before
 
 
 def test_unknown_format_is_named():

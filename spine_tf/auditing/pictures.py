@@ -11,10 +11,10 @@ from PIL import Image, ImageDraw
 from spine_tf.auditing import point
 from spine_tf.rsna import annotations, crops, reasons, roi, sources
 
-_SIDE_PX = 220
+_SIDE_PX = 280
 _CROP_MM = 50.0
-_ARM_PX, _GAP_PX, _DOT_PX = 12, 4, 3
-_CROSS, _DOT = (255, 140, 0), (80, 200, 255)
+_ARM_PX, _GAP_PX, _DOT_PX = 18, 5, 4
+_CROSS, _DOT, _RIM = (255, 150, 20), (80, 200, 255), (0, 0, 0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,10 +107,11 @@ def _grey(values: np.ndarray, window: tuple[float, float]) -> Image.Image:
 
 def _draw_cross(drawing: ImageDraw.ImageDraw, x: float, y: float) -> None:
     """Four arms around a gap, so that what is marked stays visible."""
-    for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-        start = x + dx * _GAP_PX, y + dy * _GAP_PX
-        end = x + dx * _ARM_PX, y + dy * _ARM_PX
-        drawing.line([start, end], fill=_CROSS, width=2)
+    for colour, width in ((_RIM, 5), (_CROSS, 3)):
+        for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+            start = x + dx * _GAP_PX, y + dy * _GAP_PX
+            end = x + dx * _ARM_PX, y + dy * _ARM_PX
+            drawing.line([start, end], fill=colour, width=width)
 
 
 def _draw_dot(drawing: ImageDraw.ImageDraw, center: tuple[float, float]) -> None:

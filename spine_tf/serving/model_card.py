@@ -118,13 +118,23 @@ def _training(one: run.Run) -> str:
         f"- records: manifest sha256 `{records['manifest_sha256']}`, "
         f"{sum(records['num_examples'].values())} examples",
         f"- studies in training: {len(provenance['train_studies'])}",
-        f"- training splits: {', '.join(provenance['train_splits'])}; "
-        f"watched for early stopping: {provenance['monitor_split'] or 'none'}; "
-        f"held out: {provenance['val_split']}",
+        f"- {_splits(provenance)}",
         "- versions: "
         + ", ".join(f"{name} {version}" for name, version in provenance["versions"].items()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _splits(provenance: Mapping[str, Any]) -> str:
+    if provenance.get("folds"):
+        return (
+            f"one member for each of {', '.join(provenance['folds'])}, which it never saw; the "
+            "test split was not read"
+        )
+    return (
+        f"training splits: {', '.join(provenance['train_splits'])}; watched for early stopping: "
+        f"{provenance['monitor_split'] or 'none'}; held out: {provenance['val_split']}"
+    )
 
 
 def _figures(one: run.Run) -> str:

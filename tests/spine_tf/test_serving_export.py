@@ -320,6 +320,15 @@ def test_format_without_its_package_says_what_to_install(monkeypatch):
         formats.import_module("onnx")
 
 
+def test_card_says_which_folds_the_members_did_not_see(one_run, tmp_path):
+    provenance = {**one_run.provenance, "folds": ["fold_0", "fold_1"]}
+    folded = dataclasses.replace(one_run, provenance=provenance)
+    model_card.write(tmp_path, [folded], ensemble.spec_of([folded]), {})
+    card = (tmp_path / "model_card.md").read_text("utf-8")
+    assert "one member for each of fold_0, fold_1, which it never saw" in card
+    assert "itself was not measured" in card
+
+
 def test_log_is_as_before_when_a_converter_rearranged_it():
     root, spoiled = logging.getLogger(), logging.NullHandler()
     before = list(root.handlers), root.level
@@ -509,6 +518,7 @@ def test_card_has_figures_limits_and_licence(one_run, tmp_path):
     assert "| Accuracy | 0.710 (0.620 to 0.790) | 0.450 |" in card
     assert "| Recall, Severe | - | - |" in card
     assert "160 examples of 32 studies" in card
+    assert "training splits: fold_0; watched for early stopping: fold_1" in card
     assert "Not a medical device" in card
     assert "non-commercial use only" in card
 

@@ -109,7 +109,7 @@ def test_every_field_changes_the_weights(
 @pytest.mark.parametrize(
     ("family", "first", "second"),
     [
-        ("dense", "model.grid_px=4", "model.grid_px=2"),
+        ("dense", "model.grid_px=2", "model.grid_px=1"),
         ("dense", "model.units=[8]", "model.units=[16]"),
         ("dense", "model.pooling=average", "model.pooling=max"),
         ("densenet", "model.stem_filters=4", "model.stem_filters=6"),

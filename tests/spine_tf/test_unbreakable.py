@@ -1,5 +1,6 @@
 """Converters that are killed, starved and interrupted: the next run gives the same bytes."""
 
+import importlib
 import os
 import pathlib
 import random
@@ -16,66 +17,49 @@ import pytest
 from spine_tf.conversion import pool
 
 
-def _square(number):
-    return number * number
+@pytest.fixture
+def run(monkeypatch):
+    """Runs a function of pool_tasks.py; on the path, so that spawned workers import it too."""
+    monkeypatch.syspath_prepend(pathlib.Path(__file__).parent)
+
+    def run(name, tasks, num_workers=2):
+        function = getattr(importlib.import_module("pool_tasks"), name)
+        return pool.run_tasks(function, tasks, num_workers=num_workers, name_of=str)
+
+    return run
 
 
-def _die_at(task):
-    number, path = task
-    if number == 3 and not path.exists():
-        path.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
+def test_every_task_gives_its_result(run):
+    assert sorted(run("square", list(range(20)))) == [n * n for n in range(20)]
+    assert list(run("square", [])) == []
 
 
-def _always_die(number):
-    os._exit(9)
-
-
-def _fail(number):
-    raise ValueError(f"no {number}")
-
-
-def _pid(number):
-    time.sleep(0.05)
-    return os.getpid()
-
-
-def _run(function, tasks, num_workers=2):
-    return pool.run_tasks(function, tasks, num_workers=num_workers, name_of=str)
-
-
-def test_every_task_gives_its_result():
-    assert sorted(_run(_square, list(range(20)))) == [n * n for n in range(20)]
-    assert list(_run(_square, [])) == []
-
-
-def test_tasks_run_in_as_many_processes_as_asked():
-    pids = set(_run(_pid, list(range(9)), num_workers=3))
+def test_tasks_run_in_as_many_processes_as_asked(run):
+    pids = set(run("pid", list(range(9)), num_workers=3))
     assert len(pids) == 3
     assert os.getpid() not in pids
     assert not any(map(psutil.pid_exists, pids))
 
 
-def test_task_of_a_dead_worker_is_done_by_another(tmp_path):
+def test_task_of_a_dead_worker_is_done_by_another(run, tmp_path):
     tasks = [(number, tmp_path / "died") for number in range(6)]
-    assert sorted(_run(_die_at, tasks)) == list(range(6))
+    assert sorted(run("die_at", tasks)) == list(range(6))
     assert (tmp_path / "died").exists()
 
 
-def test_task_whose_worker_dies_twice_is_named():
+def test_task_whose_worker_dies_twice_is_named(run):
     with pytest.raises(ChildProcessError, match=r"worker of 7 died 2 times \(exit status 9\)"):
-        list(_run(_always_die, [7]))
+        list(run("always_die", [7]))
 
 
-def test_error_of_a_task_is_raised_with_its_traceback():
+def test_error_of_a_task_is_raised_with_its_traceback(run):
     with pytest.raises(ValueError, match="no 1") as caught:
-        list(_run(_fail, [1]))
-    assert "in _fail" in caught.value.__notes__[0]
+        list(run("fail", [1]))
+    assert "in fail" in caught.value.__notes__[0]
 
 
-def test_leaving_early_ends_the_workers():
-    results = _run(_pid, list(range(50)))
+def test_leaving_early_ends_the_workers(run):
+    results = run("pid", list(range(50)))
     pid = next(results)
     results.close()
     assert not psutil.pid_exists(pid)

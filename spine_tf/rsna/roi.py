@@ -76,7 +76,8 @@ class Band:
         start no threads; both are exact.
         """
         if len(self.taps) <= _FEW_TAPS:
-            return np.einsum("ti,tij->ij", self.weights, values[self.taps])
+            gathered = np.take(values, self.taps, axis=0, mode="clip")
+            return np.einsum("ti,tij->ij", self.weights, gathered)
         return self.matrix() @ values
 
     def matrix(self) -> np.ndarray:
@@ -157,7 +158,7 @@ def _smallest(values: np.ndarray, sample: np.ndarray, rank: int) -> int | None:
         num_below = np.count_nonzero(values < bound)
         is_bound = num_below < rank <= num_below + np.count_nonzero(values == bound)
         return int(bound) if is_bound else None
-    tail = values[values <= bound]
+    tail = np.compress(values <= bound, values)
     return int(np.sort(tail)[rank - 1]) if tail.size >= rank else None
 
 
@@ -168,7 +169,7 @@ def _largest(values: np.ndarray, sample: np.ndarray, rank: int) -> int | None:
         num_above = np.count_nonzero(values > bound)
         is_bound = num_above < rank <= num_above + np.count_nonzero(values == bound)
         return int(bound) if is_bound else None
-    tail = values[values >= bound]
+    tail = np.compress(values >= bound, values)
     return int(np.sort(tail)[-rank]) if tail.size >= rank else None
 
 

@@ -10,8 +10,8 @@ import argparse
 import collections
 import io
 import logging
-import random
 import pathlib
+import random
 import re
 import sys
 import time
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def _peak_megabytes() -> int:
-    """The largest memory of this program; getrusage would count what its parent held at the fork."""
+    """The largest memory of this program; getrusage would count its parent's at the fork."""
     status = pathlib.Path("/proc/self/status").read_text("ascii")
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) // 1024
 

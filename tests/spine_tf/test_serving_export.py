@@ -12,6 +12,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from spine_tf import config, run
 from spine_tf.models import families
@@ -336,6 +337,39 @@ def test_log_is_as_before_when_a_converter_rearranged_it():
         root.handlers[:] = [spoiled]
         root.setLevel(logging.CRITICAL)
     assert (list(root.handlers), root.level) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", formats.FORMATS)
+def test_a_file_that_its_runtime_does_not_take_is_named(name, tmp_path):
+    path = tmp_path / formats.FORMATS[name].file
+    path.parent.mkdir()
+    path.write_bytes(b"no model")
+    with pytest.raises(ValueError, match=f"{path.name} can't be loaded"):
+        format_files.load(tmp_path, name)
+
+
+def _write_and_load(directory, name):
+    format_files.write(directory, name)
+    format_files.load(directory, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["onnx", "openvino", "litert"])
+def test_a_model_that_a_converter_does_not_take_says_why(name, tmp_path):
+    """A hash of strings is what none of them knows."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image")])
+    def hashed(image):
+        return {"label": tf.strings.to_hash_bucket_strong(image, 7, [1, 2])}
+
+    module = tf.Module()
+    module.hashed = hashed
+    path = tmp_path / "saved_model/1"
+    tf.saved_model.save(module, str(path), signatures={"serving_default": hashed})
+    # tf2onnx writes what it does not know; the runtime then refuses it.
+    with pytest.raises(ValueError, match=f"{name}.* can't be (written|loaded)"):
+        _write_and_load(tmp_path, name)
 
 
 def test_unknown_format_is_named():

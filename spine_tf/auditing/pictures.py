@@ -1,6 +1,7 @@
 """Pictures of a point: its slice, and the region around it, each with a cross."""
 
 import base64
+import collections
 import dataclasses
 import io
 from collections.abc import Iterable, Sequence
@@ -43,13 +44,16 @@ def draw(
         all_rows: other points on the same slices are drawn as dots.
     """
     reader = crops.SliceReader(source, num_slices=1)
+    by_image = collections.defaultdict(list)
+    for row in all_rows:
+        by_image[row.image].append(row)
     pictures = {}
     for row in wanted:
         try:
             stack = reader.read_stack(*row.image)
         except reasons.Rejected:
             continue
-        others = [other for other in all_rows if other.image == row.image and other != row]
+        others = [other for other in by_image[row.image] if other != row]
         pictures[row.key] = Picture(whole=_whole(stack, row, others), crop=_crop(stack, row))
     return pictures
 

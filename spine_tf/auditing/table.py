@@ -23,6 +23,8 @@ def to_csv(findings: Iterable[finding.Finding]) -> str:
 
 def summarize(audited: audit.Audit) -> str:
     """Returns the number of findings and of studies of each kind that was found."""
+    if not audited.findings:
+        return f"nothing is wrong with {audited.num_rows} rows of {audited.num_studies} studies"
     lines = [f"{'severity':10}{'finding':28}{'found':>8}{'studies':>9}"]
     for kind, found in by_kind(audited.findings).items():
         counts = f"{len(found):>8}{num_studies(found):>9}"

@@ -187,6 +187,25 @@ def test_table_has_one_line_a_finding(data_set):
     }
 
 
+def test_summary_counts_findings_and_studies(data_set):
+    for study in (1, 2):
+        data_set.add_image(study, 2, 1)
+        data_set.add_row(study, 2, 1, LEFT, x=400.0)
+        data_set.add_row(study, 2, 1, LEFT, "l1_l2", y=400.0)
+
+    lines = table.summarize(run(data_set)).splitlines()
+
+    assert lines[1].split() == ["error", "off_image", "4", "2"]
+    assert lines[2].startswith("4 of 4 rows have an error")
+
+
+def test_summary_of_a_clean_data_set_says_so(data_set):
+    data_set.add_image(1, 2, 1)
+    data_set.add_row(1, 2, 1)
+
+    assert table.summarize(run(data_set)) == "nothing is wrong with 1 rows of 1 studies"
+
+
 def test_every_kind_has_a_meaning_and_errors_come_first():
     severities = [kind.severity for kind in finding.Kind]
 

@@ -18,7 +18,13 @@ def test_json_round_trip_keeps_every_field(family: str) -> None:
 def test_settings_apply_in_order_and_parse_json() -> None:
     made = config.with_settings(
         config.default_config("multiclass", "dense"),
-        ["model.units=[32, 16]", "training.schedule=constant", "training.epochs=3", "seed=1", "seed=2"],
+        [
+            "model.units=[32, 16]",
+            "training.schedule=constant",
+            "training.epochs=3",
+            "seed=1",
+            "seed=2",
+        ],
     )
     assert isinstance(made.model, config.DenseConfig)
     assert made.model.units == (32, 16)

@@ -106,13 +106,15 @@ def _wait_for(condition, seconds=20.0):
 @pytest.mark.slow
 def test_killed_run_is_continued_to_the_same_bytes(command, undisturbed, tmp_path):
     generator = random.Random(0)
+    start = time.monotonic()
+    subprocess.run(command(tmp_path / "timed"), check=True, capture_output=True)
+    seconds = time.monotonic() - start
     output_dir = tmp_path / "r"
     num_killed = 0
     for _ in range(6):
         process = subprocess.Popen(command(output_dir), stderr=subprocess.DEVNULL)
-        delay = generator.uniform(0.3, 1.2)
         try:
-            process.wait(delay)
+            process.wait(generator.uniform(0.2, 0.9) * seconds)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()

@@ -189,7 +189,15 @@ def monitor_figures(
         probabilities: float (n, classes).
         truth: int64 (n,).
         task: whose classes they are.
+
+    Raises:
+        ValueError: a probability is not a finite number.
     """
+    if not np.isfinite(probabilities).all():
+        raise ValueError(
+            "the model's answers are no longer finite numbers: lower training.learning_rate or set "
+            "training.gradient_clip"
+        )
     exact = probabilities.astype(np.float64)
     figures = metrics.compute(
         predictions.Predictions(

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from spine_tf import config
-from spine_tf.training import fit
+from spine_tf import config, labels
+from spine_tf.training import fit, loop
 from tfrecords import records
 
 _FAST = (
@@ -227,6 +227,12 @@ def test_loss_that_diverges_ends_with_a_sentence(source: records.Records) -> Non
     )
     with pytest.raises(ValueError, match=r"the loss became .* in epoch .* lower training.learning"):
         _fit(_config(*settings), source)
+
+
+def test_answers_that_are_no_numbers_end_with_a_sentence() -> None:
+    answers = np.array([[0.5, 0.5], [np.nan, np.nan]])
+    with pytest.raises(ValueError, match=r"no longer finite numbers: lower training.learning_rate"):
+        loop.monitor_figures(answers, np.array([0, 1]), labels.get_task("binary"))
 
 
 def test_mixed_precision_without_a_gpu_is_refused(source: records.Records) -> None:

@@ -85,14 +85,23 @@ class Chief(oracle_chief.OracleServicer):
                 self._ended_by = self._ended_by or budget.MINUTES
             if self._ended_by:
                 self.oracle.tuner_ids.discard(request.tuner_id)
-                trial = kt_trial.Trial(
-                    self.oracle.get_space(), trial_id="", status=kt_trial.TrialStatus.STOPPED
-                )
+                trial = self._no_trial(kt_trial.TrialStatus.STOPPED)
             else:
                 trial = self.oracle.create_trial(request.tuner_id)
                 if trial.status == kt_trial.TrialStatus.STOPPED:
-                    self._ended_by = self._book.why_no_more()
+                    trial = self._wait_or_stop(request.tuner_id, trial)
             return protos.get_service().CreateTrialResponse(trial=trial.to_proto())
+
+    def _wait_or_stop(self, tuner_id: str, trial: kt_trial.Trial) -> kt_trial.Trial:
+        """Keeps a worker waiting while others are at work: the trial of a lost one is run again."""
+        if self.oracle.ongoing_trials:
+            self.oracle.tuner_ids.add(tuner_id)
+            return self._no_trial(kt_trial.TrialStatus.IDLE)
+        self._ended_by = self._book.why_no_more()
+        return trial
+
+    def _no_trial(self, status: kt_trial.TrialStatus) -> kt_trial.Trial:
+        return kt_trial.Trial(self.oracle.get_space(), trial_id="", status=status)
 
     def GetTrial(self, request: Any, context: Any) -> Any:
         """Shows a trial; the worker that runs it is alive."""

@@ -56,7 +56,7 @@ def test_trial_of_a_lost_worker_is_run_by_another(
     tmp_path: pathlib.Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(chief, "LOST_SECONDS", 30.0)
+    monkeypatch.setattr(chief, "LOST_SECONDS", 20.0)
     started: list[subprocess.Popen] = []
 
     def play_workers() -> None:

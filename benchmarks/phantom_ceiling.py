@@ -50,7 +50,8 @@ def main() -> None:
     work_dir = pathlib.Path(arguments.work_dir)
     studies_dir, shuffled_dir = work_dir / "studies", work_dir / "shuffled"
     if not (studies_dir / "train.csv").exists():
-        dataset.write_studies(_phantom_config(arguments.num_studies), studies_dir, num_workers=2)
+        phantom = _phantom_config(arguments.num_studies, arguments.seed)
+        dataset.write_studies(phantom, studies_dir, num_workers=2)
     if not (shuffled_dir / "train.csv").exists():
         write_shuffled(studies_dir, shuffled_dir, seed=0)
     source = _convert(studies_dir, work_dir / "records")
@@ -92,16 +93,18 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work_dir", required=True)
     parser.add_argument("--num_studies", type=int, default=600)
+    parser.add_argument("--seed", type=int, default=0, help="of the studies")
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--models", default="dense,residual")
     parser.add_argument("--tasks", default="multiclass,binary")
     return parser.parse_args()
 
 
-def _phantom_config(num_studies: int) -> settings.PhantomConfig:
+def _phantom_config(num_studies: int, seed: int) -> settings.PhantomConfig:
     """Two axial slices a disc; sagittal ones, which are not read, as small as can be."""
     return settings.PhantomConfig(
         num_studies=num_studies,
+        seed=seed,
         num_test_studies=0,
         axial_slices_per_level=2,
         sagittal_px=(64,),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from spine_tf import config as config_module
+from spine_tf import model_configs
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -89,7 +90,7 @@ def _declare_architecture(hp: "keras_tuner.HyperParameters", config: config_modu
         hp.Choice(name, list(values))
     hp.Float("model.dropout", 0.0, 0.6)
     hp.Choice("model.pooling", ["average", "max"])
-    if isinstance(config.model, config_module.ConvolutionalConfig):
+    if isinstance(config.model, model_configs.ConvolutionalConfig):
         hp.Choice("model.activation", ["relu", "gelu", "silu"])
         hp.Choice("model.norm", ["batch", "group"])
     with _unless_frozen(hp, config):
@@ -131,9 +132,9 @@ def _declare_loss(hp: "keras_tuner.HyperParameters", config: config_module.Confi
         hp.Choice("model.head", ["softmax", "ordinal"])
 
 
-def is_pretrained(model: config_module.ModelConfig) -> bool:
+def is_pretrained(model: model_configs.ModelConfig) -> bool:
     """Returns whether there is a backbone to freeze: a random start trains from the first epoch."""
-    return isinstance(model, config_module.ResNet50Config) and model.weights != "none"
+    return isinstance(model, model_configs.ResNet50Config) and model.weights != "none"
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from spine_tf import config as config_module
-from spine_tf import labels
+from spine_tf import labels, model_configs
 from tuner import objective as objective_module
 from tuner import presets
 
@@ -128,7 +128,7 @@ def _checked_names(
         raise ValueError(f"--task is missing, expected one of {', '.join(labels.TASKS)}")
     if not families:
         raise ValueError(
-            f"--models is missing, expected some of {', '.join(config_module.MODEL_CONFIGS)}"
+            f"--models is missing, expected some of {', '.join(model_configs.MODEL_CONFIGS)}"
         )
     for family in families:
         if families.count(family) > 1:

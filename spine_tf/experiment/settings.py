@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from typing import Any
 
-from spine_tf import config, labels
+from spine_tf import config, labels, model_configs
 
 # The report's families, in the order of its text.
 FAMILIES = ("simple", "dense", "densenet", "residual", "resnet50")
@@ -100,7 +100,7 @@ def _has_field(family: str, change: str) -> bool:
     parent, _, field = name.partition(".")
     if parent != "model":
         return True
-    return field in {item.name for item in dataclasses.fields(config.MODEL_CONFIGS[family])}
+    return field in {item.name for item in dataclasses.fields(model_configs.MODEL_CONFIGS[family])}
 
 
 def _check_names(flag: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:

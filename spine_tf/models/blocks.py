@@ -3,11 +3,11 @@
 import keras
 import tensorflow as tf
 
-from spine_tf import config
+from spine_tf import model_configs
 
 
 def make_input(
-    model_config: config.ModelConfig, input_shape: tuple[int, int, int]
+    model_config: model_configs.ModelConfig, input_shape: tuple[int, int, int]
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Returns the model's input and the images in the size that the network works on."""
     image = keras.Input(input_shape, name="image")
@@ -28,7 +28,7 @@ def make_input(
 def convolve(
     x: keras.KerasTensor,
     filters: int,
-    model_config: config.ConvolutionalConfig,
+    model_config: model_configs.ConvolutionalConfig,
     *,
     name: str,
     kernel_size: int = 3,
@@ -52,7 +52,7 @@ def convolve(
 
 
 def convolve_and_halve(
-    x: keras.KerasTensor, model_config: config.SimpleConfig | config.DenseConfig
+    x: keras.KerasTensor, model_config: model_configs.SimpleConfig | model_configs.DenseConfig
 ) -> keras.KerasTensor:
     """One convolution and a pooling to half the side for each width of `filters`."""
     for index, filters in enumerate(model_config.filters, start=1):
@@ -70,7 +70,7 @@ def convolve_and_halve(
 
 
 def normalize(
-    x: keras.KerasTensor, model_config: config.ConvolutionalConfig, *, name: str
+    x: keras.KerasTensor, model_config: model_configs.ConvolutionalConfig, *, name: str
 ) -> keras.KerasTensor:
     """The normalisation that the configuration names; none returns its input."""
     if model_config.norm == "batch":
@@ -92,7 +92,7 @@ def pool_globally(x: keras.KerasTensor, pooling: str) -> keras.KerasTensor:
 
 
 def classify(
-    x: keras.KerasTensor, model_config: config.ModelConfig, num_classes: int
+    x: keras.KerasTensor, model_config: model_configs.ModelConfig, num_classes: int
 ) -> keras.KerasTensor:
     """Dropout and the head: float32 probabilities (batch, classes) whatever the precision."""
     if model_config.dropout:

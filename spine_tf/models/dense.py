@@ -2,12 +2,12 @@
 
 import keras
 
-from spine_tf import config
+from spine_tf import model_configs
 from spine_tf.models import blocks
 
 
 def build(
-    model_config: config.DenseConfig, input_shape: tuple[int, int, int], num_classes: int
+    model_config: model_configs.DenseConfig, input_shape: tuple[int, int, int], num_classes: int
 ) -> keras.Model:
     """Returns the uncompiled model, float32 (batch, *input_shape) -> (batch, num_classes)."""
     image, x = blocks.make_input(model_config, input_shape)
@@ -21,7 +21,9 @@ def build(
     return keras.Model(image, blocks.classify(x, model_config, num_classes), name="dense")
 
 
-def _pool_to_grid(x: keras.KerasTensor, model_config: config.DenseConfig) -> keras.KerasTensor:
+def _pool_to_grid(
+    x: keras.KerasTensor, model_config: model_configs.DenseConfig
+) -> keras.KerasTensor:
     pool_size = max(1, x.shape[1] // model_config.grid_px)
     if model_config.pooling == "max":
         return keras.layers.MaxPooling2D(pool_size, name="grid")(x)

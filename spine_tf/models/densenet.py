@@ -2,12 +2,12 @@
 
 import keras
 
-from spine_tf import config
+from spine_tf import model_configs
 from spine_tf.models import blocks
 
 
 def build(
-    model_config: config.DenseNetConfig, input_shape: tuple[int, int, int], num_classes: int
+    model_config: model_configs.DenseNetConfig, input_shape: tuple[int, int, int], num_classes: int
 ) -> keras.Model:
     """Returns the uncompiled model, float32 (batch, *input_shape) -> (batch, num_classes)."""
     image, x = blocks.make_input(model_config, input_shape)
@@ -27,7 +27,7 @@ def build(
 
 
 def _densely_connected(
-    x: keras.KerasTensor, model_config: config.DenseNetConfig, *, name: str
+    x: keras.KerasTensor, model_config: model_configs.DenseNetConfig, *, name: str
 ) -> keras.KerasTensor:
     new = blocks.normalize(x, model_config, name=name)
     new = keras.layers.Activation(model_config.activation, name=f"{name}_activation")(new)
@@ -42,7 +42,7 @@ def _densely_connected(
 
 
 def _transition(
-    x: keras.KerasTensor, model_config: config.DenseNetConfig, *, name: str
+    x: keras.KerasTensor, model_config: model_configs.DenseNetConfig, *, name: str
 ) -> keras.KerasTensor:
     filters = max(1, int(x.shape[-1] * model_config.compression))
     x = blocks.convolve(x, filters, model_config, name=name, kernel_size=1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from spine_tf import config
+from spine_tf import model_configs
 from spine_tf.models import dense, densenet, residual, resnet50, simple
 
 _BUILDERS: Mapping[str, Callable[[Any, tuple[int, int, int], int], keras.Model]] = (
@@ -23,7 +23,7 @@ _BUILDERS: Mapping[str, Callable[[Any, tuple[int, int, int], int], keras.Model]]
 
 
 def build_model(
-    model_config: config.ModelConfig, input_shape: tuple[int, int, int], num_classes: int
+    model_config: model_configs.ModelConfig, input_shape: tuple[int, int, int], num_classes: int
 ) -> keras.Model:
     """Builds an uncompiled model.
 

@@ -2,12 +2,12 @@
 
 import keras
 
-from spine_tf import config
+from spine_tf import model_configs
 from spine_tf.models import blocks
 
 
 def build(
-    model_config: config.ResidualConfig, input_shape: tuple[int, int, int], num_classes: int
+    model_config: model_configs.ResidualConfig, input_shape: tuple[int, int, int], num_classes: int
 ) -> keras.Model:
     """Returns the uncompiled model, float32 (batch, *input_shape) -> (batch, num_classes)."""
     image, x = blocks.make_input(model_config, input_shape)
@@ -27,7 +27,7 @@ def build(
 
 
 def _residual(
-    x: keras.KerasTensor, filters: int, model_config: config.ResidualConfig, *, name: str
+    x: keras.KerasTensor, filters: int, model_config: model_configs.ResidualConfig, *, name: str
 ) -> keras.KerasTensor:
     size = model_config.kernel_size
     shortcut = x

@@ -6,7 +6,7 @@ import warnings
 import keras
 import numpy as np
 
-from spine_tf import config
+from spine_tf import model_configs
 from spine_tf.models import blocks
 
 # Mean of the ImageNet training images, blue, green, red, 0-255 (keras.applications, "caffe").
@@ -15,7 +15,7 @@ _NORM_MOMENTUM = 0.9
 
 
 def build(
-    model_config: config.ResNet50Config, input_shape: tuple[int, int, int], num_classes: int
+    model_config: model_configs.ResNet50Config, input_shape: tuple[int, int, int], num_classes: int
 ) -> keras.Model:
     """Returns the uncompiled model, float32 (batch, *input_shape) -> (batch, num_classes).
 
@@ -40,7 +40,9 @@ def build(
     return keras.Model(image, blocks.classify(x, model_config, num_classes), name="resnet50")
 
 
-def build_head(x: keras.KerasTensor, model_config: config.ResNet50Config) -> keras.KerasTensor:
+def build_head(
+    x: keras.KerasTensor, model_config: model_configs.ResNet50Config
+) -> keras.KerasTensor:
     """The hidden layers between the backbone's vector and the classifier."""
     for index, units in enumerate(model_config.units, start=1):
         x = keras.layers.Dense(units, model_config.activation, name=f"hidden{index}")(x)
@@ -88,7 +90,7 @@ def _block_of(layer: keras.layers.Layer) -> str:
     return f"{parts[0]}_{parts[1]}" if is_block else ""
 
 
-def _scaling(model_config: config.ResNet50Config) -> str:
+def _scaling(model_config: model_configs.ResNet50Config) -> str:
     if model_config.weights_scaling != "auto":
         return model_config.weights_scaling
     return "caffe" if model_config.weights == "imagenet" else "unit"

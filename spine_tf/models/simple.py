@@ -2,12 +2,12 @@
 
 import keras
 
-from spine_tf import config
+from spine_tf import model_configs
 from spine_tf.models import blocks
 
 
 def build(
-    model_config: config.SimpleConfig, input_shape: tuple[int, int, int], num_classes: int
+    model_config: model_configs.SimpleConfig, input_shape: tuple[int, int, int], num_classes: int
 ) -> keras.Model:
     """Returns the uncompiled model, float32 (batch, *input_shape) -> (batch, num_classes)."""
     image, x = blocks.make_input(model_config, input_shape)

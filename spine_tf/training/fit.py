@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from spine_tf import config
+from spine_tf import config, model_configs
 from spine_tf.models import families, resnet50
 from spine_tf.training import device, phases
 from spine_tf.training import loop as loop_lib
@@ -148,7 +148,7 @@ def _make_model(run_config: config.Config, source: records.Records) -> keras.Mod
         run_config.model, source.image_shape, len(run_config.task_spec.classes)
     )
     model_config = run_config.model
-    if isinstance(model_config, config.ResNet50Config) and model_config.weights != "none":
+    if isinstance(model_config, model_configs.ResNet50Config) and model_config.weights != "none":
         resnet50.load_weights(model, model_config.weights)
     return model
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from spine_tf import config
+from spine_tf import config, model_configs
 from spine_tf.models import resnet50
 from spine_tf.training import step
 from tfrecords import feed
@@ -65,7 +65,7 @@ def make_phases(
         mixup=augmentation.mixup,
     )
     model_config = run_config.model
-    if not isinstance(model_config, config.ResNet50Config) or model_config.weights == "none":
+    if not isinstance(model_config, model_configs.ResNet50Config) or model_config.weights == "none":
         return [lambda: whole]
     frozen_epochs = min(model_config.frozen_epochs, settings.epochs)
     phases: list[Callable[[], Phase]] = []
@@ -97,7 +97,9 @@ def _make_frozen(whole: Phase, epochs: int) -> Phase:
     )
 
 
-def _make_fine_tuned(whole: Phase, model_config: config.ResNet50Config, epochs: int) -> Phase:
+def _make_fine_tuned(
+    whole: Phase, model_config: model_configs.ResNet50Config, epochs: int
+) -> Phase:
     resnet50.unfreeze(whole.network, model_config.trainable_blocks)
     return dataclasses.replace(
         whole,

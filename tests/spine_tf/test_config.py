@@ -3,10 +3,10 @@ import pathlib
 
 import pytest
 
-from spine_tf import config
+from spine_tf import config, model_configs
 
 
-@pytest.mark.parametrize("family", config.MODEL_CONFIGS)
+@pytest.mark.parametrize("family", model_configs.MODEL_CONFIGS)
 def test_json_round_trip_keeps_every_field(family: str) -> None:
     made = config.with_settings(
         config.default_config("binary", family),
@@ -26,7 +26,7 @@ def test_settings_apply_in_order_and_parse_json() -> None:
             "seed=2",
         ],
     )
-    assert isinstance(made.model, config.DenseConfig)
+    assert isinstance(made.model, model_configs.DenseConfig)
     assert made.model.units == (32, 16)
     assert made.training.schedule == "constant"
     assert (made.training.epochs, made.seed) == (3, 2)

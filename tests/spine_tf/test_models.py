@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spine_tf import config
+from spine_tf import config, model_configs
 from spine_tf.models import blocks, families, resnet50
 
 _SMALL = {
-    "simple": config.SimpleConfig(filters=(4, 8), units=8),
-    "dense": config.DenseConfig(filters=(4, 8), units=(8,)),
-    "densenet": config.DenseNetConfig(stem_filters=4, growth_rate=4, blocks=(1, 2)),
-    "residual": config.ResidualConfig(filters=(4, 8)),
-    "resnet50": config.ResNet50Config(weights="none"),
+    "simple": model_configs.SimpleConfig(filters=(4, 8), units=8),
+    "dense": model_configs.DenseConfig(filters=(4, 8), units=(8,)),
+    "densenet": model_configs.DenseNetConfig(stem_filters=4, growth_rate=4, blocks=(1, 2)),
+    "residual": model_configs.ResidualConfig(filters=(4, 8)),
+    "resnet50": model_configs.ResNet50Config(weights="none"),
 }
 
 
@@ -72,14 +72,14 @@ def _loss(model: keras.Model, images: np.ndarray, truth: np.ndarray) -> tf.Tenso
 
 @pytest.mark.parametrize(("input_px", "layer"), [(16, "AveragePooling2D"), (24, "Resizing")])
 def test_input_is_resized_in_the_model(input_px: int, layer: str) -> None:
-    model = families.build_model(config.SimpleConfig(input_px=input_px), (32, 32, 1), 2)
+    model = families.build_model(model_configs.SimpleConfig(input_px=input_px), (32, 32, 1), 2)
     assert type(model.get_layer("resize")).__name__ == layer
     assert model.get_layer("resize").output.shape == (None, input_px, input_px, 1)
 
 
 def test_input_larger_than_the_crop_is_refused() -> None:
     with pytest.raises(ValueError, match="input_px is 64, but the crops have 32 px"):
-        families.build_model(config.SimpleConfig(input_px=64), (32, 32, 1), 2)
+        families.build_model(model_configs.SimpleConfig(input_px=64), (32, 32, 1), 2)
 
 
 def test_ordinal_probabilities_are_those_of_the_cumulative_link() -> None:
@@ -112,7 +112,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.mark.slow
 def test_published_weights_give_the_published_features(published: pathlib.Path) -> None:
-    settings = config.ResNet50Config(weights=str(published))
+    settings = model_configs.ResNet50Config(weights=str(published))
     model = families.build_model(settings, (64, 64, 3), 2)
     resnet50.load_weights(model, str(published))
     backbone = model.get_layer("backbone")
@@ -132,7 +132,7 @@ def test_published_weights_give_the_published_features(published: pathlib.Path) 
 def test_unfreeze_opens_the_last_blocks_without_their_normalisation(
     published: pathlib.Path,
 ) -> None:
-    settings = config.ResNet50Config(weights=str(published))
+    settings = model_configs.ResNet50Config(weights=str(published))
     model = families.build_model(settings, (32, 32, 1), 2)
     backbone = model.get_layer("backbone")
     assert not backbone.trainable_variables
@@ -145,11 +145,11 @@ def test_unfreeze_opens_the_last_blocks_without_their_normalisation(
 
 @pytest.mark.slow
 def test_weights_that_are_missing_or_of_another_model_are_named(tmp_path: pathlib.Path) -> None:
-    model = families.build_model(config.ResNet50Config(weights="w.h5"), (32, 32, 1), 2)
+    model = families.build_model(model_configs.ResNet50Config(weights="w.h5"), (32, 32, 1), 2)
     with pytest.raises(ValueError, match=r"none.h5', which is no file; expected imagenet, none"):
         resnet50.load_weights(model, str(tmp_path / "none.h5"))
     other = tmp_path / "other.weights.h5"
-    families.build_model(config.SimpleConfig(), (32, 32, 1), 2).save_weights(other)
+    families.build_model(model_configs.SimpleConfig(), (32, 32, 1), 2).save_weights(other)
     with pytest.raises(ValueError, match=r"other.weights.h5 does not hold the weights"):
         resnet50.load_weights(model, str(other))
     noise = tmp_path / "noise.h5"
@@ -166,11 +166,11 @@ def test_weights_of_a_part_are_no_silent_random_start(
     shutil.copy(published, partial)
     with h5py.File(partial, "r+") as file:
         del file["layers/conv2d_7"]
-    model = families.build_model(config.ResNet50Config(weights="w.h5"), (32, 32, 1), 2)
+    model = families.build_model(model_configs.ResNet50Config(weights="w.h5"), (32, 32, 1), 2)
     with pytest.raises(ValueError, match=r"partial.weights.h5 does not hold the weights"):
         resnet50.load_weights(model, str(partial))
 
 
 def test_resnet50_below_its_smallest_side_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 32 px, the model's input has 16"):
-        families.build_model(config.ResNet50Config(weights="none"), (16, 16, 1), 2)
+        families.build_model(model_configs.ResNet50Config(weights="none"), (16, 16, 1), 2)

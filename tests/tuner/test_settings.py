@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from spine_tf import config
+from spine_tf import config, model_configs
 from tuner import settings
 
 
@@ -24,7 +24,7 @@ def test_start_configuration_gives_its_model_to_its_family_and_the_rest_to_all()
     )
     bases, _ = settings.make_bases(None, ["dense", "simple"], start=start, seed=7, max_epochs=4)
     assert bases["dense"].model == start.model
-    assert bases["simple"].model == config.SimpleConfig()
+    assert bases["simple"].model == model_configs.SimpleConfig()
     assert {(b.task, b.training.patience, b.seed) for b in bases.values()} == {("multiclass", 3, 7)}
     assert {base.training.epochs for base in bases.values()} == {4}
 

@@ -3,10 +3,10 @@
 import keras_tuner
 import pytest
 
-from spine_tf import config
+from spine_tf import config, model_configs
 from tuner import presets, settings, space
 
-FAMILIES = tuple(config.MODEL_CONFIGS)
+FAMILIES = tuple(model_configs.MODEL_CONFIGS)
 
 
 def _bases(task: str, *set_values: str) -> tuple[dict[str, config.Config], frozenset[str]]:

@@ -22,8 +22,8 @@ _MAY_IMPORT = {
 }
 # From the ground up; a module imports from its own layer and those before it.
 _LAYERS = (
-    ("labels",),
-    ("config",),
+    ("labels", "limits", "config_fields"),
+    ("config", "model_configs"),
     ("rsna",),
     ("conversion", "phantom"),
     ("auditing",),

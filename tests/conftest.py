@@ -1,12 +1,17 @@
-"""What the tests of several packages stand on: a records directory of synthetic crops."""
+"""What the tests of several packages stand on: records of synthetic crops, and a browser."""
 
 import dataclasses
+import json
+import os
 import pathlib
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome import service
 
 from spine_tf import config, labels
 from spine_tf.rsna import record
@@ -15,6 +20,16 @@ from tfrecords import example, features_json, manifest, shard
 _SPLITS = ("fold_0", "fold_1", "fold_2", "test")
 _CONDITION = labels.CONDITIONS.index("left_subarticular_stenosis")
 _LEVEL = labels.LEVELS.index("l4_l5")
+_BROWSER_ARGUMENTS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
 
 
 def write_records(
@@ -97,3 +112,84 @@ def records_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 def make_records() -> Callable[..., pathlib.Path]:
     """`write_records`, for a directory of another kind."""
     return write_records
+
+
+class Browser:
+    """Headless Chromium that tells what a page asked for and how it looks.
+
+    `driver` is Selenium's own object, for all that a page shows.
+    """
+
+    def __init__(self, driver: webdriver.Chrome) -> None:
+        self.driver = driver
+
+    def open(self, path: pathlib.Path) -> None:
+        """Opens a file; what the page before it asked for and logged is forgotten."""
+        self.requested()
+        self.logged()
+        self.driver.get(path.as_uri())
+
+    def requested(self) -> list[str]:
+        """Returns the addresses asked for since the last call, data: left out."""
+        entries = self.driver.get_log("performance")
+        messages = [json.loads(entry["message"])["message"] for entry in entries]
+        sent = [each for each in messages if each["method"] == "Network.requestWillBeSent"]
+        addresses = [each["params"]["request"]["url"] for each in sent]
+        return [address for address in addresses if not address.startswith("data:")]
+
+    def logged(self) -> list[str]:
+        """Returns the lines of the console since the last call."""
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+    def set_width(self, width: int) -> None:
+        """Makes the page `width` CSS pixels wide; below 500 it is on a phone."""
+        screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+
+    def needed_width(self) -> int:
+        """Returns the width in CSS pixels below which the page scrolls sideways."""
+        return self.driver.execute_script("return document.documentElement.scrollWidth")
+
+    def set_scheme(self, scheme: str) -> None:
+        """Makes the reader prefer `scheme`, dark or light."""
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+    def contrast(self, selector: str, paper: str = "section") -> float:
+        """Returns WCAG's ratio of the colours of a text and of the background of `paper`."""
+        colours = self.driver.execute_script(
+            "const of = (name) => getComputedStyle(document.querySelector(name));"
+            "return [of(arguments[0]).color, of(arguments[1]).backgroundColor]",
+            selector,
+            paper,
+        )
+        low, high = sorted(_luminance(colour) for colour in colours)
+        return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    """WCAG's relative luminance of a colour as the browser writes it, rgb(...) or rgba(...)."""
+    channels = colour[colour.index("(") + 1 : colour.index(")")].split(",")[:3]
+    values = np.array([float(channel) / 255 for channel in channels])
+    linear = np.where(values <= 0.03928, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    return float(linear @ np.array([0.2126, 0.7152, 0.0722]))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser of the module's own; the tests are left out where there is none, except in CI."""
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if binary is None or driver is None:
+        # A machine that says it checks everything must not pass over this in silence.
+        assert not os.environ.get("CI"), "chromium and chromedriver are needed where CI is set"
+        pytest.skip("chromium and chromedriver are not on the PATH")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for argument in _BROWSER_ARGUMENTS:
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chromium = webdriver.Chrome(options=options, service=service.Service(driver))
+    try:
+        yield Browser(chromium)
+    finally:
+        chromium.quit()

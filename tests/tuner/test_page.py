@@ -1,13 +1,10 @@
 """search.html: drawn from any leaderboard, and read in a real browser."""
 
-import os
 import pathlib
 import re
-import shutil
-from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from selenium import webdriver
 from selenium.webdriver.common import keys
 from selenium.webdriver.common.by import By
 
@@ -70,35 +67,23 @@ def test_page_needs_nothing_else_and_escapes_what_it_shows(tmp_path: pathlib.Pat
     assert "&lt;b&gt;]" in text
 
 
-@pytest.fixture
-def browser() -> Iterator[webdriver.Chrome]:
-    """Headless Chromium; left out where there is none, except in CI."""
-    paths = [shutil.which(name) for name in ("chromium", "chromedriver")]
-    if None in paths and not os.environ.get("CI"):
-        pytest.skip("there is no chromium")
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(paths[0])
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(str(paths[1])))
-    yield driver
-    driver.quit()
-
-
 @pytest.mark.slow
-def test_page_in_a_browser(browser: webdriver.Chrome, tmp_path: pathlib.Path) -> None:
+def test_page_in_a_browser(browser: Any, tmp_path: pathlib.Path) -> None:
     page.write(_settings(tmp_path), _ranked(12), ended_by="all trials were run")
-    browser.get((tmp_path / "search.html").as_uri())
-    assert "Ended: all trials were run." in browser.find_element(By.ID, "state").text
-    assert browser.find_element(By.ID, "best-value").text == "0.51"
-    assert len(browser.find_elements(By.CSS_SELECTOR, "#progress svg circle, #progress polygon"))
-    assert len(browser.find_elements(By.CSS_SELECTOR, "#curves svg polyline")) >= 11
-    assert len(browser.find_elements(By.CSS_SELECTOR, "#hyperparameters svg")) == 3
-    assert len(browser.find_elements(By.CSS_SELECTOR, "#trials tbody tr")) == 12
-    trial_head = browser.find_element(By.CSS_SELECTOR, "#trials th:nth-child(2) button")
+    path = tmp_path / "search.html"
+    browser.open(path)
+    assert "Ended: all trials were run." in browser.driver.find_element(By.ID, "state").text
+    assert browser.driver.find_element(By.ID, "best-value").text == "0.51"
+    assert len(
+        browser.driver.find_elements(By.CSS_SELECTOR, "#progress svg circle, #progress polygon")
+    )
+    assert len(browser.driver.find_elements(By.CSS_SELECTOR, "#curves svg polyline")) >= 11
+    assert len(browser.driver.find_elements(By.CSS_SELECTOR, "#hyperparameters svg")) == 3
+    assert len(browser.driver.find_elements(By.CSS_SELECTOR, "#trials tbody tr")) == 12
+    trial_head = browser.driver.find_element(By.CSS_SELECTOR, "#trials th:nth-child(2) button")
     for expected in ("00", "11"):
         trial_head.send_keys(keys.Keys.ENTER)
-        first = browser.find_element(By.CSS_SELECTOR, "#trials tbody tr td:nth-child(2)")
+        first = browser.driver.find_element(By.CSS_SELECTOR, "#trials tbody tr td:nth-child(2)")
         assert first.text == expected
-    assert browser.get_log("browser") == []
+    assert browser.requested() == [path.as_uri()]
+    assert browser.logged() == []

@@ -18,6 +18,11 @@ SEVERITY_COLUMNS = ("normal_mild", "moderate", "severe")
 # The competition's weight of a row, one a severity.
 COMPETITION_WEIGHTS = (1.0, 2.0, 4.0)
 
+# The halves of Moderate, the report's Mild, that a task may tell apart, and their columns.
+HALVES = ("Mild-Normal", "Mild-Severe")
+HALF_COLUMNS = ("mild_normal", "mild_severe")
+_MODERATE = SEVERITIES.index("Moderate")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
@@ -25,32 +30,64 @@ class Task:
 
     Attributes:
         name: as given to `--task`.
-        severities: indices into SEVERITIES; the position of one is its class.
+        classes: what each class is called; a whole severity as spelled in train.csv.
+        columns: the column that holds each class's probability in CSV files.
+        class_severities: the severity that each class belongs to, as index into SEVERITIES.
     """
 
     name: str
-    severities: tuple[int, ...]
+    classes: tuple[str, ...]
+    columns: tuple[str, ...]
+    class_severities: tuple[int, ...]
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """The severity that each class stands for, as spelled in train.csv."""
-        return tuple(SEVERITIES[severity] for severity in self.severities)
+    def severities(self) -> tuple[int, ...]:
+        """The severities that take part, as indices into SEVERITIES, in order."""
+        return tuple(dict.fromkeys(self.class_severities))
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """The column that holds each class's probability in CSV files."""
-        return tuple(SEVERITY_COLUMNS[severity] for severity in self.severities)
+    def has_halves(self) -> bool:
+        """Whether a severity is told apart in halves, which the records don't know."""
+        return len(self.severities) < len(self.classes)
 
     @property
     def class_weights(self) -> tuple[float, ...]:
         """The competition's weight of each class."""
-        return tuple(COMPETITION_WEIGHTS[severity] for severity in self.severities)
+        return tuple(COMPETITION_WEIGHTS[severity] for severity in self.class_severities)
+
+    @property
+    def collapsed(self) -> "Task":
+        """The task of whole severities that this one is read as; itself where it has no halves."""
+        return TASKS["multiclass"] if self.has_halves else self
+
+    @property
+    def collapsed_classes(self) -> tuple[int, ...]:
+        """The class of `collapsed` that each class is read as."""
+        return tuple(self.severities.index(severity) for severity in self.class_severities)
+
+
+def _of_severities(name: str, severities: tuple[int, ...]) -> Task:
+    return Task(
+        name=name,
+        classes=tuple(SEVERITIES[severity] for severity in severities),
+        columns=tuple(SEVERITY_COLUMNS[severity] for severity in severities),
+        class_severities=severities,
+    )
 
 
 TASKS = {
-    "binary": Task(name="binary", severities=(0, 2)),
-    "multiclass": Task(name="multiclass", severities=(0, 1, 2)),
+    "binary": _of_severities("binary", (0, 2)),
+    "multiclass": _of_severities("multiclass", (0, 1, 2)),
+    "multiclass_split": Task(
+        name="multiclass_split",
+        classes=(SEVERITIES[0], *HALVES, SEVERITIES[2]),
+        columns=(SEVERITY_COLUMNS[0], *HALF_COLUMNS, SEVERITY_COLUMNS[2]),
+        class_severities=(0, _MODERATE, _MODERATE, 2),
+    ),
 }
+
+# The tasks that need nothing but the records.
+WHOLE_TASKS = tuple(name for name, task in TASKS.items() if not task.has_halves)
 
 
 def get_task(name: str) -> Task:

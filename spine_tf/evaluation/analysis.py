@@ -53,6 +53,19 @@ class Evaluated:
     class_prior: Sequence[float]
 
 
+def collapse(evaluated: Evaluated) -> Evaluated:
+    """Returns the predictions as those of whole severities; see `predictions.collapse`."""
+    task, before = evaluated.task, evaluated.uncalibrated
+    prior = predictions_lib.collapse_probabilities(np.asarray(evaluated.class_prior), task)
+    return dataclasses.replace(
+        evaluated,
+        task=task.collapsed,
+        predictions=predictions_lib.collapse(evaluated.predictions, task),
+        uncalibrated=None if before is None else predictions_lib.collapse(before, task),
+        class_prior=tuple(prior.tolist()),
+    )
+
+
 def analyse(evaluated: Evaluated, *, seed: int = 0, num_resamples: int = 1000) -> dict[str, Any]:
     """Returns metrics.json of a report, as JSON types; see the module's docstring."""
     task, predictions = evaluated.task, evaluated.predictions
@@ -132,6 +145,7 @@ def _reliability(evaluated: Evaluated, weights: np.ndarray) -> dict[str, Any]:
 def _competition(
     predictions: predictions_lib.Predictions, task: labels.Task, weights: np.ndarray
 ) -> dict[str, Any] | None:
+    predictions, task = predictions_lib.collapse(predictions, task), task.collapsed
     if task.name != "multiclass":
         return None
     reweighted = competition.reweight(predictions, task)

@@ -34,7 +34,8 @@ def prior(
 def report(predictions: predictions_lib.Predictions, task: labels.Task) -> dict[str, Any] | None:
     """Returns the report's accuracy, or None for examples that it did not look at."""
     is_subarticular = all("subarticular" in name for name in np.unique(predictions.conditions))
-    if not is_subarticular or set(predictions.levels) != {"l4_l5"}:
+    is_at_its_level = set(predictions.levels) == {"l4_l5"}
+    if not is_subarticular or not is_at_its_level or task.name not in REPORT_ACCURACY:
         return None
     reason = "the report gives no interval"
     value = REPORT_ACCURACY[task.name]

@@ -29,7 +29,8 @@ def analyse(
     """Returns metrics.json of a comparison: `task`, `split`, `runs`, `comparisons`.
 
     Args:
-        runs: name and predictions; the first is what the others are compared with.
+        runs: name and predictions; the first is what the others are compared with. Where only
+            some tell halves apart, all are compared on the whole severities.
         seed: of the bootstrap.
         num_resamples: of the bootstrap.
 
@@ -40,6 +41,8 @@ def analyse(
     Raises:
         ValueError: the runs have other tasks or other examples.
     """
+    if len({evaluated.task.name for _, evaluated in runs}) > 1:
+        runs = [(name, analysis_lib.collapse(evaluated)) for name, evaluated in runs]
     (base_name, base), *_ = runs
     for name, evaluated in runs:
         if evaluated.task != base.task:

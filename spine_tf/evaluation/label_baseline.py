@@ -66,9 +66,15 @@ def predict(
         train_studies: that the run was trained on.
 
     Raises:
-        ValueError: a study has no row in train.csv, or none is left to fit on.
+        ValueError: a study has no row in train.csv, none is left to fit on, or the task tells
+            halves apart.
     """
     predictions, task = evaluated.predictions, evaluated.task
+    if task.has_halves:
+        raise ValueError(
+            f"the baseline from other labels knows no halves, which task {task.name} has: "
+            "leave out --data_dir"
+        )
     missing = (set(predictions.study_ids.tolist()) | set(train_studies)) - set(grades)
     if missing:
         raise ValueError(

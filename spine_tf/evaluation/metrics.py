@@ -167,7 +167,7 @@ def _per_class(
 
 
 def _quadratic_kappa(confusion: np.ndarray, task: labels.Task) -> np.ndarray:
-    grades = np.asarray(task.severities, np.float64)
+    grades = np.arange(len(task.classes), dtype=np.float64)
     distance = (grades[:, None] - grades[None, :]) ** 2
     truth, predicted = confusion.sum(axis=2), confusion.sum(axis=1)
     observed = np.einsum("bij,ij->b", confusion, distance)

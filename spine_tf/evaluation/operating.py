@@ -24,7 +24,7 @@ def severe_scores(
     Returns:
         float64 (n,) and bool (n,).
     """
-    normal, severe = task.severities.index(0), task.severities.index(2)
+    normal, severe = task.class_severities.index(0), task.class_severities.index(2)
     pair = predictions.probabilities[:, [normal, severe]]
     total = pair.sum(axis=1)
     scores = np.where(total > 0.0, pair[:, 1] / np.where(total > 0.0, total, 1.0), 0.5)
@@ -47,7 +47,7 @@ def threshold_table(
         Severe in these data. Undefined values are None.
     """
     scores, is_counted = severe_scores(predictions, task)
-    is_severe = predictions.labels == task.severities.index(2)
+    is_severe = predictions.labels == task.class_severities.index(2)
     every = np.vstack([np.ones((1, len(predictions))), weights])
     table = []
     for threshold in THRESHOLDS:

@@ -97,6 +97,30 @@ class Predictions:
         )
 
 
+def collapse(predictions: Predictions, task: labels.Task) -> Predictions:
+    """Returns the predictions as those of `task.collapsed`; themselves where it is the task."""
+    if not task.has_halves:
+        return predictions
+    return Predictions(
+        keys=predictions.keys,
+        labels=np.array(task.collapsed_classes)[predictions.labels],
+        probabilities=collapse_probabilities(predictions.probabilities, task),
+    )
+
+
+def collapse_probabilities(probabilities: np.ndarray, task: labels.Task) -> np.ndarray:
+    """Adds up the probabilities of the halves of a severity.
+
+    Args:
+        probabilities: float (..., classes).
+        task: whose classes they are.
+
+    Returns:
+        float (..., classes of `task.collapsed`).
+    """
+    return probabilities @ np.eye(len(task.severities))[list(task.collapsed_classes)]
+
+
 def read_csv(path: pathlib.Path, task: labels.Task) -> Predictions:
     """Reads `key,label,<one probability a class>`.
 

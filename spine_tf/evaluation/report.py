@@ -85,7 +85,7 @@ class Card:
 def write(report_dir: pathlib.Path, content: Content) -> pathlib.Path:
     """Writes report.html, metrics.json, predictions.csv and figures/*.svg, each by rename.
 
-    For three classes also predictions_competition.csv, reweighted to the competition's metric.
+    For three severities also predictions_competition.csv, reweighted to the competition's metric.
 
     Returns:
         The path of report.html, which is written last.
@@ -97,11 +97,13 @@ def write(report_dir: pathlib.Path, content: Content) -> pathlib.Path:
     for name, picture in pictures.items():
         atomic.write_text(figure_dir / f"{name}.svg", svg.standalone(picture))
     predictions_lib.write_csv(report_dir / "predictions.csv", evaluated.predictions, evaluated.task)
-    if evaluated.task.name == "multiclass":
+    whole = evaluated.task.collapsed
+    if whole.name == "multiclass":
+        collapsed = predictions_lib.collapse(evaluated.predictions, evaluated.task)
         predictions_lib.write_csv(
             report_dir / "predictions_competition.csv",
-            competition.reweight(evaluated.predictions, evaluated.task),
-            evaluated.task,
+            competition.reweight(collapsed, whole),
+            whole,
         )
     atomic.write_json(report_dir / "metrics.json", dict(content.analysis))
     page = report_dir / "report.html"

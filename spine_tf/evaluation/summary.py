@@ -14,7 +14,9 @@ The names and meanings of the figures are in `metrics.compute`; `low` and `high`
 95 % interval of a bootstrap over studies. What is undefined is null, and a "reason" says why. A
 baseline may carry a "note". The majority class and the class prior are those of the training data
 ("class_prior_from": "training"), or, where they are not given, those of the split itself ("split"),
-which favours the baseline. `report` stands where all examples are L4/L5 subarticular stenosis.
+which favours the baseline. `report` stands where all examples are L4/L5 subarticular stenosis. A
+task that tells halves of a severity apart has "collapsed" besides: the same keys for the same
+predictions read as whole severities.
 """
 
 from collections.abc import Sequence
@@ -64,7 +66,7 @@ def summarize(
         predictions.study_ids, seed=seed, num_resamples=num_resamples
     )
     counts = np.bincount(predictions.labels, minlength=len(task.classes))
-    return {
+    figures = {
         "task": task.name,
         "split": split,
         "classes": list(task.classes),
@@ -78,6 +80,24 @@ def summarize(
         "class_prior_from": "split" if class_prior is None else "training",
         "baselines": _baselines(predictions, task, weights, class_prior),
     }
+    if task.has_halves:
+        figures["collapsed"] = summarize(
+            predictions_lib.collapse(predictions, task),
+            task.collapsed,
+            split,
+            class_prior=_collapsed_prior(class_prior, task),
+            seed=seed,
+            num_resamples=num_resamples,
+        )
+    return figures
+
+
+def _collapsed_prior(
+    class_prior: Sequence[float] | None, task: labels.Task
+) -> Sequence[float] | None:
+    if class_prior is None:
+        return None
+    return predictions_lib.collapse_probabilities(np.asarray(class_prior), task).tolist()
 
 
 def with_intervals(

@@ -27,7 +27,7 @@ class Settings:
         seed: of models, searches and bootstraps.
     """
 
-    tasks: tuple[str, ...] = tuple(labels.TASKS)
+    tasks: tuple[str, ...] = labels.WHOLE_TASKS
     families: tuple[str, ...] = FAMILIES
     changes: tuple[str, ...] = ()
     num_trials: int = 0
@@ -35,7 +35,7 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_names("tasks", self.tasks, tuple(labels.TASKS))
+        _check_names("tasks", self.tasks, labels.WHOLE_TASKS)
         _check_names("models", self.families, FAMILIES)
         if self.num_trials < 0:
             raise ValueError(f"--search is {self.num_trials}, expected 0 or a number of trials")

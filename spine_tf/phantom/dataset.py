@@ -64,7 +64,7 @@ def _write_truth(
     tables: layout.TrainTables,
     studies: Iterable[study.Study],
 ) -> None:
-    ceilings = {name: truth.Ceiling(task) for name, task in labels.TASKS.items()}
+    ceilings = {name: truth.Ceiling(labels.TASKS[name]) for name in labels.WHOLE_TASKS}
     planted_errors = []
     for result in studies:
         tables.add(result)

@@ -26,6 +26,12 @@ _NUM_SLICES = flags.DEFINE_integer("num_slices", 1, "Slices of a crop, odd.")
 _MIRROR_RIGHT = flags.DEFINE_bool(
     "mirror_right", True, "Flip axial crops of one side, so that lateral lies to the right."
 )
+_WINDOW = flags.DEFINE_enum(
+    "window",
+    "slice",
+    ["slice", "series", "crop"],
+    "Pixels whose 0.5 and 99.5 percentile become black and white.",
+)
 _NUM_FOLDS = flags.DEFINE_integer("num_folds", 5, "Folds.")
 _TEST_FRACTION = flags.DEFINE_float("test_fraction", 0.15, "Part of the studies to test on.")
 _FOLDS_CSV = flags.DEFINE_string("folds_csv", None, "study_id,fold: decides the folds.")
@@ -97,6 +103,7 @@ def _settings() -> "settings.Settings":
             roi_px=_ROI_PX.value,
             num_slices=_NUM_SLICES.value,
             mirror_right=_MIRROR_RIGHT.value,
+            window=_WINDOW.value,
         ),
         num_folds=_NUM_FOLDS.value,
         test_fraction=_TEST_FRACTION.value,

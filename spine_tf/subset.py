@@ -16,6 +16,10 @@ _CONDITIONS = flags.DEFINE_list(
 _LEVELS = flags.DEFINE_list("levels", "l4_l5", "Levels whose images are taken, or all.")
 _NUM_SLICES = flags.DEFINE_integer("num_slices", 1, "The most slices a crop is to have, odd.")
 
+_WINDOW = flags.DEFINE_enum(
+    "window", "slice", ["slice", "series", "crop"], "As in convert; series takes whole series."
+)
+
 
 def main() -> None:
     """Writes the subset that the flags describe."""
@@ -31,6 +35,7 @@ def main() -> None:
         conditions=_names(_CONDITIONS.value, labels.CONDITIONS),
         levels=_names(_LEVELS.value, labels.LEVELS),
         num_slices=_NUM_SLICES.value,
+        window=_WINDOW.value,
     )
     logging.info(
         "%d images, %d of them hard links, %.1f MB",

@@ -93,7 +93,7 @@ def _to_json(settings: Settings, folds_csv: bytes | None, exclude: bytes | None)
     return {
         "conditions": list(settings.conditions),
         "levels": list(settings.levels),
-        **dataclasses.asdict(settings.roi),
+        **config.roi_to_dict(settings.roi),
         "num_folds": settings.num_folds,
         "test_fraction": settings.test_fraction,
         "seed": settings.seed,

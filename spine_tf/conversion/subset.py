@@ -8,7 +8,7 @@ import os
 import pathlib
 from collections.abc import Iterator
 
-from spine_tf import labels
+from spine_tf import config, labels, limits
 from spine_tf.rsna import annotations, crops, geometry, layout, reasons, sources
 from tfrecords import atomic
 
@@ -41,6 +41,7 @@ def write_subset(
     conditions: tuple[str, ...],
     levels: tuple[str, ...] = labels.LEVELS,
     num_slices: int = 1,
+    window: str = "slice",
 ) -> Written:
     """Writes the images of the selected rows, and the CSVs as they are, the labels last.
 
@@ -52,17 +53,20 @@ def write_subset(
         output_dir: new, empty, or an earlier run of the same that was interrupted.
         conditions, levels: which rows.
         num_slices: the most slices a crop is to have.
+        window: as in `config.RoiConfig`; "series" takes all images of a series.
 
     Raises:
         ValueError: the output directory holds a data set, or an option is out of range.
     """
     if num_slices < 1 or num_slices % 2 == 0:
         raise ValueError(f"--num_slices is {num_slices}, expected an odd number from 1")
+    limits.require_choice("--window", window, config.WINDOWS)
     if (output_dir / layout.LABELS_CSV).exists():
         raise ValueError(f"--output_dir {output_dir} holds a data set: choose a new one")
     found = annotations.read_annotations(source, conditions=conditions, levels=levels)
     counts: collections.Counter[str] = collections.Counter()
-    for name in _images(source, found.rows, num_slices):
+    wanted = _images(source, found.rows, num_slices, window == "series")
+    for name in wanted:
         counts.update(_put(source, name, output_dir / name))
     for name in sorted(_CSVS, key=lambda name: name == layout.LABELS_CSV):
         atomic.write_bytes(output_dir / name, source.read(name))
@@ -72,14 +76,19 @@ def write_subset(
 
 
 def _images(
-    source: sources.Source, rows: list[annotations.Annotation], num_slices: int
+    source: sources.Source,
+    rows: list[annotations.Annotation],
+    num_slices: int,
+    has_whole_series: bool,
 ) -> Iterator[str]:
     reader = crops.SliceReader(source, num_slices)
     images = sorted({row.image for row in rows})
     for (study, series), group in itertools.groupby(images, key=lambda image: image[:2]):
         wanted = {image[2] for image in group}
         there = source.instances(study, series)
-        if num_slices > 1:
+        if has_whole_series:
+            wanted |= set(there)
+        elif num_slices > 1:
             headers = reader.series_headers(study, series)
             for instance in sorted(wanted & headers.keys()):
                 wanted |= _decisive(instance, headers, num_slices)

@@ -6,15 +6,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from spine_tf import labels, run
+from spine_tf import config, labels, run
 from spine_tf.evaluation import analysis, calibration, compare
 from spine_tf.evaluation import predictions as predictions_lib
 from tfrecords import manifest, records
 
 SPLITS = ("test", "val", "oof")
 EXTERNAL = "external"
-
-_ROI_FIELDS = ("roi_mm", "roi_px", "num_slices", "mirror_right")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,13 +66,14 @@ def _external(trained: run.Run, source: records.Records, split: str | None) -> H
 
 
 def _require_same_roi(trained: run.Run, source: records.Records) -> None:
-    own = trained.provenance["records"]["config"]
-    other = source.manifest.config
-    for field in _ROI_FIELDS:
-        if own.get(field) != other.get(field):
+    own = config.roi_from_dict(trained.provenance["records"]["config"])
+    other = config.roi_from_dict(source.manifest.config)
+    for field in dataclasses.fields(config.RoiConfig):
+        wanted, found = getattr(own, field.name), getattr(other, field.name)
+        if found != wanted:
             raise ValueError(
-                f"{source.directory} has {field} {other.get(field)!r}, the run was trained with "
-                f"{own.get(field)!r}: convert with the same region of interest"
+                f"{source.directory} has {field.name} {found!r}, the run was trained with "
+                f"{wanted!r}: convert with the same region of interest"
             )
 
 

@@ -31,7 +31,7 @@ class Crop:
     Attributes:
         annotation: the row.
         image: uint16 (roi_px, roi_px, num_slices), stored values, mirrored if so.
-        window: 0.5 and 99.5 percentile of the annotated slice, stored values.
+        window: 0.5 and 99.5 percentile of what `roi_config.window` says, stored values.
         center_xy: column and row in pixels, float32 values.
         spacing: mm between rows and between columns, float32 values.
         is_mirrored: the image was flipped left-right.
@@ -53,7 +53,7 @@ class Stack:
 
     Attributes:
         slices: uint16 (rows, columns) each, stored values on the annotated slice's scale.
-        window: of the annotated slice.
+        window: of the annotated slice, or of its series.
         header: of the annotated slice.
     """
 
@@ -74,9 +74,12 @@ def read_crops(
         source: where the images are.
         rows: in any order; their labels are not looked at.
         roi_config: what is cut out.
-        unreadable: gets the files of a row's series that could be no neighbour, being unreadable.
+        unreadable: gets the files of a row's series that could be no neighbour, or gave nothing to
+            the series' window, being unreadable.
     """
-    reader = SliceReader(source, roi_config.num_slices, unreadable)
+    reader = SliceReader(
+        source, roi_config.num_slices, unreadable, has_series_window=roi_config.window == "series"
+    )
     by_image = sorted(rows, key=lambda row: row.image)
     for image, group in itertools.groupby(by_image, key=lambda row: row.image):
         members = list(group)
@@ -117,7 +120,7 @@ def cut(stack: Stack, row: annotations.Annotation, roi_config: config.RoiConfig)
     return Crop(
         annotation=row,
         image=crops[:, ::-1] if is_mirrored else crops,
-        window=stack.window,
+        window=roi.window(crops) if roi_config.window == "crop" else stack.window,
         center_xy=center_xy,
         spacing=stack.header.spacing,
         is_mirrored=is_mirrored,
@@ -129,16 +132,24 @@ class SliceReader:
     """Reads stacks; keeps the headers and the decoded slices of the series it is in."""
 
     def __init__(
-        self, source: sources.Source, num_slices: int, unreadable: set[str] | None = None
+        self,
+        source: sources.Source,
+        num_slices: int,
+        unreadable: set[str] | None = None,
+        *,
+        has_series_window: bool = False,
     ) -> None:
+        """Args: as `read_crops` has them; a series window reads all slices, once a series."""
         self._source = source
         self._num_slices = num_slices
+        self._has_series_window = has_series_window
         self._unreadable = set() if unreadable is None else unreadable
         self._series: tuple[int, int] | None = None
         self._headers: dict[int, header.Header] = {}
         self._decoded: collections.OrderedDict[int, tuple[header.Header, np.ndarray]] = (
             collections.OrderedDict()
         )
+        self._windows: dict[tuple[object, ...], tuple[float, float]] = {}
 
     def read_stack(self, study_id: int, series_id: int, instance_number: int) -> Stack:
         """Reads a slice and its neighbours.
@@ -160,13 +171,42 @@ class SliceReader:
             else:
                 other, other_array = self._slice(number)
                 slices.append(pixels.stored_values(other_array, other, center))
-        return Stack(slices=tuple(slices), window=roi.window(values), header=center)
+        window = (
+            self._series_window(instance_number, center, array)
+            if self._has_series_window
+            else roi.window(values)
+        )
+        return Stack(slices=tuple(slices), window=window, header=center)
+
+    def _series_window(
+        self, instance_number: int, center: header.Header, center_array: np.ndarray
+    ) -> tuple[float, float]:
+        """The percentiles of all slices of the series, on the annotated slice's scale.
+
+        Only a histogram is kept of the slices, and of the series one window a scale, mostly one.
+        """
+        scale = pixels.scale_of(center)
+        if scale not in self._windows:
+            counts = _count_values(pixels.stored_values(center_array, center, center))
+            listed = self._source.instances(*self._series) if self._series else []
+            for number in listed:
+                if number == instance_number:
+                    continue
+                try:
+                    other, array = self._slice(number)
+                except reasons.Rejected:
+                    self._unreadable.add(self._name(number))
+                    continue
+                counts += _count_values(pixels.stored_values(array, other, center))
+            self._windows[scale] = roi.histogram_window(counts)
+        return self._windows[scale]
 
     def _enter(self, study_id: int, series_id: int) -> None:
         if self._series != (study_id, series_id):
             self._series = study_id, series_id
             self._headers.clear()
             self._decoded.clear()
+            self._windows.clear()
 
     def _slice(self, instance_number: int) -> tuple[header.Header, np.ndarray]:
         if instance_number in self._decoded:
@@ -201,6 +241,11 @@ class SliceReader:
     def _name(self, instance_number: int) -> str:
         study_id, series_id = self._series or (0, 0)
         return layout.image_name(self._source.side, study_id, series_id, instance_number)
+
+
+def _count_values(values: np.ndarray) -> np.ndarray:
+    """How many pixels have each stored value, int64 (65536,)."""
+    return np.bincount(values.ravel(), minlength=2**16)
 
 
 def read_header(source: sources.Source, name: str) -> header.Header:

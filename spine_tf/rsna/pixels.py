@@ -56,6 +56,11 @@ def stored_values(
     return np.clip(values, 0, 65535).astype(np.uint16)
 
 
+def scale_of(slice_header: header.Header) -> tuple[object, ...]:
+    """Returns what decides how `stored_values` maps pixels where a slice is the reference."""
+    return *_scale(slice_header), slice_header.is_signed, slice_header.bits_stored
+
+
 def _scale(slice_header: header.Header) -> tuple[float, float]:
     return slice_header.slope, slice_header.intercept
 

@@ -10,7 +10,8 @@ def record_schema(roi: config.RoiConfig) -> schema.Schema:
     """Returns the fields of a record that holds one region of interest.
 
     - image: resampled stored values, uint16 (roi_px, roi_px, num_slices), not windowed.
-    - window: 0.5 and 99.5 percentile of the whole annotated slice, in stored values; a reader maps
+    - window: 0.5 and 99.5 percentile of the whole annotated slice (or of the series or the crop,
+      as `roi.window` says), in stored values; a reader maps
       `clip((x - lo) / max(hi - lo, 1), 0, 1)`.
     - label, condition, level: indices into `spine_tf.labels`.
     - center_xy: px (column, row) in the source slice; pixel_spacing: mm (row, column).

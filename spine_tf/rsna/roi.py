@@ -124,22 +124,36 @@ def _offsets(roi_px: int) -> np.ndarray:
 
 
 def window(image: np.ndarray) -> tuple[float, float]:
-    """Returns the 0.5 and 99.5 percentile of a slice (`method="inverted_cdf"`).
+    """Returns the 0.5 and 99.5 percentile of a slice or a crop (`method="inverted_cdf"`).
 
     Args:
-        image: uint16 (rows, columns).
+        image: uint16, of any shape.
     """
     values = image.ravel()
-    low_rank, high_rank = (-(-values.size * permille // 1000) for permille in (5, 995))
+    low_rank, high_rank = _ranks(values.size)
     if values.size >= _MIN_SAMPLED:
         sample = np.sort(values[:: values.size // _SAMPLE_SIZE | 1])
         low = _smallest(values, sample, low_rank)
         high = _largest(values, sample, values.size - high_rank + 1)
         if low is not None and high is not None:
             return float(low), float(high)
-    cumulative = np.cumsum(np.bincount(values))
-    low_value, high_value = np.searchsorted(cumulative, (low_rank, high_rank))
+    return histogram_window(np.bincount(values))
+
+
+def histogram_window(counts: np.ndarray) -> tuple[float, float]:
+    """Returns the same percentiles of pixels that were only counted.
+
+    Args:
+        counts: int64 (values,), how many pixels have each stored value.
+    """
+    cumulative = np.cumsum(counts)
+    low_value, high_value = np.searchsorted(cumulative, _ranks(int(cumulative[-1])))
     return float(low_value), float(high_value)
+
+
+def _ranks(num_pixels: int) -> tuple[int, int]:
+    """The places, from 1, of both percentiles among the sorted pixels."""
+    return -(-num_pixels * 5 // 1000), -(-num_pixels * 995 // 1000)
 
 
 def _smallest(values: np.ndarray, sample: np.ndarray, rank: int) -> int | None:

@@ -10,13 +10,13 @@ _GRID = 2.0**14
 _TIE = 2.0**-20  # keeps ties of the grid from depending on the order of a sum
 
 
-def slice_window(pixels: tf.Tensor) -> tf.Tensor:
-    """Returns the 0.5 and 99.5 percentile of a slice by histogram, float32 (2,).
+def pixel_window(pixels: tf.Tensor) -> tf.Tensor:
+    """Returns the 0.5 and 99.5 percentile of a slice or a crop by histogram, float32 (2,).
 
     A histogram takes 0.9 ms for 512 x 512 pixels where a sort takes 20 ms.
 
     Args:
-        pixels: uint16 (rows, columns), stored values.
+        pixels: uint16, of any shape, stored values.
     """
     values = tf.cast(tf.reshape(pixels, [-1]), tf.int32)
     cumulative = tf.cumsum(tf.cast(tf.math.bincount(values), tf.int64))

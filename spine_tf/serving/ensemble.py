@@ -1,6 +1,5 @@
 """Several runs as one model: what they have to share, and their mean answer."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -57,11 +56,10 @@ def _weights(runs: Sequence[run.Run]) -> list[int]:
 
 def _spec_of_one(one: run.Run) -> spec.Spec:
     records = one.provenance["records"]["config"]
-    roi = {field.name: records[field.name] for field in dataclasses.fields(config.RoiConfig)}
     return spec.Spec(
         task=one.config.task,
         conditions=tuple(records["conditions"]),
         levels=tuple(records["levels"]),
         class_prior=one.class_prior,
-        roi=config.RoiConfig(**roi),
+        roi=config.roi_from_dict(records),
     )

@@ -83,7 +83,7 @@ def make_inputs(served: spec.Spec, *, seed: int = 0) -> Inputs:
 
 
 def ask_all(model: saved_model.SavedModel, inputs: Inputs) -> saved_model.Answer:
-    """Returns the answers of all signatures, `crop_*` and `slice_*`.
+    """Returns the answers of all signatures, `crop_*` and, where there is that one, `slice_*`.
 
     Raises:
         ValueError: `serve_examples` does not answer as `serving_default` does.
@@ -91,6 +91,14 @@ def ask_all(model: saved_model.SavedModel, inputs: Inputs) -> saved_model.Answer
     crops = model.ask("serving_default", image=inputs.image, window=inputs.window)
     examples = model.ask("serve_examples", examples=inputs.examples())
     compare(crops, examples, "serve_examples beside serving_default")
+    found = {f"crop_{name}": value for name, value in crops.items()}
+    if "serve_slice" in model.signatures:
+        found |= {f"slice_{name}": value for name, value in _ask_slice(model, inputs).items()}
+    return found
+
+
+def _ask_slice(model: saved_model.SavedModel, inputs: Inputs) -> saved_model.Answer:
+    """The answers for all places in the slice."""
     answers = [
         model.ask(
             "serve_slice",
@@ -101,11 +109,7 @@ def ask_all(model: saved_model.SavedModel, inputs: Inputs) -> saved_model.Answer
         )
         for center_xy, mirror in zip(inputs.slice_center_xy, inputs.slice_mirror, strict=True)
     ]
-    slices = {name: np.concatenate([answer[name] for answer in answers]) for name in crops}
-    return {
-        **{f"crop_{name}": value for name, value in crops.items()},
-        **{f"slice_{name}": value for name, value in slices.items()},
-    }
+    return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
 
 
 def crop_answers(outputs: saved_model.Answer) -> saved_model.Answer:

@@ -47,7 +47,7 @@ class Graph:
     def _signatures(self) -> dict[str, tuple[Callable[..., Answer], list[tf.TensorSpec]]]:
         """Name -> function and the tensors that it takes."""
         height, width, slices = self._served.image_shape
-        return {
+        signatures: dict[str, tuple[Callable[..., Answer], list[tf.TensorSpec]]] = {
             "serving_default": (
                 self.serve_crops,
                 [
@@ -59,7 +59,9 @@ class Graph:
                 self.serve_examples,
                 [tf.TensorSpec([None], tf.string, name="examples")],
             ),
-            "serve_slice": (
+        }
+        if self._served.has_slice_signature:
+            signatures["serve_slice"] = (
                 self.serve_slice,
                 [
                     tf.TensorSpec([None, None, slices], tf.uint16, name="image"),
@@ -67,8 +69,8 @@ class Graph:
                     tf.TensorSpec([2], tf.float32, name="center_xy"),
                     tf.TensorSpec([], tf.bool, name="mirror"),
                 ],
-            ),
-        }
+            )
+        return signatures
 
     def serve_crops(self, image: tf.Tensor, window: tf.Tensor) -> Answer:
         """Answers for crops: uint16 (batch, px, px, slices), float32 (batch, 2)."""
@@ -117,7 +119,8 @@ class Graph:
         cropped = crop.crop(
             image, pixel_spacing, center_xy, mirror, roi_mm=roi.roi_mm, roi_px=roi.roi_px
         )
-        window = crop.slice_window(image[:, :, roi.num_slices // 2])
+        is_of_slice = roi.window == "slice"
+        window = crop.pixel_window(image[:, :, roi.num_slices // 2] if is_of_slice else cropped)
         return self.serve_crops(cropped[None], window[None])
 
     def _answer_normalized(self, images: tf.Tensor) -> Answer:

@@ -103,8 +103,12 @@ def _input(served: spec.Spec) -> str:
     return (
         f"A square of {roi.roi_mm:g} mm around the given coordinate on {roi.roi_px} x "
         f"{roi.roi_px} pixels, {roi.num_slices} slice(s), as stored values (uint16) with the "
-        f"slice's window. `{spec.PREPROCESS_FILE}` says how they are made; `serve_slice` makes "
-        "them inside the graph.\n"
+        f"{roi.window}'s window. `{spec.PREPROCESS_FILE}` says how they are made; "
+        + (
+            "`serve_slice` makes them inside the graph.\n"
+            if served.has_slice_signature
+            else "there is no `serve_slice`: that window needs the whole series.\n"
+        )
     )
 
 

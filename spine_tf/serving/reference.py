@@ -19,12 +19,13 @@ def answers(predict: Predict, served: spec.Spec, inputs: golden.Inputs) -> saved
         served: the crop and the classes.
         inputs: golden inputs.
     """
-    crops, windows = _cut(served, inputs)
     answer = {}
     for name, value in _answer(predict, served, inputs.image, inputs.window).items():
         answer[f"crop_{name}"] = value
-    for name, value in _answer(predict, served, crops, windows).items():
-        answer[f"slice_{name}"] = value
+    if served.has_slice_signature:
+        crops, windows = _cut(served, inputs)
+        for name, value in _answer(predict, served, crops, windows).items():
+            answer[f"slice_{name}"] = value
     return answer
 
 
@@ -42,8 +43,10 @@ def _cut(served: spec.Spec, inputs: golden.Inputs) -> tuple[np.ndarray, np.ndarr
             roi_px=served.roi.roi_px,
         )
         crops.append(cut[:, ::-1] if mirror else cut)
-    window = roi.window(inputs.slice_image[:, :, served.roi.num_slices // 2])
-    return np.stack(crops), np.tile(np.array(window, np.float32), (len(crops), 1))
+    center = inputs.slice_image[:, :, served.roi.num_slices // 2]
+    is_of_slice = served.roi.window == "slice"
+    windows = [roi.window(center if is_of_slice else cut) for cut in crops]
+    return np.stack(crops), np.array(windows, np.float32)
 
 
 def _answer(

@@ -32,6 +32,11 @@ class SavedModel:
         except (OSError, ValueError, RuntimeError, tf.errors.OpError) as err:
             raise ValueError(f"{self._path} can't be loaded: {err}") from err
 
+    @property
+    def signatures(self) -> frozenset[str]:
+        """Names of what can be asked; a model whose window is by series has no `serve_slice`."""
+        return frozenset(self._loaded.signatures)
+
     def ask(self, signature: str, **inputs: Any) -> Answer:
         """Returns a signature's answer as arrays; labels as str.
 

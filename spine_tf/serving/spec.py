@@ -28,9 +28,14 @@ _CROP = (
     "zero outside the image."
 )
 _WINDOW = (
-    "0.5 and 99.5 percentile of all stored values of the annotated slice: the smallest value that "
+    "0.5 and 99.5 percentile of all stored values of {pixels}: the smallest value that "
     "at least this share of the pixels does not exceed."
 )
+_WINDOW_PIXELS = {
+    "slice": "the annotated slice",
+    "series": "all slices of the annotated slice's series, on that slice's scale",
+    "crop": "the crop, zeros outside the image and all its slices included",
+}
 _MIRROR = (
     "Axial crops of a sided condition are flipped left-right where needed, so that lateral lies "
     "to the image's right; sagittal crops never."
@@ -78,6 +83,11 @@ class Spec:
         """Height, width and slices of a crop."""
         return self.roi.roi_px, self.roi.roi_px, self.roi.num_slices
 
+    @property
+    def has_slice_signature(self) -> bool:
+        """Whether one slice is enough to answer: a window by series needs all of them."""
+        return self.roi.window != "series"
+
 
 def write(directory: pathlib.Path, spec: Spec) -> None:
     """Writes labels.json and preprocess.json."""
@@ -98,9 +108,9 @@ def write(directory: pathlib.Path, spec: Spec) -> None:
         directory / PREPROCESS_FILE,
         {
             "format_version": FORMAT_VERSION,
-            "roi": dataclasses.asdict(spec.roi),
+            "roi": config.roi_to_dict(spec.roi),
             "stored_values": _STORED_VALUES,
-            "window": _WINDOW,
+            "window": _WINDOW.format(pixels=_WINDOW_PIXELS[spec.roi.window]),
             "crop": _CROP,
             "mirroring": _MIRROR if spec.roi.mirror_right else "Crops are never flipped.",
             "neighbours": (

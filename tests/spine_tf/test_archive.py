@@ -33,9 +33,9 @@ def _zip(data_dir, path, prefix="", compression=zipfile.ZIP_DEFLATED):
     return path
 
 
-def _convert(data_dir, output_dir):
+def _convert(data_dir, output_dir, conversion=_SETTINGS):
     source = sources.open_source(pathlib.Path(data_dir))
-    job.convert(source, output_dir, _SETTINGS, num_workers=2, max_reject_fraction=0.5)
+    job.convert(source, output_dir, conversion, num_workers=2, max_reject_fraction=0.5)
     return {file.name: file.read_bytes() for file in sorted(output_dir.iterdir())}
 
 
@@ -79,6 +79,22 @@ def test_subset_gives_the_same_bytes(spoilt_dir, expected, tmp_path, is_zip):
     assert _convert(tmp_path / "s", tmp_path / "r") == expected
     assert written.num_images == len(list((tmp_path / "s").rglob("*.dcm")))
     assert written.num_linked == (0 if is_zip else written.num_images)
+
+
+def test_subset_for_a_window_by_series_holds_whole_series(spoilt_dir, tmp_path):
+    by_series = dataclasses.replace(
+        _SETTINGS, roi=config.RoiConfig(roi_px=16, roi_mm=16.0, window="series")
+    )
+    written = subset.write_subset(
+        sources.open_source(spoilt_dir),
+        tmp_path / "s",
+        conditions=_SETTINGS.conditions,
+        levels=_SETTINGS.levels,
+        window="series",
+    )
+    assert written.num_images == len(list((spoilt_dir / "train_images").rglob("*.dcm")))
+    expected = _convert(spoilt_dir, tmp_path / "whole", by_series)
+    assert _convert(tmp_path / "s", tmp_path / "r", by_series) == expected
 
 
 def test_subset_of_single_slices_holds_the_annotated_images_alone(small_data_dir, tmp_path):

@@ -108,3 +108,21 @@ def test_missing_file_is_named(tmp_path: pathlib.Path) -> None:
 def test_roi_out_of_range_is_refused(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=field):
         config.RoiConfig(**{field: value})
+
+
+def test_window_of_unknown_pixels_is_refused() -> None:
+    with pytest.raises(ValueError, match="window is 'study', expected one of slice, series, crop"):
+        config.RoiConfig(window="study")
+
+
+def test_roi_comes_back_from_a_manifest_and_a_window_by_slice_leaves_no_trace() -> None:
+    for window in config.WINDOWS:
+        roi = config.RoiConfig(roi_px=32, window=window)
+        values = {**config.roi_to_dict(roi), "levels": ["l4_l5"]}
+        assert config.roi_from_dict(values) == roi
+        assert ("window" in values) == (window != "slice")
+
+
+def test_roi_that_lacks_a_field_is_refused() -> None:
+    with pytest.raises(ValueError, match="region of interest has no roi_px"):
+        config.roi_from_dict({"roi_mm": 50.0})

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import hashlib
 import io
 import json
 import os
@@ -123,6 +124,22 @@ def test_array_job_changes_no_byte(small_data_dir, converted, tmp_path):
     assert _bytes_of(tmp_path / "r") == _bytes_of(converted)
 
 
+@pytest.mark.parametrize(
+    ("window", "sha256"),
+    [
+        ("slice", "b4e2429c857eb653bdefecaebd69269acdceeac8b27fa7431de10a3d6eb041c6"),
+        ("series", "66d653c86b94543915bb4f24fe4927ab99ecefa8b26753bbc862c6ccf73fb395"),
+        ("crop", "6e4fcb656ae70879a33dea2e3b266893091d36b690649eb309a8e3ae49fda13d"),
+    ],
+)
+def test_records_are_the_golden_ones(small_data_dir, tmp_path, window, sha256):
+    changed = dataclasses.replace(_SETTINGS, roi=dataclasses.replace(_SETTINGS.roi, window=window))
+    _convert(small_data_dir, tmp_path / "r", changed)
+    shards = sorted((tmp_path / "r").glob("*.tfrecord-*"))
+    written = hashlib.sha256(b"".join(path.read_bytes() for path in shards))
+    assert written.hexdigest() == sha256
+
+
 @pytest.mark.slow
 def test_beam_changes_no_byte(small_data_dir, converted, tmp_path):
     pytest.importorskip("apache_beam")
@@ -204,6 +221,7 @@ def test_done_shard_is_not_written_again(small_data_dir, converted, tmp_path):
         ({"seed": 1}, "seed is 0, now 1"),
         ({"num_folds": 4}, "num_folds is 5, now 4"),
         ({"test_fraction": 0.0}, "test_fraction is 0.15, now 0.0"),
+        ({"roi": dataclasses.replace(_SETTINGS.roi, window="crop")}, "window is 'slice', now 'cr"),
     ],
 )
 def test_another_configuration_is_refused_until_overwritten(
@@ -217,6 +235,15 @@ def test_another_configuration_is_refused_until_overwritten(
     _convert(small_data_dir, output_dir, changed, is_overwritten=True)
     assert _bytes_of(output_dir) != _bytes_of(converted)
     verify.verify(output_dir)
+
+
+def test_window_by_slice_is_refused_where_another_one_was_converted(small_data_dir, tmp_path):
+    by_series = dataclasses.replace(
+        _SETTINGS, roi=dataclasses.replace(_SETTINGS.roi, window="series")
+    )
+    _convert(small_data_dir, tmp_path / "r", by_series)
+    with pytest.raises(ValueError, match="window is 'series', now 'slice'"):
+        _convert(small_data_dir, tmp_path / "r")
 
 
 def test_changed_csv_is_refused(small_data_dir, converted, tmp_path):

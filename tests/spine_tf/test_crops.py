@@ -209,6 +209,75 @@ def test_every_image_is_read_once(data_set):
     assert read == ["train_images/1/10/2.dcm", "train_images/1/10/3.dcm"]
 
 
+def _percentiles(*images):
+    values = np.concatenate([image.ravel() for image in images])
+    return tuple(np.percentile(values, [0.5, 99.5], method="inverted_cdf").tolist())
+
+
+def test_window_of_a_series_is_of_all_its_slices_whatever_their_shape(data_set):
+    bright = (_noise(1)[:30] + 2000).astype(np.uint16)
+    data_set.add_image(1, 10, 1, bright)
+    data_set.add_image(1, 10, 2, _noise(2))
+    data_set.add_image(1, 11, 1, _noise(3) * 2)
+    data_set.image_path(1, 10, 3).write_bytes(b"spoilt")
+    unreadable = set()
+    rows = [_row(), _row(instance=1, y=3), _row(condition=_RIGHT)]
+    found = crops.read_crops(
+        sources.open_source(data_set.write()),
+        rows,
+        dataclasses.replace(_ROI, window="series"),
+        unreadable,
+    )
+    assert {crop.window for crop in found} == {_percentiles(bright, _noise(2))}
+    assert unreadable == {"train_images/1/10/3.dcm"}
+
+
+def test_window_of_a_series_is_on_the_annotated_slices_scale(data_set):
+    data_set.add_image(1, 10, 1, _noise(1), RescaleSlope="2")
+    data_set.add_image(1, 10, 2, _noise(2), RescaleSlope="1")
+    roi_config = dataclasses.replace(_ROI, window="series")
+    one, two = _crops(data_set, [_row(instance=1), _row(instance=2)], roi_config)
+    assert one.window == _percentiles(_noise(1), np.rint(_noise(2) / 2))
+    assert two.window == _percentiles(_noise(1) * 2, _noise(2))
+
+
+def test_window_of_a_crop_is_of_its_own_pixels(data_set):
+    for instance in (1, 2, 3):
+        data_set.add_image(1, 10, instance, _noise(instance), position=(0.0, 0.0, 4.0 * instance))
+    changes = {"num_slices": 3, "window": "crop"}
+    rows = [_row(x=x, condition=c) for x in (10, 2) for c in (_LEFT, _RIGHT)]
+    for crop in _crops(data_set, rows, dataclasses.replace(_ROI, **changes)):
+        assert crop.window == _percentiles(crop.image)
+
+
+@pytest.mark.parametrize("window", ["slice", "series", "crop"])
+def test_window_changes_nothing_else(data_set, window):
+    for instance in (1, 2, 3):
+        data_set.add_image(1, 10, instance, position=(0.0, 0.0, 4.0 * instance))
+    (plain,) = _crops(data_set, [_row()])
+    (crop,) = _crops(data_set, [_row()], dataclasses.replace(_ROI, window=window))
+    np.testing.assert_array_equal(crop.image, plain.image)
+    assert (crop.window == plain.window) == (window == "slice")
+
+
+def test_series_is_read_once_for_its_window(data_set):
+    for instance in (1, 2, 3):
+        data_set.add_image(1, 10, instance)
+    read = []
+
+    class Counting(sources.Folder):
+        def read(self, name, limit=-1):
+            read.append(name)
+            return super().read(name, limit)
+
+    source = Counting(directory=data_set.write(), side="train")
+    rows = [_row(instance=2, condition=c, x=x) for c in (_LEFT, _RIGHT) for x in (9, 20)]
+    assert (
+        len(list(crops.read_crops(source, rows, dataclasses.replace(_ROI, window="series")))) == 4
+    )
+    assert sorted(read) == [f"train_images/1/10/{instance}.dcm" for instance in (1, 2, 3)]
+
+
 @pytest.mark.parametrize(
     ("x", "y", "is_on"),
     [

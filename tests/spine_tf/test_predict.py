@@ -21,7 +21,7 @@ _LEVELS = ("l3_l4", "l4_l5")
 _PX = 16
 
 
-def _export(directory, *, task="multiclass", conditions=_SIDES, num_slices=1):
+def _export(directory, *, task="multiclass", conditions=_SIDES, num_slices=1, **changes):
     """An exported model whose weights are random."""
     run_config = config.from_dict(
         {"task": task, "model": {"family": "simple", "filters": [4], "units": 4}}
@@ -30,6 +30,7 @@ def _export(directory, *, task="multiclass", conditions=_SIDES, num_slices=1):
     keras.utils.set_random_seed(0)
     model = families.build_model(run_config.model, (_PX, _PX, num_slices), num_classes)
     roi = {"roi_mm": 30.0, "roi_px": _PX, "num_slices": num_slices, "mirror_right": True}
+    roi.update(changes)
     prior = np.arange(num_classes, 0, -1) / np.arange(num_classes + 1).sum()
     one = run.Run(
         run_dir=pathlib.Path("w"),
@@ -118,6 +119,34 @@ def test_answers_are_those_of_the_converters_crops(exported, data, tmp_path):
         _, _, _, condition, level = crop.annotation.key.split("/")
         row_id = f"{crop.annotation.study_id}_{condition}_{level}"
         np.testing.assert_allclose(answers[row_id], one.predict(image[None])[0], atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("window", ["series", "crop"])
+def test_window_of_the_model_is_that_of_its_answers(data, tmp_path, window):
+    one, model_dir = _export(tmp_path / "e", window=window)
+    bright = np.full((64, 72), 3000, np.uint16)
+    data.add_image(4, 40, 4, bright, position=(0.0, 0.0, 16.0))
+    data_dir = data.write()
+    source = sources.open_source(data_dir)
+    rows, _, _ = _predict(model_dir, data_dir, tmp_path)
+    answers = {row["row_id"]: _numbers(row) for row in rows}
+    found = annotations.read_annotations(source, has_labels=False)
+    roi = config.RoiConfig(roi_mm=30.0, roi_px=_PX, window=window)
+    for crop in crops.read_crops(source, found.rows, roi):
+        low, high = crop.window
+        image = np.clip((crop.image.astype(np.float32) - low) / (high - low), 0, 1)
+        _, _, _, condition, level = crop.annotation.key.split("/")
+        row_id = f"{crop.annotation.study_id}_{condition}_{level}"
+        np.testing.assert_allclose(answers[row_id], one.predict(image[None])[0], atol=1e-5)
+    answer = single_file.predict_file(
+        model_dir,
+        data.image_path(4, 40, 2),
+        tmp_path / "one.csv",
+        center_xy=(20.5, 32.0),
+        condition=_SIDES[0],
+    )
+    assert list(answer.values()) == pytest.approx(answers[f"4_{_SIDES[0]}_l4_l5"], abs=1e-6)
 
 
 @pytest.mark.slow

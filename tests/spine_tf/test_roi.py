@@ -190,6 +190,11 @@ def test_window_of_large_slices_agrees_with_numpy(make):
     assert list(roi.window(image)) == expected.tolist()
 
 
+def test_window_of_counted_pixels_is_that_of_the_pixels():
+    image = np.random.default_rng(2).integers(0, 3000, (3, 40, 50)).astype(np.uint16)
+    assert roi.histogram_window(np.bincount(image.ravel())) == roi.window(image)
+
+
 def test_window_agrees_with_numpy():
     image = np.random.default_rng(0).integers(0, 3000, (64, 64)).astype(np.uint16)
     expected = np.percentile(image, [0.5, 99.5], method="inverted_cdf")

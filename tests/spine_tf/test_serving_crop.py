@@ -124,4 +124,4 @@ def test_window_takes_the_exact_rank_where_the_share_is_a_whole_number(size):
 
 @tf.function(input_signature=[tf.TensorSpec([None, None], tf.uint16)])
 def _graph_window(pixels):
-    return crop.slice_window(pixels)
+    return crop.pixel_window(pixels)

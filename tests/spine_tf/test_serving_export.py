@@ -193,6 +193,39 @@ def test_slice_is_answered_as_the_converters_crop(served, shape, spacing, center
     np.testing.assert_allclose(answer["probabilities"], expected["probabilities"], atol=1e-6)
 
 
+def test_slice_of_a_model_whose_window_is_the_crops_is_answered_as_its_crop(tmp_path):
+    exported = bundle.export([_make_run(window="crop")], tmp_path / "e").directory
+    served = saved_model.SavedModel(exported)
+    image = np.random.default_rng(1).integers(0, 4096, (90, 80, 3)).astype(np.uint16)
+    spacing, center = np.float32([0.7, 0.7]), np.float32([11.0, 60.0])
+    crop = roi.crop_stack(
+        list(np.moveaxis(image, 2, 0)),
+        center_xy=(11.0, 60.0),
+        spacing=tuple(map(float, spacing)),
+        roi_mm=50.0,
+        roi_px=_PX,
+    )
+    expected = served.ask(
+        "serving_default", image=crop[np.newaxis], window=np.float32([roi.window(crop)])
+    )
+    answer = served.ask(
+        "serve_slice", image=image, pixel_spacing=spacing, center_xy=center, mirror=False
+    )
+    np.testing.assert_allclose(answer["probabilities"], expected["probabilities"], atol=1e-6)
+    assert spec.read(exported).roi.window == "crop"
+    assert "values of the crop" in json.loads((exported / "preprocess.json").read_text())["window"]
+
+
+def test_model_whose_window_is_the_series_has_no_slice_signature(tmp_path):
+    exported = bundle.export([_make_run(window="series")], tmp_path / "e").directory
+    served = saved_model.SavedModel(exported)
+    assert served.signatures == {"serving_default", "serve_examples"}
+    assert "there is no `serve_slice`" in (exported / "model_card.md").read_text()
+    assert verification.check(exported).differences["saved_model"] < 1e-6
+    with pytest.raises(ValueError, match="has no signature 'serve_slice'"):
+        served.ask("serve_slice", image=np.zeros((4, 4, 3), np.uint16))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -75,6 +75,27 @@ class AugmentationConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class LabelReviewConfig:
+    """What training makes of labels that are probably wrong; see `label_review.cure`.
+
+    Attributes:
+        path: the label_review.csv that spine_tf.clean wrote; "" is none.
+        action: "drop" leaves suspicious training rows out, "down_weight" lets them weigh a quarter,
+            "soften" gives half of their target to the out-of-fold probabilities.
+        budget: share of the training rows that is treated, the most suspicious first. Labels that
+            a reader confirmed as wrong are always treated, those confirmed as right never.
+    """
+
+    path: str = ""
+    action: str = "drop"
+    budget: float = 0.1
+
+    def __post_init__(self) -> None:
+        limits.require_choice("action", self.action, ("drop", "down_weight", "soften"))
+        limits.require_range("budget", self.budget, 0.0, 0.5)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Which examples a run sees, and how.
 
@@ -86,6 +107,8 @@ class DataConfig:
             memory while the crops fit memory_budget_mb.
         memory_budget_mb: what "auto" may hold decoded.
         augmentation: random changes of training images.
+        label_review: labels that training does not quite believe.
+        mild_split: the mild_split.csv of a task that tells the halves of Moderate apart.
     """
 
     val_fold: int = 0
@@ -93,6 +116,8 @@ class DataConfig:
     feed: str = "auto"
     memory_budget_mb: int = 4096
     augmentation: AugmentationConfig = dataclasses.field(default_factory=AugmentationConfig)
+    label_review: LabelReviewConfig = dataclasses.field(default_factory=LabelReviewConfig)
+    mild_split: str = ""
 
     def __post_init__(self) -> None:
         limits.require_range("val_fold", self.val_fold, 0, 999)

@@ -28,7 +28,7 @@ _LAYERS = (
     ("conversion", "phantom"),
     ("auditing",),
     ("models",),
-    ("evaluation", "run"),
+    ("evaluation", "run", "label_review"),
     ("training",),
     ("serving",),
     ("experiment",),
@@ -37,7 +37,8 @@ _WITHOUT_TENSORFLOW = (
     "spine_tf.labels, spine_tf.config, spine_tf.convert, spine_tf.conversion.job, "
     "spine_tf.auditing.page, "
     "spine_tf.rsna.record, tfrecords.shard, tfrecords.example, tfrecords.records, "
-    "spine_tf.phantom.dataset, spine_tf.evaluation.summary"
+    "spine_tf.phantom.dataset, spine_tf.evaluation.summary, spine_tf.label_review.cure, "
+    "spine_tf.label_review.quality"
 )
 _PROGRAMS = (
     "spine_tf.phantom",

@@ -162,10 +162,12 @@ class _PhaseTools:
             train_step=step.TrainStep(
                 phase.network,
                 phase_optimizer,
+                phase.train_feed,
                 phase.prepare_train,
                 settings=settings,
                 class_weights=class_weights,
                 mixup=phase.mixup,
+                cutmix=phase.cutmix,
                 use_xla=use_xla,
             ),
             predictor=step.Predictor(phase.network, phase.prepare_monitor),

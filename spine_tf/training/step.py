@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from spine_tf import config
-from spine_tf.training import augmentation, losses
+from spine_tf.training import augmentation, losses, mixing
 from tfrecords import feed
 
 Batch = dict[str, tf.Tensor]
@@ -26,23 +26,27 @@ class TrainStep:
         self,
         network: keras.Model,
         optimizer: keras.optimizers.Optimizer,
+        source: feed.Feed,
         prepare: Callable[[Batch], tf.Tensor],
         *,
         settings: config.TrainingConfig,
         class_weights: np.ndarray,
         mixup: float,
+        cutmix: float,
         use_xla: bool,
     ):
         self.loss = keras.metrics.Mean(name="loss")
         self.accuracy = keras.metrics.Mean(name="accuracy")
         self._network = network
         self._optimizer = optimizer
+        self._complete = source.complete
         self._prepare = prepare
         self._loss_function = losses.make_loss(settings)
         self._class_weights = tf.constant(class_weights, tf.float32)
-        self._mixup = mixup
+        self._mixup, self._cutmix = mixup, cutmix
         self._strategy = tf.distribute.get_strategy()
-        self._replica_step = tf.function(self._update, jit_compile=use_xla)
+        # Replicas can't meet inside a nested tf.function, so there is one only where XLA needs it.
+        self._replica_step = tf.function(self._update, jit_compile=True) if use_xla else self._update
         optimizer.build(network.trainable_variables)
 
     def reset(self) -> None:
@@ -54,18 +58,31 @@ class TrainStep:
     def __call__(self, batch: Batch) -> None:
         self._strategy.run(self._take, args=(batch,))
 
-    def _take(self, batch: Batch) -> None:
+    def _take(self, element: Batch) -> None:
+        batch = self._complete(element)
         # Outside what XLA compiles: it knows no projective transform.
         inputs = self._prepare(batch)
-        targets = tf.one_hot(batch["label"], len(self._class_weights))
-        if self._mixup:
-            inputs, targets = augmentation.mix(inputs, targets, batch["seed"], self._mixup)
-        per_example, is_right = self._replica_step(inputs, targets)
+        targets = _targets(batch, len(self._class_weights))
+        inputs, targets = mixing.mix(
+            inputs, targets, batch["seed"], mixup=self._mixup, cutmix=self._cutmix
+        )
+        per_example, is_right = self._replica_step(inputs, *self._apart(targets))
         self.loss.update_state(per_example)
         self.accuracy.update_state(is_right)
 
-    def _update(self, inputs: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _apart(self, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """The targets of the classes, and the weights that were mixed along with them, if any."""
+        num_classes = len(self._class_weights)
+        if targets.shape[1] == num_classes:
+            return targets, None
+        return targets[:, :num_classes], targets[:, num_classes]
+
+    def _update(
+        self, inputs: tf.Tensor, targets: tf.Tensor, example_weights: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         weights = tf.linalg.matvec(targets, self._class_weights)
+        if example_weights is not None:
+            weights *= example_weights
         with tf.GradientTape() as tape:
             probabilities = self._network(inputs, training=True)
             per_example = weights * self._loss_function(targets, probabilities)
@@ -78,6 +95,16 @@ class TrainStep:
         self._optimizer.apply(tape.gradient(loss, variables), variables)
         is_right = tf.argmax(probabilities, axis=1) == tf.argmax(targets, axis=1)
         return per_example, tf.cast(is_right, tf.float32)
+
+
+def _targets(batch: Batch, num_classes: int) -> tf.Tensor:
+    """Returns the target of each example, and its weight in one more column if it has one."""
+    targets = batch.get("target")
+    if targets is None:
+        targets = tf.one_hot(batch["label"], num_classes)
+    if "weight" in batch:
+        targets = tf.concat([targets, batch["weight"][:, None]], axis=1)
+    return targets
 
 
 def prepare_images(settings: config.AugmentationConfig | None) -> Callable[[Batch], tf.Tensor]:
@@ -103,7 +130,8 @@ class Predictor:
     def __call__(self, source: feed.Feed) -> tuple[np.ndarray, np.ndarray]:
         """Returns the outputs, float32 (n, ...), and the labels, int64 (n,), in file order."""
         outputs, labels = [], []
-        for batch in source.ordered(batch_size=_PREDICT_BATCH):
+        for element in source.ordered(batch_size=_PREDICT_BATCH):
+            batch = source.complete(element)
             outputs.append(self._call(batch).numpy())
             labels.append(batch["label"].numpy())
         return np.concatenate(outputs), np.concatenate(labels)

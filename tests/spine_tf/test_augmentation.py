@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import ndimage
 
 from spine_tf import config
 from spine_tf.training import augmentation
@@ -16,14 +17,19 @@ _STRENGTHS = {
     "brightness": 0.3,
     "gamma": 0.5,
     "noise": 0.1,
+    "blur": 2.0,
+    "shear": 0.4,
     "cutout": 0.4,
+    "flip": 0.5,
+    "slice_shuffle": 0.5,
 }
 
 
 def _images(count: int = 4) -> tf.Tensor:
     grid = np.linspace(0.1, 0.9, 32, dtype=np.float32)
     image = grid[:, np.newaxis] * grid[np.newaxis] + 0.1
-    return tf.constant(np.tile(image[np.newaxis, :, :, np.newaxis], (count, 1, 1, 2)))
+    slices = np.stack([image, 0.9 * image], axis=-1)
+    return tf.constant(np.tile(slices[np.newaxis], (count, 1, 1, 1)))
 
 
 def _seeds(first: int = 0, count: int = 4) -> tf.Tensor:
@@ -41,7 +47,7 @@ def test_strength_changes_images_within_the_range(name: str) -> None:
     assert changed.shape == _images().shape
     assert 0.0 <= changed.min() <= changed.max() <= 1.0
     assert not np.allclose(changed, _images())
-    assert not np.allclose(changed[0], changed[1]), "each image changes in its own way"
+    assert len({image.tobytes() for image in changed}) > 1, "each image changes in its own way"
 
 
 @pytest.mark.parametrize("name", _STRENGTHS)
@@ -86,12 +92,45 @@ def test_cutout_leaves_the_rest_alone() -> None:
     assert (share <= 0.28**2).all()
 
 
-def test_mixup_mixes_images_and_targets_alike() -> None:
-    images = tf.reshape(tf.range(4.0), (4, 1, 1, 1)) * tf.ones((4, 8, 8, 1))
-    targets = tf.one_hot([0, 1, 2, 3], 4)
-    mixed, mixed_targets = augmentation.mix(images, targets, _seeds(), 0.5)
-    np.testing.assert_allclose(tf.reduce_sum(mixed_targets, axis=1), 1.0, atol=1e-6)
-    np.testing.assert_allclose(
-        mixed[:, 0, 0, 0], tf.linalg.matvec(mixed_targets, tf.range(4.0)), atol=1e-5
-    )
-    assert (np.diag(mixed_targets) >= 0.5).all(), "an example stays nearest to itself"
+def test_flip_is_left_to_right_as_often_as_it_says() -> None:
+    images = _images(200)
+    changed = augmentation.augment(
+        images, _seeds(count=200), dataclasses.replace(_OFF, flip=0.3)
+    ).numpy()
+    is_flipped = np.array([not np.array_equal(*pair) for pair in zip(changed, images, strict=True)])
+    assert 0.2 < is_flipped.mean() < 0.4
+    np.testing.assert_array_equal(changed[is_flipped][0], images.numpy()[0, :, ::-1])
+
+
+def test_slice_shuffle_keeps_every_slice() -> None:
+    changed = augmentation.augment(
+        _images(50), _seeds(count=50), dataclasses.replace(_OFF, slice_shuffle=1.0)
+    ).numpy()
+    order = changed[:, 31, 31, 0] > changed[:, 31, 31, 1]
+    assert 0.2 < order.mean() < 0.8
+    np.testing.assert_array_equal(changed.max(axis=3), _images(50).numpy().max(axis=3))
+
+
+def test_blur_is_scipys_gaussian_and_keeps_the_mean() -> None:
+    image = np.zeros((1, 41, 41, 1), np.float32)
+    image[0, 20, 20] = 1.0
+    settings = dataclasses.replace(_OFF, blur=3.0)
+    blurred = augmentation.augment(tf.constant(image), _seeds(1, 1), settings).numpy()[0, ..., 0]
+    # Neighbours in the answer itself say which sigma was drawn.
+    sigma = float(np.sqrt(-0.5 / np.log(blurred[20, 21] / blurred[20, 20])))
+    assert 0.3 < sigma <= 3.0
+    expected = ndimage.gaussian_filter(image[0, ..., 0], sigma, truncate=8)
+    np.testing.assert_allclose(blurred, expected, atol=1e-4)
+    assert blurred.sum() == pytest.approx(1.0, abs=1e-4)
+
+
+def test_shear_moves_rows_apart_and_leaves_the_middle() -> None:
+    image = np.zeros((1, 41, 41, 1), np.float32)
+    image[0, :, 20] = 1.0
+    settings = dataclasses.replace(_OFF, shear=0.5)
+    sheared = augmentation.augment(tf.constant(image), _seeds(4, 1), settings).numpy()[0, ..., 0]
+    centers = (sheared * np.arange(41)).sum(axis=1) / sheared.sum(axis=1)
+    assert centers[20] == pytest.approx(20, abs=0.01)
+    steps = np.diff(centers)
+    assert steps == pytest.approx(np.full(40, steps[0]), abs=1e-3)
+    assert 0.01 < abs(steps[0]) <= 0.5

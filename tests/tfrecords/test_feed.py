@@ -14,15 +14,16 @@ def opened(records_dir: pathlib.Path) -> records.Records:
     return records.open_records(records_dir)
 
 
-@pytest.fixture(scope="module", params=["memory", "stream"])
+@pytest.fixture(scope="module", params=["memory", "device", "stream"])
 def any_feed(request: pytest.FixtureRequest, opened: records.Records) -> feed.Feed:
-    if request.param == "memory":
-        return feed.memory_feed(records.load_examples(opened, ["fold_0", "fold_1"], _LABELS))
+    if request.param != "stream":
+        examples = records.load_examples(opened, ["fold_0", "fold_1"], _LABELS)
+        return feed.memory_feed(examples, on_device=request.param == "device")
     return feed.StreamFeed(source=opened, splits=("fold_0", "fold_1"), label_values=_LABELS)
 
 
-def _joined(batches: tf.data.Dataset, name: str) -> np.ndarray:
-    return np.concatenate([batch[name].numpy() for batch in batches])
+def _joined(source: feed.Feed, elements: tf.data.Dataset, name: str) -> np.ndarray:
+    return np.concatenate([source.complete(element)[name].numpy() for element in elements])
 
 
 def test_ordered_gives_every_example_once_in_file_order(
@@ -31,15 +32,15 @@ def test_ordered_gives_every_example_once_in_file_order(
     examples = records.load_examples(opened, ["fold_0", "fold_1"], _LABELS)
     batches = any_feed.ordered(batch_size=5)
     assert any_feed.num_examples == len(examples) == 32
-    np.testing.assert_array_equal(_joined(batches, "image"), examples.images)
-    np.testing.assert_array_equal(_joined(batches, "window"), examples.windows)
-    np.testing.assert_array_equal(_joined(batches, "label"), examples.labels)
+    np.testing.assert_array_equal(_joined(any_feed, batches, "image"), examples.images)
+    np.testing.assert_array_equal(_joined(any_feed, batches, "window"), examples.windows)
+    np.testing.assert_array_equal(_joined(any_feed, batches, "label"), examples.labels)
 
 
 def test_shuffled_gives_full_batches_without_repeats(
     any_feed: feed.Feed, opened: records.Records
 ) -> None:
-    images = _joined(any_feed.shuffled(batch_size=5, seed=1, epoch=0), "image")
+    images = _joined(any_feed, any_feed.shuffled(batch_size=5, seed=1, epoch=0), "image")
     assert len(images) == 30
     known = {
         image.tobytes()
@@ -50,7 +51,8 @@ def test_shuffled_gives_full_batches_without_repeats(
 
 def test_epoch_is_a_function_of_seed_and_epoch(any_feed: feed.Feed) -> None:
     def order(seed: int, epoch: int) -> bytes:
-        batches = list(any_feed.shuffled(batch_size=8, seed=seed, epoch=epoch))
+        elements = any_feed.shuffled(batch_size=8, seed=seed, epoch=epoch)
+        batches = [any_feed.complete(element) for element in elements]
         return b"".join(b["image"].numpy().tobytes() + b["seed"].numpy().tobytes() for b in batches)
 
     assert order(3, 4) == order(3, 4)
@@ -58,19 +60,42 @@ def test_epoch_is_a_function_of_seed_and_epoch(any_feed: feed.Feed) -> None:
 
 
 def test_seeds_differ_between_all_examples_of_an_epoch(any_feed: feed.Feed) -> None:
-    seeds = _joined(any_feed.shuffled(batch_size=8, seed=0, epoch=0), "seed")
+    seeds = _joined(any_feed, any_feed.shuffled(batch_size=8, seed=0, epoch=0), "seed")
     assert len(np.unique(seeds, axis=0)) == 32
 
 
 def test_batch_is_cut_to_the_examples_there_are(any_feed: feed.Feed) -> None:
-    batches = list(any_feed.shuffled(batch_size=1000, seed=0, epoch=0))
+    elements = any_feed.shuffled(batch_size=1000, seed=0, epoch=0)
+    batches = [any_feed.complete(element) for element in elements]
     assert [int(batch["label"].shape[0]) for batch in batches] == [32]
 
 
 def test_shuffle_order_is_golden(opened: records.Records) -> None:
-    arrays = {"index": np.arange(10), "label": np.zeros(10, np.int64)}
-    batches = feed.MemoryFeed(arrays).shuffled(batch_size=5, seed=0, epoch=0)
-    assert _joined(batches, "index").tolist() == [4, 6, 2, 7, 3, 5, 9, 0, 8, 1]
+    source = feed.MemoryFeed({"row": np.arange(10), "label": np.zeros(10, np.int64)})
+    batches = source.shuffled(batch_size=5, seed=0, epoch=0)
+    assert _joined(source, batches, "row").tolist() == [4, 6, 2, 7, 3, 5, 9, 0, 8, 1]
+
+
+def test_all_bits_of_stored_values_survive_the_gather() -> None:
+    # Among them those that are no number when read as float16.
+    images = np.arange(2**16, dtype=np.uint16).reshape(16, 64, 64, 1)
+    arrays = {"image": images, "label": np.zeros(16, np.int64)}
+    for source in (feed.MemoryFeed(arrays), feed.DeviceFeed(arrays)):
+        gathered = _joined(source, source.ordered(batch_size=5), "image")
+        assert gathered.dtype == np.uint16
+        np.testing.assert_array_equal(gathered, images)
+
+
+def test_balanced_epoch_has_as_many_of_each_class_and_uses_all_of_the_rare_one() -> None:
+    labels = np.array([0] * 24 + [1] * 6 + [2] * 3)
+    source = feed.MemoryFeed({"row": np.arange(33), "label": labels}, balanced=True)
+    rows = _joined(source, source.shuffled(batch_size=11, seed=0, epoch=0), "row")
+    assert np.bincount(labels[rows]).tolist() == [11, 11, 11]
+    assert {30, 31, 32} <= set(rows.tolist())
+    assert len(set(rows[labels[rows] == 0])) == 11, "no repeat where there are enough"
+    later = _joined(source, source.shuffled(batch_size=11, seed=0, epoch=1), "row")
+    assert set(rows) != set(later)
+    assert _joined(source, source.ordered(batch_size=4), "row").tolist() == list(range(33))
 
 
 def test_normalize_equals_numpy_and_works_in_a_map(opened: records.Records) -> None:

@@ -4,12 +4,12 @@ import pathlib
 
 from absl import flags, logging
 
-from spine_tf import config, model_configs
+from spine_tf import config, labels, model_configs
 from tfrecords import program
 
 _RECORDS_DIR = flags.DEFINE_string("records_dir", None, "Directory that spine_tf.convert wrote.")
 _RUN_DIR = flags.DEFINE_string("run_dir", None, "Where the run is written; must not exist.")
-_TASK = flags.DEFINE_enum("task", None, ["binary", "multiclass"], "Which classes are told apart.")
+_TASK = flags.DEFINE_enum("task", None, list(labels.TASKS), "Which classes are told apart.")
 _MODEL = flags.DEFINE_enum("model", None, list(model_configs.MODEL_CONFIGS), "Model family.")
 _CONFIG = flags.DEFINE_string(
     "config", None, "Configuration JSON: a run's config.json or a search's best.json."

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags, logging
 
-from spine_tf import config
+from spine_tf import config, labels
 from tfrecords import program, records
 from tuner import folds, objective, space_file
 from tuner import settings as settings_module
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tuner import search
 
 _RECORDS_DIR = flags.DEFINE_string("records_dir", None, "Finished conversion to train on.")
-_TASK = flags.DEFINE_enum("task", None, ["binary", "multiclass"], "Which classes.")
+_TASK = flags.DEFINE_enum("task", None, list(labels.TASKS), "Which classes.")
 _MODELS = flags.DEFINE_list("models", [], "Families to search, such as dense,residual,resnet50.")
 _SEARCH_DIR = flags.DEFINE_string("search_dir", None, "Where the search is written.")
 _ORACLE = flags.DEFINE_enum(
@@ -48,7 +48,8 @@ _SEED = flags.DEFINE_integer("seed", None, "Of the oracle and of the models; 0 i
 
 _USAGE = """Searches architectures and hyperparameters with Keras Tuner.
 
-python -m tuner --records_dir R --task binary|multiclass --models dense,residual --search_dir S
+python -m tuner --records_dir R --task binary|multiclass|multiclass_split
+                --models dense,residual --search_dir S
                 [--oracle bayesian|random|hyperband|grid] [--max_trials 30] [--max_minutes M]
                 [--folds 1] [--workers 1] [--set field=value] [--resume | --overwrite] ...
 """

@@ -24,7 +24,7 @@ def declare_small(hp: "keras_tuner.HyperParameters", config: config_module.Confi
     hp.Choice("training.weight_decay", [1e-4, 1e-2], default=1e-4)
     with _unless_frozen(hp, config):
         hp.Choice("data.augmentation.rotation_degrees", [0.0, 10.0, 20.0], default=10.0)
-    if config.task == "multiclass":
+    if len(config.task_spec.classes) > 2:
         hp.Choice("model.head", ["softmax", "ordinal"])
     for name, values in _SMALL_ARCHITECTURE[config.model.family].items():
         hp.Choice(name, list(values))
@@ -128,7 +128,7 @@ def _declare_loss(hp: "keras_tuner.HyperParameters", config: config_module.Confi
         hp.Float("training.focal_gamma", 0.5, 3.0)
     hp.Float("training.label_smoothing", 0.0, 0.2)
     hp.Choice("training.class_weights", ["none", "balanced", "competition"])
-    if config.task == "multiclass":
+    if len(config.task_spec.classes) > 2:
         hp.Choice("model.head", ["softmax", "ordinal"])
 
 

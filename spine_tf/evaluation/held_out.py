@@ -9,6 +9,7 @@ import numpy as np
 from spine_tf import config, labels, run
 from spine_tf.evaluation import analysis, calibration, compare
 from spine_tf.evaluation import predictions as predictions_lib
+from spine_tf.label_review import task_examples
 from tfrecords import manifest, records
 
 SPLITS = ("test", "val", "oof")
@@ -81,6 +82,7 @@ def _predicted(
     trained: run.Run, source: records.Records, splits: Sequence[str], name: str
 ) -> HeldOut:
     examples, splits_of = load_examples(source, splits, trained.config.task_spec)
+    examples = task_examples.relabel(trained.config, examples, splits)
     _require_unseen(trained, source, examples)
     images = examples.normalized()
     raw = [member.model.predict(images, batch_size=256, verbose=0) for member in trained.members]
@@ -133,6 +135,7 @@ def _from_stored(
 ) -> HeldOut:
     """Predictions that training wrote, in the order of the records, each with its own model."""
     examples, splits_of = load_examples(source, list(members), trained.config.task_spec)
+    examples = task_examples.relabel(trained.config, examples, list(members))
     truth = np.eye(stored.num_classes)[examples.labels]
     predictions = compare.align(stored, _make_predictions(examples, truth))
     temperatures = np.array([members[split].temperature for split in splits_of])
@@ -180,6 +183,8 @@ def load_examples(
     source: records.Records, splits: Sequence[str], task: labels.Task
 ) -> tuple[records.Examples, list[str]]:
     """Returns the examples of the task, and the split that each of them lies in.
+
+    Their labels are severities of the task, also where it tells halves of one apart.
 
     Raises:
         ValueError: a split does not exist, or none of its examples is of the task.

@@ -26,7 +26,7 @@ def run_control(
     """Trains as a run did, on permuted labels, and judges it on the permuted held-out fold.
 
     Args:
-        run_config: of the run; at most MAX_EPOCHS epochs.
+        run_config: of the run; at most MAX_EPOCHS epochs, without label review or halves.
         source: the records it was trained on.
         seed: of the permutation and the bootstrap.
         num_resamples: of the bootstrap.
@@ -35,10 +35,7 @@ def run_control(
         `balanced_accuracy` as {value, low, high}, `chance` (one over the classes), `is_passed`
         (the interval does not lie above chance), `split`, `num_examples`, `epochs`.
     """
-    training = dataclasses.replace(
-        run_config.training, epochs=min(run_config.training.epochs, MAX_EPOCHS)
-    )
-    run_config = dataclasses.replace(run_config, training=training)
+    run_config = _of_the_records_alone(run_config)
     assignment = folds.assign(source, run_config.data)
     with tempfile.TemporaryDirectory() as temporary:
         shuffled = write_shuffled(source, pathlib.Path(temporary) / "records", seed=seed)
@@ -66,6 +63,20 @@ def run_control(
         "num_examples": len(predictions),
         "epochs": len(fitted.history),
     }
+
+
+def _of_the_records_alone(run_config: config.Config) -> config.Config:
+    """Few epochs on the records' own classes: no file says anything of permuted labels."""
+    return dataclasses.replace(
+        run_config,
+        task=run_config.task_spec.collapsed.name,
+        data=dataclasses.replace(
+            run_config.data, label_review=config.LabelReviewConfig(), mild_split=""
+        ),
+        training=dataclasses.replace(
+            run_config.training, epochs=min(run_config.training.epochs, MAX_EPOCHS)
+        ),
+    )
 
 
 def write_shuffled(

@@ -18,8 +18,24 @@ def load_examples(
     Raises:
         ValueError: as `read_halves`, or a row is not in the file.
     """
+    examples = records.load_examples(source, splits, run_config.task_spec.severities)
+    return relabel(run_config, examples, splits)
+
+
+def relabel(
+    run_config: config.Config, examples: records.Examples, splits: Sequence[str]
+) -> records.Examples:
+    """Returns examples with the classes of the run's task as labels.
+
+    Args:
+        run_config: of the run.
+        examples: labelled with the severities of its task.
+        splits: that they lie in.
+
+    Raises:
+        ValueError: as `load_examples`.
+    """
     task, halves = run_config.task_spec, read_halves(run_config)
-    examples = records.load_examples(source, splits, task.severities)
     if halves is None:
         return examples
     severities = np.array(task.severities)[examples.labels]

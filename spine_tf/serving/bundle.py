@@ -87,7 +87,8 @@ def _fill(
     crops: tuple[np.ndarray, np.ndarray] | None,
 ) -> dict[str, float]:
     members = [(member.model, member.temperature) for one in runs for member in one.members]
-    graph.Graph(members, served).save(directory / saved_model.FOLDER / saved_model.VERSION)
+    tasks = [one.config.task_spec for one in runs for _ in one.members]
+    graph.Graph(members, served, tasks).save(directory / saved_model.FOLDER / saved_model.VERSION)
     spec.write(directory, served)
     inputs = golden.make_inputs(served)
     outputs = golden.ask_all(saved_model.SavedModel(directory), inputs)

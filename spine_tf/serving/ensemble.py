@@ -1,10 +1,14 @@
-"""Several runs as one model: what they have to share, and their mean answer."""
+"""Several runs as one model: what they have to share, and their mean answer.
+
+A run that tells the halves of a severity apart is served as one that doesn't: they are added up.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from spine_tf import config, run
+from spine_tf.evaluation import predictions
 from spine_tf.serving import spec
 
 
@@ -45,9 +49,13 @@ def predict(runs: Sequence[run.Run], images: np.ndarray) -> np.ndarray:
         images: float32 (n, px, px, slices) in [0, 1].
 
     Returns:
-        float64 (n, classes), calibrated.
+        float64 (n, classes), calibrated; of whole severities.
     """
-    return np.average([one.predict(images) for one in runs], axis=0, weights=_weights(runs))
+    answers = [
+        predictions.collapse_probabilities(one.predict(images), one.config.task_spec)
+        for one in runs
+    ]
+    return np.average(answers, axis=0, weights=_weights(runs))
 
 
 def _weights(runs: Sequence[run.Run]) -> list[int]:
@@ -55,11 +63,12 @@ def _weights(runs: Sequence[run.Run]) -> list[int]:
 
 
 def _spec_of_one(one: run.Run) -> spec.Spec:
+    prior = predictions.collapse_probabilities(np.array(one.class_prior), one.config.task_spec)
     records = one.provenance["records"]["config"]
     return spec.Spec(
-        task=one.config.task,
+        task=one.config.task_spec.collapsed.name,
         conditions=tuple(records["conditions"]),
         levels=tuple(records["levels"]),
-        class_prior=one.class_prior,
+        class_prior=tuple(prior.tolist()),
         roi=config.roi_from_dict(records),
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
+from spine_tf import labels
 from spine_tf.serving import crop, spec
 from tfrecords import feed
 
@@ -25,10 +26,22 @@ class Graph:
     input of the graph when other formats are converted from it.
     """
 
-    def __init__(self, members: Sequence[tuple[keras.Model, float]], served: spec.Spec) -> None:
-        """Args: members are models with their calibration temperature; served says the rest."""
+    def __init__(
+        self,
+        members: Sequence[tuple[keras.Model, float]],
+        served: spec.Spec,
+        tasks: Sequence[labels.Task] | None = None,
+    ) -> None:
+        """Takes what is served.
+
+        Args:
+            members: models with their calibration temperature.
+            served: what they answer together.
+            tasks: of each member, read as the served one; None: that is theirs.
+        """
         self._members = list(members)
         self._served = served
+        self._tasks = list(tasks or [served.task_spec] * len(self._members))
         # One function that all signatures call: each would trace and store the models anew.
         self._answer = tf.function(
             self._answer_normalized,
@@ -137,11 +150,19 @@ class Graph:
     def _probabilities(self, images: tf.Tensor) -> tf.Tensor:
         """The mean over the members of p^(1 / temperature), renormalised."""
         calibrated = []
-        for model, temperature in self._members:
+        for (model, temperature), task in zip(self._members, self._tasks, strict=True):
             raw = model(images, training=False)
             logits = tf.math.log(tf.maximum(raw, _SMALLEST))
-            calibrated.append(tf.nn.softmax(logits / temperature))
+            calibrated.append(_collapse(tf.nn.softmax(logits / temperature), task))
         return tf.add_n(calibrated) / len(calibrated)
+
+
+def _collapse(probabilities: tf.Tensor, task: labels.Task) -> tf.Tensor:
+    """Adds up the halves of a severity, where the task has them."""
+    if not task.has_halves:
+        return probabilities
+    belongs = tf.one_hot(task.collapsed_classes, len(task.severities))
+    return tf.matmul(probabilities, belongs)
 
 
 def _where(condition: tf.Tensor, message: list[object], value: tf.Tensor) -> tf.Tensor:

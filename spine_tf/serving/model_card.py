@@ -121,12 +121,20 @@ def _training(one: run.Run) -> str:
         + ", ".join(f"{member.temperature:.3f}" for member in one.members),
         f"- records: manifest sha256 `{records['manifest_sha256']}`, "
         f"{sum(records['num_examples'].values())} examples",
+        *_halves(one),
         f"- studies in training: {len(provenance['train_studies'])}",
         f"- {_splits(provenance)}",
         "- versions: "
         + ", ".join(f"{name} {version}" for name, version in provenance["versions"].items()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _halves(one: run.Run) -> list[str]:
+    task = one.config.task_spec
+    if not task.has_halves:
+        return []
+    return [f"- trained to tell {', '.join(task.classes)} apart; the halves are added up"]
 
 
 def _splits(provenance: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 import spine_tf
 from spine_tf import config
+from spine_tf.label_review import review
 from spine_tf.training import fit, folds
 from tfrecords import manifest, records
 
@@ -19,7 +20,8 @@ def describe(
 ) -> dict[str, Any]:
     """Returns versions, the records' identity, the splits' parts, the class prior and the studies.
 
-    `train_studies` are those that weights, best epoch or temperature saw.
+    `train_studies` are those that weights, best epoch or temperature saw; `label_review` and
+    `mild_split` stand there where the run has such a file.
     """
     seen = [*assignment.train_splits]
     if assignment.monitor_split is not None:
@@ -43,7 +45,14 @@ def describe(
         "val_split": assignment.val_split,
         "class_prior": class_prior(run_config, source, assignment.train_splits),
         "train_studies": studies(source, seen),
+        **_files(run_config.data),
     }
+
+
+def _files(settings: config.DataConfig) -> dict[str, Any]:
+    """The sha256 of each file beside the records that decides what is trained."""
+    paths = {"label_review": settings.label_review.path, "mild_split": settings.mild_split}
+    return {name: {"sha256": review.sha256_of(path)} for name, path in paths.items() if path}
 
 
 def class_prior(

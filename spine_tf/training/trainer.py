@@ -14,6 +14,7 @@ from absl import logging
 
 from spine_tf import config, run
 from spine_tf.evaluation import calibration, metrics, predictions, summary
+from spine_tf.label_review import task_examples
 from spine_tf.training import board, checkpoint, curves, fit, folds, provenance
 from tfrecords import atomic, records
 
@@ -184,7 +185,7 @@ def _calibrate(
 def _predict(
     run_config: config.Config, source: records.Records, model: keras.Model, split: str
 ) -> predictions.Predictions:
-    examples = records.load_examples(source, [split], run_config.task_spec.severities)
+    examples = task_examples.load_examples(run_config, source, [split])
     if not len(examples):
         raise ValueError(
             f"{source.directory}: {split} has no example of task {run_config.task}: "

@@ -46,7 +46,9 @@ class TrainStep:
         self._mixup, self._cutmix = mixup, cutmix
         self._strategy = tf.distribute.get_strategy()
         # Replicas can't meet inside a nested tf.function, so there is one only where XLA needs it.
-        self._replica_step = tf.function(self._update, jit_compile=True) if use_xla else self._update
+        self._replica_step = (
+            tf.function(self._update, jit_compile=True) if use_xla else self._update
+        )
         optimizer.build(network.trainable_variables)
 
     def reset(self) -> None:
@@ -89,12 +91,24 @@ class TrainStep:
             loss = tf.reduce_mean(per_example)
             if self._network.losses:
                 loss += tf.add_n(self._network.losses)
-            # Gradients are summed over the replicas.
             loss = self._optimizer.scale_loss(loss / self._strategy.num_replicas_in_sync)
         variables = self._network.trainable_variables
-        self._optimizer.apply(tape.gradient(loss, variables), variables)
+        self._optimizer.apply(self._shared(tape.gradient(loss, variables)), variables)
         is_right = tf.argmax(probabilities, axis=1) == tf.argmax(targets, axis=1)
         return per_example, tf.cast(is_right, tf.float32)
+
+    def _shared(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Each replica's equal part of the gradients' sum.
+
+        The optimiser clips what it is given and adds up the replicas' parts after that, so parts
+        that differ would each be clipped in another way.
+        """
+        count = self._strategy.num_replicas_in_sync
+        if count == 1:
+            return gradients
+        context = tf.distribute.get_replica_context()
+        summed = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        return [gradient / count for gradient in summed]
 
 
 def _targets(batch: Batch, num_classes: int) -> tf.Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 _PROGRAMS: Mapping[str, tuple[str, str]] = {
     "phantom": ("spine_tf.phantom", "write synthetic studies in the RSNA layout"),
     "audit": ("spine_tf.audit", "find errors in a data set"),
+    "augment": ("spine_tf.augment", "draw every augmentation at three strengths"),
     "subset": ("spine_tf.subset", "a smaller data set of the same layout"),
     "convert": ("spine_tf.convert", "DICOM and CSV to sharded TFRecords"),
     "records": ("tfrecords", "verify or inspect a records directory"),

@@ -45,6 +45,7 @@ _PROGRAMS = (
     "spine_tf.convert",
     "spine_tf.subset",
     "spine_tf.audit",
+    "spine_tf.augment",
     "tfrecords",
     "spine_tf.train",
     "tuner",

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from spine_tf import config
 from spine_tf.training import augmentation, mixing
-from tfrecords import atomic, feed, records
+from tfrecords import atomic, records
 
 STRENGTHS: Mapping[str, tuple[float, float, float]] = types.MappingProxyType(
     {

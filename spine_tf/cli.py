@@ -13,6 +13,7 @@ _PROGRAMS: Mapping[str, tuple[str, str]] = {
     "records": ("tfrecords", "verify or inspect a records directory"),
     "train": ("spine_tf.train", "train one model, or one a fold"),
     "search": ("tuner", "search hyperparameters with Keras Tuner"),
+    "clean": ("spine_tf.clean", "find labels that are probably wrong"),
     "evaluate": ("spine_tf.evaluate", "figures with intervals and a report"),
     "reproduce": ("spine_tf.reproduce", "the report's experiment and its table"),
     "export": ("spine_tf.export", "write a SavedModel and what belongs to it"),

@@ -46,15 +46,16 @@ def _in_turn(examples: np.ndarray, classes: np.ndarray) -> list[int]:
     return examples[np.lexsort((classes[examples], rank))].tolist()
 
 
-def crop_png(image: np.ndarray) -> bytes:
-    """Returns the middle slice as a grey PNG, at most MAX_SIDE_PX wide.
+def crop_png(image: np.ndarray, side_px: int = MAX_SIDE_PX) -> bytes:
+    """Returns the middle slice as a grey PNG.
 
     Args:
         image: float (height, width, slices), in [0, 1].
+        side_px: the picture's largest side; a smaller crop stays as it is.
     """
     middle = image[:, :, image.shape[2] // 2]
     picture = Image.fromarray(np.rint(middle * 255.0).astype(np.uint8))
-    picture.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX))
+    picture.thumbnail((side_px, side_px))
     return _png(picture)
 
 

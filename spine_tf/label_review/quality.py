@@ -6,6 +6,7 @@ The figures are cleanlab's (Northcutt, Jiang and Chuang, Confident Learning, JAI
 import dataclasses
 
 import numpy as np
+from cleanlab import count as cleanlab_count
 from cleanlab import filter as cleanlab_filter
 from cleanlab import rank as cleanlab_rank
 
@@ -52,3 +53,14 @@ def assess(predictions: predictions_lib.Predictions) -> Quality:
     # One process: the rows are few, and a pool would start a TensorFlow in each.
     is_flagged = cleanlab_filter.find_label_issues(predictions.labels, probabilities, n_jobs=1)
     return Quality(scores=np.asarray(scores, np.float64), is_flagged=np.asarray(is_flagged, bool))
+
+
+def true_given_label(predictions: predictions_lib.Predictions) -> np.ndarray:
+    """Returns confident learning's estimate of how often a label is truly another class.
+
+    Returns:
+        float64 (classes, classes): rows are the given class, columns the true one; each row sums
+        to 1.
+    """
+    joint = cleanlab_count.estimate_joint(predictions.labels, predictions.probabilities)
+    return joint / joint.sum(axis=1, keepdims=True)

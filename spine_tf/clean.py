@@ -1,0 +1,47 @@
+"""Finds labels that are probably wrong: `python -m spine_tf.clean`."""
+
+import logging as std_logging
+import pathlib
+
+from absl import flags
+
+from tfrecords import program
+
+_RUN_DIR = flags.DEFINE_string(
+    "run_dir", None, "A run of spine_tf.train --val_fold all, whose models judge the labels."
+)
+_RECORDS_DIR = flags.DEFINE_string("records_dir", None, "The records that it was trained on.")
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", None, "Where review, page and halves are written; must hold no review."
+)
+
+
+def main() -> None:
+    """Judges the labels of the run's records."""
+    run_dir = pathlib.Path(program.require("run_dir", _RUN_DIR.value))
+    records_dir = program.require("records_dir", _RECORDS_DIR.value)
+    output_dir = pathlib.Path(program.require("output_dir", _OUTPUT_DIR.value))
+
+    # TensorFlow is imported only now: flags are checked before the seconds that it takes.
+    from spine_tf.label_review import session
+    from tfrecords import records
+
+    # Every member traces its own graphs, which TensorFlow takes for one function traced too often.
+    std_logging.getLogger("tensorflow").setLevel(std_logging.ERROR)
+    found = session.clean(run_dir, records.open_records(records_dir), output_dir)
+    print(f"{'label':14}{'rows':>8}{'flagged':>9}{'quality':>9}")
+    for row in found.summary["classes"]:
+        figures = f"{row['num_rows']:>8}{row['num_flagged']:>9}{row['mean_quality']:>9.3f}"
+        print(f"{row['name']:14}{figures}")
+    print(f"page: {found.page}")
+    print(f"review: {found.review}, for --set data.label_review.path=")
+    if found.mild_split is not None:
+        print(f"halves of Moderate: {found.mild_split}, for --set data.mild_split=")
+
+
+if __name__ == "__main__":
+    program.run(
+        main,
+        usage="Judges each label by models that did not train on it.\n\n"
+        "python -m spine_tf.clean --run_dir W --records_dir R --output_dir D",
+    )

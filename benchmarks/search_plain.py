@@ -17,7 +17,7 @@ import keras_tuner
 import tensorflow as tf
 
 from spine_tf import config, labels
-from spine_tf.models import families, resnet50
+from spine_tf.models import families, pretrained
 from tuner import objective, oracles, presets, settings, space
 
 
@@ -63,7 +63,7 @@ def _build(run_config: config.Config, shape: tuple[int, int, int]) -> keras.Mode
     num_classes = len(run_config.task_spec.classes)
     model = families.build_model(run_config.model, shape, num_classes)
     if presets.is_pretrained(run_config.model):
-        resnet50.load_weights(model, run_config.model.weights)
+        pretrained.load_weights(model, run_config.model)
     training = run_config.training
     model.compile(
         keras.optimizers.AdamW(training.learning_rate, weight_decay=training.weight_decay),

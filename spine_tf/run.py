@@ -11,7 +11,7 @@ import numpy as np
 
 from spine_tf import config
 from spine_tf.evaluation import calibration
-from spine_tf.models import blocks as _blocks  # registers the custom layer with Keras
+from spine_tf.models import families
 
 CONFIG_FILE = "config.json"
 MODEL_FILE = "model.keras"
@@ -143,10 +143,9 @@ def _load_member(run_dir: pathlib.Path) -> Member:
     path = run_dir / MODEL_FILE
     try:
         values = json.loads((run_dir / CALIBRATION_FILE).read_text("utf-8"))
-        model = keras.models.load_model(path, compile=False, custom_objects=_CUSTOM_OBJECTS)
+        model = keras.models.load_model(
+            path, compile=False, custom_objects=dict(families.CUSTOM_LAYERS)
+        )
     except (OSError, ValueError) as err:
         raise ValueError(f"{run_dir} can't be loaded ({err}): train it again") from err
     return Member(model=model, temperature=float(values["temperature"]))
-
-
-_CUSTOM_OBJECTS = {"OrdinalThresholds": _blocks.OrdinalThresholds}

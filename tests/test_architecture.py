@@ -22,7 +22,7 @@ _MAY_IMPORT = {
 }
 # From the ground up; a module imports from its own layer and those before it.
 _LAYERS = (
-    ("labels", "limits", "config_fields"),
+    ("labels", "limits", "config_fields", "backbones"),
     ("config", "model_configs"),
     ("rsna",),
     ("conversion", "phantom"),

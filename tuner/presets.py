@@ -55,7 +55,12 @@ _SMALL_ARCHITECTURE: Mapping[str, Mapping[str, tuple[str | int, ...]]] = {
         "model.filters": ("[16, 32, 64, 96]", "[16, 32, 64]"),
         "model.blocks_per_stage": (1, 2),
     },
+    "slices": {
+        "model.filters": ("[16, 32, 64, 96]", "[16, 32, 64]"),
+        "model.slice_pooling": ("attention", "lstm"),
+    },
     "resnet50": {"model.units": ("[]", "[128]")},
+    "transfer": {"model.units": ("[]", "[128]")},
 }
 
 _FULL_ARCHITECTURE: Mapping[str, Mapping[str, tuple[str | int | float, ...]]] = {
@@ -81,21 +86,44 @@ _FULL_ARCHITECTURE: Mapping[str, Mapping[str, tuple[str | int | float, ...]]] = 
         "model.blocks_per_stage": (1, 2),
         "model.kernel_size": (3, 5),
     },
+    "slices": {
+        "model.filters": ("[16, 32, 64]", "[16, 32, 64, 96]", "[32, 64, 96, 128]"),
+        "model.blocks_per_stage": (1, 2),
+        "model.slice_pooling": ("attention", "lstm", "average", "max"),
+        "model.slice_units": (16, 32, 64),
+    },
     "resnet50": {"model.units": ("[]", "[64]", "[128]", "[256]")},
+    "transfer": {"model.units": ("[]", "[64]", "[128]", "[256]")},
 }
+
+# Small ones of each kind; a file of weights fits one of them only, so then none is searched.
+_BACKBONES = (
+    "efficientnetv2b0",
+    "convnext_tiny",
+    "densenet121",
+    "mobilenetv3small",
+    "resnet50v2",
+)
 
 
 def _declare_architecture(hp: "keras_tuner.HyperParameters", config: config_module.Config) -> None:
     for name, values in _FULL_ARCHITECTURE[config.model.family].items():
         hp.Choice(name, list(values))
+    if isinstance(config.model, model_configs.TransferConfig) and config.model.weights in (
+        "imagenet",
+        "none",
+    ):
+        hp.Choice("model.backbone", list(_BACKBONES))
     hp.Float("model.dropout", 0.0, 0.6)
+    hp.Choice("model.bias_correction", [0.0, 0.1, 0.25])
     hp.Choice("model.pooling", ["average", "max"])
     if isinstance(config.model, model_configs.ConvolutionalConfig):
         hp.Choice("model.activation", ["relu", "gelu", "silu"])
         hp.Choice("model.norm", ["batch", "group"])
+        hp.Choice("model.stem_stride", [2, 1])
     with _unless_frozen(hp, config):
         if is_pretrained(config.model):
-            hp.Choice("model.trainable_blocks", [1, 3, 6], default=3)
+            hp.Choice("model.trainable_blocks", [1, 3, 5], default=3)
             hp.Float("model.fine_tune_factor", 0.01, 0.5, sampling="log")
 
 
@@ -134,7 +162,7 @@ def _declare_loss(hp: "keras_tuner.HyperParameters", config: config_module.Confi
 
 def is_pretrained(model: model_configs.ModelConfig) -> bool:
     """Returns whether there is a backbone to freeze: a random start trains from the first epoch."""
-    return isinstance(model, model_configs.ResNet50Config) and model.weights != "none"
+    return isinstance(model, model_configs.PretrainedConfig) and model.is_pretrained
 
 
 @contextlib.contextmanager

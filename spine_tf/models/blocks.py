@@ -1,28 +1,38 @@
-"""What the families are built from: the input, convolutions, pooling and the heads."""
+"""What the families are built from: the input, convolutions, residual stages and pooling."""
 
 import keras
-import tensorflow as tf
 
 from spine_tf import model_configs
+from spine_tf.models import bias_field
 
 
 def make_input(
     model_config: model_configs.ModelConfig, input_shape: tuple[int, int, int]
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Returns the model's input and the images in the size that the network works on."""
+    """Returns the model's input and the images, corrected and in the size that is worked on."""
     image = keras.Input(input_shape, name="image")
-    side = model_config.input_px
-    if side in (0, input_shape[0]):
-        return image, image
-    if side > input_shape[0]:
+    x = _resize(image, model_config.input_px)
+    if model_config.bias_correction:
+        # In float32 whatever the precision: it is a quotient of small numbers.
+        x = bias_field.BiasFieldCorrection(
+            model_config.bias_correction, dtype="float32", name="bias_correction"
+        )(x)
+    return image, x
+
+
+def _resize(image: keras.KerasTensor, side: int) -> keras.KerasTensor:
+    own = image.shape[1]
+    if side in (0, own):
+        return image
+    if side > own:
         raise ValueError(
-            f"model.input_px is {side}, but the crops have {input_shape[0]} px: "
+            f"model.input_px is {side}, but the crops have {own} px: "
             "convert with a larger --roi_px or set a smaller model.input_px"
         )
-    factor, remainder = divmod(input_shape[0], side)
+    factor, remainder = divmod(own, side)
     if remainder == 0:
-        return image, keras.layers.AveragePooling2D(factor, name="resize")(image)
-    return image, keras.layers.Resizing(side, side, antialias=True, name="resize")(image)
+        return keras.layers.AveragePooling2D(factor, name="resize")(image)
+    return keras.layers.Resizing(side, side, antialias=True, name="resize")(image)
 
 
 def convolve(
@@ -35,9 +45,12 @@ def convolve(
     strides: int = 1,
     activate: bool = True,
 ) -> keras.KerasTensor:
-    """Convolution (same padding), normalisation and, unless told not to, activation."""
+    """Convolution (same padding), normalisation and, unless told not to, activation.
+
+    The convolution has `filters` feature maps times the configuration's width.
+    """
     x = keras.layers.Conv2D(
-        filters,
+        model_config.scaled(filters),
         kernel_size,
         strides=strides,
         padding="same",
@@ -52,21 +65,71 @@ def convolve(
 
 
 def convolve_and_halve(
-    x: keras.KerasTensor, model_config: model_configs.SimpleConfig | model_configs.DenseConfig
+    x: keras.KerasTensor, model_config: model_configs.PoolingChainConfig
 ) -> keras.KerasTensor:
     """One convolution and a pooling to half the side for each width of `filters`."""
     for index, filters in enumerate(model_config.filters, start=1):
+        is_first = index == 1
         x = convolve(
             x,
             filters,
             model_config,
             name=f"block{index}",
-            kernel_size=model_config.kernel_size,
+            kernel_size=model_config.first_kernel if is_first else model_config.kernel_size,
             # The first halves the side at once: a quarter of the time, and no worse on small data.
-            strides=2 if index == 1 else 1,
+            strides=model_config.stem_stride if is_first else 1,
         )
         x = keras.layers.MaxPooling2D(2, padding="same", name=f"block{index}_pool")(x)
     return x
+
+
+def stem(
+    x: keras.KerasTensor,
+    filters: int,
+    model_config: model_configs.DenseNetConfig | model_configs.StagesConfig,
+) -> keras.KerasTensor:
+    """The first convolution and, where the configuration says so, a pooling to half the side."""
+    x = convolve(
+        x,
+        filters,
+        model_config,
+        name="stem",
+        kernel_size=model_config.first_kernel,
+        strides=model_config.stem_stride,
+    )
+    if model_config.stem_pool:
+        x = keras.layers.MaxPooling2D(2, padding="same", name="stem_pool")(x)
+    return x
+
+
+def residual_stages(
+    x: keras.KerasTensor, model_config: model_configs.StagesConfig
+) -> keras.KerasTensor:
+    """The stem and stages of residual blocks (He et al., CVPR 2016)."""
+    x = stem(x, model_config.filters[0], model_config)
+    for stage, filters in enumerate(model_config.filters, start=1):
+        if stage > 1:
+            # Pooled before the block, and a 1 x 1 convolution at stride 1 in it: TensorFlow 2.21
+            # corrupts the heap in the gradient of a strided 1 x 1 convolution on CPU.
+            x = keras.layers.MaxPooling2D(2, padding="same", name=f"stage{stage}_pool")(x)
+        for block in range(1, model_config.blocks_per_stage + 1):
+            x = _residual(x, filters, model_config, name=f"stage{stage}_block{block}")
+    return x
+
+
+def _residual(
+    x: keras.KerasTensor, filters: int, model_config: model_configs.StagesConfig, *, name: str
+) -> keras.KerasTensor:
+    size = model_config.kernel_size
+    shortcut = x
+    if x.shape[-1] != model_config.scaled(filters):
+        shortcut = convolve(
+            x, filters, model_config, name=f"{name}_shortcut", kernel_size=1, activate=False
+        )
+    x = convolve(x, filters, model_config, name=f"{name}_first", kernel_size=size)
+    x = convolve(x, filters, model_config, name=f"{name}_second", kernel_size=size, activate=False)
+    x = keras.layers.Add(name=f"{name}_add")([shortcut, x])
+    return keras.layers.Activation(model_config.activation, name=f"{name}_activation")(x)
 
 
 def normalize(
@@ -81,6 +144,8 @@ def normalize(
         channels = x.shape[-1]
         groups = max(size for size in (8, 4, 2, 1) if channels % size == 0)
         return keras.layers.GroupNormalization(groups, name=f"{name}_norm")(x)
+    if model_config.norm == "layer":
+        return keras.layers.LayerNormalization(name=f"{name}_norm")(x)
     return x
 
 
@@ -89,47 +154,3 @@ def pool_globally(x: keras.KerasTensor, pooling: str) -> keras.KerasTensor:
     if pooling == "max":
         return keras.layers.GlobalMaxPooling2D(name="pool")(x)
     return keras.layers.GlobalAveragePooling2D(name="pool")(x)
-
-
-def classify(
-    x: keras.KerasTensor, model_config: model_configs.ModelConfig, num_classes: int
-) -> keras.KerasTensor:
-    """Dropout and the head: float32 probabilities (batch, classes) whatever the precision."""
-    if model_config.dropout:
-        x = keras.layers.Dropout(model_config.dropout, name="dropout")(x)
-    if model_config.head == "ordinal":
-        score = keras.layers.Dense(1, use_bias=False, name="score")(x)
-        return OrdinalThresholds(num_classes, dtype="float32", name="probabilities")(score)
-    logits = keras.layers.Dense(num_classes, name="logits")(x)
-    return keras.layers.Activation("softmax", dtype="float32", name="probabilities")(logits)
-
-
-@keras.saving.register_keras_serializable("spine_tf")
-class OrdinalThresholds(keras.layers.Layer):
-    """Cumulative link: P(class <= k) = sigmoid(threshold_k - score), with rising thresholds.
-
-    McCullagh, Regression Models for Ordinal Data, J. R. Stat. Soc. B 42 (1980). Maps a score
-    (batch, 1) to probabilities (batch, classes).
-    """
-
-    def __init__(self, num_classes: int, **kwargs: object):
-        super().__init__(**kwargs)
-        self.num_classes = num_classes
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        del input_shape
-        self.first = self.add_weight(shape=(1,), initializer="zeros", name="first")
-        self.steps = self.add_weight(
-            shape=(self.num_classes - 2,), initializer="zeros", name="steps"
-        )
-
-    def call(self, score: tf.Tensor) -> tf.Tensor:
-        steps = keras.ops.cumsum(keras.ops.softplus(self.steps))
-        thresholds = keras.ops.concatenate([self.first, self.first + steps])
-        below = keras.ops.sigmoid(thresholds - score)
-        zeros = keras.ops.zeros_like(score)
-        cumulative = keras.ops.concatenate([zeros, below, zeros + 1.0], axis=-1)
-        return cumulative[:, 1:] - cumulative[:, :-1]
-
-    def get_config(self) -> dict[str, object]:
-        return {**super().get_config(), "num_classes": self.num_classes}

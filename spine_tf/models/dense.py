@@ -3,7 +3,7 @@
 import keras
 
 from spine_tf import model_configs
-from spine_tf.models import blocks
+from spine_tf.models import blocks, heads
 
 
 def build(
@@ -18,7 +18,7 @@ def build(
         if model_config.dropout:
             x = keras.layers.Dropout(model_config.dropout, name=f"hidden{index}_dropout")(x)
         x = keras.layers.Dense(units, model_config.activation, name=f"hidden{index}")(x)
-    return keras.Model(image, blocks.classify(x, model_config, num_classes), name="dense")
+    return keras.Model(image, heads.classify(x, model_config, num_classes), name="dense")
 
 
 def _pool_to_grid(

@@ -1,9 +1,11 @@
 """Densely connected convolutions (Huang et al., CVPR 2017), small."""
 
+import dataclasses
+
 import keras
 
 from spine_tf import model_configs
-from spine_tf.models import blocks
+from spine_tf.models import blocks, heads
 
 
 def build(
@@ -11,10 +13,7 @@ def build(
 ) -> keras.Model:
     """Returns the uncompiled model, float32 (batch, *input_shape) -> (batch, num_classes)."""
     image, x = blocks.make_input(model_config, input_shape)
-    x = blocks.convolve(
-        x, model_config.stem_filters, model_config, name="stem", kernel_size=5, strides=2
-    )
-    x = keras.layers.MaxPooling2D(2, padding="same", name="stem_pool")(x)
+    x = blocks.stem(x, model_config.stem_filters, model_config)
     for block, num_layers in enumerate(model_config.blocks, start=1):
         if block > 1:
             x = _transition(x, model_config, name=f"transition{block - 1}")
@@ -23,7 +22,7 @@ def build(
     x = blocks.normalize(x, model_config, name="last")
     x = keras.layers.Activation(model_config.activation, name="last_activation")(x)
     x = blocks.pool_globally(x, model_config.pooling)
-    return keras.Model(image, blocks.classify(x, model_config, num_classes), name="densenet")
+    return keras.Model(image, heads.classify(x, model_config, num_classes), name="densenet")
 
 
 def _densely_connected(
@@ -32,8 +31,8 @@ def _densely_connected(
     new = blocks.normalize(x, model_config, name=name)
     new = keras.layers.Activation(model_config.activation, name=f"{name}_activation")(new)
     new = keras.layers.Conv2D(
-        model_config.growth_rate,
-        3,
+        model_config.scaled(model_config.growth_rate),
+        model_config.kernel_size,
         padding="same",
         kernel_initializer="he_normal",
         name=f"{name}_conv",
@@ -44,6 +43,8 @@ def _densely_connected(
 def _transition(
     x: keras.KerasTensor, model_config: model_configs.DenseNetConfig, *, name: str
 ) -> keras.KerasTensor:
+    # Of the maps there are, which the width has scaled already.
     filters = max(1, int(x.shape[-1] * model_config.compression))
-    x = blocks.convolve(x, filters, model_config, name=name, kernel_size=1)
+    unscaled = dataclasses.replace(model_config, width=1.0)
+    x = blocks.convolve(x, filters, unscaled, name=name, kernel_size=1)
     return keras.layers.AveragePooling2D(2, padding="same", name=f"{name}_pool")(x)

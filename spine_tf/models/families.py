@@ -7,7 +7,17 @@ from typing import Any
 import keras
 
 from spine_tf import model_configs
-from spine_tf.models import dense, densenet, residual, resnet50, simple
+from spine_tf.models import (
+    bias_field,
+    dense,
+    densenet,
+    heads,
+    pretrained,
+    residual,
+    simple,
+    slice_stack,
+    slices,
+)
 
 _BUILDERS: Mapping[str, Callable[[Any, tuple[int, int, int], int], keras.Model]] = (
     types.MappingProxyType(
@@ -16,9 +26,24 @@ _BUILDERS: Mapping[str, Callable[[Any, tuple[int, int, int], int], keras.Model]]
             "dense": dense.build,
             "densenet": densenet.build,
             "residual": residual.build,
-            "resnet50": resnet50.build,
+            "slices": slices.build,
+            "resnet50": pretrained.build,
+            "transfer": pretrained.build,
         }
     )
+)
+
+# What Keras has to know to load a saved model.
+CUSTOM_LAYERS: Mapping[str, type[keras.layers.Layer]] = types.MappingProxyType(
+    {
+        layer.__name__: layer
+        for layer in (
+            heads.OrdinalThresholds,
+            bias_field.BiasFieldCorrection,
+            slice_stack.SplitSlices,
+            slice_stack.JoinSlices,
+        )
+    }
 )
 
 

@@ -3,7 +3,7 @@
 import keras
 
 from spine_tf import model_configs
-from spine_tf.models import blocks
+from spine_tf.models import blocks, heads
 
 
 def build(
@@ -14,4 +14,4 @@ def build(
     x = blocks.convolve_and_halve(x, model_config)
     x = blocks.pool_globally(x, model_config.pooling)
     x = keras.layers.Dense(model_config.units, model_config.activation, name="hidden")(x)
-    return keras.Model(image, blocks.classify(x, model_config, num_classes), name="simple")
+    return keras.Model(image, heads.classify(x, model_config, num_classes), name="simple")

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from spine_tf import config, model_configs
-from spine_tf.models import families, resnet50
+from spine_tf.models import families, pretrained
 from spine_tf.training import device, phases
 from spine_tf.training import loop as loop_lib
 from spine_tf.training import progress as progress_lib
@@ -148,8 +148,8 @@ def _make_model(run_config: config.Config, source: records.Records) -> keras.Mod
         run_config.model, source.image_shape, len(run_config.task_spec.classes)
     )
     model_config = run_config.model
-    if isinstance(model_config, model_configs.ResNet50Config) and model_config.weights != "none":
-        resnet50.load_weights(model, model_config.weights)
+    if isinstance(model_config, model_configs.PretrainedConfig) and model_config.is_pretrained:
+        pretrained.load_weights(model, model_config)
     return model
 
 

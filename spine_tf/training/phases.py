@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl import logging
 
 from spine_tf import config, model_configs
-from spine_tf.models import resnet50
+from spine_tf.models import pretrained
 from spine_tf.training import step
 from tfrecords import feed
 
@@ -65,7 +65,9 @@ def make_phases(
         mixup=augmentation.mixup,
     )
     model_config = run_config.model
-    if not isinstance(model_config, model_configs.ResNet50Config) or model_config.weights == "none":
+    if not isinstance(model_config, model_configs.PretrainedConfig):
+        return [lambda: whole]
+    if not model_config.is_pretrained:
         return [lambda: whole]
     frozen_epochs = min(model_config.frozen_epochs, settings.epochs)
     phases: list[Callable[[], Phase]] = []
@@ -98,9 +100,9 @@ def _make_frozen(whole: Phase, epochs: int) -> Phase:
 
 
 def _make_fine_tuned(
-    whole: Phase, model_config: model_configs.ResNet50Config, epochs: int
+    whole: Phase, model_config: model_configs.PretrainedConfig, epochs: int
 ) -> Phase:
-    resnet50.unfreeze(whole.network, model_config.trainable_blocks)
+    pretrained.unfreeze(whole.network, model_config)
     return dataclasses.replace(
         whole,
         name="fine_tuned",

@@ -36,7 +36,7 @@ def test_settings_apply_in_order_and_parse_json() -> None:
     ("setting", "message"),
     [
         ("model.dropout", "has no '='"),
-        ("model.width=3", r"no field 'model.width'; there are task, model.family"),
+        ("model.wideness=3", r"no field 'model.wideness'; there are task, model.family"),
         ("data.augmentation=1", "no field 'data.augmentation'"),
         ("model.family=simple", "choose the family with --model"),
         ("model.dropout=high", "model.dropout is 'high', expected float"),

@@ -1,0 +1,50 @@
+"""What makes a vector of features into probabilities of the classes."""
+
+import keras
+import tensorflow as tf
+
+from spine_tf import model_configs
+
+
+def classify(
+    x: keras.KerasTensor, model_config: model_configs.ModelConfig, num_classes: int
+) -> keras.KerasTensor:
+    """Dropout and the head: float32 probabilities (batch, classes) whatever the precision."""
+    if model_config.dropout:
+        x = keras.layers.Dropout(model_config.dropout, name="dropout")(x)
+    if model_config.head == "ordinal":
+        score = keras.layers.Dense(1, use_bias=False, name="score")(x)
+        return OrdinalThresholds(num_classes, dtype="float32", name="probabilities")(score)
+    logits = keras.layers.Dense(num_classes, name="logits")(x)
+    return keras.layers.Activation("softmax", dtype="float32", name="probabilities")(logits)
+
+
+@keras.saving.register_keras_serializable("spine_tf")
+class OrdinalThresholds(keras.layers.Layer):
+    """Cumulative link: P(class <= k) = sigmoid(threshold_k - score), with rising thresholds.
+
+    McCullagh, Regression Models for Ordinal Data, J. R. Stat. Soc. B 42 (1980). Maps a score
+    (batch, 1) to probabilities (batch, classes).
+    """
+
+    def __init__(self, num_classes: int, **kwargs: object):
+        super().__init__(**kwargs)
+        self.num_classes = num_classes
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        del input_shape
+        self.first = self.add_weight(shape=(1,), initializer="zeros", name="first")
+        self.steps = self.add_weight(
+            shape=(self.num_classes - 2,), initializer="zeros", name="steps"
+        )
+
+    def call(self, score: tf.Tensor) -> tf.Tensor:
+        steps = keras.ops.cumsum(keras.ops.softplus(self.steps))
+        thresholds = keras.ops.concatenate([self.first, self.first + steps])
+        below = keras.ops.sigmoid(thresholds - score)
+        zeros = keras.ops.zeros_like(score)
+        cumulative = keras.ops.concatenate([zeros, below, zeros + 1.0], axis=-1)
+        return cumulative[:, 1:] - cumulative[:, :-1]
+
+    def get_config(self) -> dict[str, object]:
+        return {**super().get_config(), "num_classes": self.num_classes}

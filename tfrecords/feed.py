@@ -1,6 +1,6 @@
 """Examples as tf.data: from memory by index, or streamed from the shards.
 
-Both feeds give the same elements. An epoch is a function of (seed, epoch), so an interrupted run
+All feeds give the same batches. An epoch is a function of (seed, epoch), so an interrupted run
 goes on with the batches it would have seen.
 """
 
@@ -13,9 +13,13 @@ import tensorflow as tf
 
 from tfrecords import records, schema
 
+# What batches may hold besides: weight float32 (b,) of the loss; target float32 (b, classes).
+EXTRA = ("weight", "target")
+
 _SHUFFLE_BUFFER = 4096
 _PARSE_BATCH = 256
 _PARALLEL_READS = 4
+_PARALLEL_GATHERS = 2
 
 
 class Feed(Protocol):
@@ -23,8 +27,15 @@ class Feed(Protocol):
 
     A batch is a dict. Of a records directory: image uint16 (b, height, width, slices); window
     float32 (b, 2); label int64 (b,), the class. Always: seed int32 (b, 2), different for every
-    example of every step.
+    example of every step. Of some memory feeds: one of EXTRA.
     """
+
+    @property
+    def extra(self) -> Mapping[str, np.ndarray]:
+        """What batches hold of EXTRA, in file order."""
+
+    def complete(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Turns an element of `shuffled` or `ordered` into a batch, on the device that asks."""
 
     @property
     def num_examples(self) -> int:
@@ -101,53 +112,108 @@ def open_dataset(
 
 
 class MemoryFeed:
-    """Batches gathered by index from arrays that are held decoded."""
+    """Batches gathered by index from arrays that are held decoded, on the host."""
 
-    def __init__(self, arrays: Mapping[str, np.ndarray]):
+    # A GPU would otherwise take the whole data set when the arrays become tensors.
+    _device = "CPU:0"
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], *, balanced: bool = False):
         """Takes what a batch is gathered from.
 
         Args:
             arrays: n rows each; `label` int64 (n,) among them. `seed` is added to every batch.
+            balanced: a shuffled epoch has as many examples of each class that there is.
         """
-        # On the host: a GPU would otherwise take the whole data set at this conversion.
-        with tf.device("CPU:0"):
-            self._arrays = {name: tf.constant(array) for name, array in arrays.items()}
+        self._labels = np.asarray(arrays["label"])
+        self._balanced = balanced
+        with tf.device(self._device):
+            self._arrays = {name: _gatherable(array) for name, array in arrays.items()}
+        self._dtypes = {name: array.dtype for name, array in arrays.items()}
+        self.extra = {name: arrays[name] for name in EXTRA if name in arrays}
 
     @property
     def num_examples(self) -> int:
-        return int(self._arrays["label"].shape[0])
+        return len(self._labels)
 
     def shuffled(self, *, batch_size: int, seed: int, epoch: int) -> tf.data.Dataset:
         batch_size = min(batch_size, self.num_examples)
         steps = steps_per_epoch(self.num_examples, batch_size)
-        order = np.random.default_rng([seed, epoch]).permutation(self.num_examples)
-        batches = tf.data.Dataset.from_tensor_slices(
-            order[: steps * batch_size].reshape(steps, batch_size)
-        )
-        batches = batches.enumerate().map(
-            lambda step, index: self._gather(index, _seeds(seed, epoch, step, batch_size)),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
-        return _unsharded(batches).prefetch(2)
+        order = self._order(np.random.default_rng([seed, epoch]))
+        first = _first_seed(seed, epoch)
+        second = np.arange(steps * batch_size)
+        seeds = np.stack([np.full_like(second, first), second], axis=1).astype(np.int32)
+        elements = {
+            "index": order[: steps * batch_size].reshape(steps, batch_size),
+            "seed": seeds.reshape(steps, batch_size, 2),
+        }
+        return self._prefetched(tf.data.Dataset.from_tensor_slices(elements))
 
     def ordered(self, *, batch_size: int) -> tf.data.Dataset:
-        index = tf.data.Dataset.range(self.num_examples).batch(batch_size)
-        batches = index.map(
-            lambda index: self._gather(index, tf.zeros((tf.size(index), 2), tf.int32)),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
-        return _unsharded(batches).prefetch(2)
+        elements = {
+            "index": np.arange(self.num_examples),
+            "seed": np.zeros((self.num_examples, 2), np.int32),
+        }
+        return self._prefetched(tf.data.Dataset.from_tensor_slices(elements).batch(batch_size))
 
-    def _gather(self, index: tf.Tensor, seeds: tf.Tensor) -> dict[str, tf.Tensor]:
-        batch = {name: tf.gather(array, index) for name, array in self._arrays.items()}
-        return {**batch, "seed": seeds}
+    def complete(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return batch
+
+    def _prefetched(self, elements: tf.data.Dataset) -> tf.data.Dataset:
+        batches = elements.map(self._gather, num_parallel_calls=_PARALLEL_GATHERS).prefetch(2)
+        # There is nothing to optimise, and looking for it takes longer than an epoch of few crops.
+        options = tf.data.Options()
+        options.experimental_optimization.apply_default_optimizations = False
+        options.autotune.enabled = False
+        return _unsharded(batches.with_options(options))
+
+    def _order(self, generator: np.random.Generator) -> np.ndarray:
+        """The examples of an epoch, int64 (num_examples,)."""
+        if not self._balanced:
+            return generator.permutation(self.num_examples)
+        classes = np.unique(self._labels)
+        of_class = [np.flatnonzero(self._labels == label) for label in classes]
+        share = -(-self.num_examples // len(classes))
+        drawn = [_repeated(generator, members, share) for members in of_class]
+        return generator.permutation(np.concatenate(drawn))[: self.num_examples]
+
+    def _gather(self, element: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        batch = {
+            name: _restored(tf.gather(array, element["index"]), self._dtypes[name])
+            for name, array in self._arrays.items()
+        }
+        return {**batch, "seed": element["seed"]}
 
 
-def memory_feed(examples: records.Examples) -> MemoryFeed:
-    """Returns a feed of decoded examples."""
-    return MemoryFeed(
-        {"image": examples.images, "window": examples.windows, "label": examples.labels}
-    )
+class DeviceFeed(MemoryFeed):
+    """Batches gathered on the device that trains, which holds the arrays; only indices travel."""
+
+    _device = ""
+
+    def complete(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return self._gather(batch)
+
+    def _prefetched(self, elements: tf.data.Dataset) -> tf.data.Dataset:
+        return elements.prefetch(2)
+
+
+def memory_feed(
+    examples: records.Examples,
+    *,
+    on_device: bool = False,
+    balanced: bool = False,
+    extra: Mapping[str, np.ndarray] | None = None,
+) -> MemoryFeed:
+    """Returns a feed of decoded examples.
+
+    Args:
+        examples: what it gives.
+        on_device: they are held by the device that trains instead of the host.
+        balanced: a shuffled epoch has as many examples of each class that there is.
+        extra: what batches hold besides, one row an example.
+    """
+    arrays = {"image": examples.images, "window": examples.windows, "label": examples.labels}
+    arrays |= extra or {}
+    return (DeviceFeed if on_device else MemoryFeed)(arrays, balanced=balanced)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -195,6 +261,13 @@ class StreamFeed:
             lambda batch: {**batch, "seed": tf.zeros((tf.size(batch["label"]), 2), tf.int32)}
         )
         return _unsharded(batches).prefetch(2)
+
+    @property
+    def extra(self) -> Mapping[str, np.ndarray]:
+        return {}
+
+    def complete(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return batch
 
     def _paths(self) -> list[str]:
         return [
@@ -246,10 +319,30 @@ def parse_batch(
     return parsed
 
 
+def _gatherable(array: np.ndarray) -> tf.Tensor:
+    """The array as a tensor; uint16, which no GPU gathers, as the same bits of a float16."""
+    tensor = tf.constant(array)
+    return tf.bitcast(tensor, tf.float16) if tensor.dtype == tf.uint16 else tensor
+
+
+def _restored(gathered: tf.Tensor, dtype: np.dtype) -> tf.Tensor:
+    return tf.bitcast(gathered, tf.uint16) if dtype == np.uint16 else gathered
+
+
+def _repeated(generator: np.random.Generator, members: np.ndarray, count: int) -> np.ndarray:
+    """Draws `count` of the members, each as often as the others, give or take one."""
+    rounds = [generator.permutation(members) for _ in range(-(-count // len(members)))]
+    return np.concatenate(rounds)[:count]
+
+
 def _seeds(seed: int, epoch: int, step: tf.Tensor, batch_size: int) -> tf.Tensor:
-    first = int(np.random.default_rng([seed, epoch]).integers(2**31))
+    first = _first_seed(seed, epoch)
     second = tf.cast(step, tf.int32) * batch_size + tf.range(batch_size, dtype=tf.int32)
     return tf.stack([tf.fill([batch_size], first), second], axis=1)
+
+
+def _first_seed(seed: int, epoch: int) -> int:
+    return int(np.random.default_rng([seed, epoch]).integers(2**31))
 
 
 def _unsharded(batches: tf.data.Dataset) -> tf.data.Dataset:

@@ -26,10 +26,17 @@ OUT_OF_FOLD_FILE = "oof.csv"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Member:
-    """One trained model and the temperature that calibrates it."""
+    """One trained model and the temperature that calibrates it.
+
+    Attributes:
+        model: float32 images -> float32 probabilities.
+        temperature: that calibrates it.
+        fold: the fold that it did not see, None where one fold was held out of the whole run.
+    """
 
     model: keras.Model
     temperature: float
+    fold: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,6 +56,11 @@ class Run:
     members: tuple[Member, ...]
     provenance: Mapping[str, Any]
     class_prior: tuple[float, ...]
+
+    def without_fold(self, fold: str) -> "Run":
+        """Returns the run with only those members that did not see the fold: one a seed."""
+        members = tuple(member for member in self.members if member.fold == fold)
+        return dataclasses.replace(self, members=members)
 
     def predict(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
         """Returns the mean of the members' calibrated probabilities.
@@ -97,9 +109,19 @@ def is_run(run_dir: pathlib.Path) -> bool:
 
 
 def fold_dirs(run_dir: pathlib.Path) -> tuple[pathlib.Path, ...]:
-    """Returns the folds' directories of a run with `--val_fold all`, in order; else none."""
-    folds = read_provenance(run_dir).get("folds", ())
-    return tuple(run_dir / fold for fold in folds)
+    """Returns the folds' directories of a run with `--val_fold all`, in order; else none.
+
+    With several seeds they are those of the first seed, then those of the next.
+    """
+    provenance = read_provenance(run_dir)
+    seeds = provenance.get("seeds")
+    above = [run_dir] if seeds is None else [run_dir / seed_dir_name(seed) for seed in seeds]
+    return tuple(path / fold for path in above for fold in provenance.get("folds", ()))
+
+
+def seed_dir_name(seed: int) -> str:
+    """Returns the name of the directory that holds the folds of one seed among several."""
+    return f"seed_{seed}"
 
 
 def read_provenance(run_dir: pathlib.Path) -> dict[str, Any]:
@@ -129,17 +151,17 @@ def load_run(run_dir: pathlib.Path | str) -> Run:
             f"{run_dir} has no {METRICS_FILE}, so the run is not finished: "
             "go on with spine_tf.train --resume"
         )
-    member_dirs = fold_dirs(run_dir) or (run_dir,)
+    of_folds = [_load_member(path, path.name) for path in fold_dirs(run_dir)]
     return Run(
         run_dir=run_dir,
         config=config.read_config(run_dir / CONFIG_FILE),
-        members=tuple(_load_member(directory) for directory in member_dirs),
+        members=tuple(of_folds) or (_load_member(run_dir, None),),
         provenance=provenance,
         class_prior=tuple(provenance["class_prior"]),
     )
 
 
-def _load_member(run_dir: pathlib.Path) -> Member:
+def _load_member(run_dir: pathlib.Path, fold: str | None) -> Member:
     path = run_dir / MODEL_FILE
     try:
         values = json.loads((run_dir / CALIBRATION_FILE).read_text("utf-8"))
@@ -148,4 +170,4 @@ def _load_member(run_dir: pathlib.Path) -> Member:
         )
     except (OSError, ValueError) as err:
         raise ValueError(f"{run_dir} can't be loaded ({err}): train it again") from err
-    return Member(model=model, temperature=float(values["temperature"]))
+    return Member(model=model, temperature=float(values["temperature"]), fold=fold)

@@ -22,6 +22,9 @@ _VAL_FOLD = flags.DEFINE_string(
 )
 _EPOCHS = flags.DEFINE_integer("epochs", None, "Most epochs; overrides the configuration.")
 _SEED = flags.DEFINE_integer("seed", None, "Seed of everything random; overrides likewise.")
+_NUM_SEEDS = flags.DEFINE_integer(
+    "num_seeds", 1, "With --val_fold all: train with this many seeds, from --seed on.", 1, 1000
+)
 _RESUME = flags.DEFINE_bool("resume", False, "Go on with the interrupted run in run_dir.")
 
 
@@ -29,15 +32,25 @@ def main() -> None:
     """Trains as the flags say."""
     records_dir = program.require("records_dir", _RECORDS_DIR.value)
     run_dir = pathlib.Path(program.require("run_dir", _RUN_DIR.value))
+    if _NUM_SEEDS.value > 1 and _VAL_FOLD.value != "all":
+        raise ValueError(
+            f"--num_seeds is {_NUM_SEEDS.value}, which takes --val_fold all, not {_VAL_FOLD.value}"
+        )
     run_config = _read_config(run_dir)
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
-    from spine_tf.training import trainer
+    from spine_tf.training import cross_validation, trainer
     from tfrecords import records
 
     source = records.open_records(records_dir)
-    train = trainer.train_all_folds if _VAL_FOLD.value == "all" else trainer.train
-    train(run_config, source, run_dir, resume=_RESUME.value)
+    if _NUM_SEEDS.value > 1:
+        cross_validation.train_all_seeds(
+            run_config, source, run_dir, num_seeds=_NUM_SEEDS.value, resume=_RESUME.value
+        )
+    elif _VAL_FOLD.value == "all":
+        cross_validation.train_all_folds(run_config, source, run_dir, resume=_RESUME.value)
+    else:
+        trainer.train(run_config, source, run_dir, resume=_RESUME.value)
     logging.info("the run is in %s", run_dir)
 
 

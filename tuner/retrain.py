@@ -7,7 +7,7 @@ from absl import logging
 
 from spine_tf import config as config_module
 from spine_tf import run as run_module
-from spine_tf.training import trainer
+from spine_tf.training import cross_validation
 from tfrecords import records as records_module
 from tuner import directory
 
@@ -33,7 +33,7 @@ def retrain(search_dir: pathlib.Path, records_dir: pathlib.Path) -> pathlib.Path
     if config_path.exists() and config_module.read_config(config_path) != best:
         logging.info("the best configuration has changed: %s is trained anew", run_dir)
         shutil.rmtree(run_dir)
-    trainer.train_all_folds(
+    cross_validation.train_all_folds(
         best, records_module.open_records(records_dir), run_dir, resume=run_dir.exists()
     )
     return run_dir

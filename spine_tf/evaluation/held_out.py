@@ -110,7 +110,7 @@ def _validation(trained: run.Run, source: records.Records) -> HeldOut:
     path = trained.run_dir / run.PREDICTIONS_FILE
     stored = predictions_lib.read_csv(path, trained.config.task_spec)
     split = trained.provenance["val_split"]
-    return _from_stored(trained, source, stored, split, {split: trained.members[0]})
+    return _from_stored(trained, source, stored, split, {split: trained})
 
 
 def _out_of_fold(trained: run.Run, source: records.Records) -> HeldOut:
@@ -122,8 +122,8 @@ def _out_of_fold(trained: run.Run, source: records.Records) -> HeldOut:
         )
     path = trained.run_dir / run.OUT_OF_FOLD_FILE
     stored = predictions_lib.read_csv(path, trained.config.task_spec)
-    members = dict(zip(folds, trained.members, strict=True))
-    return _from_stored(trained, source, stored, "oof", members)
+    runs = {fold: trained.without_fold(fold) for fold in folds}
+    return _from_stored(trained, source, stored, "oof", runs)
 
 
 def _from_stored(
@@ -131,32 +131,38 @@ def _from_stored(
     source: records.Records,
     stored: predictions_lib.Predictions,
     name: str,
-    members: dict[str, run.Member],
+    runs: dict[str, run.Run],
 ) -> HeldOut:
     """Predictions that training wrote, in the order of the records, each with its own model."""
-    examples, splits_of = load_examples(source, list(members), trained.config.task_spec)
-    examples = task_examples.relabel(trained.config, examples, list(members))
+    examples, splits_of = load_examples(source, list(runs), trained.config.task_spec)
+    examples = task_examples.relabel(trained.config, examples, list(runs))
     truth = np.eye(stored.num_classes)[examples.labels]
     predictions = compare.align(stored, _make_predictions(examples, truth))
-    temperatures = np.array([members[split].temperature for split in splits_of])
+    images = examples.normalized()
     before = np.empty_like(predictions.probabilities)
-    for temperature in np.unique(temperatures):
-        inside = temperatures == temperature
-        before[inside] = calibration.apply_temperature(
-            predictions.probabilities[inside], 1.0 / temperature
+    for split, part in runs.items():
+        inside = np.array(splits_of) == split
+        before[inside] = _uncalibrated(
+            part.members, images[inside], predictions.probabilities[inside]
         )
-    models = {
-        split: dataclasses.replace(trained, members=(member,)) for split, member in members.items()
-    }
     return _held_out(
         trained,
         name,
         predictions,
         _make_predictions(examples, before),
         splits_of,
-        examples.normalized(),
-        lambda row: models[splits_of[row]].predict,
+        images,
+        lambda row: runs[splits_of[row]].predict,
     )
+
+
+def _uncalibrated(
+    members: Sequence[run.Member], images: np.ndarray, calibrated: np.ndarray
+) -> np.ndarray:
+    """What one member said before its temperature, or the mean of what several did."""
+    if len(members) == 1:
+        return calibration.apply_temperature(calibrated, 1.0 / members[0].temperature)
+    return np.mean([run.predict_probabilities(each.model, images) for each in members], axis=0)
 
 
 def _held_out(
@@ -228,4 +234,5 @@ def _make_predictions(
 def histories(run_dir: pathlib.Path) -> dict[str, pathlib.Path]:
     """Returns the history files of a run by fold, or of its one model."""
     folds = run.fold_dirs(run_dir) or (run_dir,)
-    return {path.name: path / run.HISTORY_FILE for path in folds}
+    names = [str(path.relative_to(run_dir)) if path != run_dir else path.name for path in folds]
+    return {name: path / run.HISTORY_FILE for name, path in zip(names, folds, strict=True)}

@@ -25,7 +25,7 @@ from spine_tf import config, run
 from spine_tf.evaluation import analysis, comparison, predictions, session
 from spine_tf.experiment import settings as settings_lib
 from spine_tf.experiment import table
-from spine_tf.training import trainer
+from spine_tf.training import cross_validation
 from tfrecords import records
 
 
@@ -86,7 +86,7 @@ def _train(
         best = _search(settings, source, work_dir / "search" / f"{task}-{family}", task, family)
     run_dir = settings_lib.run_dir(work_dir, task, family)
     run_config = settings.make_config(task, family, best)
-    trainer.train_all_folds(run_config, source, run_dir, resume=run_dir.exists())
+    cross_validation.train_all_folds(run_config, source, run_dir, resume=run_dir.exists())
     return run_dir
 
 

@@ -114,8 +114,12 @@ def _space(
     """Features of each row by the model that did not see it, in order of suspicion."""
     folds = np.array(found.evaluated.splits)
     parts = {
-        fold: neighbours.standardize(features.extract(member.model, found.images[folds == fold]))
-        for fold, member in zip(trained.provenance["folds"], trained.members, strict=True)
+        fold: neighbours.standardize(
+            features.extract(
+                trained.without_fold(fold).members[0].model, found.images[folds == fold]
+            )
+        )
+        for fold in trained.provenance["folds"]
         if (folds == fold).any()
     }
     values = np.zeros((len(folds), max(part.shape[1] for part in parts.values())))

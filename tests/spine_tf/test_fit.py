@@ -320,7 +320,9 @@ def test_loss_that_diverges_ends_with_a_sentence(source: records.Records) -> Non
         "training.weight_decay=1",
     )
     # The loss of a step or the answers after it, whichever stops being a number first.
-    with pytest.raises(ValueError, match=r"(the loss became|no longer finite).* lower training.learn"):
+    with pytest.raises(
+        ValueError, match=r"(the loss became|no longer finite).* lower training.learn"
+    ):
         _fit(_config(*settings), source)
 
 

@@ -4,13 +4,12 @@ import dataclasses
 from collections.abc import Callable
 
 import keras
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from spine_tf import config, model_configs
 from spine_tf.models import pretrained
-from spine_tf.training import step
+from spine_tf.training import features, step
 from tfrecords import feed
 
 
@@ -28,6 +27,7 @@ class Phase:
         prepare_train: makes the network's input of a training batch.
         prepare_monitor: the same without augmentation.
         mixup: alpha of mixup.
+        cutmix: alpha of CutMix, which needs images.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Phase:
     prepare_train: Callable[[step.Batch], tf.Tensor]
     prepare_monitor: Callable[[step.Batch], tf.Tensor]
     mixup: float
+    cutmix: float
 
 
 def make_phases(
@@ -63,6 +64,7 @@ def make_phases(
         prepare_train=step.prepare_images(augmentation),
         prepare_monitor=step.prepare_images(None),
         mixup=augmentation.mixup,
+        cutmix=augmentation.cutmix,
     )
     model_config = run_config.model
     if not isinstance(model_config, model_configs.PretrainedConfig):
@@ -72,31 +74,62 @@ def make_phases(
     frozen_epochs = min(model_config.frozen_epochs, settings.epochs)
     phases: list[Callable[[], Phase]] = []
     if frozen_epochs:
-        phases.append(lambda: _make_frozen(whole, frozen_epochs))
+        phases.append(lambda: _make_frozen(whole, run_config, model_config, frozen_epochs))
     if settings.epochs > frozen_epochs:
         rest = settings.epochs - frozen_epochs
         phases.append(lambda: _make_fine_tuned(whole, model_config, rest))
     return phases
 
 
-def _make_frozen(whole: Phase, epochs: int) -> Phase:
+def _make_frozen(
+    whole: Phase,
+    run_config: config.Config,
+    model_config: model_configs.PretrainedConfig,
+    epochs: int,
+) -> Phase:
     """The head alone, on the backbone's features of each image, computed once."""
     model = whole.network
     backbone = model.get_layer("backbone")
     extractor = keras.Model(model.input, backbone(_input_of(model, backbone), training=False))
-    logging.info(
-        "the frozen phase trains the head on features computed once, without augmentation of images"
+    train_feed, take = _make_feature_feed(
+        extractor, whole.train_feed, run_config, model_config.feature_copies
     )
+    monitor_feed = None
+    if whole.monitor_feed is not None:
+        monitor_feed = features.plain_feed(extractor, whole.monitor_feed, balanced=False)
     return dataclasses.replace(
         whole,
         name="frozen",
         epochs=epochs,
         network=_make_head(model),
-        train_feed=_features(extractor, whole.train_feed),
-        monitor_feed=whole.monitor_feed and _features(extractor, whole.monitor_feed),
-        prepare_train=_feature_of,
-        prepare_monitor=_feature_of,
+        train_feed=train_feed,
+        monitor_feed=monitor_feed,
+        prepare_train=take,
+        prepare_monitor=features.take,
+        cutmix=0.0,
     )
+
+
+def _make_feature_feed(
+    extractor: keras.Model, source: feed.Feed, run_config: config.Config, num_copies: int
+) -> tuple[feed.MemoryFeed, Callable[[step.Batch], tf.Tensor]]:
+    """The features that the head trains on, and what takes an epoch's of a batch."""
+    balanced = run_config.data.sampling == "balanced"
+    if not num_copies:
+        logging.info(
+            "the frozen phase trains the head on features computed once, without augmentation of "
+            "images (model.feature_copies is 0)"
+        )
+        return features.plain_feed(extractor, source, balanced=balanced), features.take
+    made = features.augmented_feed(
+        extractor,
+        source,
+        run_config.data.augmentation,
+        num_copies=num_copies,
+        seed=run_config.seed,
+        balanced=balanced,
+    )
+    return made, features.take_copy
 
 
 def _make_fine_tuned(
@@ -124,12 +157,3 @@ def _make_head(model: keras.Model) -> keras.Model:
     for layer in model.layers[position + 1 :]:
         x = layer(x)
     return keras.Model(feature, x, name="head")
-
-
-def _features(extractor: keras.Model, source: feed.Feed) -> feed.MemoryFeed:
-    features, labels = step.Predictor(extractor, step.prepare_images(None))(source)
-    return feed.MemoryFeed({"feature": np.asarray(features, np.float32), "label": labels})
-
-
-def _feature_of(batch: step.Batch) -> tf.Tensor:
-    return batch["feature"]

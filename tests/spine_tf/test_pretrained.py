@@ -132,7 +132,7 @@ def _features_of(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "num_slices"), [("convnext_tiny", 5), ("efficientnetv2b0", 1), ("mobilenetv3small", 5)]
+    ("name", "num_slices"), [("convnext_tiny", 5), ("efficientnetv2b0", 3), ("mobilenetv3small", 5)]
 )
 def test_backbone_learns_and_survives_saving(
     name: str, num_slices: int, tmp_path: pathlib.Path
@@ -143,7 +143,7 @@ def test_backbone_learns_and_survives_saving(
     images = np.random.default_rng(0).random((6, 32, 32, num_slices)).astype(np.float32)
     truth = np.array([0, 1, 2, 0, 1, 2])
     # Without batch statistics activations die out before a network has learnt any.
-    training = not name.startswith("convnext")
+    training = name.startswith("mobilenet")
     with tf.GradientTape() as tape:
         before = _loss(model, images, truth, training)
     gradients = tape.gradient(before, model.trainable_variables)

@@ -1,0 +1,158 @@
+"""The frozen phase: features computed once, of the images or of augmented copies of them."""
+
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from spine_tf import config
+from spine_tf.training import features, fit
+from tfrecords import feed, records
+
+_AUGMENTATION = config.AugmentationConfig()
+
+
+@pytest.fixture(scope="module")
+def source(records_dir: pathlib.Path) -> records.Records:
+    return records.open_records(records_dir)
+
+
+@pytest.fixture(scope="module")
+def images(source: records.Records) -> feed.MemoryFeed:
+    return feed.memory_feed(records.load_examples(source, ["fold_0"], (0, 1, 2)))
+
+
+@pytest.fixture(scope="module")
+def extractor() -> keras.Model:
+    image = keras.Input((32, 32, 1))
+    return keras.Model(image, keras.layers.GlobalAveragePooling2D()(image**2))
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    keras.utils.set_random_seed(3)
+    path = tmp_path_factory.mktemp("weights") / "notop.weights.h5"
+    network = keras.applications.VGG16(include_top=False, weights=None)
+    network.save_weights(path)
+    return path
+
+
+def _augmented(extractor: keras.Model, images: feed.Feed, *, seed: int = 0) -> feed.MemoryFeed:
+    return features.augmented_feed(
+        extractor, images, _AUGMENTATION, num_copies=3, seed=seed, balanced=False
+    )
+
+
+def _first(source: feed.Feed) -> dict[str, tf.Tensor]:
+    return next(iter(source.ordered(batch_size=24)))
+
+
+def test_plain_features_are_those_of_the_images(
+    extractor: keras.Model, images: feed.MemoryFeed
+) -> None:
+    batch = _first(images)
+    expected = extractor(feed.normalize(batch["image"], batch["window"]))
+    found = _first(features.plain_feed(extractor, images, balanced=False))
+    np.testing.assert_allclose(features.take(found), expected, rtol=1e-6)
+    np.testing.assert_array_equal(found["label"], batch["label"])
+
+
+def test_copies_differ_and_are_a_function_of_the_seed(
+    extractor: keras.Model, images: feed.MemoryFeed
+) -> None:
+    one, again, other = (
+        _first(_augmented(extractor, images, seed=seed))["feature"].numpy() for seed in (0, 0, 1)
+    )
+    assert one.shape == (24, 3, 1)
+    np.testing.assert_array_equal(one, again)
+    assert (one != other).all()
+    assert (np.ptp(one, axis=1) > 0).all()
+
+
+def test_an_epoch_takes_one_copy_of_each_by_seed_and_epoch(
+    extractor: keras.Model, images: feed.MemoryFeed
+) -> None:
+    made = _augmented(extractor, images)
+
+    def taken(seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        batch = next(iter(made.shuffled(batch_size=24, seed=seed, epoch=epoch)))
+        chosen = features.take_copy(batch).numpy()
+        is_copy = (chosen[:, np.newaxis] == batch["feature"].numpy()).all(axis=2)
+        assert (is_copy.sum(axis=1) == 1).all()
+        return chosen, is_copy.argmax(axis=1)
+
+    np.testing.assert_array_equal(taken(0, 3)[0], taken(0, 3)[0])
+    assert set(taken(0, 3)[1]) == {0, 1, 2}
+    assert not np.array_equal(taken(0, 3)[1], taken(0, 4)[1])
+    assert not np.array_equal(taken(0, 3)[1], taken(1, 3)[1])
+
+
+def test_copies_without_augmentation_are_refused(
+    extractor: keras.Model, images: feed.MemoryFeed
+) -> None:
+    still = config.AugmentationConfig(
+        rotation_degrees=0, shift=0, scale=0, contrast=0, brightness=0, mixup=0.4
+    )
+    with pytest.raises(ValueError, match=r"feature_copies is 2, but data.augmentation changes no"):
+        features.augmented_feed(extractor, images, still, num_copies=2, seed=0, balanced=False)
+
+
+class _Interrupted(Exception):
+    pass
+
+
+def _fit(
+    weights: pathlib.Path, source: records.Records, *changes: str, **options: object
+) -> fit.Fitted:
+    settings = [
+        "model.backbone=vgg16",
+        f"model.weights={weights}",
+        "model.frozen_epochs=3",
+        "training.epochs=3",
+        "training.batch_size=16",
+        *changes,
+    ]
+    made = config.with_settings(config.default_config("binary", "transfer"), settings)
+    splits = {"train_splits": ["fold_1", "fold_2"], "monitor_split": "fold_0"}
+    return fit.fit(made, source, **splits, **options)
+
+
+def _losses(fitted: fit.Fitted) -> list[float]:
+    return [figures["loss"] for figures in fitted.history]
+
+
+@pytest.fixture(scope="module")
+def plain(weights: pathlib.Path, source: records.Records) -> list[float]:
+    return _losses(_fit(weights, source))
+
+
+@pytest.mark.slow
+def test_copies_change_training_and_a_resumed_run_is_the_undisturbed_one(
+    weights: pathlib.Path, source: records.Records, plain: list[float], tmp_path: pathlib.Path
+) -> None:
+    def interrupt(epoch: int, figures: dict) -> None:
+        del figures
+        if epoch == 0:
+            raise _Interrupted
+
+    augmented = "model.feature_copies=4"
+    undisturbed = _fit(weights, source, augmented)
+    assert _losses(undisturbed) != plain
+    with pytest.raises(_Interrupted):
+        _fit(weights, source, augmented, work_dir=tmp_path, on_epoch_end=interrupt)
+    resumed = _fit(weights, source, augmented, work_dir=tmp_path)
+    assert _losses(resumed) == _losses(undisturbed)
+    for one, other in zip(
+        resumed.model.get_weights(), undisturbed.model.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.slow
+def test_frozen_phase_mixes_and_balances_features(
+    weights: pathlib.Path, source: records.Records, plain: list[float]
+) -> None:
+    for change in ("data.augmentation.mixup=0.4", "data.sampling=balanced"):
+        assert _losses(_fit(weights, source, change)) != plain

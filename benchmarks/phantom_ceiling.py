@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn import linear_model, model_selection, pipeline, preprocessing
+import references
 
 from spine_tf import config, labels
 from spine_tf.conversion import job
@@ -67,7 +67,7 @@ def main() -> None:
         write_shuffled(studies_dir, shuffled_dir, seed=0)
     source = _convert(studies_dir, work_dir / "records")
     shuffled = _convert(shuffled_dir, work_dir / "records_shuffled")
-    truth = pd.read_csv(studies_dir / "truth.csv").set_index(["study_id", "condition", "level"])
+    truth = references.read_truth(studies_dir / "truth.csv")
     for task in (labels.TASKS[name] for name in arguments.tasks.split(",")):
         scores = _scores(source, shuffled, task, arguments.models.split(","), arguments.epochs)
         _print_scores(task, source, truth, scores)
@@ -138,35 +138,13 @@ def _train_splits(source: records.Records) -> list[str]:
     return [split for split in source.splits if split != TEST_SPLIT]
 
 
-def _load(
-    source: records.Records, splits: Sequence[str], task: labels.Task
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    examples = records.load_examples(source, splits, task.severities)
-    return examples.normalized(), examples.labels, examples.keys
-
-
 def _logistic_regression(source: records.Records, task: labels.Task) -> Score:
-    """On 16 x 16 means, its strength chosen by cross-validation within the training rows."""
     start = time.monotonic()
-    images, classes, keys = _load(source, _train_splits(source), task)
-    groups = [key.split("/")[0] for key in keys]
-    model = model_selection.GridSearchCV(
-        pipeline.make_pipeline(
-            preprocessing.StandardScaler(), linear_model.LogisticRegression(max_iter=2000)
-        ),
-        {"logisticregression__C": [1e-3, 1e-2, 1e-1, 1.0]},
-        scoring="neg_log_loss",
-        cv=model_selection.GroupKFold(4),
-    ).fit(_small(images), classes, groups=groups)
+    train = records.load_examples(source, _train_splits(source), task.severities)
+    model = references.fit_regression(train)
     examples = records.load_examples(source, [TEST_SPLIT], task.severities)
-    answers = model.predict_proba(_small(examples.normalized()))
-    return _score("logistic regression", answers, examples, classes, start)
-
-
-def _small(images: np.ndarray) -> np.ndarray:
-    block = images.shape[1] // 16
-    blocks = images.reshape(len(images), 16, block, 16, block)
-    return blocks.mean(axis=(2, 4)).reshape(len(images), -1)
+    answers = model.predict_proba(references.small(examples))
+    return _score("logistic regression", answers, examples, train.labels, start)
 
 
 def _cnn(
@@ -188,8 +166,8 @@ def _cnn(
     fitted = fit.fit(run_config, source, train_splits=_train_splits(source), monitor_split=None)
     examples = records.load_examples(source, [TEST_SPLIT], task.severities)
     answers = run.predict_probabilities(fitted.model, examples.normalized(), batch_size=64)
-    _, classes, _ = _load(source, _train_splits(source), task)
-    return _score(name or family, answers, examples, classes, start)
+    train = records.load_examples(source, _train_splits(source), task.severities)
+    return _score(name or family, answers, examples, train.labels, start)
 
 
 def _score(
@@ -213,9 +191,7 @@ def _ceiling(
     truth: pd.DataFrame, task: labels.Task, keys: Sequence[str], classes: np.ndarray
 ) -> dict[str, Any]:
     """The expected figures of a perfect model on these rows, and its own on these labels."""
-    rows = [(int(study), condition, level) for study, _, _, condition, level in _parts(keys)]
-    best = truth.loc[rows, list(task.columns)].to_numpy()
-    best = best / best.sum(axis=1, keepdims=True)
+    best = references.best_probabilities(truth, task, keys)
     highest = best.max(axis=1)
     return {
         "accuracy": highest.mean(),
@@ -223,10 +199,6 @@ def _ceiling(
         "log_loss": -(best * np.log(best)).sum(axis=1).mean(),
         "realised": (best.argmax(axis=1) == classes).mean(),
     }
-
-
-def _parts(keys: Sequence[str]) -> list[list[str]]:
-    return [key.split("/") for key in keys]
 
 
 def _print_scores(

@@ -1,0 +1,103 @@
+"""The table of families and tasks: out of fold, beside a regression and the phantom's ceiling.
+
+    python -m spine_tf.reproduce --data_dir D --work_dir W
+    python benchmarks/families.py --work_dir W [--truth D/truth.csv]
+
+Reads the runs of a reproduction and prints, for each task, every family's accuracy, balanced
+accuracy and log loss with 95 % intervals over studies, what it is ahead of a logistic regression on
+crops of 16 x 16 pixels that was fitted on the same folds (paired), its share of the ceiling, and
+the seconds that its training took.
+"""
+
+import argparse
+import csv
+import pathlib
+
+import numpy as np
+import pandas as pd
+import references
+
+from spine_tf import labels
+from spine_tf.evaluation import compare, predictions, summary
+from tfrecords import records
+
+_FIGURES = ("accuracy", "balanced_accuracy", "log_loss")
+
+
+def main() -> None:
+    """Prints one Markdown table a task."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work_dir", required=True, type=pathlib.Path)
+    parser.add_argument("--truth", type=pathlib.Path, help="truth.csv of phantom studies")
+    arguments = parser.parse_args()
+    source = records.open_records(arguments.work_dir / "records")
+    truth = references.read_truth(arguments.truth) if arguments.truth else None
+    for task_dir in sorted((arguments.work_dir / "runs").iterdir()):
+        _print_task(source, labels.get_task(task_dir.name), task_dir, truth)
+
+
+def _print_task(
+    source: records.Records, task: labels.Task, task_dir: pathlib.Path, truth: pd.DataFrame | None
+) -> None:
+    folds = [split for split in source.splits if split != "test"]
+    regression = references.out_of_fold_regression(source, folds, task)
+    rows: list[tuple[str, predictions.Predictions, float | None]] = [
+        ("logistic regression", regression, None)
+    ]
+    for run_dir in sorted(task_dir.iterdir()):
+        if (run_dir / "oof.csv").is_file():
+            found = compare.align(predictions.read_csv(run_dir / "oof.csv", task), regression)
+            rows.append((run_dir.name, found, _seconds(run_dir)))
+    majority = np.bincount(regression.labels).max() / len(regression)
+    print(f"\n{task.name}: {len(regression)} crops out of fold, majority {majority:.3f}", end="")
+    ceiling = None
+    if truth is not None:
+        best = references.best_probabilities(truth, task, regression.keys)
+        ceiling = best.max(axis=1).mean()
+        loss = -(best * np.log(best)).sum(axis=1).mean()
+        print(f", ceiling {ceiling:.3f} (log loss {loss:.3f})", end="")
+    print(
+        "\n\n| model | accuracy | balanced accuracy | log loss | ahead of the regression |"
+        " of the ceiling | seconds |\n|---|---|---|---|---|---|---|"
+    )
+    for name, found, seconds in rows:
+        print(_row(name, found, seconds, regression, task, ceiling), flush=True)
+
+
+def _row(
+    name: str,
+    found: predictions.Predictions,
+    seconds: float | None,
+    regression: predictions.Predictions,
+    task: labels.Task,
+    ceiling: float | None,
+) -> str:
+    figures = summary.summarize(found, task, "oof")["metrics"]
+    cells = [name, *(_with_interval(figures[figure]) for figure in _FIGURES)]
+    ahead, share = "", ""
+    if found is not regression:
+        pair = [("regression", regression), (name, found)]
+        (difference,) = compare.compare(pair, task, seed=0, num_resamples=1000)
+        ahead = _with_interval(difference["differences"]["accuracy"], "+")
+    if ceiling is not None:
+        share = f"{figures['accuracy']['value'] / ceiling:.1%}"
+    cells += [ahead, share, "" if seconds is None else f"{seconds:.0f}"]
+    return f"| {' | '.join(cells)} |"
+
+
+def _with_interval(figure: dict[str, float], sign: str = "") -> str:
+    value, low, high = (format(figure[name], f"{sign}.3f") for name in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
+
+
+def _seconds(run_dir: pathlib.Path) -> float:
+    """Of all epochs of all folds."""
+    total = 0.0
+    for path in run_dir.glob("fold_*/history.csv"):
+        with path.open(newline="", encoding="utf-8") as file:
+            total += sum(float(row["seconds"]) for row in csv.DictReader(file))
+    return total
+
+
+if __name__ == "__main__":
+    main()

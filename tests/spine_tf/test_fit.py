@@ -186,7 +186,7 @@ def test_balanced_sampling_changes_the_weights(
 
 
 def test_balanced_sampling_of_a_stream_is_refused(source: records.Records) -> None:
-    with pytest.raises(ValueError, match=r"needs the crops in memory: .* raise data.memory_budget"):
+    with pytest.raises(ValueError, match=r"needs the crops in memory, .* raise data.memory_budget"):
         _fit(_config("data.sampling=balanced", "data.feed=stream"), source)
 
 

@@ -29,9 +29,9 @@ def main() -> None:
     # Every member traces its own graphs, which TensorFlow takes for one function traced too often.
     std_logging.getLogger("tensorflow").setLevel(std_logging.ERROR)
     found = session.clean(run_dir, records.open_records(records_dir), output_dir)
-    print(f"{'label':14}{'rows':>8}{'flagged':>9}{'quality':>9}")
+    print(f"{'label':14}{'rows':>8}{'flagged':>9}{'agreed':>9}")
     for row in found.summary["classes"]:
-        figures = f"{row['num_rows']:>8}{row['num_flagged']:>9}{row['mean_quality']:>9.3f}"
+        figures = f"{row['num_rows']:>8}{row['num_flagged']:>9}{row['agreement']:>9.3f}"
         print(f"{row['name']:14}{figures}")
     print(f"page: {found.page}")
     print(f"review: {found.review}, for --set data.label_review.path=")

@@ -3,13 +3,14 @@
     {
       "task": "multiclass", "run": "W", "manifest_sha256": "...",
       "num_rows": 160, "num_flagged": 12, "num_studies": 32,
-      "classes": [{"name": "Moderate", "num_rows", "num_flagged", "mean_quality"}, ...],
+      "classes": [{"name": "Moderate", "num_rows", "num_flagged", "agreement"}, ...],
       "true_given_label": [[share of labels 0 that are truly 0, 1, ...], ...],
-      "studies": [{"name": "1001", "num_rows", "num_flagged", "mean_quality"}, ...]
+      "studies": [{"name": "1001", "num_rows", "num_flagged", "agreement"}, ...]
     }
 
-Studies come in order of their mean quality, the lowest first. `true_given_label` is confident
-learning's estimate; like every flag it takes the model for right where it is confident.
+`agreement` is the share of rows whose label is what the models answer; studies come in its order,
+the lowest first. `true_given_label` is confident learning's estimate; like every flag it takes the
+model for right where it is confident.
 """
 
 from collections.abc import Iterable, Mapping
@@ -45,19 +46,20 @@ def summarize(
         "num_studies": len(studies),
         "classes": _groups(review, found.labels, enumerate(task.classes)),
         "true_given_label": quality.true_given_label(found).tolist(),
-        "studies": sorted(studies, key=lambda study: study["mean_quality"]),
+        "studies": sorted(studies, key=lambda study: study["agreement"]),
     }
 
 
 def _groups(
     review: review_lib.Review, values: np.ndarray, named: Iterable[tuple[Any, Any]]
 ) -> list[dict[str, Any]]:
+    agrees = review.predictions.predicted == review.predictions.labels
     return [
         {
             "name": str(name),
             "num_rows": int((values == value).sum()),
             "num_flagged": int(review.is_flagged[values == value].sum()),
-            "mean_quality": float(review.quality[values == value].mean()),
+            "agreement": float(agrees[values == value].mean()),
         }
         for value, name in named
     ]

@@ -1,0 +1,225 @@
+"""Does cleaning find wrong labels, and does training after it win back what they cost?
+
+Writes phantom studies, gives a share of the training rows the label of a neighbouring grade, trains
+out of fold on them, and lets spine_tf.clean judge the labels. Then prints
+
+1. precision and recall of the most suspicious rows, beside rows chosen at random: against the
+   planted errors, and against all labels that are not the most probable grade (truth.csv), since
+   the phantom's reader errs too, which no flag can be blamed for finding;
+2. figures on the test split, whose labels nothing touched, of training on the labels as they were,
+   on the spoilt ones, and on the spoilt ones with each cure. `expected accuracy` is the mean true
+   probability of the answers: accuracy without the noise of the test labels. `won back` is the
+   share of what the noise cost, of the expected accuracy; its interval is a bootstrap over test
+   studies, paired, and says nothing of other training runs: repeat with --seeds.
+
+    python benchmarks/label_noise.py --work_dir DIR [--num_studies 240] [--noise 0.2] [--seeds 0,1]
+"""
+
+import argparse
+import dataclasses
+import os
+import pathlib
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import phantom_records
+
+from spine_tf import config, labels
+from spine_tf.evaluation import bootstrap
+from spine_tf.label_review import review as review_lib
+from tfrecords import records
+
+TASK = labels.TASKS["multiclass"]
+ACTIONS = ("drop", "down_weight", "soften")
+FLAG_BUDGETS = (0.05, 0.1, 0.2, 0.3)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A model's answers on the test split."""
+
+    name: str
+    predicted: np.ndarray
+    log_loss: float
+    seconds: float
+
+
+def main() -> None:
+    """Runs every seed and prints its tables, then the mean over the seeds."""
+    arguments = _arguments()
+    won: dict[str, list[float]] = {}
+    for seed in (int(text) for text in arguments.seeds.split(",")):
+        for name, share in _run_seed(arguments, seed).items():
+            won.setdefault(name, []).append(share)
+    print("\nwon back, mean over the seeds (each seed)")
+    for name, shares in won.items():
+        each = ", ".join(f"{share:.2f}" for share in shares)
+        print(f"{name:<18}{np.mean(shares):>8.2f}   ({each})")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work_dir", required=True)
+    parser.add_argument("--num_studies", type=int, default=240)
+    parser.add_argument("--noise", type=float, default=0.2, help="share of training rows")
+    parser.add_argument("--seeds", default="0", help="of studies, noise and models")
+    parser.add_argument("--model", default="simple")
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--budgets", default="0.1,0.2")
+    parser.add_argument("--actions", default=",".join(ACTIONS))
+    return parser.parse_args()
+
+
+def _run_seed(arguments: argparse.Namespace, seed: int) -> dict[str, float]:
+    work_dir = pathlib.Path(arguments.work_dir) / f"seed_{seed}"
+    studies_dir = phantom_records.write_studies(
+        work_dir / "studies", num_studies=arguments.num_studies, seed=seed
+    )
+    clean = phantom_records.convert(studies_dir, work_dir / "records")
+    noisy_dir = work_dir / f"noisy_{arguments.noise:g}"
+    planted = _plant(clean, arguments.noise, seed)
+    if not noisy_dir.exists():
+        phantom_records.with_labels(studies_dir, noisy_dir, planted)
+    noisy = phantom_records.convert(noisy_dir, work_dir / f"records_noisy_{arguments.noise:g}")
+    base = config.with_settings(
+        config.default_config(TASK.name, arguments.model),
+        [f"training.epochs={arguments.epochs}", "data.inner_fold=none", f"seed={seed}"],
+    )
+    name = f"{arguments.model}_{arguments.epochs}_{arguments.noise:g}"
+    review_path = _clean(base, noisy, work_dir / f"run_{name}", work_dir / f"review_{name}")
+    print(f"\nseed {seed}: {len(planted)} labels planted")
+    _print_flags(review_lib.read_csv(review_path, TASK), planted, studies_dir)
+    answers = [_fit(base, clean, "clean labels"), _fit(base, noisy, "spoilt labels")]
+    for action in arguments.actions.split(","):
+        for budget in arguments.budgets.split(","):
+            cured = config.with_settings(
+                base,
+                [
+                    f"data.label_review.path={review_path}",
+                    f"data.label_review.action={action}",
+                    f"data.label_review.budget={budget}",
+                ],
+            )
+            answers.append(_fit(cured, noisy, f"{action} {budget}"))
+    return _print_answers(answers, clean, studies_dir)
+
+
+def _plant(source: records.Records, share: float, seed: int) -> dict[tuple[int, str], int]:
+    """Chooses training rows and gives each the label of a neighbouring grade."""
+    examples = records.load_examples(source, phantom_records.train_splits(source), TASK.severities)
+    generator = np.random.default_rng([seed, 7])
+    chosen = generator.choice(len(examples), round(share * len(examples)), replace=False)
+    step = generator.choice([-1, 1], len(chosen))
+    moved = examples.labels[chosen] + step
+    moved = np.where((moved < 0) | (moved > 2), examples.labels[chosen] - step, moved)
+    return {
+        phantom_records.target_of(examples.keys[row]): int(label)
+        for row, label in zip(chosen.tolist(), moved, strict=True)
+    }
+
+
+def _clean(
+    base: config.Config,
+    source: records.Records,
+    run_dir: pathlib.Path,
+    output_dir: pathlib.Path,
+) -> pathlib.Path:
+    from spine_tf.label_review import session
+    from spine_tf.training import cross_validation
+
+    path = output_dir / review_lib.FILE_NAME
+    if not path.exists():
+        start = time.monotonic()
+        cross_validation.train_all_folds(base, source, run_dir, resume=run_dir.exists())
+        session.clean(run_dir, source, output_dir)
+        print(f"out of fold and cleaning: {time.monotonic() - start:.0f} s")
+    return path
+
+
+def _print_flags(
+    review: review_lib.Review, planted: dict[tuple[int, str], int], studies_dir: pathlib.Path
+) -> None:
+    keys = review.predictions.keys
+    is_planted = np.array([phantom_records.target_of(key) in planted for key in keys])
+    _, best = phantom_records.truth_of(studies_dir, keys)
+    is_unlikely = best.argmax(axis=1) != review.predictions.labels
+    print(f"{len(review)} training rows, {is_planted.sum()} planted, {is_unlikely.sum()} unlikely")
+    print(
+        f"{'rows taken':<16}{'precision':>10}{'recall':>8}{'random':>8}   "
+        f"{'unlikely: precision':>19}{'recall':>8}{'random':>8}"
+    )
+    rows = {f"first {budget:.0%}": round(budget * len(review)) for budget in FLAG_BUDGETS}
+    for name, count in rows.items():
+        _print_row(name, np.arange(len(review)) < count, is_planted, is_unlikely)
+    _print_row("is_flagged", review.is_flagged, is_planted, is_unlikely)
+
+
+def _print_row(
+    name: str, is_taken: np.ndarray, is_planted: np.ndarray, is_unlikely: np.ndarray
+) -> None:
+    figures = [
+        (is_wrong[is_taken].mean(), is_wrong[is_taken].sum() / is_wrong.sum(), is_wrong.mean())
+        for is_wrong in (is_planted, is_unlikely)
+    ]
+    text = [f"{figures[0][0]:>10.2f}{figures[0][1]:>8.2f}{figures[0][2]:>8.2f}   "]
+    text.append(f"{figures[1][0]:>19.2f}{figures[1][1]:>8.2f}{figures[1][2]:>8.2f}")
+    print(f"{name + f' ({is_taken.sum()})':<16}{''.join(text)}")
+
+
+def _fit(run_config: config.Config, source: records.Records, name: str) -> Answer:
+    """Fits all folds for a fixed number of epochs and answers the test split."""
+    from spine_tf import run
+    from spine_tf.training import fit
+
+    start = time.monotonic()
+    fitted = fit.fit(
+        run_config,
+        source,
+        train_splits=phantom_records.train_splits(source),
+        monitor_split=None,
+    )
+    test = records.load_examples(source, [phantom_records.TEST_SPLIT], TASK.severities)
+    probabilities = run.predict_probabilities(fitted.model, test.normalized())
+    chosen = probabilities[np.arange(len(test)), test.labels]
+    return Answer(
+        name=name,
+        predicted=probabilities.argmax(axis=1),
+        log_loss=float(-np.log(np.maximum(chosen, 1e-7)).mean()),
+        seconds=time.monotonic() - start,
+    )
+
+
+def _print_answers(
+    answers: Sequence[Answer], source: records.Records, studies_dir: pathlib.Path
+) -> dict[str, float]:
+    test = records.load_examples(source, [phantom_records.TEST_SPLIT], TASK.severities)
+    _, best = phantom_records.truth_of(studies_dir, test.keys)
+    expected = {one.name: best[np.arange(len(test)), one.predicted] for one in answers}
+    weights = bootstrap.resample_weights(test.columns["study_id"], seed=0, num_resamples=2000)
+    clean, spoilt = (expected[one.name] for one in answers[:2])
+    print(
+        f"test: {len(test)} rows, ceiling {best.max(axis=1).mean():.3f}, the noise cost "
+        f"{clean.mean() - spoilt.mean():.3f} of the expected accuracy"
+    )
+    print(
+        f"{'trained on':<18}{'accuracy':>9}{'expected':>10}{'log loss':>10}{'won back':>10}"
+        f"{'95 % of cured - spoilt':>26}"
+    )
+    won = {}
+    for one in answers:
+        mine = expected[one.name]
+        text = f"{one.name:<18}{(one.predicted == test.labels).mean():>9.3f}{mine.mean():>10.3f}"
+        text += f"{one.log_loss:>10.3f}"
+        if one.name not in (answers[0].name, answers[1].name):
+            won[one.name] = float((mine - spoilt).mean() / (clean - spoilt).mean())
+            gains = (weights @ (mine - spoilt)) / weights.sum(axis=1)
+            low, high = np.quantile(gains, [0.025, 0.975])
+            text += f"{won[one.name]:>10.2f}{f'{low:+.3f} to {high:+.3f}':>26}"
+        print(f"{text}   {one.seconds:.0f} s", flush=True)
+    return won
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    main()

@@ -174,9 +174,12 @@ class TrainingConfig:
         gradient_clip: largest global norm of a gradient; 0 is no limit.
         ema_decay: decay of an exponential moving average of the weights, which is then what is
             evaluated and saved; 0 is none.
-        loss: "cross_entropy" or "focal".
+        loss: "cross_entropy", "focal", or "quadratic_kappa" (1 - kappa of the batch, with a fifth
+            of the cross entropy).
         focal_gamma: focusing exponent of the focal loss.
         label_smoothing: probability spread evenly over the classes.
+        label_softness: spreads a class over its neighbours, exp(-distance / this) of it to each; 0
+            is off. Of two classes it is label smoothing by another name.
         class_weights: "none", "balanced" (inverse frequency), or "competition" (1, 2, 4).
         patience: epochs without a better inner fold after which training ends; 0 never.
         monitor: what "better" means: a logged figure of the inner fold.
@@ -198,6 +201,7 @@ class TrainingConfig:
     loss: str = "cross_entropy"
     focal_gamma: float = 2.0
     label_smoothing: float = 0.0
+    label_softness: float = 0.0
     class_weights: str = "none"
     patience: int = 15
     monitor: str = "val_log_loss"
@@ -215,9 +219,11 @@ class TrainingConfig:
         limits.require_range("warmup_epochs", self.warmup_epochs, 0, 100_000)
         limits.require_range("gradient_clip", self.gradient_clip, 0.0, 1e6)
         limits.require_range("ema_decay", self.ema_decay, 0.0, 0.99999)
-        limits.require_choice("loss", self.loss, ("cross_entropy", "focal"))
+        limits.require_choice("loss", self.loss, ("cross_entropy", "focal", "quadratic_kappa"))
         limits.require_range("focal_gamma", self.focal_gamma, 0.0, 10.0)
         limits.require_range("label_smoothing", self.label_smoothing, 0.0, 0.9)
+        if self.label_softness != 0.0:
+            limits.require_range("label_softness", self.label_softness, 0.05, 10.0)
         limits.require_choice(
             "class_weights", self.class_weights, ("none", "balanced", "competition")
         )

@@ -151,7 +151,9 @@ def _declare_augmentation(hp: "keras_tuner.HyperParameters") -> None:
 
 
 def _declare_loss(hp: "keras_tuner.HyperParameters", config: config_module.Config) -> None:
-    hp.Choice("training.loss", ["cross_entropy", "focal"])
+    is_ordered = len(config.task_spec.classes) > 2
+    losses = ["cross_entropy", "focal", *(["quadratic_kappa"] if is_ordered else [])]
+    hp.Choice("training.loss", losses)
     with hp.conditional_scope("training.loss", ["focal"]):
         hp.Float("training.focal_gamma", 0.5, 3.0)
     hp.Float("training.label_smoothing", 0.0, 0.2)

@@ -5,7 +5,7 @@ import dataclasses
 import math
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from spine_tf import config, model_configs
+from spine_tf.label_review import cure, task_examples
 from spine_tf.models import families, pretrained
 from spine_tf.training import device, phases
 from spine_tf.training import loop as loop_lib
@@ -71,8 +72,7 @@ def fit(
     """
     started = time.monotonic()
     device.prepare(run_config.training, run_config.seed)
-    counts = count_classes(run_config, source, train_splits)
-    train_feed = _make_feed(run_config, source, train_splits)
+    train_feed, counts = _make_train_feed(run_config, source, train_splits)
     monitor_feed = None
     if monitor_split is not None:
         monitor_feed = _make_feed(run_config, source, [monitor_split])
@@ -111,14 +111,15 @@ def count_classes(
     Raises:
         ValueError: a class has none.
     """
+    counts = task_examples.count_classes(run_config, source, splits)
+    _require_every_class(run_config, source, splits, counts)
+    return counts
+
+
+def _require_every_class(
+    run_config: config.Config, source: records.Records, splits: Sequence[str], counts: np.ndarray
+) -> None:
     task = run_config.task_spec
-    source.shards_of(splits)
-    counts = np.array(
-        [
-            sum(source.manifest.class_counts[split].get(name, 0) for split in splits)
-            for name in task.classes
-        ]
-    )
     for name, count in zip(task.classes, counts, strict=True):
         if not count:
             raise ValueError(
@@ -126,21 +127,69 @@ def count_classes(
                 f"{', '.join(splits)}, task {task.name} needs one of each of "
                 f"{', '.join(task.classes)}: convert more studies or conditions"
             )
-    return counts
+
+
+def _make_train_feed(
+    run_config: config.Config, source: records.Records, splits: Sequence[str]
+) -> tuple[feed.Feed, np.ndarray]:
+    """Returns the feed of the training splits, and how many of its examples are of each class."""
+    counts = count_classes(run_config, source, splits)
+    if not run_config.data.label_review.path:
+        return _make_feed(run_config, source, splits), counts
+    where = _where(run_config, source, splits)
+    examples = task_examples.load_examples(run_config, source, splits)
+    cured = cure.cure(run_config, examples, splits)
+    kept = np.bincount(cured.examples.labels, minlength=len(counts))
+    _require_every_class(run_config, source, splits, kept)
+    return _in_memory(run_config, cured.examples, where, cured.extra), kept
 
 
 def _make_feed(
     run_config: config.Config, source: records.Records, splits: Sequence[str]
 ) -> feed.Feed:
-    severities = run_config.task_spec.severities
+    where = _where(run_config, source, splits)
+    if where != "stream":
+        examples = task_examples.load_examples(run_config, source, splits)
+        return _in_memory(run_config, examples, where)
+    return feed.StreamFeed(
+        source=source, splits=tuple(splits), label_values=run_config.task_spec.severities
+    )
+
+
+def _in_memory(
+    run_config: config.Config,
+    examples: records.Examples,
+    where: str,
+    extra: Mapping[str, np.ndarray] | None = None,
+) -> feed.Feed:
+    return feed.memory_feed(
+        examples,
+        on_device=where == "device",
+        balanced=run_config.data.sampling == "balanced",
+        extra=extra,
+    )
+
+
+def _where(run_config: config.Config, source: records.Records, splits: Sequence[str]) -> str:
+    """Where the examples of the splits are held: memory, device, or stream for nowhere."""
+    data = run_config.data
     num_records = sum(source.num_examples(split) for split in splits)
     needed_mb = num_records * math.prod(source.image_shape) * 2 / 2**20
-    choice = run_config.data.feed
-    if choice == "auto":
-        choice = "memory" if needed_mb <= run_config.data.memory_budget_mb else "stream"
-    if choice == "memory":
-        return feed.memory_feed(records.load_examples(source, splits, severities))
-    return feed.StreamFeed(source=source, splits=tuple(splits), label_values=severities)
+    where = data.feed
+    if where == "auto":
+        where = "memory" if needed_mb <= data.memory_budget_mb else "stream"
+    reasons = {
+        "data.sampling is balanced": data.sampling == "balanced",
+        "data.label_review is set": bool(data.label_review.path),
+        f"task {run_config.task} has halves": run_config.task_spec.has_halves,
+    }
+    for reason, needs_memory in reasons.items():
+        if needs_memory and where == "stream":
+            raise ValueError(
+                f"{reason}, which needs the crops in memory, {needed_mb:.0f} MiB: set "
+                "data.feed to memory, or leave it at auto and raise data.memory_budget_mb"
+            )
+    return where
 
 
 def _make_model(run_config: config.Config, source: records.Records) -> keras.Model:

@@ -15,6 +15,7 @@ _PROGRAMS: Mapping[str, tuple[str, str]] = {
     "search": ("tuner", "search hyperparameters with Keras Tuner"),
     "clean": ("spine_tf.clean", "find labels that are probably wrong"),
     "evaluate": ("spine_tf.evaluate", "figures with intervals and a report"),
+    "ablate": ("spine_tf.ablate", "change one thing at a time and measure it"),
     "reproduce": ("spine_tf.reproduce", "the report's experiment and its table"),
     "export": ("spine_tf.export", "write a SavedModel and what belongs to it"),
     "predict": ("spine_tf.predict", "DICOM and coordinates to a submission"),

@@ -361,6 +361,14 @@ def with_settings(config: Config, settings: Iterable[str]) -> Config:
     return from_dict(values)
 
 
+def has_field(family: str, setting: str) -> bool:
+    """Returns whether a family can take a `field=value`: one of "model." has to be its own."""
+    parent, _, field = setting.partition("=")[0].partition(".")
+    if parent != "model":
+        return True
+    return field in {item.name for item in dataclasses.fields(_model_config_class(family))}
+
+
 def _model_config_class(family: Any) -> type[model_configs.ModelConfig]:
     if family not in model_configs.MODEL_CONFIGS:
         raise ValueError(

@@ -32,13 +32,14 @@ _LAYERS = (
     ("training",),
     ("serving",),
     ("experiment",),
+    ("ablation",),
 )
 _WITHOUT_TENSORFLOW = (
     "spine_tf.labels, spine_tf.config, spine_tf.convert, spine_tf.conversion.job, "
     "spine_tf.auditing.page, "
     "spine_tf.rsna.record, tfrecords.shard, tfrecords.example, tfrecords.records, "
     "spine_tf.phantom.dataset, spine_tf.evaluation.summary, spine_tf.label_review.cure, "
-    "spine_tf.label_review.quality"
+    "spine_tf.label_review.quality, spine_tf.ablation.ablation"
 )
 _PROGRAMS = (
     "spine_tf.phantom",
@@ -51,6 +52,7 @@ _PROGRAMS = (
     "tuner",
     "spine_tf.evaluate",
     "spine_tf.clean",
+    "spine_tf.ablate",
     "spine_tf.reproduce",
     "spine_tf.export",
     "spine_tf.predict",

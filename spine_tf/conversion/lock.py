@@ -9,12 +9,19 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def lock_directory(directory: pathlib.Path, *, is_shared: bool = False) -> Iterator[int]:
+def lock_directory(
+    directory: pathlib.Path,
+    *,
+    is_shared: bool = False,
+    owner: str = "converter",
+    flag: str = "--output_dir",
+) -> Iterator[int]:
     """Holds a lock on a directory, without a file; yields its descriptor.
 
     Args:
         directory: must exist.
         is_shared: tolerate others that hold it shared too (the slots of an array job).
+        owner, flag: what is at work there, and which flag names the directory, for the message.
 
     Raises:
         ValueError: another converter holds it.
@@ -26,8 +33,8 @@ def lock_directory(directory: pathlib.Path, *, is_shared: bool = False) -> Itera
             fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
         except BlockingIOError as err:
             raise ValueError(
-                f"another converter is at work in {directory}: wait for its end, or choose "
-                "another --output_dir"
+                f"another {owner} is at work in {directory}: wait for its end, or choose "
+                f"another {flag}"
             ) from err
         yield descriptor
     finally:

@@ -146,7 +146,7 @@ def _work(
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     for descriptor in inherited:
         os.close(descriptor)
-    _die_with(parent)
+    die_with(parent)
     while True:
         try:
             task = child.recv()
@@ -160,7 +160,7 @@ def _work(
         child.send(answer)
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Asks the kernel for SIGKILL when the parent is gone: a killed parent can't tell anyone."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

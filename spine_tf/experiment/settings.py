@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from typing import Any
 
-from spine_tf import config, labels, model_configs
+from spine_tf import config, labels
 
 # The report's families, in the order of its text.
 FAMILIES = ("simple", "dense", "densenet", "residual", "resnet50")
@@ -42,7 +42,7 @@ class Settings:
         if self.is_fast and self.num_trials:
             raise ValueError("--fast has no search: leave out --fast or --search")
         for change in self.changes:
-            if not any(_has_field(family, change) for family in self.families):
+            if not any(config.has_field(family, change) for family in self.families):
                 raise ValueError(f"--set {change}: no chosen model has that field")
         for task in self.tasks:
             for family in self.families:
@@ -63,7 +63,7 @@ class Settings:
         if self.is_fast:
             changes += _FAST_SETTINGS
             changes += _FAST_RESNET50 if family == "resnet50" else ()
-        changes += [change for change in self.changes if _has_field(family, change)]
+        changes += [change for change in self.changes if config.has_field(family, change)]
         return config.with_settings(base, changes)
 
     def to_json(self) -> dict[str, Any]:
@@ -93,14 +93,6 @@ def require_same_runs(settings: Settings, work_dir: pathlib.Path) -> None:
                     f"{path} says another configuration than --set, --fast and --seed do now: "
                     "go on with the same, or choose another --work_dir"
                 )
-
-
-def _has_field(family: str, change: str) -> bool:
-    name = change.partition("=")[0]
-    parent, _, field = name.partition(".")
-    if parent != "model":
-        return True
-    return field in {item.name for item in dataclasses.fields(model_configs.MODEL_CONFIGS[family])}
 
 
 def _check_names(flag: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:

@@ -1,0 +1,1 @@
+"""One change at a time from a base, measured out of fold and in pairs. No TensorFlow."""

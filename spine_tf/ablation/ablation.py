@@ -1,0 +1,264 @@
+"""An ablation from its first conversion to its page; killed, it goes on where it was.
+
+ablation.json             the base and the variants; another base is refused
+records/<roi>/            conversions, one a region of interest
+variants/<name>/seed_i/   runs with all folds, training.log beside them
+variants/<name>/result.json   the score, written when a variant is finished
+ablation.csv, ablation.md, ablation.html   written anew after every variant
+"""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import tqdm
+from absl import logging
+
+from spine_tf.ablation import page, scores, table, training
+from spine_tf.ablation import settings as settings_lib
+from spine_tf.ablation import variant as variants_lib
+from spine_tf.conversion import lock
+from spine_tf.conversion import settings as conversion_lib
+from spine_tf.experiment import isolated
+from spine_tf.rsna import sources
+from tfrecords import atomic
+
+_RESULT_FILE = "result.json"
+_TIME_IS_OVER = "the time was over: --resume goes on"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ablation:
+    """What was found, and where it lies.
+
+    Attributes:
+        rows: the base first.
+        page: ablation.html.
+        text: the table as Markdown.
+    """
+
+    rows: tuple[table.Row, ...]
+    page: pathlib.Path
+    text: str
+
+    def count(self, status: str) -> int:
+        """Returns how many rows have a status."""
+        return sum(row.status == status for row in self.rows)
+
+
+def run(
+    settings: settings_lib.Settings,
+    source: sources.Source,
+    work_dir: pathlib.Path,
+    *,
+    is_resumed: bool,
+    num_workers: int,
+    max_minutes: float | None = None,
+) -> Ablation:
+    """Trains the base and every variant on the same folds and writes the table.
+
+    A variant that can't be converted or trained is a row with the reason.
+
+    Args:
+        settings: what.
+        source: the data set.
+        work_dir: as the module's docstring says.
+        is_resumed: an ablation that is there is continued; else it is refused.
+        num_workers: processes that convert.
+        max_minutes: of this call; a training that is running then goes on another time.
+
+    Raises:
+        ValueError: the directory holds something else, or an ablation with another base.
+    """
+    started = time.monotonic()
+    planned = conversion_lib.make_plan(source, settings.conversion)
+    _prepare(work_dir, is_resumed)
+    with lock.lock_directory(work_dir, owner="ablation", flag="--work_dir"):
+        wanted = settings_lib.to_json(settings, planned.config, planned.source)
+        merged = settings_lib.merge(work_dir, wanted)
+        settings_lib.write(work_dir, merged)
+        settings = dataclasses.replace(settings, variants=settings_lib.variants_of(merged))
+        with _progress(settings) as bar:
+            trainer = training.Trainer(
+                settings=settings,
+                source=source,
+                work_dir=work_dir,
+                num_workers=num_workers,
+                is_over=lambda: (
+                    max_minutes is not None and time.monotonic() - started > 60.0 * max_minutes
+                ),
+                on_tick=bar.show_running,
+            )
+            return _Runner(settings, trainer, bar).run()
+
+
+def _prepare(work_dir: pathlib.Path, is_resumed: bool) -> None:
+    is_ours = (work_dir / settings_lib.FILE).is_file()
+    if is_ours and not is_resumed:
+        raise ValueError(
+            f"{work_dir} holds an ablation: go on with it by --resume, or choose another --work_dir"
+        )
+    if not is_ours and work_dir.exists() and any(work_dir.iterdir()):
+        raise ValueError(f"{work_dir} holds other files: choose another --work_dir")
+    work_dir.mkdir(parents=True, exist_ok=True)
+
+
+class _Bar:
+    """Trained folds of all variants, on a terminal."""
+
+    def __init__(self, bar: tqdm.tqdm, folds_per_variant: int) -> None:
+        self._bar = bar
+        self._folds_per_variant = folds_per_variant
+        self._num_before = 0
+
+    def show_running(self, num_folds: int) -> None:
+        """Shows how many folds of the running variant are trained."""
+        self._bar.update(min(num_folds, self._folds_per_variant) + self._num_before - self._bar.n)
+
+    def finish_variant(self) -> None:
+        """Counts a variant as done, however it ended."""
+        self._num_before += self._folds_per_variant
+        self.show_running(0)
+
+
+@contextlib.contextmanager
+def _progress(settings: settings_lib.Settings) -> Iterator[_Bar]:
+    # tqdm's monitor is a thread, and the conversion forks.
+    tqdm.tqdm.monitor_interval = 0
+    folds_per_variant = settings.conversion.num_folds * settings.num_seeds
+    with tqdm.tqdm(
+        total=folds_per_variant * (1 + len(settings.variants)),
+        unit="fold",
+        desc="ablation",
+        disable=not sys.stderr.isatty(),
+    ) as bar:
+        yield _Bar(bar, folds_per_variant)
+
+
+class _Runner:
+    """Goes through base and variants; knows the base's predictions once they are there."""
+
+    def __init__(
+        self, settings: settings_lib.Settings, trainer: training.Trainer, bar: _Bar
+    ) -> None:
+        self._settings = settings
+        self._trainer = trainer
+        self._bar = bar
+        self._base: training.Trained | None = None
+        self._rows = [
+            table.Row(name=name, group=group, settings=changed, num_seeds=settings.num_seeds)
+            for name, group, changed in (
+                (variants_lib.BASE, variants_lib.BASE, ()),
+                *((v.name, v.group, v.settings) for v in settings.variants),
+            )
+        ]
+
+    def run(self) -> Ablation:
+        """Runs what is not finished, the base first, and writes the table after each."""
+        recipes = [
+            self._settings.base.recipe,
+            *(self._settings.base.apply(variant) for variant in self._settings.variants),
+        ]
+        slugs = [variants_lib.BASE, *(variant.slug for variant in self._settings.variants)]
+        self._read_finished(slugs)
+        found = self._write()
+        for index, (slug, recipe) in enumerate(zip(slugs, recipes, strict=True)):
+            row = self._rows[index]
+            if row.status != table.FINISHED or row.is_base:
+                self._rows[index] = self._run_one(row, slug, recipe)
+                self._log(index)
+                found = self._write()
+            self._bar.finish_variant()
+        return found
+
+    def _read_finished(self, slugs: list[str]) -> None:
+        for index, slug in enumerate(slugs):
+            path = self._result_path(slug)
+            if path.is_file():
+                values = json.loads(path.read_text("utf-8"))
+                self._rows[index] = dataclasses.replace(
+                    self._rows[index],
+                    status=table.FINISHED,
+                    score=scores.Score(**values["score"]),
+                    seconds=values["seconds"],
+                )
+
+    def _run_one(self, row: table.Row, slug: str, recipe: variants_lib.Recipe) -> table.Row:
+        if self._base is None and not row.is_base:
+            return dataclasses.replace(row, reason="the base has no figures to compare with")
+        logging.info("%s", row.name)
+        try:
+            trained = self._trainer.train(slug, recipe)
+            if row.is_base:
+                self._base = trained
+            found = self._score(trained, recipe, is_base=row.is_base)
+        except isolated.Stopped:
+            return dataclasses.replace(row, status=table.NOT_RUN, reason=_TIME_IS_OVER)
+        except (ValueError, OSError) as err:
+            reason = " ".join(str(err).split())
+            return dataclasses.replace(row, status=table.FAILED, reason=reason)
+        result = {"score": scores.to_json(found), "seconds": trained.seconds}
+        atomic.write_json(self._result_path(slug), result)
+        return dataclasses.replace(row, status=table.FINISHED, score=found, seconds=trained.seconds)
+
+    def _score(
+        self, trained: training.Trained, recipe: variants_lib.Recipe, *, is_base: bool
+    ) -> scores.Score:
+        base = None if is_base or self._base is None else self._base.seeds
+        task = recipe.config.task_spec
+        return scores.score(trained.seeds, base, task, seed=self._settings.base.recipe.config.seed)
+
+    def _log(self, index: int) -> None:
+        row = self._rows[index]
+        if row.score is None:
+            said = f"{row.status}: {row.reason}"
+        elif row.is_base:
+            said = f"accuracy {table.in_words(row.figure('accuracy'))}, {row.seconds:.0f} s"
+        else:
+            change = table.change_in_words(row.difference("accuracy"))
+            said = f"accuracy {change} against the base, {row.seconds:.0f} s"
+        logging.info("%d of %d, %s: %s", index + 1, len(self._rows), row.name, said)
+
+    def _result_path(self, slug: str) -> pathlib.Path:
+        return self._trainer.work_dir / training.VARIANTS_DIR / slug / _RESULT_FILE
+
+    def _write(self) -> Ablation:
+        work_dir, rows = self._trainer.work_dir, tuple(self._rows)
+        text = table.to_markdown(rows)
+        atomic.write_text(work_dir / "ablation.csv", table.to_csv(rows))
+        atomic.write_text(work_dir / "ablation.md", text)
+        path = work_dir / "ablation.html"
+        atomic.write_text(path, page.render(rows, about=_about(self._settings)))
+        return Ablation(rows=rows, page=path, text=text)
+
+
+def _about(settings: settings_lib.Settings) -> dict[str, Any]:
+    base = settings.base.recipe
+    values = dataclasses.asdict(base.config)
+    return {
+        "task": base.config.task,
+        "classes": base.config.task_spec.classes,
+        "conditions": settings.conversion.conditions,
+        "levels": settings.conversion.levels,
+        "family": base.config.model.family,
+        "num_seeds": settings.num_seeds,
+        "details": {
+            "Region of interest": dataclasses.asdict(base.roi),
+            "Folds": {
+                "folds": settings.conversion.num_folds,
+                "test fraction, not opened": settings.conversion.test_fraction,
+                "seed": settings.conversion.seed,
+            },
+            "Model": {"family": base.config.model.family, **values["model"]},
+            "Training": {**values["training"], "seed": base.config.seed},
+            "Data": {
+                name: value for name, value in values["data"].items() if name != "augmentation"
+            },
+            "Augmentation": values["data"]["augmentation"],
+        },
+    }

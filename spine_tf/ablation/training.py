@@ -1,0 +1,119 @@
+"""One variant, trained in a process of its own: conversion, all folds, each seed."""
+
+import csv
+import dataclasses
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+from spine_tf import config
+from spine_tf.ablation import settings as settings_lib
+from spine_tf.ablation import variant as variants_lib
+from spine_tf.conversion import job
+from spine_tf.evaluation import predictions
+from spine_tf.experiment import isolated
+from spine_tf.rsna import sources
+
+RECORDS_DIR = "records"
+VARIANTS_DIR = "variants"
+_LOG_FILE = "training.log"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trained:
+    """Out-of-fold predictions of each seed, and the seconds of all trainings."""
+
+    seeds: tuple[predictions.Predictions, ...]
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trainer:
+    """What trains variants in a work directory.
+
+    Attributes:
+        settings: of the ablation.
+        source: the data set.
+        work_dir: as `ablation.run` says.
+        num_workers: processes that convert.
+        is_over: says when a training has to end; it goes on from its last epoch another time.
+        on_tick: called with the number of finished folds of the running variant.
+    """
+
+    settings: settings_lib.Settings
+    source: sources.Source
+    work_dir: pathlib.Path
+    num_workers: int
+    is_over: Callable[[], bool]
+    on_tick: Callable[[int], None]
+
+    def train(self, slug: str, recipe: variants_lib.Recipe) -> Trained:
+        """Converts and trains what is not done yet.
+
+        Raises:
+            isolated.Stopped: `is_over` said so.
+            ValueError, OSError: it can't be converted or trained.
+        """
+        if self.is_over():
+            raise isolated.Stopped
+        records_dir = self.convert(recipe)
+        variant_dir = self.work_dir / VARIANTS_DIR / slug
+        variant_dir.mkdir(parents=True, exist_ok=True)
+        found, seconds = [], 0.0
+        for seed in self.settings.seeds:
+            run_dir = variant_dir / f"seed_{seed}"
+            run_config = dataclasses.replace(recipe.config, seed=seed)
+            written = isolated.call(
+                _train_all_folds,
+                config.to_dict(run_config),
+                records_dir,
+                run_dir,
+                log_path=variant_dir / _LOG_FILE,
+                is_over=self.is_over,
+                on_tick=lambda: self.on_tick(self.num_folds_done(slug)),
+            )
+            found.append(predictions.read_csv(written["path"], run_config.task_spec))
+            seconds += written["seconds"]
+        return Trained(seeds=tuple(found), seconds=seconds)
+
+    def convert(self, recipe: variants_lib.Recipe) -> pathlib.Path:
+        """Returns the records of a region of interest, converted unless they are there."""
+        records_dir = self.work_dir / RECORDS_DIR / roi_name(recipe.roi)
+        job.convert(
+            self.source,
+            records_dir,
+            self.settings.conversion_of(recipe),
+            num_workers=self.num_workers,
+        )
+        return records_dir
+
+    def num_folds_done(self, slug: str) -> int:
+        """Returns how many folds of a variant are trained, over all seeds."""
+        variant_dir = self.work_dir / VARIANTS_DIR / slug
+        return len(list(variant_dir.glob("seed_*/fold_*/metrics.json")))
+
+
+def roi_name(roi: config.RoiConfig) -> str:
+    """Returns the name of the records of a region of interest; equal ones share it."""
+    mirrored = "mirrored" if roi.mirror_right else "unmirrored"
+    slices = f"{roi.num_slices}slices"
+    return f"{roi.roi_mm:g}mm_{roi.roi_px}px_{slices}_{roi.window}_{mirrored}"
+
+
+def _train_all_folds(
+    values: dict[str, Any], records_dir: pathlib.Path, run_dir: pathlib.Path
+) -> dict[str, Any]:
+    """Runs in a process of its own, the only one that imports TensorFlow."""
+    from spine_tf import run
+    from spine_tf.training import cross_validation
+    from tfrecords import records
+
+    source = records.open_records(records_dir)
+    cross_validation.train_all_folds(
+        config.from_dict(values), source, run_dir, resume=run_dir.exists()
+    )
+    seconds = 0.0
+    for fold_dir in run.fold_dirs(run_dir):
+        with (fold_dir / run.HISTORY_FILE).open(newline="", encoding="utf-8") as file:
+            seconds += sum(float(row["seconds"]) for row in csv.DictReader(file))
+    return {"path": run_dir / run.OUT_OF_FOLD_FILE, "seconds": seconds}

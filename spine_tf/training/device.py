@@ -67,12 +67,22 @@ def uses_xla(settings: config.TrainingConfig) -> bool:
     return len(tf.config.list_physical_devices("GPU")) == 1 and _convolution_compiles()
 
 
-def make_strategy() -> tf.distribute.Strategy:
-    """Returns a strategy over all GPUs where there are several, else the default one."""
+def make_strategy(settings: config.DataConfig) -> tf.distribute.Strategy:
+    """Returns a strategy over all GPUs where there are several, else the present one.
+
+    Raises:
+        ValueError: several devices train, and the crops are to be held by one.
+    """
     devices = tf.config.list_logical_devices("GPU")
-    if len(devices) > 1:
-        return tf.distribute.MirroredStrategy([device.name for device in devices])
-    return tf.distribute.get_strategy()
+    strategy = tf.distribute.get_strategy()
+    if len(devices) > 1 and strategy.num_replicas_in_sync == 1:
+        strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
+    if settings.feed == "device" and strategy.num_replicas_in_sync > 1:
+        raise ValueError(
+            f"data.feed is device, which serves one device, but {strategy.num_replicas_in_sync} "
+            "train: set it to memory or auto"
+        )
+    return strategy
 
 
 def _convolution_compiles() -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 import spine_tf
 from spine_tf import config
 from spine_tf.label_review import review
-from spine_tf.training import fit, folds
+from spine_tf.training import feeds, folds
 from tfrecords import manifest, records
 
 
@@ -59,7 +59,7 @@ def class_prior(
     run_config: config.Config, source: records.Records, splits: Sequence[str]
 ) -> list[float]:
     """Returns the share of each class among the examples of the splits."""
-    counts = np.array(fit.count_classes(run_config, source, splits), np.float64)
+    counts = np.array(feeds.count_classes(run_config, source, splits), np.float64)
     return (counts / counts.sum()).tolist()
 
 

@@ -326,6 +326,37 @@ def test_loss_that_diverges_ends_with_a_sentence(source: records.Records) -> Non
         _fit(_config(*settings), source)
 
 
+_SHORT_OF_MEMORY = """
+import resource, sys
+from spine_tf import config
+from spine_tf.training import fit
+from tfrecords import records
+
+source = records.open_records(sys.argv[1])
+base = config.with_settings(config.default_config("multiclass", "simple"), sys.argv[2:])
+splits = {"train_splits": ["fold_1", "fold_2"], "monitor_split": "fold_0"}
+fit.fit(base, source, **splits)
+with open("/proc/self/status") as status:
+    mapped = next(int(line.split()[1]) for line in status if line.startswith("VmSize"))
+limit = (mapped + 400 * 1024) * 1024
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+big = config.with_settings(base, ["model.filters=[4096]", "training.batch_size=48"])
+try:
+    fit.fit(big, source, **splits)
+except ValueError as err:
+    print(err)
+"""
+
+
+@pytest.mark.slow
+def test_lack_of_memory_ends_with_a_sentence(
+    source: records.Records, tmp_path: pathlib.Path
+) -> None:
+    command = [sys.executable, "-c", _SHORT_OF_MEMORY, str(source.directory), *_FAST]
+    result = subprocess.run(command, check=True, cwd=tmp_path, capture_output=True, text=True)
+    assert result.stdout.startswith("out of memory after epoch 0: lower training.batch_size (48)")
+
+
 def test_answers_that_are_no_numbers_end_with_a_sentence() -> None:
     answers = np.array([[0.5, 0.5], [np.nan, np.nan]])
     with pytest.raises(ValueError, match=r"no longer finite numbers: lower training.learning_rate"):

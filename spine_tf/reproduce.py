@@ -25,7 +25,9 @@ _SEARCH = flags.DEFINE_integer(
     "search", 0, "Trials of a search for each task and model; 0 takes the families' defaults."
 )
 _SET = flags.DEFINE_multi_string(
-    "set", [], "field=value, for every family that has the field; may be repeated."
+    "set",
+    [],
+    "field=value, for every family that has the field, or family:field=value; may be repeated.",
 )
 _FAST = flags.DEFINE_bool(
     "fast", False, "A look at the whole path in minutes: small crops, 3 folds, few epochs."

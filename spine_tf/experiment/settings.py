@@ -21,7 +21,8 @@ class Settings:
     Attributes:
         tasks: names of tasks.
         families: of models.
-        changes: `field=value`, for every family that has the field.
+        changes: `field=value`, for every family that has the field, or `family:field=value` for
+            one alone.
         num_trials: of a search for each task and family; 0 takes the families' defaults.
         is_fast: few epochs on small crops.
         seed: of models, searches and bootstraps.
@@ -42,7 +43,7 @@ class Settings:
         if self.is_fast and self.num_trials:
             raise ValueError("--fast has no search: leave out --fast or --search")
         for change in self.changes:
-            if not any(config.has_field(family, change) for family in self.families):
+            if not any(_of_family(family, change) for family in self.families):
                 raise ValueError(f"--set {change}: no chosen model has that field")
         for task in self.tasks:
             for family in self.families:
@@ -63,7 +64,8 @@ class Settings:
         if self.is_fast:
             changes += _FAST_SETTINGS
             changes += _FAST_RESNET50 if family == "resnet50" else ()
-        changes += [change for change in self.changes if config.has_field(family, change)]
+        given = [_of_family(family, change) for change in self.changes]
+        changes += [change for change in given if change is not None]
         return config.with_settings(base, changes)
 
     def to_json(self) -> dict[str, Any]:
@@ -93,6 +95,15 @@ def require_same_runs(settings: Settings, work_dir: pathlib.Path) -> None:
                     f"{path} says another configuration than --set, --fast and --seed do now: "
                     "go on with the same, or choose another --work_dir"
                 )
+
+
+def _of_family(family: str, change: str) -> str | None:
+    """Returns a change as the family's `field=value`, None where it does not concern the family."""
+    name, colon, setting = change.partition(":")
+    if colon and name in FAMILIES:
+        # A field that the family lacks is an error here: nobody else can be meant.
+        return setting if name == family else None
+    return change if config.has_field(family, change) else None
 
 
 def _check_names(flag: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:

@@ -96,6 +96,14 @@ def test_fast_is_small_and_needs_no_download():
     assert (fast.model.weights, fast.model.input_px, fast.training.epochs) == ("none", 32, 1)
 
 
+def test_change_of_one_family_leaves_the_others_alone():
+    wanted = settings.Settings(changes=("training.epochs=9", "resnet50:training.epochs=2"))
+    epochs = {
+        family: wanted.make_config("binary", family).training.epochs for family in wanted.families
+    }
+    assert epochs == {"simple": 9, "dense": 9, "densenet": 9, "residual": 9, "resnet50": 2}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -106,6 +114,8 @@ def test_fast_is_small_and_needs_no_download():
         ({"num_trials": 3, "is_fast": True}, "--fast has no search"),
         ({"families": ("simple",), "changes": ("model.growth_rate=4",)}, "no chosen model has"),
         ({"changes": ("training.epochs=0",)}, "training.epochs is 0"),
+        ({"changes": ("dense:model.growth_rate=4",)}, "no field 'model.growth_rate'"),
+        ({"families": ("dense",), "changes": ("simple:model.units=4",)}, "no chosen model has"),
     ],
 )
 def test_settings_that_can_not_be_are_refused(changes, message):

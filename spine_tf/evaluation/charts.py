@@ -83,12 +83,12 @@ def dot_and_whisker(
     def written(value: float) -> str:
         return percent(value) if is_percent else f"{value:.3f}"
 
-    name_width = 12.0 + 6.7 * max(len(row.name) for row in rows)
+    name_width = 14.0 + 7.3 * max(len(row.name) for row in rows)
     axes = svg.Axes(
         x_range=x_range,
         y_range=(len(rows), 0.0),
         height=len(rows) * 30.0 + 60.0,
-        margins=(min(name_width, 170.0), 6.0, 62.0, 46.0),
+        margins=(min(name_width, 190.0), 6.0, 62.0, 46.0),
     )
     values = svg.ticks(*x_range, count=4)
     names = [f"{100 * v:g}\u202f%" if is_percent else f"{v:g}" for v in values]

@@ -8,7 +8,7 @@ import markupsafe
 import numpy as np
 
 from spine_tf.evaluation import analysis as analysis_lib
-from spine_tf.evaluation import charts, compare, report, summary, svg, verdict
+from spine_tf.evaluation import charts, compare, figure_files, report, summary, verdict
 from tfrecords import atomic
 
 _FIGURES = (
@@ -74,12 +74,9 @@ def analyse(
 
 
 def write(report_dir: pathlib.Path, analysis: Mapping[str, Any]) -> pathlib.Path:
-    """Writes report.html, metrics.json and figures/*.svg; returns the page's path."""
+    """Writes report.html, metrics.json, figures/*.svg and *.png; returns the page's path."""
     pictures = draw(analysis)
-    figure_dir = report_dir / "figures"
-    figure_dir.mkdir(parents=True, exist_ok=True)
-    for name, picture in pictures.items():
-        atomic.write_text(figure_dir / f"{name}.svg", svg.standalone(picture))
+    figure_files.write(report_dir / "figures", pictures)
     atomic.write_json(report_dir / "metrics.json", dict(analysis))
     page = report_dir / "report.html"
     atomic.write_text(page, render(analysis, pictures))

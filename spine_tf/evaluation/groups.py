@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from spine_tf import labels
-from spine_tf.evaluation import bootstrap, summary
+from spine_tf.evaluation import bootstrap, competition, summary
 from spine_tf.evaluation import predictions as predictions_lib
 
 
@@ -39,7 +39,9 @@ def summarize_groups(
 ) -> dict[str, Any]:
     """Returns grouping -> group -> num_examples, num_studies and all figures with intervals.
 
-    Studies are drawn anew in each group, so an interval speaks of the group alone.
+    Studies are drawn anew in each group, so an interval speaks of the group alone. Beside the
+    figures of the group stand `class_counts`, `per_class` (as in `summary`) and, where there are
+    three severities, `competition` (as `competition.score`).
     """
     result: dict[str, Any] = {}
     for name, groups in groupings.items():
@@ -49,10 +51,23 @@ def summarize_groups(
             weights = bootstrap.resample_weights(
                 part.study_ids, seed=seed, num_resamples=num_resamples
             )
-            figures = summary.with_intervals(part, task, weights)["metrics"]
-            result[name][group] = {
-                "num_examples": len(part),
-                "num_studies": len(np.unique(part.study_ids)),
-                **figures,
-            }
+            result[name][group] = _summarize(part, task, weights)
+    return result
+
+
+def _summarize(
+    part: predictions_lib.Predictions, task: labels.Task, weights: np.ndarray
+) -> dict[str, Any]:
+    found = summary.with_intervals(part, task, weights)
+    counts = np.bincount(part.labels, minlength=len(task.classes))
+    result = {
+        "num_examples": len(part),
+        "num_studies": len(np.unique(part.study_ids)),
+        "class_counts": dict(zip(task.classes, counts.tolist(), strict=True)),
+        "per_class": found["per_class"],
+        **found["metrics"],
+    }
+    if task.collapsed.name == "multiclass":
+        collapsed = predictions_lib.collapse(part, task)
+        result["competition"] = competition.score(collapsed, task.collapsed, weights)
     return result

@@ -15,6 +15,7 @@ from spine_tf.evaluation import analysis as analysis_lib
 from spine_tf.evaluation import (
     charts,
     competition,
+    figure_files,
     figures,
     gallery,
     occlusion,
@@ -83,7 +84,7 @@ class Card:
 
 
 def write(report_dir: pathlib.Path, content: Content) -> pathlib.Path:
-    """Writes report.html, metrics.json, predictions.csv and figures/*.svg, each by rename.
+    """Writes report.html, metrics.json, predictions.csv and figures/, each file by rename.
 
     For three severities also predictions_competition.csv, reweighted to the competition's metric.
 
@@ -92,10 +93,7 @@ def write(report_dir: pathlib.Path, content: Content) -> pathlib.Path:
     """
     evaluated = content.evaluated
     pictures = figures.draw(content.analysis, evaluated, content.histories)
-    figure_dir = report_dir / "figures"
-    figure_dir.mkdir(parents=True, exist_ok=True)
-    for name, picture in pictures.items():
-        atomic.write_text(figure_dir / f"{name}.svg", svg.standalone(picture))
+    figure_files.write(report_dir / "figures", pictures)
     predictions_lib.write_csv(report_dir / "predictions.csv", evaluated.predictions, evaluated.task)
     whole = evaluated.task.collapsed
     if whole.name == "multiclass":

@@ -3,7 +3,7 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from spine_tf import labels
-from spine_tf.evaluation import bootstrap, groups, operating
+from spine_tf.evaluation import bootstrap, groups, operating, summary
 from spine_tf.evaluation import predictions as predictions_lib
 
 MULTICLASS, BINARY = labels.TASKS["multiclass"], labels.TASKS["binary"]
@@ -93,6 +93,26 @@ def test_groups_divide_the_examples():
     inside = predictions.levels == "l5_s1"
     expected = (predictions.predicted == predictions.labels)[inside].mean()
     assert found["level"]["l5_s1"]["accuracy"]["value"] == pytest.approx(expected)
+
+
+def test_group_has_its_own_figures_of_each_class_and_of_the_competition():
+    predictions = _random(MULTICLASS)
+    found = groups.summarize_groups(
+        predictions, MULTICLASS, groups.group_names(predictions), num_resamples=50
+    )
+
+    part = predictions.select(predictions.levels == "l5_s1")
+    expected = summary.summarize(part, MULTICLASS, "oof", num_resamples=50)
+    group = found["level"]["l5_s1"]
+    assert group["per_class"] == expected["per_class"]
+    assert group["class_counts"] == expected["class_counts"]
+    assert group["competition"]["num_terms"] == 1
+    assert group["competition"]["subarticular"]["value"] == pytest.approx(
+        expected["metrics"]["weighted_log_loss"]["value"]
+    )
+    binary = _random(BINARY)
+    found = groups.summarize_groups(binary, BINARY, groups.group_names(binary), num_resamples=50)
+    assert "competition" not in found["level"]["l5_s1"]
 
 
 def test_one_group_is_no_grouping():

@@ -167,6 +167,7 @@ def test_report_writes_its_figures_as_files(path):
 
     names = {file.name for file in directory.iterdir()}
     picture = (directory / "figures" / "roc.svg").read_text()
+    drawn = {file.name for file in (directory / "figures").iterdir()}
 
     assert names == {
         "report.html",
@@ -176,6 +177,8 @@ def test_report_writes_its_figures_as_files(path):
         "figures",
     }
     assert picture.startswith("<svg") and "<style>" in picture
+    assert {"roc.png", "confusion_matrix.png"} <= drawn
+    assert len(drawn) == 2 * len({name.partition(".")[0] for name in drawn})
 
 
 def _pictures(content):

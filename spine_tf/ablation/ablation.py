@@ -4,7 +4,7 @@ ablation.json             the base and the variants; another base is refused
 records/<roi>/            conversions, one a region of interest
 variants/<name>/seed_i/   runs with all folds, training.log beside them
 variants/<name>/result.json   the score, written when a variant is finished
-ablation.csv, ablation.md, ablation.html   written anew after every variant
+figures/, ablation.csv, ablation.md, ablation.html   written anew after every variant
 """
 
 import contextlib
@@ -24,6 +24,7 @@ from spine_tf.ablation import settings as settings_lib
 from spine_tf.ablation import variant as variants_lib
 from spine_tf.conversion import lock
 from spine_tf.conversion import settings as conversion_lib
+from spine_tf.evaluation import figure_files
 from spine_tf.experiment import isolated
 from spine_tf.rsna import sources
 from tfrecords import atomic
@@ -232,6 +233,7 @@ class _Runner:
         text = table.to_markdown(rows)
         atomic.write_text(work_dir / "ablation.csv", table.to_csv(rows))
         atomic.write_text(work_dir / "ablation.md", text)
+        figure_files.write(work_dir / "figures", page.draw(rows))
         path = work_dir / "ablation.html"
         atomic.write_text(path, page.render(rows, about=_about(self._settings)))
         return Ablation(rows=rows, page=path, text=text)

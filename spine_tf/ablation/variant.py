@@ -82,9 +82,15 @@ class Base:
         Raises:
             ValueError: a field that does not exist, or a value that does not fit.
         """
+        try:
+            return self._apply(variant.settings)
+        except ValueError as err:
+            raise ValueError(f"variant {variant.name}: {err}") from err
+
+    def _apply(self, changed: tuple[str, ...]) -> Recipe:
         roi = dataclasses.asdict(self.recipe.roi)
         run_config, settings = self.recipe.config, []
-        for setting in variant.settings:
+        for setting in changed:
             field, _, text = setting.partition("=")
             if field in ROI_FIELDS:
                 roi[field] = parse_value(text)
@@ -92,13 +98,10 @@ class Base:
                 run_config = self._with_family(text)
             else:
                 settings.append(setting)
-        try:
-            return Recipe(
-                roi=config_fields.build(config.RoiConfig, roi, ""),
-                config=config.with_settings(run_config, settings),
-            )
-        except ValueError as err:
-            raise ValueError(f"variant {variant.name}: {err}") from err
+        return Recipe(
+            roi=config_fields.build(config.RoiConfig, roi, ""),
+            config=config.with_settings(run_config, settings),
+        )
 
     def _with_family(self, family: str) -> config.Config:
         """The base with another family's defaults, and the changes that it has the fields for."""

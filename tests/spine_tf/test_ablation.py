@@ -102,7 +102,7 @@ def test_another_family_takes_over_what_it_has_the_fields_for():
         ("roi_mm=wide", "roi_mm is 'wide', expected float"),
         ("num_slices=2", "expected an odd number"),
         ("model.width_of_it=2", "there is no field"),
-        ("model=vgg", "model is 'vgg'"),
+        ("model=vgg", "variant model=vgg: model is 'vgg'"),
     ],
 )
 def test_variant_that_does_not_fit_is_refused(text, message):

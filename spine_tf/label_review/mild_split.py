@@ -119,18 +119,19 @@ def split(
     is_moderate = predictions.labels == task.class_severities.index(MODERATE)
     rows = []
     for fold in dict.fromkeys(folds):
-        inside = np.flatnonzero(is_moderate & (np.array(folds) == fold))
-        if inside.size:
-            median = np.median(scores[inside])
-            rows += [
-                Row(
-                    key=predictions.keys[row],
-                    fold=fold,
-                    score=float(scores[row]),
-                    half=int(scores[row] > median),
-                )
-                for row in inside.tolist()
-            ]
+        inside = np.flatnonzero(is_moderate & (np.array(folds) == fold)).tolist()
+        # Equal scores, as of a model that learned nothing, are told apart by their keys.
+        inside.sort(key=lambda row: (scores[row], predictions.keys[row]))
+        num_normal = len(inside) - len(inside) // 2
+        rows += [
+            Row(
+                key=predictions.keys[row],
+                fold=fold,
+                score=float(scores[row]),
+                half=int(place >= num_normal),
+            )
+            for place, row in enumerate(inside)
+        ]
     return rows
 
 

@@ -43,7 +43,7 @@ class Card:
         label: its given class.
         rival: the most probable other class.
         quality: 0 to 1.
-        is_flagged: by confident learning.
+        is_flagged: taken for wrong by confident learning.
         probabilities: (class, probability) in the task's order.
         crop: the picture's address.
         neighbours: of the given class and of the rival.

@@ -1,6 +1,9 @@
 """How far each label can be believed, from probabilities of models that did not see it.
 
-The figures are cleanlab's (Northcutt, Jiang and Chuang, Confident Learning, JAIR 70, 2021).
+The figures are cleanlab's (Northcutt, Jiang and Chuang, Confident Learning, JAIR 70, 2021). Of its
+scores the margin, unadjusted for the classes, put planted errors first most reliably
+(benchmarks/label_noise.py): with grades that shade into each other, the mere probability of a label
+is as low for a right but difficult row as for a wrong one.
 """
 
 import dataclasses
@@ -18,11 +21,10 @@ class Quality:
     """What cleanlab says of n labels.
 
     Attributes:
-        scores: float64 (n,), from 0, surely wrong, to 1: the probability of the given class, after
-            each class's probabilities were brought to a common mean confidence, since a class that
-            models seldom dare to name would fill the front otherwise.
-        is_flagged: bool (n,), whether confident learning, which also estimates how many labels are
-            wrong, takes this one for wrong (`prune_by_noise_rate`).
+        scores: float64 (n,), 0 is surely wrong, 1 surely right: the lead of the given class over
+            the most probable other one, brought from [-1, 1] to [0, 1].
+        is_flagged: bool (n,), the lowest scores, as many as confident learning estimates to be
+            wrong.
     """
 
     scores: np.ndarray
@@ -46,12 +48,16 @@ def assess(predictions: predictions_lib.Predictions) -> Quality:
             f"class {int(np.argmin(counts))} has no label: expected rows of each of "
             f"{predictions.num_classes} classes"
         )
-    probabilities = predictions.probabilities
     scores = cleanlab_rank.get_label_quality_scores(
-        predictions.labels, probabilities, method="self_confidence", adjust_pred_probs=True
+        predictions.labels, predictions.probabilities, method="normalized_margin"
     )
     # One process: the rows are few, and a pool would start a TensorFlow in each.
-    is_flagged = cleanlab_filter.find_label_issues(predictions.labels, probabilities, n_jobs=1)
+    is_flagged = cleanlab_filter.find_label_issues(
+        predictions.labels,
+        predictions.probabilities,
+        filter_by="low_normalized_margin",
+        n_jobs=1,
+    )
     return Quality(scores=np.asarray(scores, np.float64), is_flagged=np.asarray(is_flagged, bool))
 
 

@@ -283,6 +283,15 @@ def test_halves_lie_on_both_sides_of_the_median_of_their_fold():
     assert rows[0].score == pytest.approx(severe / (severe + normal))
 
 
+def test_equal_scores_are_halved_all_the_same():
+    found = dataclasses.replace(
+        _predictions([_key(i) for i in range(9)], np.ones(9, int)),
+        probabilities=np.full((9, 3), 1 / 3),
+    )
+    rows = mild_split.split(found, ["fold_0"] * 9, MULTICLASS)
+    assert [row.half for row in rows] == [0] * 5 + [1] * 4
+
+
 def test_half_does_not_depend_on_the_rows_of_other_folds():
     truth = np.arange(60) % 3
     keys = [_key(i) for i in range(60)]

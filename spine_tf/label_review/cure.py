@@ -6,8 +6,9 @@ test split keep their given labels and weights, or a cure would be judged on lab
 The score of a training row comes from a model that did not train on that row. It did train on the
 fold that is now held out, so what is left out of training depends a little on that fold's labels,
 and the out-of-fold figures of a run with a review are too good by as much. Nothing of it touches
-the test split. A review for one held-out fold alone comes from a run that never read that fold
-(`data.excluded_folds`).
+the test split. The honest way for one held-out fold is a review by models that never saw it:
+convert the same data with that fold as `test` (`--folds_csv`), train there with `--val_fold all`
+and clean; the other rows keep their folds, so the review fits.
 """
 
 import dataclasses

@@ -13,11 +13,11 @@ from spine_tf.label_review import review as review_lib
 
 FILE_NAME = "label_review.html"
 
-# 60 cards of one crop and four small ones stay below 4 MB even if every crop is noise.
+# 60 cards of one crop and four small ones stay below 5 MB even if every crop is noise.
 MAX_CARDS = 60
 NEIGHBOURS = 2
 MAX_STUDIES = 20
-_CROP_PX, _NEIGHBOUR_PX = 144, 80
+_CROP_PX, _NEIGHBOUR_PX = 144, 90
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

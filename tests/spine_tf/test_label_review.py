@@ -355,6 +355,12 @@ def test_halves_that_miss_a_row_or_are_of_other_folds_are_refused(source, halves
         task_examples.load_examples(_split_config(path), source, ["fold_0"])
 
 
+def test_halves_by_models_that_saw_no_row_of_a_fold_fit_it(source, halves_of):
+    path = halves_of(lambda rows: [dataclasses.replace(row, fold="test") for row in rows])
+    examples = task_examples.load_examples(_split_config(path), source, ["fold_0"])
+    assert set(examples.labels.tolist()) == {0, 1, 2, 3}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -1,0 +1,160 @@
+"""Do the halves of Moderate follow the anatomy, and does telling them apart help?
+
+Writes phantom studies, trains on three grades out of fold, and lets spine_tf.clean halve the
+Moderate rows by the models' scores. Then prints
+
+1. Spearman's correlation of score and true latent severity within the Moderate rows, out of fold
+   and on the test split, with intervals of a bootstrap over studies; 1 would be the true order;
+2. the figures of training on four classes, read as three, minus those of training on three: the
+   same folds, models and seeds, paired intervals over studies. Out of fold the halves of the
+   training rows come from models that saw the fold held out, which favours four classes a little;
+   on the test split nothing does.
+
+    python benchmarks/mild_split.py --work_dir DIR [--num_studies 240] [--seed 0] [--epochs 20]
+"""
+
+import argparse
+import os
+import pathlib
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import phantom_records
+from scipy import stats
+
+from spine_tf import config, labels
+from spine_tf.evaluation import bootstrap, compare, metrics
+from spine_tf.evaluation import predictions as predictions_lib
+from spine_tf.label_review import mild_split
+from tfrecords import records
+
+PLAIN, SPLIT = labels.TASKS["multiclass"], labels.TASKS["multiclass_split"]
+FIGURES = ("accuracy", "balanced_accuracy", "log_loss", "quadratic_kappa")
+NUM_RESAMPLES = 1000
+
+
+def main() -> None:
+    """Trains both tasks and prints both tables."""
+    arguments = _arguments()
+    work_dir = pathlib.Path(arguments.work_dir) / f"seed_{arguments.seed}"
+    studies_dir = phantom_records.write_studies(
+        work_dir / "studies", num_studies=arguments.num_studies, seed=arguments.seed
+    )
+    source = phantom_records.convert(studies_dir, work_dir / "records")
+    name = f"{arguments.model}_{arguments.epochs}"
+    plain_dir, halves_dir = work_dir / f"plain_{name}", work_dir / f"halves_{name}"
+    _train(arguments, source, PLAIN, plain_dir)
+    if not halves_dir.exists():
+        from spine_tf.label_review import session
+
+        session.clean(plain_dir, source, halves_dir)
+    path = halves_dir / mild_split.FILE_NAME
+    _print_correlations(mild_split.read_csv(path), studies_dir)
+    split_dir = work_dir / f"split_{name}"
+    _train(arguments, source, SPLIT, split_dir, f"data.mild_split={path}")
+    _print_differences(
+        "out of fold", _out_of_fold(split_dir, SPLIT), _out_of_fold(plain_dir, PLAIN)
+    )
+    _print_differences("test split", _on_test(split_dir, source), _on_test(plain_dir, source))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work_dir", required=True)
+    parser.add_argument("--num_studies", type=int, default=240)
+    parser.add_argument("--seed", type=int, default=0, help="of studies and models")
+    parser.add_argument("--model", default="simple")
+    parser.add_argument("--epochs", type=int, default=20)
+    return parser.parse_args()
+
+
+def _train(
+    arguments: argparse.Namespace,
+    source: records.Records,
+    task: labels.Task,
+    run_dir: pathlib.Path,
+    *settings: str,
+) -> None:
+    from spine_tf.training import cross_validation
+
+    start = time.monotonic()
+    run_config = config.with_settings(
+        config.default_config(task.name, arguments.model),
+        [
+            f"training.epochs={arguments.epochs}",
+            "data.inner_fold=none",
+            f"seed={arguments.seed}",
+            *settings,
+        ],
+    )
+    cross_validation.train_all_folds(run_config, source, run_dir, resume=run_dir.exists())
+    print(f"{task.name}: {time.monotonic() - start:.0f} s", flush=True)
+
+
+def _print_correlations(rows: Sequence[mild_split.Row], studies_dir: pathlib.Path) -> None:
+    print(f"\n{'Moderate rows':<16}{'rows':>6}{'Spearman':>10}{'95 %':>18}{'latent of halves':>20}")
+    for name, is_test in (("out of fold", False), ("test split", True)):
+        part = [row for row in rows if (row.fold == phantom_records.TEST_SPLIT) == is_test]
+        latent, _ = phantom_records.truth_of(studies_dir, [row.key for row in part])
+        scores = np.array([row.score for row in part])
+        halves = np.array([row.half for row in part])
+        low, high = _interval(scores, latent, [row.key for row in part])
+        means = " / ".join(f"{latent[halves == half].mean():+.2f}" for half in (0, 1))
+        correlation = stats.spearmanr(scores, latent).statistic
+        interval = f"{low:.3f} to {high:.3f}"
+        print(f"{name:<16}{len(part):>6}{correlation:>10.3f}{interval:>18}{means:>20}")
+
+
+def _interval(scores: np.ndarray, latent: np.ndarray, keys: Sequence[str]) -> tuple[float, float]:
+    studies = np.array([int(key.split("/")[0]) for key in keys])
+    counts = bootstrap.resample_weights(studies, seed=0, num_resamples=NUM_RESAMPLES)
+    found = []
+    for drawn in counts.astype(int):
+        rows = np.repeat(np.arange(len(scores)), drawn)
+        found.append(stats.spearmanr(scores[rows], latent[rows]).statistic)
+    low, high = np.quantile(found, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _out_of_fold(run_dir: pathlib.Path, task: labels.Task) -> predictions_lib.Predictions:
+    return predictions_lib.collapse(predictions_lib.read_csv(run_dir / "oof.csv", task), task)
+
+
+def _on_test(run_dir: pathlib.Path, source: records.Records) -> predictions_lib.Predictions:
+    from spine_tf import run
+
+    trained = run.load_run(run_dir)
+    test = records.load_examples(source, [phantom_records.TEST_SPLIT], PLAIN.severities)
+    return predictions_lib.Predictions(
+        keys=tuple(test.keys),
+        labels=test.labels,
+        probabilities=predictions_lib.collapse_probabilities(
+            trained.predict(test.normalized()), trained.config.task_spec
+        ),
+    )
+
+
+def _print_differences(
+    name: str, split: predictions_lib.Predictions, plain: predictions_lib.Predictions
+) -> None:
+    """Four classes read as three minus three classes."""
+    split = compare.align(split, plain)
+    weights = bootstrap.resample_weights(plain.study_ids, seed=0, num_resamples=NUM_RESAMPLES)
+    found = compare.differences(split, plain, PLAIN, weights)
+    values = {
+        kind: metrics.compute(each, PLAIN).overall
+        for kind, each in (("four", split), ("three", plain))
+    }
+    print(f"\n{name}: {len(plain)} rows")
+    print(f"{'figure':<20}{'three':>8}{'four':>8}{'four - three':>14}{'95 %':>20}")
+    for figure in FIGURES:
+        difference = found[figure]
+        text = f"{values['three'][figure][0]:>8.3f}{values['four'][figure][0]:>8.3f}"
+        interval = f"{difference['low']:+.3f} to {difference['high']:+.3f}"
+        print(f"{figure:<20}{text}{difference['value']:>+14.3f}{interval:>20}", flush=True)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    main()

@@ -32,6 +32,18 @@ _CONTROLS = flags.DEFINE_bool(
     False,
     "Check that no study and no crop lies in two splits, and train once on shuffled labels.",
 )
+_TTA = flags.DEFINE_integer(
+    "tta",
+    1,
+    "Test-time augmentation: average the image's answer and those of this many copies less one, "
+    "changed as in training.",
+)
+_ENSEMBLE = flags.DEFINE_bool(
+    "ensemble",
+    False,
+    "Evaluate the runs of --run_dir a,b,... as one model: the mean of those of their models that "
+    "did not see an example's study.",
+)
 _EVIDENCE = flags.DEFINE_bool("evidence", True, "Draw evidence maps beside the crops.")
 _NUM_RESAMPLES = flags.DEFINE_integer("num_resamples", 1000, "Resamples of the bootstrap.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the bootstrap and the controls.")
@@ -57,9 +69,13 @@ def main() -> None:
         has_evidence=_EVIDENCE.value,
         has_controls=_CONTROLS.value,
         data_dir=pathlib.Path(_DATA_DIR.value) if _DATA_DIR.value else None,
+        num_augmented=_TTA.value,
     )
     source = records.open_records(records_dir)
-    if len(run_dirs) > 1:
+    if _ENSEMBLE.value:
+        result = session.evaluate_ensemble(run_dirs, source, report_dir, options)
+        _log(result.analysis["split"], result.analysis)
+    elif len(run_dirs) > 1:
         result = session.compare(run_dirs, source, report_dir, options)
         for name, found in result.analysis["runs"].items():
             _log(name, found)

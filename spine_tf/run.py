@@ -3,13 +3,13 @@
 import dataclasses
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
-from spine_tf import config
+from spine_tf import config, image_copies
 from spine_tf.evaluation import calibration
 from spine_tf.models import families
 
@@ -32,11 +32,18 @@ class Member:
         model: float32 images -> float32 probabilities.
         temperature: that calibrates it.
         fold: the fold that it did not see, None where one fold was held out of the whole run.
+        train_studies: those that its weights, best epoch or temperature saw.
     """
 
     model: keras.Model
     temperature: float
     fold: str | None = None
+    train_studies: frozenset[int] = frozenset()
+
+    def predict(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
+        """Returns calibrated probabilities, float64 (n, classes)."""
+        probabilities = predict_probabilities(self.model, images, batch_size)
+        return calibration.apply_temperature(probabilities, self.temperature)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,23 +69,37 @@ class Run:
         members = tuple(member for member in self.members if member.fold == fold)
         return dataclasses.replace(self, members=members)
 
-    def predict(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
+    def predict(
+        self, images: np.ndarray, batch_size: int = 256, *, num_augmented: int = 1
+    ) -> np.ndarray:
         """Returns the mean of the members' calibrated probabilities.
 
         Args:
             images: float32 (n, side, side, slices) in [0, 1].
             batch_size: images at a time.
+            num_augmented: copies of each image that are averaged over, as `copies` makes them.
 
         Returns:
             float64 (n, classes); each row sums to 1.
+
+        Raises:
+            ValueError: as `copies`.
         """
         answers = [
-            calibration.apply_temperature(
-                predict_probabilities(member.model, images, batch_size), member.temperature
-            )
+            member.predict(copy, batch_size)
+            for copy in self.copies(images, num_augmented)
             for member in self.members
         ]
         return np.mean(answers, axis=0)
+
+    def copies(self, images: np.ndarray, num_augmented: int) -> Iterator[np.ndarray]:
+        """Yields the images, then num_augmented - 1 copies changed as in this run's training.
+
+        Raises:
+            ValueError: the run was trained without augmentation, and more than one is asked for.
+        """
+        settings = self.config.data.augmentation
+        return image_copies.make_copies(images, settings, num=num_augmented, seed=self.config.seed)
 
 
 def predict_probabilities(
@@ -170,4 +191,9 @@ def _load_member(run_dir: pathlib.Path, fold: str | None) -> Member:
         )
     except (OSError, ValueError) as err:
         raise ValueError(f"{run_dir} can't be loaded ({err}): train it again") from err
-    return Member(model=model, temperature=float(values["temperature"]), fold=fold)
+    return Member(
+        model=model,
+        temperature=float(values["temperature"]),
+        fold=fold,
+        train_studies=frozenset(read_provenance(run_dir)["train_studies"]),
+    )

@@ -27,7 +27,7 @@ _LAYERS = (
     ("rsna",),
     ("conversion", "phantom"),
     ("auditing",),
-    ("models",),
+    ("models", "augmentation", "image_copies"),
     ("evaluation", "run", "label_review"),
     ("training",),
     ("serving",),

@@ -158,7 +158,8 @@ def _declare_loss(hp: "keras_tuner.HyperParameters", config: config_module.Confi
         hp.Float("training.focal_gamma", 0.5, 3.0)
     hp.Float("training.label_smoothing", 0.0, 0.2)
     hp.Choice("training.class_weights", ["none", "balanced", "competition"])
-    if len(config.task_spec.classes) > 2:
+    if is_ordered:
+        hp.Choice("training.label_softness", [0.0, 0.25, 0.5])
         hp.Choice("model.head", ["softmax", "ordinal"])
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from spine_tf import config, labels, run
-from spine_tf.evaluation import analysis, calibration, compare
+from spine_tf.evaluation import analysis, calibration, compare, unseen
 from spine_tf.evaluation import predictions as predictions_lib
 from spine_tf.label_review import task_examples
 from tfrecords import manifest, records
@@ -24,14 +24,18 @@ class HeldOut:
         evaluated: predictions, calibrated and not.
         images: float32 (n, height, width, slices), in [0, 1], in the predictions' order.
         predict: row -> the call that gives such images' probabilities.
+        answers: what each run of an ensemble said, None of a single run as it was stored.
     """
 
     evaluated: analysis.Evaluated
     images: np.ndarray
     predict: Callable[[int], Callable[[np.ndarray], np.ndarray]]
+    answers: unseen.Answers | None = None
 
 
-def load(trained: run.Run, source: records.Records, split: str | None) -> HeldOut:
+def load(
+    trained: run.Run, source: records.Records, split: str | None, *, num_augmented: int = 1
+) -> HeldOut:
     """Returns what the run says of a split.
 
     Args:
@@ -40,30 +44,94 @@ def load(trained: run.Run, source: records.Records, split: str | None) -> HeldOu
             the whole directory, or its test split if that is asked for.
         split: "test" (the mean of all members), "val" (the fold held out of a run with one), "oof"
             (out of fold, each example by the member that did not see it); None is "test".
+        num_augmented: copies of each image that are averaged over; 1 is the image alone, of which
+            "val" and "oof" take what training wrote.
 
     Raises:
         ValueError: the split does not exist, was trained on, or the records do not fit the run.
     """
-    if manifest.sha256_of(source.directory) != trained.provenance["records"]["manifest_sha256"]:
-        return _external(trained, source, split)
+    if _is_external(trained, source):
+        return _external([trained], source, split, num_augmented)
     if split in (None, "test"):
-        return _predicted(trained, source, ["test"], "test")
-    if split == "oof":
-        return _out_of_fold(trained, source)
-    if split == "val":
-        return _validation(trained, source)
-    raise ValueError(f"split is {split!r}, expected one of {', '.join(SPLITS)}")
+        return _predicted_test([trained], source, num_augmented)
+    held_out = {"oof": _out_of_fold, "val": _validation}
+    if split not in held_out:
+        raise ValueError(f"split is {split!r}, expected one of {', '.join(SPLITS)}")
+    stored = held_out[split](trained, source)
+    if num_augmented == 1:
+        return stored
+    return _predicted(
+        [trained], source, _held_out_splits(trained), stored.evaluated.split, num_augmented
+    )
 
 
-def _external(trained: run.Run, source: records.Records, split: str | None) -> HeldOut:
-    if split in ("val", "oof"):
+def load_ensemble(
+    runs: Sequence[run.Run], source: records.Records, split: str | None, *, num_augmented: int = 1
+) -> HeldOut:
+    """Returns what several runs say of a split together: the mean over all their models.
+
+    Args:
+        runs: of one task; each example is answered by those of their models alone that did not see
+            its study.
+        source: as in `load`.
+        split: as in `load`; "oof" takes every fold that any of the runs held out.
+        num_augmented: as in `load`.
+
+    Raises:
+        ValueError: as `load`, or the runs can't answer together.
+    """
+    _require_alike(runs)
+    if any(_is_external(one, source) for one in runs):
+        return _external(runs, source, split, num_augmented)
+    if split in (None, "test"):
+        return _predicted_test(runs, source, num_augmented)
+    splits = list(dict.fromkeys(name for one in runs for name in _held_out_splits(one)))
+    if split == "val" and len(splits) > 1:
         raise ValueError(
-            f"{source.directory} is not the directory that {trained.run_dir} was trained on, so it "
-            f"has no split {split!r} of that run: leave out --split for an external validation"
+            f"the runs held out {', '.join(splits)}, expected one fold: evaluate them with "
+            "--split oof"
         )
-    _require_same_roi(trained, source)
+    name = "oof" if split == "oof" else splits[0]
+    return _predicted(runs, source, splits, name, num_augmented)
+
+
+def _require_alike(runs: Sequence[run.Run]) -> None:
+    first, *others = runs
+    for other in others:
+        if other.config.task != first.config.task:
+            raise ValueError(
+                f"{first.run_dir} is of task {first.config.task}, {other.run_dir} of "
+                f"{other.config.task}: an ensemble is of runs of one task"
+            )
+
+
+def _is_external(trained: run.Run, source: records.Records) -> bool:
+    own = trained.provenance["records"]["manifest_sha256"]
+    return manifest.sha256_of(source.directory) != own
+
+
+def _held_out_splits(trained: run.Run) -> list[str]:
+    return list(trained.provenance.get("folds") or [trained.provenance["val_split"]])
+
+
+def _external(
+    runs: Sequence[run.Run], source: records.Records, split: str | None, num_augmented: int
+) -> HeldOut:
+    for one in runs:
+        if split in ("val", "oof") and _is_external(one, source):
+            raise ValueError(
+                f"{source.directory} is not the directory that {one.run_dir} was trained on, so it "
+                f"has no split {split!r} of that run: leave out --split for an external validation"
+            )
+        _require_same_roi(one, source)
     splits = source.splits if split is None else (split,)
-    return _predicted(trained, source, splits, EXTERNAL)
+    return _predicted(runs, source, splits, EXTERNAL, num_augmented)
+
+
+def _predicted_test(
+    runs: Sequence[run.Run], source: records.Records, num_augmented: int
+) -> HeldOut:
+    return _predicted(runs, source, ["test"], "test", num_augmented)
 
 
 def _require_same_roi(trained: run.Run, source: records.Records) -> None:
@@ -79,26 +147,46 @@ def _require_same_roi(trained: run.Run, source: records.Records) -> None:
 
 
 def _predicted(
-    trained: run.Run, source: records.Records, splits: Sequence[str], name: str
+    runs: Sequence[run.Run],
+    source: records.Records,
+    splits: Sequence[str],
+    name: str,
+    num_augmented: int,
 ) -> HeldOut:
-    examples, splits_of = load_examples(source, splits, trained.config.task_spec)
-    examples = task_examples.relabel(trained.config, examples, splits)
-    _require_unseen(trained, source, examples)
-    images = examples.normalized()
-    raw = [member.model.predict(images, batch_size=256, verbose=0) for member in trained.members]
-    calibrated = [
-        calibration.apply_temperature(answer, member.temperature)
-        for answer, member in zip(raw, trained.members, strict=True)
-    ]
-    return _held_out(
-        trained,
+    """Each example by the models that did not see its study; all of them, if it is a new one."""
+    first = runs[0]
+    examples, splits_of = load_examples(source, splits, first.config.task_spec)
+    examples = _relabel_alike(runs, examples, splits)
+    if name in ("test", EXTERNAL):
+        for one in runs:
+            _require_unseen(one, source, examples)
+    images, study_ids = examples.normalized(), examples.columns["study_id"]
+    answers = unseen.predict(runs, images, study_ids, num_augmented=num_augmented)
+    weights = [len(one.members) for one in runs]
+    prior = np.average([one.class_prior for one in runs], axis=0, weights=weights)
+    found = _held_out(
+        dataclasses.replace(first, class_prior=tuple(prior.tolist())),
         name,
-        _make_predictions(examples, np.mean(calibrated, axis=0)),
-        _make_predictions(examples, np.mean(np.asarray(raw, np.float64), axis=0)),
+        _make_predictions(examples, answers.calibrated),
+        _make_predictions(examples, answers.uncalibrated),
         splits_of,
         images,
-        lambda row: trained.predict,
+        lambda row: unseen.predictor(runs, study_ids[row]),
     )
+    return dataclasses.replace(found, answers=answers)
+
+
+def _relabel_alike(
+    runs: Sequence[run.Run], examples: records.Examples, splits: Sequence[str]
+) -> records.Examples:
+    first, *others = (task_examples.relabel(one.config, examples, splits) for one in runs)
+    for one, relabelled in zip(runs[1:], others, strict=True):
+        if not np.array_equal(first.labels, relabelled.labels):
+            raise ValueError(
+                f"{one.run_dir} and {runs[0].run_dir} split a severity by different files: an "
+                "ensemble is of runs with the same data.label_review.path"
+            )
+    return first
 
 
 def _validation(trained: run.Run, source: records.Records) -> HeldOut:

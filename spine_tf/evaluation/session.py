@@ -13,6 +13,7 @@ from spine_tf.evaluation import (
     analysis,
     comparison,
     controls,
+    ensemble,
     figures,
     gallery,
     held_out,
@@ -33,6 +34,7 @@ class Options:
         has_evidence: draws evidence maps beside the crops.
         has_controls: checks that studies and crops of different splits differ.
         data_dir: where the records come from; adds the baseline from other labels.
+        num_augmented: copies of each image whose answers are averaged; 1 is the image alone.
     """
 
     split: str | None = None
@@ -41,6 +43,7 @@ class Options:
     has_evidence: bool = True
     has_controls: bool = False
     data_dir: pathlib.Path | None = None
+    num_augmented: int = 1
 
     def __post_init__(self) -> None:
         if self.split is not None and self.split not in held_out.SPLITS:
@@ -49,6 +52,8 @@ class Options:
             )
         if self.num_resamples < 1:
             raise ValueError(f"num_resamples is {self.num_resamples}, expected at least 1")
+        if self.num_augmented < 1:
+            raise ValueError(f"num_augmented is {self.num_augmented}, expected at least 1")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,7 +102,7 @@ def evaluate_run(
 ) -> Result:
     """Does what `evaluate` does, for a run that is loaded already."""
     require_report_dir(report_dir)
-    found = held_out.load(trained, source, options.split)
+    found = held_out.load(trained, source, options.split, num_augmented=options.num_augmented)
     logging.info(
         "%d predictions of %s by %d model(s)",
         len(found.evaluated.predictions),
@@ -114,8 +119,63 @@ def evaluate_run(
         images=found.images,
         predict=found.predict if options.has_evidence else None,
         histories=_read_histories(trained.run_dir),
-        details=_details(trained, source),
+        details=_details(trained, source, options),
         control_pairs=_pairs(analysed, source, trained.config.task_spec),
+    )
+    return Result(page=report.write(report_dir, content), analysis=analysed)
+
+
+def evaluate_ensemble(
+    run_dirs: Sequence[pathlib.Path],
+    source: records.Records,
+    report_dir: pathlib.Path,
+    options: Options,
+) -> Result:
+    """Evaluates runs as one model, the mean of all of theirs, and writes its report.
+
+    Args:
+        run_dirs: at least two finished runs of one task.
+        source: as in `evaluate`.
+        report_dir: as in `evaluate`.
+        options: how.
+
+    Raises:
+        ValueError: as `evaluate`, or the runs can't answer together.
+    """
+    if options.has_controls or options.data_dir is not None:
+        raise ValueError(
+            "--controls and --data_dir have no effect on an ensemble: evaluate the runs one by one"
+        )
+    if len(run_dirs) < 2:
+        raise ValueError(f"--ensemble is of {len(run_dirs)} run, expected --run_dir a,b,...")
+    require_report_dir(report_dir)
+    names = _names(run_dirs)
+    runs = [run.load_run(path) for path in run_dirs]
+    found = held_out.load_ensemble(runs, source, options.split, num_augmented=options.num_augmented)
+    analysed = _analyse(runs[0], source, found, options)
+    analysed["ensemble"] = ensemble.analyse(
+        names, found, seed=options.seed, num_resamples=options.num_resamples
+    )
+    content = report.Content(
+        name=" + ".join(names),
+        evaluated=found.evaluated,
+        analysis=analysed,
+        images=found.images,
+        predict=found.predict if options.has_evidence else None,
+        histories={
+            f"{name}, {fold}": history
+            for name, path in zip(names, run_dirs, strict=True)
+            for fold, history in _read_histories(path).items()
+        },
+        details={
+            **ensemble.details(analysed["ensemble"]),
+            **{
+                f"{name}: {section.lower()}": values
+                for name, one in zip(names, runs, strict=True)
+                for section, values in _details(one, source, options).items()
+            },
+        },
+        control_pairs=[],
     )
     return Result(page=report.write(report_dir, content), analysis=analysed)
 
@@ -144,10 +204,13 @@ def compare(
     require_report_dir(report_dir)
     runs = []
     for name, run_dir in zip(_names(run_dirs), run_dirs, strict=True):
-        found = held_out.load(run.load_run(run_dir), source, options.split)
+        found = held_out.load(
+            run.load_run(run_dir), source, options.split, num_augmented=options.num_augmented
+        )
         runs.append((name, found.evaluated))
         logging.info("%s: %d predictions", name, len(found.evaluated.predictions))
     analysed = comparison.analyse(runs, seed=options.seed, num_resamples=options.num_resamples)
+    analysed["test_time_copies"] = options.num_augmented
     return Result(page=comparison.write(report_dir, analysed), analysis=analysed)
 
 
@@ -164,6 +227,7 @@ def _analyse(
 ) -> dict[str, Any]:
     evaluated = found.evaluated
     analysed = analysis.analyse(evaluated, seed=options.seed, num_resamples=options.num_resamples)
+    analysed["test_time_copies"] = options.num_augmented
     if options.data_dir is not None:
         grades = label_baseline.read_grades(options.data_dir)
         answers = label_baseline.predict(evaluated, grades, trained.provenance["train_studies"])
@@ -222,7 +286,9 @@ def _read_histories(run_dir: pathlib.Path) -> dict[str, figures.History]:
     return found
 
 
-def _details(trained: run.Run, source: records.Records) -> dict[str, dict[str, Any]]:
+def _details(
+    trained: run.Run, source: records.Records, options: Options
+) -> dict[str, dict[str, Any]]:
     values = dataclasses.asdict(trained.config)
     origin = trained.provenance
     return {
@@ -232,6 +298,7 @@ def _details(trained: run.Run, source: records.Records) -> dict[str, dict[str, A
             "weights saw": _seen(trained),
             "best epoch and temperature chosen on": _chosen_on(trained),
             "temperatures": ", ".join(f"{member.temperature:.2f}" for member in trained.members),
+            "copies of each image that were averaged": options.num_augmented,
             "class shares in training": ", ".join(f"{share:.3f}" for share in trained.class_prior),
         },
         "Records": {

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
 
-from spine_tf import config
-from spine_tf.training import augmentation, mixing
+from spine_tf import augmentation, config
+from spine_tf.training import mixing
 from tfrecords import atomic, records
 
 STRENGTHS: Mapping[str, tuple[float, float, float]] = types.MappingProxyType(

@@ -1,14 +1,12 @@
 """A frozen backbone's features of every image: computed once, of the image or of copies of it."""
 
-import dataclasses
-
 import keras
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from spine_tf import config
-from spine_tf.training import augmentation, step
+from spine_tf import augmentation, config, image_copies
+from spine_tf.training import step
 from tfrecords import feed
 
 _BATCH = 128
@@ -45,7 +43,7 @@ def augmented_feed(
     Raises:
         ValueError: the augmentation changes nothing, so the copies would be alike.
     """
-    if not any(dataclasses.asdict(_of_one_image(settings)).values()):
+    if not image_copies.is_change(settings):
         raise ValueError(
             f"model.feature_copies is {num_copies}, but data.augmentation changes no image: set a "
             "strength there, or model.feature_copies=0"
@@ -87,8 +85,3 @@ def take_copy(batch: step.Batch) -> tf.Tensor:
     seed = augmentation.fold_in(seeds[0], _COPIES)
     chosen = tf.random.stateless_uniform([size], seed, 0, num_copies, tf.int32)
     return tf.gather(features, chosen, batch_dims=1)
-
-
-def _of_one_image(settings: config.AugmentationConfig) -> config.AugmentationConfig:
-    """Without what mixes images, which the frozen phase does to features, or can't."""
-    return dataclasses.replace(settings, mixup=0.0, cutmix=0.0)

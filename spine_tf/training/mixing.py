@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from spine_tf.training import augmentation
+from spine_tf import augmentation
 
 
 def mix(

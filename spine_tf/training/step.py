@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from spine_tf import config
-from spine_tf.training import augmentation, losses, mixing
+from spine_tf import augmentation, config
+from spine_tf.training import losses, mixing
 from tfrecords import feed
 
 Batch = dict[str, tf.Tensor]

@@ -5,8 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from spine_tf import config
-from spine_tf.training import augmentation
+from spine_tf import augmentation, config
 
 _OFF = config.AugmentationConfig(rotation_degrees=0, shift=0, scale=0, contrast=0, brightness=0)
 _STRENGTHS = {

@@ -12,6 +12,7 @@ from keras_tuner.src.distribute import utils as roles
 
 import spine_tf
 from spine_tf import config as config_module
+from spine_tf.label_review import task_examples
 from tfrecords import manifest as manifest_module
 from tfrecords import records as records_module
 from tuner import (
@@ -87,6 +88,7 @@ def make_identity(
         "max_parameters": settings.max_parameters,
         "base": {family: config_module.to_dict(base) for family, base in settings.bases.items()},
         "space": space.describe(hyperparameters),
+        **task_examples.describe_files(next(iter(settings.bases.values()))),
     }
 
 

@@ -2,11 +2,12 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from spine_tf import config
-from spine_tf.label_review import mild_split
+from spine_tf.label_review import mild_split, review
 from tfrecords import records
 
 
@@ -66,6 +67,20 @@ def count_classes(
     severities = np.array([label for _, label in rows], np.int64)
     classes = halves.classes([key for key, _ in rows], severities, task, splits)
     return np.bincount(classes, minlength=len(task.classes))
+
+
+def describe_files(run_config: config.Config) -> dict[str, Any]:
+    """Returns the sha256 of each file beside the records that decides what is trained.
+
+    Returns:
+        `label_review` and `mild_split`, each where the run has one.
+
+    Raises:
+        ValueError: a file can't be read.
+    """
+    data = run_config.data
+    paths = {"label_review": data.label_review.path, "mild_split": data.mild_split}
+    return {name: {"sha256": review.sha256_of(path)} for name, path in paths.items() if path}
 
 
 def read_halves(run_config: config.Config) -> mild_split.MildSplit | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 import spine_tf
 from spine_tf import config
-from spine_tf.label_review import review
+from spine_tf.label_review import task_examples
 from spine_tf.training import feeds, folds
 from tfrecords import manifest, records
 
@@ -45,14 +45,8 @@ def describe(
         "val_split": assignment.val_split,
         "class_prior": class_prior(run_config, source, assignment.train_splits),
         "train_studies": studies(source, seen),
-        **_files(run_config.data),
+        **task_examples.describe_files(run_config),
     }
-
-
-def _files(settings: config.DataConfig) -> dict[str, Any]:
-    """The sha256 of each file beside the records that decides what is trained."""
-    paths = {"label_review": settings.label_review.path, "mild_split": settings.mild_split}
-    return {name: {"sha256": review.sha256_of(path)} for name, path in paths.items() if path}
 
 
 def class_prior(

@@ -1,3 +1,4 @@
+import dataclasses
 import shutil
 
 import numpy as np
@@ -141,6 +142,12 @@ def test_missing_grades_and_columns_count_as_ungraded(tmp_path):
     assert sorted(found) == [5, 6]
     assert found[5].tolist() == [2, *[3] * 24]
     assert found[6].tolist() == [3] * 25
+
+
+def test_label_baseline_knows_no_halves():
+    evaluated = dataclasses.replace(_evaluated(30), task=labels.TASKS["multiclass_split"])
+    with pytest.raises(ValueError, match=r"knows no halves, .*: leave out --data_dir"):
+        label_baseline.predict(evaluated, {}, range(30))
 
 
 def test_label_baseline_refuses_another_data_set(tmp_path):

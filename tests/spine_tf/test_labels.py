@@ -14,6 +14,24 @@ def test_multiclass_has_every_severity_in_order() -> None:
     assert labels.get_task("multiclass").classes == labels.SEVERITIES
 
 
+def test_split_tells_the_halves_of_moderate_apart() -> None:
+    task = labels.get_task("multiclass_split")
+    assert task.classes == ("Normal/Mild", "Mild-Normal", "Mild-Severe", "Severe")
+    assert task.columns == ("normal_mild", "mild_normal", "mild_severe", "severe")
+    assert task.class_weights == (1.0, 2.0, 2.0, 4.0)
+    assert task.severities == (0, 1, 2)
+    assert task.collapsed is labels.get_task("multiclass")
+    assert task.collapsed_classes == (0, 1, 1, 2)
+
+
+def test_tasks_of_whole_severities_are_their_own_collapse() -> None:
+    assert labels.WHOLE_TASKS == ("binary", "multiclass")
+    for name in labels.WHOLE_TASKS:
+        task = labels.get_task(name)
+        assert task.collapsed is task
+        assert task.collapsed_classes == tuple(range(len(task.classes)))
+
+
 def test_unknown_task_names_those_there_are() -> None:
     with pytest.raises(ValueError, match="'ternary', expected one of binary, multiclass"):
         labels.get_task("ternary")

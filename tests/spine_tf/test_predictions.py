@@ -41,6 +41,26 @@ def test_csv_reads_back_to_the_same_bits(tmp_path):
     np.testing.assert_array_equal(again.probabilities, predictions.probabilities)
 
 
+def test_collapse_adds_the_halves_up():
+    predictions = _make(
+        labels=np.array([2, 3]),
+        probabilities=np.array([[0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]]),
+    )
+
+    found = predictions_lib.collapse(predictions, labels.TASKS["multiclass_split"])
+
+    assert found.labels.tolist() == [1, 2]
+    assert found.probabilities == pytest.approx(np.array([[0.1, 0.5, 0.4], [0.4, 0.5, 0.1]]))
+    assert found.keys == predictions.keys
+
+
+def test_collapse_leaves_whole_severities_alone():
+    predictions = _make()
+    assert predictions_lib.collapse(predictions, BINARY) is predictions
+    same = predictions_lib.collapse_probabilities(predictions.probabilities, BINARY)
+    np.testing.assert_array_equal(same, predictions.probabilities)
+
+
 def test_select_keeps_the_order():
     chosen = _make().select(np.array([False, True]))
 

@@ -34,6 +34,27 @@ def test_summary_is_json_and_repeats_with_the_seed():
     assert first["metrics"]["accuracy"]["value"] == other["metrics"]["accuracy"]["value"]
 
 
+def test_task_with_halves_has_the_figures_of_whole_severities_besides():
+    generator = np.random.default_rng(0)
+    four = predictions_lib.Predictions(
+        keys=_random(condition="left_subarticular_stenosis").keys,
+        labels=generator.integers(0, 4, 120),
+        probabilities=generator.dirichlet((1.0,) * 4, 120),
+    )
+    task, prior = labels.TASKS["multiclass_split"], (0.4, 0.3, 0.2, 0.1)
+
+    found = summary.summarize(four, task, "oof", class_prior=prior, num_resamples=50)
+
+    three = predictions_lib.collapse(four, task)
+    assert found["collapsed"] == summary.summarize(
+        three, MULTICLASS, "oof", class_prior=[0.4, 0.5, 0.1], num_resamples=50
+    )
+    assert "collapsed" not in found["collapsed"]
+    # The report knows no halves.
+    assert found["baselines"].keys() == {"majority", "prior"}
+    assert "report" in found["collapsed"]["baselines"]
+
+
 def test_interval_holds_the_value_and_counts_are_right():
     predictions = _random()
 

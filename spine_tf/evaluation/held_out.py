@@ -184,7 +184,7 @@ def _relabel_alike(
         if not np.array_equal(first.labels, relabelled.labels):
             raise ValueError(
                 f"{one.run_dir} and {runs[0].run_dir} split a severity by different files: an "
-                "ensemble is of runs with the same data.label_review.path"
+                "ensemble is of runs with the same data.mild_split"
             )
     return first
 

@@ -19,7 +19,10 @@ _TASK = flags.DEFINE_enum("task", None, list(labels.WHOLE_TASKS), "Which classes
 _MODEL = flags.DEFINE_enum("model", None, list(model_configs.MODEL_CONFIGS), "The base's family.")
 _CONFIG = flags.DEFINE_string("config", None, "Configuration JSON of the base, such as best.json.")
 _SET = flags.DEFINE_multi_string(
-    "set", [], "field=value of the base, and of every family that has the field; may be repeated."
+    "set",
+    [],
+    "field=value of the base, and of every family that has the field, or family:field=value of one "
+    "alone; may be repeated.",
 )
 _FACTORS = flags.DEFINE_multi_string(
     "factors",

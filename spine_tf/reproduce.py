@@ -1,6 +1,5 @@
 """Repeats the report's experiment and fills in its table: `python -m spine_tf.reproduce`."""
 
-import logging as std_logging
 import os
 import pathlib
 import time
@@ -61,11 +60,9 @@ def main() -> None:
     atomic.write_json(work_dir / _SETTINGS_FILE, wanted.to_json())
     _convert(data_dir, work_dir / "records")
 
-    # TensorFlow is imported only now: the conversion's workers are forked without it.
     from spine_tf.experiment import reproduction
     from tfrecords import records
 
-    std_logging.getLogger("tensorflow").setLevel(std_logging.ERROR)
     source = records.open_records(work_dir / "records")
     found = reproduction.reproduce(wanted, source, work_dir, data_dir)
     logging.info("done in %.0f s", time.monotonic() - started)

@@ -69,11 +69,9 @@ def make_base(
     changes, own = tuple(changes), base_config.model.family
     families = {own, *(family for variant in variants for family in _families(variant))}
     for change in changes:
-        if not any(config.has_field(family, change) for family in families):
+        if not any(variants_lib.changes_of(family, [change]) for family in families):
             raise ValueError(f"--set {change}: no chosen model has that field")
-    changed = config.with_settings(
-        base_config, [change for change in changes if config.has_field(own, change)]
-    )
+    changed = config.with_settings(base_config, variants_lib.changes_of(own, changes))
     recipe = variants_lib.Recipe(roi=conversion.roi, config=changed)
     return variants_lib.Base(recipe=recipe, changes=changes)
 

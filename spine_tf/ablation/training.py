@@ -1,17 +1,15 @@
 """One variant, trained in a process of its own: conversion, all folds, each seed."""
 
-import csv
 import dataclasses
 import pathlib
 from collections.abc import Callable
-from typing import Any
 
 from spine_tf import config
 from spine_tf.ablation import settings as settings_lib
 from spine_tf.ablation import variant as variants_lib
 from spine_tf.conversion import job
 from spine_tf.evaluation import predictions
-from spine_tf.experiment import isolated
+from spine_tf.experiment import isolated, one_run
 from spine_tf.rsna import sources
 
 RECORDS_DIR = "records"
@@ -64,16 +62,18 @@ class Trainer:
             run_dir = variant_dir / f"seed_{seed}"
             run_config = dataclasses.replace(recipe.config, seed=seed)
             written = isolated.call(
-                _train_all_folds,
-                config.to_dict(run_config),
+                one_run.train,
+                run_config,
                 records_dir,
                 run_dir,
                 log_path=variant_dir / _LOG_FILE,
                 is_over=self.is_over,
                 on_tick=lambda: self.on_tick(self.num_folds_done(slug)),
             )
-            found.append(predictions.read_csv(written["path"], run_config.task_spec))
-            seconds += written["seconds"]
+            found.append(
+                predictions.read_csv(run_dir / written.predictions_file, run_config.task_spec)
+            )
+            seconds += written.seconds
         return Trained(seeds=tuple(found), seconds=seconds)
 
     def convert(self, recipe: variants_lib.Recipe) -> pathlib.Path:
@@ -98,22 +98,3 @@ def roi_name(roi: config.RoiConfig) -> str:
     mirrored = "mirrored" if roi.mirror_right else "unmirrored"
     slices = f"{roi.num_slices}slices"
     return f"{roi.roi_mm:g}mm_{roi.roi_px}px_{slices}_{roi.window}_{mirrored}"
-
-
-def _train_all_folds(
-    values: dict[str, Any], records_dir: pathlib.Path, run_dir: pathlib.Path
-) -> dict[str, Any]:
-    """Runs in a process of its own, the only one that imports TensorFlow."""
-    from spine_tf import run
-    from spine_tf.training import cross_validation
-    from tfrecords import records
-
-    source = records.open_records(records_dir)
-    cross_validation.train_all_folds(
-        config.from_dict(values), source, run_dir, resume=run_dir.exists()
-    )
-    seconds = 0.0
-    for fold_dir in run.fold_dirs(run_dir):
-        with (fold_dir / run.HISTORY_FILE).open(newline="", encoding="utf-8") as file:
-            seconds += sum(float(row["seconds"]) for row in csv.DictReader(file))
-    return {"path": run_dir / run.OUT_OF_FOLD_FILE, "seconds": seconds}

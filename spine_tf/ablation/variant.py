@@ -3,10 +3,11 @@
 import dataclasses
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from spine_tf import config, config_fields
+from spine_tf.experiment import settings as experiment_settings
 
 BASE = "base"
 FAMILY = "model"
@@ -70,7 +71,8 @@ class Base:
 
     Attributes:
         recipe: what the base itself converts and trains.
-        changes: `field=value` that another family takes over where it has the field.
+        changes: `field=value` that another family takes over where it has the field, or
+            `family:field=value` for one family alone.
     """
 
     recipe: Recipe
@@ -109,8 +111,15 @@ class Base:
         if family == own.model.family:
             return own
         model = config.default_config(own.task, family).model
-        changes = [change for change in self.changes if config.has_field(family, change)]
-        return config.with_settings(dataclasses.replace(own, model=model), changes)
+        return config.with_settings(
+            dataclasses.replace(own, model=model), changes_of(family, self.changes)
+        )
+
+
+def changes_of(family: str, changes: Iterable[str]) -> list[str]:
+    """Returns the changes that concern a family, as its `field=value`."""
+    found = [experiment_settings.of_family(family, change) for change in changes]
+    return [change for change in found if change is not None]
 
 
 def parse_factor(text: str) -> list[Variant]:

@@ -1,5 +1,6 @@
 """A function called in a process of its own, which gives back all memory when it ends."""
 
+import logging as std_logging
 import multiprocessing
 import os
 import pathlib
@@ -8,7 +9,7 @@ from collections.abc import Callable
 from multiprocessing import connection
 from typing import Any
 
-from absl import logging
+from absl import flags, logging
 
 from spine_tf.conversion import pool
 
@@ -92,8 +93,10 @@ def _work(
         with log_path.open("ab") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
+    flags.FLAGS.mark_as_parsed()
     logging.set_verbosity(logging.INFO)
     logging.use_absl_handler()
+    std_logging.getLogger("tensorflow").setLevel(std_logging.ERROR)
     try:
         answer = True, function(*arguments)
     except (ValueError, OSError) as err:

@@ -5,28 +5,52 @@ Every step leaves its result in the work directory and is passed over where that
     records/                 the conversion
     search/<task>-<family>/  searches, if any
     runs/<task>/<family>/    one run, all folds
-    reports/<task>/<family>/{oof,test}/   and reports/<task>/comparison/
+    reports/<task>/<family>/{oof,test}/   run.json beside them, reports/<task>/comparison/
     table.csv, table.md, report.html      the report's table, written last
 """
 
-import csv
 import dataclasses
 import json
 import pathlib
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
-import keras
 from absl import logging
 
-from spine_tf import config, run
-from spine_tf.evaluation import analysis, comparison, predictions, session
+from spine_tf import config, labels
+from spine_tf.evaluation import analysis, comparison, predictions
+from spine_tf.experiment import isolated, one_run, table
 from spine_tf.experiment import settings as settings_lib
-from spine_tf.experiment import table
-from spine_tf.training import cross_validation
-from tfrecords import records
+from tfrecords import atomic, records
+
+_PAGE_FILE = "report.html"
+_DONE_FILE = "run.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Step:
+    """One model on one task: what is trained, evaluated, and where it is written.
+
+    Attributes:
+        task, family: names of the task and the model.
+        config: of the run.
+        run_dir, report_dir: as the module's docstring says.
+        num_resamples: of the bootstrap.
+        has_evidence: draws evidence maps.
+        data_dir: what the records were converted from.
+    """
+
+    task: str
+    family: str
+    config: config.Config
+    run_dir: pathlib.Path
+    report_dir: pathlib.Path
+    num_resamples: int
+    has_evidence: bool
+    data_dir: pathlib.Path
 
 
 def reproduce(
@@ -37,7 +61,8 @@ def reproduce(
 ) -> table.Table:
     """Trains and evaluates everything, and writes the table.
 
-    A run that can't be trained (ImageNet's weights without a network) is a row with the reason.
+    Each model has a process of its own, so that memory does not add up. A run that can't be trained
+    (ImageNet's weights without a network) is a row with the reason.
 
     Args:
         settings: what.
@@ -50,50 +75,46 @@ def reproduce(
     """
     rows = []
     for task in settings.tasks:
-        finished = []
+        finished = {}
         for family in settings.families:
             logging.info("%s, %s", task, family)
+            run_dir = settings_lib.run_dir(work_dir, task, family)
             try:
-                run_dir = _train(settings, source, work_dir, task, family)
-            except ValueError as err:
+                step = _make_step(settings, source, work_dir, data_dir, task, family)
+                trained = _run_or_read(step, source.directory)
+            except (ValueError, ChildProcessError) as err:
                 logging.warning("%s, %s is left out: %s", task, family, err)
                 rows.append(table.failed_row(task, family, str(err)))
-                _discard_empty(settings_lib.run_dir(work_dir, task, family))
+                _discard_empty(run_dir)
                 continue
-            keras.backend.clear_session()
-            finished.append(run_dir)
-            options = session.Options(
-                seed=settings.seed,
-                num_resamples=200 if settings.is_fast else 1000,
-                has_evidence=not settings.is_fast,
-                data_dir=data_dir,
-            )
-            found = _evaluate(run_dir, source, work_dir / "reports" / task / family, options)
-            rows.append(table.make_row(task, family, found, _seconds(run_dir)))
-        _compare(finished, work_dir / "reports" / task / "comparison", settings)
+            finished[family] = step, trained
+            found = _read_figures(step.report_dir, source)
+            rows.append(table.make_row(task, family, found, trained.seconds))
+        _compare(finished, task, work_dir / "reports" / task / "comparison", settings)
     return table.write(work_dir, rows, source.manifest.config)
 
 
-def _train(
+def _make_step(
     settings: settings_lib.Settings,
     source: records.Records,
     work_dir: pathlib.Path,
+    data_dir: pathlib.Path,
     task: str,
     family: str,
-) -> pathlib.Path:
+) -> _Step:
     best = None
     if settings.num_trials:
         best = _search(settings, source, work_dir / "search" / f"{task}-{family}", task, family)
-    run_dir = settings_lib.run_dir(work_dir, task, family)
-    run_config = settings.make_config(task, family, best)
-    cross_validation.train_all_folds(run_config, source, run_dir, resume=run_dir.exists())
-    return run_dir
-
-
-def _discard_empty(run_dir: pathlib.Path) -> None:
-    """Removes a run without a trained fold, so that it can be started with other settings."""
-    if run_dir.exists() and not list(run_dir.glob(f"fold_*/{run.HISTORY_FILE}")):
-        shutil.rmtree(run_dir)
+    return _Step(
+        task=task,
+        family=family,
+        config=settings.make_config(task, family, best),
+        run_dir=settings_lib.run_dir(work_dir, task, family),
+        report_dir=work_dir / "reports" / task / family,
+        num_resamples=settings.num_resamples,
+        has_evidence=not settings.is_fast,
+        data_dir=data_dir,
+    )
 
 
 def _search(
@@ -124,55 +145,82 @@ def _search(
     return best
 
 
-def _evaluate(
-    run_dir: pathlib.Path,
-    source: records.Records,
-    report_dir: pathlib.Path,
-    options: session.Options,
-) -> dict[str, dict[str, Any]]:
-    """Returns metrics.json of each split; a report that lies there is taken as it is."""
-    splits = [split for split in ("oof", "test") if split == "oof" or split in source.splits]
+def _run_or_read(step: _Step, records_dir: pathlib.Path) -> one_run.Trained:
+    """Trains and evaluates in a process of its own, unless that is done."""
+    path = step.report_dir / _DONE_FILE
+    if path.is_file() and step.run_dir.is_dir():
+        return one_run.from_json(json.loads(path.read_text("utf-8")))
+    trained = isolated.call(_run, step, records_dir)
+    atomic.write_json(path, dataclasses.asdict(trained))
+    return trained
+
+
+def _run(step: _Step, records_dir: pathlib.Path) -> one_run.Trained:
+    """Trains and evaluates; a report that lies there is taken as it is."""
+    from spine_tf import run
+    from spine_tf.evaluation import session
+
+    trained = one_run.train(step.config, records_dir, step.run_dir)
+    source = records.open_records(records_dir)
     # The page is written last, so where it lies the figures are complete.
-    missing = [split for split in splits if not (report_dir / split / "report.html").is_file()]
+    missing = [
+        split for split in _splits(source) if not (step.report_dir / split / _PAGE_FILE).is_file()
+    ]
     if missing:
-        trained = run.load_run(run_dir)
+        loaded = run.load_run(step.run_dir)
         for split in missing:
-            split_options = dataclasses.replace(options, split=split)
-            session.evaluate_run(trained, source, report_dir / split, split_options)
-        keras.backend.clear_session()
+            options = session.Options(
+                split=split,
+                seed=step.config.seed,
+                num_resamples=step.num_resamples,
+                has_evidence=step.has_evidence,
+                data_dir=step.data_dir,
+            )
+            session.evaluate_run(loaded, source, step.report_dir / split, options)
+    return trained
+
+
+def _read_figures(report_dir: pathlib.Path, source: records.Records) -> dict[str, dict[str, Any]]:
+    """Returns metrics.json of each split."""
     return {
         split: json.loads((report_dir / split / "metrics.json").read_text("utf-8"))
-        for split in splits
+        for split in _splits(source)
     }
 
 
+def _splits(source: records.Records) -> list[str]:
+    return ["oof", *(["test"] if "test" in source.splits else [])]
+
+
+def _discard_empty(run_dir: pathlib.Path) -> None:
+    """Removes a run without a trained fold, so that it can be started with other settings."""
+    if run_dir.exists() and not list(run_dir.glob("fold_*/history.csv")):
+        shutil.rmtree(run_dir)
+
+
 def _compare(
-    run_dirs: list[pathlib.Path], report_dir: pathlib.Path, settings: settings_lib.Settings
+    finished: Mapping[str, tuple[_Step, one_run.Trained]],
+    task_name: str,
+    report_dir: pathlib.Path,
+    settings: settings_lib.Settings,
 ) -> None:
     """Compares the runs by their out-of-fold predictions, which need no model to be loaded."""
-    if len(run_dirs) < 2:
+    if len(finished) < 2:
         return
-    runs = []
-    for run_dir in run_dirs:
-        task = config.read_config(run_dir / run.CONFIG_FILE).task_spec
-        evaluated = analysis.Evaluated(
-            task=task,
-            split="oof",
-            predictions=predictions.read_csv(run_dir / run.OUT_OF_FOLD_FILE, task),
-            uncalibrated=None,
-            splits=(),
-            class_prior=run.read_provenance(run_dir)["class_prior"],
+    task = labels.get_task(task_name)
+    runs = [
+        (
+            family,
+            analysis.Evaluated(
+                task=task,
+                split="oof",
+                predictions=predictions.read_csv(step.run_dir / trained.predictions_file, task),
+                uncalibrated=None,
+                splits=(),
+                class_prior=trained.class_prior,
+            ),
         )
-        runs.append((run_dir.name, evaluated))
-    num_resamples = 200 if settings.is_fast else 1000
-    compared = comparison.analyse(runs, seed=settings.seed, num_resamples=num_resamples)
+        for family, (step, trained) in finished.items()
+    ]
+    compared = comparison.analyse(runs, seed=settings.seed, num_resamples=settings.num_resamples)
     comparison.write(report_dir, compared)
-
-
-def _seconds(run_dir: pathlib.Path) -> float:
-    """Seconds of training, over all folds and interruptions."""
-    total = 0.0
-    for fold_dir in run.fold_dirs(run_dir):
-        with (fold_dir / run.HISTORY_FILE).open(newline="", encoding="utf-8") as file:
-            total += sum(float(row["seconds"]) for row in csv.DictReader(file))
-    return total

@@ -10,7 +10,7 @@ from typing import Any
 import markupsafe
 
 from spine_tf import labels
-from spine_tf.evaluation import baselines, charts, figures, report
+from spine_tf.evaluation import baselines, charts, figure_files, figures, report
 from tfrecords import atomic
 
 Figure = Mapping[str, Any]
@@ -101,7 +101,7 @@ def failed_row(task: str, family: str, reason: str) -> list[Row]:
 def write(
     work_dir: pathlib.Path, groups: Sequence[Sequence[Row]], conversion: Mapping[str, Any]
 ) -> Table:
-    """Writes table.csv, table.md and report.html.
+    """Writes table.csv, table.md, figures/ and report.html.
 
     Args:
         work_dir: where to.
@@ -113,8 +113,11 @@ def write(
     text = to_markdown(rows, note)
     atomic.write_text(work_dir / "table.csv", to_csv(rows))
     atomic.write_text(work_dir / "table.md", text)
+    pictures = {task: _draw([row for row in rows if row.task == task]) for task in _tasks(rows)}
+    named = {f"accuracy_{task}": picture for task, picture in pictures.items()}
+    figure_files.write(work_dir / "figures", named)
     page = work_dir / "report.html"
-    atomic.write_text(page, render(rows, note, conversion))
+    atomic.write_text(page, render(rows, note, conversion, pictures))
     return Table(rows=rows, page=page, text=text)
 
 
@@ -198,9 +201,11 @@ def to_markdown(rows: Sequence[Row], note: str) -> str:
     return "\n".join([*lines, "", footnote, "", note, ""])
 
 
-def render(rows: Sequence[Row], note: str, conversion: Mapping[str, Any]) -> str:
+def render(
+    rows: Sequence[Row], note: str, conversion: Mapping[str, Any], pictures: Mapping[str, str]
+) -> str:
     """Returns the page."""
-    tasks = list(dict.fromkeys(row.task for row in rows))
+    tasks = _tasks(rows)
     return report.template("reproduction.html.jinja", package="spine_tf.experiment").render(
         disclaimer=report.DISCLAIMER,
         tasks=tasks,
@@ -208,10 +213,7 @@ def render(rows: Sequence[Row], note: str, conversion: Mapping[str, Any]) -> str
         classes={task: ", ".join(labels.get_task(task).classes) for task in tasks},
         conditions=", ".join(map(figures.group_in_words, conversion["conditions"])),
         levels=", ".join(map(figures.group_in_words, conversion["levels"])),
-        pictures={
-            task: markupsafe.Markup(_draw([row for row in rows if row.task == task]))
-            for task in tasks
-        },
+        pictures={task: markupsafe.Markup(picture) for task, picture in pictures.items()},
         compared=[
             task
             for task in tasks
@@ -222,6 +224,10 @@ def render(rows: Sequence[Row], note: str, conversion: Mapping[str, Any]) -> str
         percent=_percent,
         number=_number,
     )
+
+
+def _tasks(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(row.task for row in rows))
 
 
 def _draw(rows: Sequence[Row]) -> str:

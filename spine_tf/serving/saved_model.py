@@ -44,7 +44,11 @@ class SavedModel:
             ValueError: the model has no such signature, or it does not accept these inputs.
         """
         if signature not in self._loaded.signatures:
-            raise ValueError(f"{self._path} has no signature {signature!r}: export again")
+            raise ValueError(
+                f"{self._path} has no signature {signature!r}, it has "
+                f"{', '.join(sorted(self.signatures))}: export again, unless the model's window is "
+                "by series, for which there is no serve_slice"
+            )
         tensors = {name: tf.constant(value) for name, value in inputs.items()}
         try:
             answer = self._loaded.signatures[signature](**tensors)

@@ -88,11 +88,18 @@ def test_variant_changes_its_fields_and_no_other():
 
 def test_another_family_takes_over_what_it_has_the_fields_for():
     variants = variant.parse_factor("model=resnet50,dense")
-    changes = ("model.weights=none", "model.dropout=0.1", "training.epochs=3", "seed=5")
+    changes = (
+        "resnet50:model.weights=none",
+        "model.dropout=0.1",
+        "training.epochs=3",
+        "seed=5",
+        "simple:model.units=7",
+    )
     base = _base(changes=changes, variants=variants)
     resnet, dense = (base.apply(one).config for one in variants)
     assert (resnet.model.weights, resnet.model.dropout, dense.model.dropout) == ("none", 0.1, 0.1)
     assert (dense.training.epochs, dense.seed) == (3, 5)
+    assert base.recipe.config.model.units == 7
     assert dense.model.filters == model_configs.DenseConfig().filters
 
 

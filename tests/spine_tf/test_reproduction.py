@@ -53,6 +53,10 @@ def test_table_has_models_then_each_baseline_once_then_the_report(tmp_path):
     assert "| binary | dense | 80.0 % (70.0 to 90.0) | 0.500 (0.400 to 0.600) |" in found.text
     assert "| binary | resnet50 | not trained: no network |" in found.text
     assert "| binary | the report |  |  | 91.7 % |" in found.text
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {
+        "accuracy_binary.svg",
+        "accuracy_binary.png",
+    }
     page = found.page.read_text()
     assert "Not a medical device" in page
     assert 'href="reports/binary/dense/oof/report.html"' in page
@@ -132,8 +136,57 @@ def test_finished_run_of_another_configuration_is_refused_and_a_missing_one_may_
     settings.require_same_runs(wanted, tmp_path)
     mended = dataclasses.replace(wanted, changes=("model.weights=none",))
     settings.require_same_runs(mended, tmp_path)
-    with pytest.raises(ValueError, match="another configuration"):
-        settings.require_same_runs(dataclasses.replace(wanted, seed=5), tmp_path)
+    seeded = dataclasses.replace(wanted, seed=5)
+    with pytest.raises(ValueError, match=r"seed is 0, now 5\): give --seed=0 to go on, remove"):
+        settings.require_same_runs(seeded, tmp_path)
+    values = config.to_dict(wanted.make_config("binary", "simple"))
+    values["training"]["epochs"], values["model"]["filters"] = 61, [4, 8]
+    stored.write_text(json.dumps(values))
+    message = (
+        r"simple/config.json says otherwise .* \(model.filters is \[4, 8\], now \[16, 32, 64\]; "
+        r"training.epochs is 61, now 60\): give --set 'simple:model.filters=\[4, 8\]' "
+        r"--set 'simple:training.epochs=61' to go on"
+    )
+    with pytest.raises(ValueError, match=message):
+        settings.require_same_runs(wanted, tmp_path)
+    mending = ("simple:model.filters=[4, 8]", "simple:training.epochs=61")
+    settings.require_same_runs(dataclasses.replace(wanted, changes=mending), tmp_path)
+    values["training"]["of_old"] = 1
+    stored.write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=r"no field training.of_old.*another version wrote it"):
+        settings.require_same_runs(wanted, tmp_path)
+
+
+@pytest.mark.slow
+def test_page_in_a_browser(browser, tmp_path):
+    groups = [
+        *GROUPS,
+        table.make_row("multiclass", "dense", _found(0.6), 5.0),
+        table.failed_row("multiclass", "residual", "<script> & no memory"),
+    ]
+    path = table.write(tmp_path, groups, SUBARTICULAR).page
+
+    browser.open(path)
+
+    assert browser.requested() == [path.as_uri()]
+    assert browser.logged() == []
+    assert "Not a medical device" in browser.driver.find_element("id", "disclaimer").text
+    sizes = browser.driver.execute_script(
+        "return [...document.querySelectorAll('section')].map(s => [s.id, s.clientHeight > 50])"
+    )
+    assert sizes == [["binary", True], ["multiclass", True], ["notes", True]]
+    charts = browser.driver.execute_script(
+        "return [...document.querySelectorAll('figure svg')].map("
+        "s => [s.clientWidth > 200, s.querySelectorAll('*').length > 10])"
+    )
+    assert charts == [[True, True]] * 2
+    assert "<script> & no memory" in browser.driver.find_element("id", "multiclass").text
+    for width in (360, 1280):
+        browser.set_width(width)
+        assert browser.needed_width() <= width
+    for scheme in ("dark", "light"):
+        browser.set_scheme(scheme)
+        assert browser.contrast("section") > 7.0
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,9 @@ out of fold on them, and lets spine_tf.clean judge the labels. Then prints
 2. figures on the test split, whose labels nothing touched, of training on the labels as they were,
    on the spoilt ones, and on the spoilt ones with each cure. `expected accuracy` is the mean true
    probability of the answers: accuracy without the noise of the test labels. `won back` is the
-   share of what the noise cost, of the expected accuracy; its interval is a bootstrap over test
-   studies, paired, and says nothing of other training runs: repeat with --seeds.
+   share of what the noise cost, of the expected accuracy (nan where it cost nothing). The interval
+   is of the gain over the spoilt labels, a paired bootstrap over test studies; it says nothing of
+   other training runs: repeat with --seeds.
 
     python benchmarks/label_noise.py --work_dir DIR [--num_studies 240] [--noise 0.2] [--seeds 0,1]
 """
@@ -42,7 +43,6 @@ class Answer:
     name: str
     predicted: np.ndarray
     log_loss: float
-    seconds: float
 
 
 def main() -> None:
@@ -88,7 +88,7 @@ def _run_seed(arguments: argparse.Namespace, seed: int) -> dict[str, float]:
     )
     name = f"{arguments.model}_{arguments.epochs}_{arguments.noise:g}"
     review_path = _clean(base, noisy, work_dir / f"run_{name}", work_dir / f"review_{name}")
-    print(f"\nseed {seed}: {len(planted)} labels planted")
+    print(f"\nseed {seed}")
     _print_flags(review_lib.read_csv(review_path, TASK), planted, studies_dir)
     answers = [_fit(base, clean, "clean labels"), _fit(base, noisy, "spoilt labels")]
     for action in arguments.actions.split(","):
@@ -182,11 +182,11 @@ def _fit(run_config: config.Config, source: records.Records, name: str) -> Answe
     test = records.load_examples(source, [phantom_records.TEST_SPLIT], TASK.severities)
     probabilities = run.predict_probabilities(fitted.model, test.normalized())
     chosen = probabilities[np.arange(len(test)), test.labels]
+    print(f"trained on {name}: {time.monotonic() - start:.0f} s", flush=True)
     return Answer(
         name=name,
         predicted=probabilities.argmax(axis=1),
         log_loss=float(-np.log(np.maximum(chosen, 1e-7)).mean()),
-        seconds=time.monotonic() - start,
     )
 
 
@@ -212,11 +212,12 @@ def _print_answers(
         text = f"{one.name:<18}{(one.predicted == test.labels).mean():>9.3f}{mine.mean():>10.3f}"
         text += f"{one.log_loss:>10.3f}"
         if one.name not in (answers[0].name, answers[1].name):
-            won[one.name] = float((mine - spoilt).mean() / (clean - spoilt).mean())
+            cost = clean.mean() - spoilt.mean()
+            won[one.name] = float((mine - spoilt).mean() / cost) if cost > 0 else float("nan")
             gains = (weights @ (mine - spoilt)) / weights.sum(axis=1)
             low, high = np.quantile(gains, [0.025, 0.975])
             text += f"{won[one.name]:>10.2f}{f'{low:+.3f} to {high:+.3f}':>26}"
-        print(f"{text}   {one.seconds:.0f} s", flush=True)
+        print(text)
     return won
 
 

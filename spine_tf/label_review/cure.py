@@ -48,7 +48,8 @@ def cure(run_config: config.Config, examples: records.Examples, splits: Sequence
         splits: the training splits.
 
     Raises:
-        ValueError: the review does not fit: another task, other rows, labels or folds.
+        ValueError: the review does not fit: another task, other rows, labels or folds; or it would
+            drop a whole class.
     """
     settings = run_config.data.label_review
     if not settings.path:
@@ -57,6 +58,7 @@ def cure(run_config: config.Config, examples: records.Examples, splits: Sequence
     rows = _rows(review, examples, splits, settings.path)
     is_treated = choose(review, rows, settings.budget)
     if settings.action == "drop":
+        _require_some_of_each(run_config, examples.labels, ~is_treated)
         return Cured(examples=_select(examples, ~is_treated), extra={})
     if settings.action == "down_weight":
         return Cured(examples=examples, extra={"weight": _weights(is_treated)})
@@ -134,6 +136,18 @@ def _rows(
             "that saw them scored them: make the review from a run on records with these folds"
         )
     return rows
+
+
+def _require_some_of_each(
+    run_config: config.Config, labels: np.ndarray, is_kept: np.ndarray
+) -> None:
+    for label in np.unique(labels).tolist():
+        if not is_kept[labels == label].any():
+            raise ValueError(
+                f"data.label_review drops every training row of class "
+                f"{run_config.task_spec.classes[label]!r}: lower data.label_review.budget "
+                f"({run_config.data.label_review.budget}) or set data.label_review.action=soften"
+            )
 
 
 def _weights(is_treated: np.ndarray) -> np.ndarray:

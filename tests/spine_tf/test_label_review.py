@@ -228,6 +228,14 @@ def test_reader_overrules_budget_and_suspicion(source, review_of):
     assert set(examples.keys) - set(some.examples.keys) == {*training[1:3], *training[-2:]}
 
 
+def test_review_that_drops_a_whole_class_is_refused(source, review_of):
+    examples = records.load_examples(source, FOLDS[:2], MULTICLASS.severities)
+    severe = [key for key, label in zip(examples.keys, examples.labels, strict=True) if label == 2]
+    path = review_of(dict.fromkeys(severe, "wrong"))
+    with pytest.raises(ValueError, match="drops every training row of class 'Severe'"):
+        _cured(source, path)
+
+
 def test_review_of_other_rows_labels_or_folds_is_refused(source, review_of):
     def without_last(made):
         keep = np.arange(len(made)) < len(made) - 1

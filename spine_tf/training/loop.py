@@ -4,7 +4,7 @@ import dataclasses
 import math
 import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -214,7 +214,15 @@ def monitor_figures(
 
 def _seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:
     """Makes dropout a function of (seed, epoch), so that a resumed run drops the same units."""
-    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
-    for index, layer in enumerate(layers):
+    for index, layer in enumerate(_dropout_layers(model)):
         state = np.random.default_rng([seed, epoch, index]).integers(2**31, size=2)
         layer.seed_generator.state.assign(state.astype(np.uint32))
+
+
+def _dropout_layers(model: keras.Model) -> Iterator[keras.layers.Dropout]:
+    """Those of a backbone too, which is a model in the model."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _dropout_layers(layer)
+        elif isinstance(layer, keras.layers.Dropout) and layer.rate:
+            yield layer

@@ -133,6 +133,7 @@ def run_dirs(
     above = tmp_path_factory.mktemp("runs")
     for seed, filters in enumerate((4, 6)):
         settings = [f"model.filters=[{filters}]", "model.units=4", "training.epochs=1"]
+        settings.append("model.activation=elu")  # no unit dies, so that a changed image shows
         made = config.with_settings(
             config.default_config("multiclass", "simple"), [*settings, f"seed={seed}"]
         )

@@ -32,7 +32,7 @@ def _command(data_dir, work_dir, *flags):
 
 
 def _run(*arguments, expected=0):
-    done = subprocess.run(_command(*arguments), capture_output=True, text=True, timeout=500)
+    done = subprocess.run(_command(*arguments), capture_output=True, text=True)
     assert done.returncode == expected, done.stderr
     return done
 

@@ -152,7 +152,13 @@ class _Runner:
         self._bar = bar
         self._base: training.Trained | None = None
         self._rows = [
-            table.Row(name=name, group=group, settings=changed, num_seeds=settings.num_seeds)
+            table.Row(
+                name=name,
+                group=group,
+                settings=changed,
+                reason="not yet",
+                num_seeds=settings.num_seeds,
+            )
             for name, group, changed in (
                 (variants_lib.BASE, variants_lib.BASE, ()),
                 *((v.name, v.group, v.settings) for v in settings.variants),
@@ -185,6 +191,7 @@ class _Runner:
                 self._rows[index] = dataclasses.replace(
                     self._rows[index],
                     status=table.FINISHED,
+                    reason="",
                     score=scores.Score(**values["score"]),
                     seconds=values["seconds"],
                 )
@@ -205,7 +212,9 @@ class _Runner:
             return dataclasses.replace(row, status=table.FAILED, reason=reason)
         result = {"score": scores.to_json(found), "seconds": trained.seconds}
         atomic.write_json(self._result_path(slug), result)
-        return dataclasses.replace(row, status=table.FINISHED, score=found, seconds=trained.seconds)
+        return dataclasses.replace(
+            row, status=table.FINISHED, reason="", score=found, seconds=trained.seconds
+        )
 
     def _score(
         self, trained: training.Trained, recipe: variants_lib.Recipe, *, is_base: bool

@@ -101,7 +101,7 @@ class LabelReviewConfig:
     """
 
     path: str = ""
-    action: str = "drop"
+    action: str = "soften"
     budget: float = 0.1
 
     def __post_init__(self) -> None:

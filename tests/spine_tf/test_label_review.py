@@ -81,7 +81,7 @@ def review_of(source, tmp_path):
 def _config(path, *settings):
     return config.with_settings(
         config.default_config("multiclass", "simple"),
-        [f"data.label_review.path={path}", *settings],
+        [f"data.label_review.path={path}", "data.label_review.action=drop", *settings],
     )
 
 

@@ -616,6 +616,9 @@ def test_every_format_answers_as_the_run_and_is_checked(one_run, tmp_path, make_
         ({"family": "densenet", "growth_rate": 4, "blocks": [2]}, "binary", 3, "litert"),
         ({"family": "residual", "head": "ordinal", "filters": [4, 4]}, "multiclass", 1, "onnx"),
         ({"family": "resnet50", "weights": "none"}, "multiclass", 1, None),
+        ({"family": "slices", "filters": [4, 4], "bias_correction": 0.1}, "multiclass", 3, "onnx"),
+        ({"family": "slices", "filters": [4], "slice_pooling": "lstm"}, "binary", 3, "onnx"),
+        ({"family": "slices", "filters": [4], "slice_pooling": "lstm"}, "binary", 1, "litert"),
     ],
     ids=lambda value: value["family"] if isinstance(value, dict) else str(value),
 )

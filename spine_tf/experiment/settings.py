@@ -13,7 +13,7 @@ FAMILIES = ("simple", "dense", "densenet", "residual", "resnet50")
 
 # A look at the whole path, not at what models can do.
 _FAST_SETTINGS = ("training.epochs=4", "training.patience=0", "model.input_px=32")
-_FAST_PRETRAINED = ("model.weights=none", "training.epochs=1")
+_FAST_PRETRAINED = ("model.weights=none", "training.epochs=1", "data.inner_fold=none")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -540,6 +540,10 @@ def test_program_converts_and_shows_what_it_did(small_data_dir, converted, tmp_p
     assert "is complete already" in again.stderr
     for part in tmp_path.glob("r/*.tfrecord-*"):
         assert part.read_bytes() == (converted / part.name).read_bytes()
+    flags.append("--window=series")
+    other = _run(f"--data_dir={small_data_dir}", f"--output_dir={tmp_path / 'r'}", *flags)
+    assert other.returncode == 1
+    assert "window is 'slice', now 'series'" in other.stderr
 
 
 def test_progress_is_shown_on_a_terminal(small_data_dir, tmp_path):

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from spine_tf import backbones, config, model_configs
 from spine_tf.models import families, pretrained
+from spine_tf.training import loop
 
 _SMALLEST = "mobilenetv3small"
 # The module of keras.applications with the backbone's preprocess_input.
@@ -160,6 +161,18 @@ def test_backbone_learns_and_survives_saving(
 def _loss(model: keras.Model, images: np.ndarray, truth: np.ndarray, training: bool) -> tf.Tensor:
     answers = model(images, training=training)
     return tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(truth, answers))
+
+
+@pytest.mark.slow
+def test_dropout_inside_a_backbone_is_a_function_of_seed_and_epoch() -> None:
+    model = families.build_model(_transfer("efficientnetv2b0", weights="none"), (32, 32, 1), 3)
+    found = []
+    for epoch in (3, 4, 3):
+        loop._seed_dropout(model, 0, epoch)
+        layers = [*loop._dropout_layers(model)]
+        found.append([layer.seed_generator.state.numpy().tolist() for layer in layers])
+    assert len(found[0]) > 10
+    assert found[0] == found[2] != found[1]
 
 
 @pytest.mark.slow

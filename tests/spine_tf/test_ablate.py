@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 _FLAGS = (
     "--task=multiclass",
     "--model=simple",
-    "--roi_px=16",
+    "--roi_px=32",
     "--num_folds=2",
     "--set=data.inner_fold=none",
     "--set=training.epochs=2",

@@ -619,6 +619,13 @@ def test_every_format_answers_as_the_run_and_is_checked(one_run, tmp_path, make_
         ({"family": "slices", "filters": [4, 4], "bias_correction": 0.1}, "multiclass", 3, "onnx"),
         ({"family": "slices", "filters": [4], "slice_pooling": "lstm"}, "binary", 3, "onnx"),
         ({"family": "slices", "filters": [4], "slice_pooling": "lstm"}, "binary", 1, "litert"),
+        ({"family": "simple", "filters": [4], "bias_correction": 0.2}, "binary", 3, "litert"),
+        (
+            {"family": "transfer", "backbone": "efficientnetv2b0", "weights": "none"},
+            "multiclass",
+            1,
+            None,
+        ),
     ],
     ids=lambda value: value["family"] if isinstance(value, dict) else str(value),
 )

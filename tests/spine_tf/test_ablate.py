@@ -123,8 +123,8 @@ def test_variants_have_the_same_folds(finished):
 def test_equal_regions_share_their_records(finished):
     work_dir, _ = finished
     assert {path.name for path in (work_dir / "records").iterdir()} == {
-        "50mm_16px_1slices_slice_mirrored",
-        "50mm_16px_1slices_crop_mirrored",
+        "50mm_32px_1slices_slice_mirrored",
+        "50mm_32px_1slices_crop_mirrored",
     }
 
 

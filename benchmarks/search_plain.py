@@ -1,6 +1,6 @@
 """A search as one writes it with Keras Tuner alone: the reference of benchmarks/search.py.
 
-    python benchmarks/search_plain.py RECORDS OUTPUT TASK FAMILIES TRIALS EPOCHS [field=value]
+    python benchmarks/search_plain.py RECORDS OUTPUT TASK FAMILIES TRIALS EPOCHS SEED [field=value]
 
 tf.data from the TFRecords, cached, augmented by Keras layers; model.compile and model.fit; a
 RandomSearch in one process. The families, the space and the seed are those of the search it is
@@ -22,8 +22,8 @@ from tuner import objective, oracles, presets, settings, space
 
 
 def main() -> None:
-    """Runs the search and writes the best validation loss."""
-    records_dir, output_dir, task, names, num_trials, num_epochs, *set_values = sys.argv[1:]
+    """Runs the search and writes the best validation loss, and that model's on the test split."""
+    records_dir, output_dir, task, names, num_trials, num_epochs, seed, *set_values = sys.argv[1:]
     bases, fixed = settings.make_bases(
         task, names.split(","), settings=set_values, max_epochs=int(num_epochs)
     )
@@ -34,7 +34,7 @@ def main() -> None:
         objective=objective.Objective(name="log_loss"),
         max_trials=int(num_trials),
         max_epochs=int(num_epochs),
-        seed=0,
+        seed=int(seed),
     )
     oracle.objective = keras_tuner.Objective("val_loss", "min")
     shape = _image_shape(pathlib.Path(records_dir))
@@ -46,12 +46,15 @@ def main() -> None:
 
     tuner = keras_tuner.Tuner(oracle, hypermodel=build, directory=output_dir, overwrite=True)
     splits = [f"fold_{fold}" for fold in range(1, 5)]
-    train = _dataset(records_dir, splits, task, shape).shuffle(1024).batch(32)
+    batch_size = next(iter(bases.values())).training.batch_size
+    train = _dataset(records_dir, splits, task, shape).shuffle(1024).batch(batch_size)
     train = train.map(_augment(), tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
     validation = _dataset(records_dir, ["fold_0"], task, shape).batch(256)
     tuner.search(train, validation_data=validation, epochs=int(num_epochs), verbose=0)
     best = tuner.oracle.get_best_trials(1)[0]
-    (pathlib.Path(output_dir) / "best.txt").write_text(str(best.score), "ascii")
+    test = _dataset(records_dir, ["test"], task, shape).batch(256)
+    test_loss, _ = tuner.load_model(best).evaluate(test, verbose=0)
+    (pathlib.Path(output_dir) / "best.txt").write_text(f"{best.score} {test_loss}", "ascii")
 
 
 def _image_shape(records_dir: pathlib.Path) -> tuple[int, int, int]:

@@ -1,0 +1,254 @@
+"""What helps the middle class? Cures that spine_tf.ablate can't express, measured out of fold.
+
+Trains the same folds with and without each cure and prints the rows of an ablation: figures with
+95 % intervals and their paired changes to the base, by bootstrap over studies.
+
+    base            train --val_fold all with data.inner_fold=none and one seed
+    tta             the base's models, answers averaged over the crop and changed copies of it
+    mean of seeds   figures of single runs with each of --num_seeds seeds, averaged; its change says
+                    how lucky the base's seed was
+    ensemble        the mean of those runs' probabilities; its change is that to `mean of seeds`
+    drop, down_weight, soften    label review, which treats --budget of the training rows
+    split           Moderate in two halves (task multiclass_split), read as three classes
+
+Reviews and halves are nested, since models that saw the held-out fold know its labels: for each
+fold the data are converted once more with that fold as `test` (--folds_csv; other rows keep their
+folds), trained there out of fold and cleaned; then the base's records are trained with that fold
+held out and this review. So a review's models saw one fold less than those of a user's review.
+`seconds` are of a row's own trainings; those of the nested runs, which the last four rows share,
+are printed.
+
+Without an inner fold no row has a temperature: all log losses are uncalibrated alike. Intervals
+speak of other studies, not of other trainings: the cured models have the base's seed only.
+
+    python benchmarks/cures.py --data_dir D --work_dir W [--levels all] [--task multiclass]
+        [--model dense] [--set training.epochs=40 ...] [--budget 0.1] [--num_seeds 3] [--tta 5]
+
+The same command goes on where it was interrupted. W/cures.csv has the rows (columns in
+spine_tf/ablation/table.py), each training.log what the trainings say.
+"""
+
+import argparse
+import collections
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import trainings
+
+from spine_tf import config, labels, model_configs
+from spine_tf.ablation import scores, table, variant
+from spine_tf.conversion import job
+from spine_tf.conversion import settings as conversion_settings
+from spine_tf.evaluation import predictions as predictions_lib
+from spine_tf.label_review import mild_split
+from spine_tf.label_review import review as review_lib
+from spine_tf.rsna import annotations, folds, sources
+from tfrecords import atomic
+
+ACTIONS = ("drop", "down_weight", "soften")
+SPLIT_TASK = labels.TASKS["multiclass_split"]
+
+
+def main() -> None:
+    """Makes the rows one after the other, then prints the table."""
+    arguments = _arguments()
+    path = arguments.work_dir / "cures.csv"
+    rows: list[table.Row] = []
+    for row in _rows(arguments):
+        rows.append(row)
+        atomic.write_text(path, table.to_csv(rows))
+        print(table.to_markdown([row]).splitlines()[2], flush=True)
+    print(f"\n{table.to_markdown(rows)}\n{path}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data_dir", required=True, type=pathlib.Path)
+    parser.add_argument("--work_dir", required=True, type=pathlib.Path)
+    parser.add_argument(
+        "--conditions", default="left_subarticular_stenosis,right_subarticular_stenosis"
+    )
+    parser.add_argument("--levels", default="all")
+    parser.add_argument("--roi_px", type=int, default=64)
+    parser.add_argument("--test_fraction", type=float, default=0.15, help="no figure is of it")
+    parser.add_argument("--task", choices=labels.WHOLE_TASKS, default="multiclass")
+    parser.add_argument("--model", choices=list(model_configs.MODEL_CONFIGS), default="dense")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
+    parser.add_argument("--budget", type=float, default=0.1, help="share of training rows")
+    parser.add_argument("--num_seeds", type=int, default=3, help="of the ensemble")
+    parser.add_argument("--tta", type=int, default=5, help="copies of a crop, itself among them")
+    arguments = parser.parse_args()
+    # A review's path stands in a run's configuration, which must be the same when it goes on.
+    arguments.work_dir = arguments.work_dir.resolve()
+    return arguments
+
+
+def _rows(arguments: argparse.Namespace) -> Iterator[table.Row]:
+    """The cheap ones first."""
+    of_seeds = _base_trainings(arguments)
+    base = of_seeds[0]
+    _convert(arguments, _conversion(arguments), base.records_dir)
+    singles = [trainings.train_all_folds(base)]
+    yield _row(variant.BASE, [base], singles, None)
+    name = f"tta {arguments.tta}"
+    yield _attempt(name, [base], singles, trainings.answer_augmented, base, arguments.tta)
+    singles += [trainings.train_all_folds(other) for other in of_seeds[1:]]
+    yield _row(f"mean of {len(singles)} seeds", of_seeds, singles, singles[:1])
+    mean = np.mean([single.probabilities for single in singles], axis=0)
+    ensemble = dataclasses.replace(singles[0], probabilities=mean)
+    name = f"ensemble of {len(singles)} seeds, change to their mean"
+    yield _row(name, of_seeds, [ensemble], singles)
+    reviews = _make_reviews(arguments, base)
+    for name, cured in _cured_trainings(arguments, base, reviews).items():
+        yield _attempt(name, cured, singles[:1], trainings.train_each, cured)
+
+
+def _base_trainings(arguments: argparse.Namespace) -> list[trainings.Training]:
+    """One a seed, the base's first."""
+    base = trainings.Training(
+        task=arguments.task,
+        model=arguments.model,
+        settings=("data.inner_fold=none", *arguments.set),
+        records_dir=arguments.work_dir / "records",
+        run_dir=arguments.work_dir / "base",
+    )
+    first = base.config.seed
+    return [
+        base.change(f"seed={seed}", run_dir=base.run_dir / f"seed_{seed}")
+        for seed in range(first, first + arguments.num_seeds)
+    ]
+
+
+def _make_reviews(
+    arguments: argparse.Namespace, base: trainings.Training
+) -> dict[str, pathlib.Path]:
+    """Fold -> what was cleaned by models that never saw it."""
+    conversion, found = _conversion(arguments), {}
+    splits = _splits(arguments, conversion)
+    for fold in map(folds.fold_name, range(conversion.num_folds)):
+        work_dir = arguments.work_dir / "nested" / fold
+        folds_csv = work_dir / "folds.csv"
+        lines = [f"{study},{folds.TEST if own == fold else own}" for study, own in splits.items()]
+        work_dir.mkdir(parents=True, exist_ok=True)
+        atomic.write_text(folds_csv, "\n".join(["study_id,fold", *lines, ""]))
+        nested = base.change(records_dir=work_dir / "records", run_dir=work_dir / "run")
+        nested_conversion = dataclasses.replace(conversion, folds_csv=folds_csv)
+        _convert(arguments, nested_conversion, nested.records_dir)
+        trainings.train_all_folds(nested)
+        trainings.clean(nested, work_dir / "review")
+        print(f"review without {fold}: {nested.seconds:.0f} s", flush=True)
+        found[fold] = work_dir / "review"
+    return found
+
+
+def _splits(
+    arguments: argparse.Namespace, conversion: conversion_settings.Settings
+) -> dict[int, str]:
+    """The split of every study of train.csv, as the base's conversion deals them."""
+    rows = annotations.read_annotations(
+        sources.open_source(arguments.data_dir),
+        conditions=conversion.conditions,
+        levels=conversion.levels,
+        excluded_keys=frozenset(),
+    )
+    return folds.assign_folds(
+        rows.groups,
+        num_folds=conversion.num_folds,
+        test_fraction=conversion.test_fraction,
+        seed=conversion.seed,
+    )
+
+
+def _cured_trainings(
+    arguments: argparse.Namespace, base: trainings.Training, reviews: Mapping[str, pathlib.Path]
+) -> dict[str, list[trainings.Training]]:
+    """Row -> one training a fold: on the base's records, that fold held out, with its review."""
+    budget, found = arguments.budget, collections.defaultdict(list)
+    for index, (fold, review_dir) in enumerate(reviews.items()):
+        run_dirs = arguments.work_dir / "cured"
+        for action in ACTIONS:
+            name = f"{action} {budget:g}"
+            cured = base.change(
+                f"data.label_review.path={review_dir / review_lib.FILE_NAME}",
+                f"data.label_review.action={action}",
+                f"data.label_review.budget={budget}",
+                val_fold=str(index),
+                run_dir=run_dirs / f"{action}_{budget:g}" / fold,
+            )
+            found[name].append(cured)
+        if base.config.task_spec == SPLIT_TASK.collapsed:
+            split = base.change(
+                f"data.mild_split={review_dir / mild_split.FILE_NAME}",
+                task=SPLIT_TASK.name,
+                val_fold=str(index),
+                run_dir=run_dirs / "split" / fold,
+            )
+            found["split"].append(split)
+    return found
+
+
+def _conversion(arguments: argparse.Namespace) -> conversion_settings.Settings:
+    """The base's."""
+    given, levels = arguments.conditions, arguments.levels
+    return conversion_settings.Settings(
+        conditions=labels.CONDITIONS if given == "all" else tuple(given.split(",")),
+        levels=labels.LEVELS if levels == "all" else tuple(levels.split(",")),
+        roi=config.RoiConfig(roi_px=arguments.roi_px),
+        test_fraction=arguments.test_fraction,
+    )
+
+
+def _convert(
+    arguments: argparse.Namespace,
+    conversion: conversion_settings.Settings,
+    records_dir: pathlib.Path,
+) -> None:
+    job.convert(
+        sources.open_source(arguments.data_dir),
+        records_dir,
+        conversion,
+        num_workers=len(os.sched_getaffinity(0)),
+    )
+    folds_csv = conversion.folds_csv
+    print(f"converted {records_dir}" + (f" by {folds_csv}" if folds_csv else ""), flush=True)
+
+
+def _attempt(
+    name: str,
+    trained: Sequence[trainings.Training],
+    base: Sequence[predictions_lib.Predictions],
+    function: Callable[..., predictions_lib.Predictions],
+    *values: Any,
+) -> table.Row:
+    """What can't be trained is a row with the reason, as in an ablation."""
+    try:
+        return _row(name, trained, [function(*values)], base)
+    except (ValueError, OSError) as err:
+        reason = " ".join(str(err).split())
+        return table.Row(name=name, group=name, status=table.FAILED, reason=reason)
+
+
+def _row(
+    name: str,
+    trained: Sequence[trainings.Training],
+    found: Sequence[predictions_lib.Predictions],
+    base: Sequence[predictions_lib.Predictions] | None,
+) -> table.Row:
+    first = trained[0].config
+    return table.Row(
+        name=name,
+        group=name,
+        status=table.FINISHED,
+        num_seeds=len(found),
+        score=scores.score(found, base, first.task_spec.collapsed, seed=first.seed),
+        seconds=sum(training.seconds for training in trained),
+    )
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    main()

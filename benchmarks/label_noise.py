@@ -7,13 +7,20 @@ out of fold on them, and lets spine_tf.clean judge the labels. Then prints
    planted errors, and against all labels that are not the most probable grade (truth.csv), since
    the phantom's reader errs too, which no flag can be blamed for finding;
 2. figures on the test split, whose labels nothing touched, of training on the labels as they were,
-   on the spoilt ones, and on the spoilt ones with each cure. `expected accuracy` is the mean true
-   probability of the answers: accuracy without the noise of the test labels. `won back` is the
-   share of what the noise cost, of the expected accuracy (nan where it cost nothing). The interval
-   is of the gain over the spoilt labels, a paired bootstrap over test studies; it says nothing of
-   other training runs: repeat with --seeds.
+   on the spoilt ones, and on the spoilt ones with each cure. `expected` is the mean true
+   probability of the answers and `exp. loss` the cross entropy with the true probabilities:
+   accuracy and log loss without the noise of the test labels. `won back` is the share of what the
+   noise cost, of the expected accuracy (nan where it cost nothing). The interval is of the gain
+   over the spoilt labels, a paired bootstrap over test studies; it says nothing of other trainings;
+3. over all seeds, of the expected accuracy and the expected log loss: what the noise cost and what
+   each cure gained over the spoilt labels, mean +- standard error, with the 95 % t interval over
+   the seeds, which are other studies, noise and trainings; and the share won back, mean gain over
+   mean cost. (A mean of the seeds' shares would hang on the seeds where the noise cost little.)
 
     python benchmarks/label_noise.py --work_dir DIR [--num_studies 240] [--noise 0.2] [--seeds 0,1]
+
+The same command goes on where it was interrupted, and more seeds, budgets or actions train only
+what is new: the answers lie in DIR/seed_i/answers_*, which to remove trains anew.
 """
 
 import argparse
@@ -21,41 +28,57 @@ import dataclasses
 import os
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import phantom_records
+from scipy import stats
 
 from spine_tf import config, labels
 from spine_tf.evaluation import bootstrap
 from spine_tf.label_review import review as review_lib
-from tfrecords import records
+from tfrecords import atomic, records
 
 TASK = labels.TASKS["multiclass"]
 ACTIONS = ("drop", "down_weight", "soften")
 FLAG_BUDGETS = (0.05, 0.1, 0.2, 0.3)
+CLEAN, SPOILT = "clean labels", "spoilt labels"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A model's answers on the test split."""
+    """A model's answers on the test split, float64 (n, classes)."""
 
     name: str
-    predicted: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """The most probable class; int64 (n,)."""
+        return self.probabilities.argmax(axis=1)
+
+    def log_loss(self, truth: np.ndarray) -> float:
+        """Mean cross entropy with probabilities, true ones or those of labels, (n, classes)."""
+        return float(-(truth * np.log(np.maximum(self.probabilities, 1e-7))).sum(axis=1).mean())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What the answers of one training are worth without the noise of the test labels."""
+
+    accuracy: float
     log_loss: float
 
 
 def main() -> None:
-    """Runs every seed and prints its tables, then the mean over the seeds."""
+    """Runs every seed and prints its tables, then what all seeds say together."""
     arguments = _arguments()
-    won: dict[str, list[float]] = {}
-    for seed in (int(text) for text in arguments.seeds.split(",")):
-        for name, share in _run_seed(arguments, seed).items():
-            won.setdefault(name, []).append(share)
-    print("\nwon back, mean over the seeds (each seed)")
-    for name, shares in won.items():
-        each = ", ".join(f"{share:.2f}" for share in shares)
-        print(f"{name:<18}{np.mean(shares):>8.2f}   ({each})")
+    seeds = [int(text) for text in arguments.seeds.split(",")]
+    found = [_run_seed(arguments, seed) for seed in seeds]
+    print(f"\nover {len(seeds)} seeds")
+    _print_summary("expected accuracy", _values(found, lambda one: one.accuracy))
+    # Less is better, so that a gain is what the log loss falls by.
+    _print_summary("expected log loss", _values(found, lambda one: -one.log_loss))
 
 
 def _arguments() -> argparse.Namespace:
@@ -71,7 +94,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _run_seed(arguments: argparse.Namespace, seed: int) -> dict[str, float]:
+def _run_seed(arguments: argparse.Namespace, seed: int) -> dict[str, Expected]:
     work_dir = pathlib.Path(arguments.work_dir) / f"seed_{seed}"
     studies_dir = phantom_records.write_studies(
         work_dir / "studies", num_studies=arguments.num_studies, seed=seed
@@ -90,7 +113,8 @@ def _run_seed(arguments: argparse.Namespace, seed: int) -> dict[str, float]:
     review_path = _clean(base, noisy, work_dir / f"run_{name}", work_dir / f"review_{name}")
     print(f"\nseed {seed}")
     _print_flags(review_lib.read_csv(review_path, TASK), planted, studies_dir)
-    answers = [_fit(base, clean, "clean labels"), _fit(base, noisy, "spoilt labels")]
+    answers_dir = work_dir / f"answers_{name}"
+    answers = [_fit(base, clean, CLEAN, answers_dir), _fit(base, noisy, SPOILT, answers_dir)]
     for action in arguments.actions.split(","):
         for budget in arguments.budgets.split(","):
             cured = config.with_settings(
@@ -101,7 +125,7 @@ def _run_seed(arguments: argparse.Namespace, seed: int) -> dict[str, float]:
                     f"data.label_review.budget={budget}",
                 ],
             )
-            answers.append(_fit(cured, noisy, f"{action} {budget}"))
+            answers.append(_fit(cured, noisy, f"{action} {budget}", answers_dir))
     return _print_answers(answers, clean, studies_dir)
 
 
@@ -167,8 +191,13 @@ def _print_row(
     print(f"{name + f' ({is_taken.sum()})':<16}{''.join(text)}")
 
 
-def _fit(run_config: config.Config, source: records.Records, name: str) -> Answer:
-    """Fits all folds for a fixed number of epochs and answers the test split."""
+def _fit(
+    run_config: config.Config, source: records.Records, name: str, answers_dir: pathlib.Path
+) -> Answer:
+    """Fits all folds for a fixed number of epochs and answers the test split, if not yet done."""
+    path = answers_dir / f"{name.replace(' ', '_')}.npy"
+    if path.exists():
+        return Answer(name=name, probabilities=np.load(path))
     from spine_tf import run
     from spine_tf.training import fit
 
@@ -181,18 +210,16 @@ def _fit(run_config: config.Config, source: records.Records, name: str) -> Answe
     )
     test = records.load_examples(source, [phantom_records.TEST_SPLIT], TASK.severities)
     probabilities = run.predict_probabilities(fitted.model, test.normalized())
-    chosen = probabilities[np.arange(len(test)), test.labels]
     print(f"trained on {name}: {time.monotonic() - start:.0f} s", flush=True)
-    return Answer(
-        name=name,
-        predicted=probabilities.argmax(axis=1),
-        log_loss=float(-np.log(np.maximum(chosen, 1e-7)).mean()),
-    )
+    answers_dir.mkdir(exist_ok=True)
+    with atomic.open_binary(path) as file:
+        np.save(file, probabilities)
+    return Answer(name=name, probabilities=probabilities)
 
 
 def _print_answers(
     answers: Sequence[Answer], source: records.Records, studies_dir: pathlib.Path
-) -> dict[str, float]:
+) -> dict[str, Expected]:
     test = records.load_examples(source, [phantom_records.TEST_SPLIT], TASK.severities)
     _, best = phantom_records.truth_of(studies_dir, test.keys)
     expected = {one.name: best[np.arange(len(test)), one.predicted] for one in answers}
@@ -203,22 +230,57 @@ def _print_answers(
         f"{clean.mean() - spoilt.mean():.3f} of the expected accuracy"
     )
     print(
-        f"{'trained on':<18}{'accuracy':>9}{'expected':>10}{'log loss':>10}{'won back':>10}"
-        f"{'95 % of cured - spoilt':>26}"
+        f"{'trained on':<18}{'accuracy':>9}{'expected':>10}{'log loss':>10}{'exp. loss':>11}"
+        f"{'won back':>10}{'95 % of cured - spoilt':>26}"
     )
-    won = {}
+    given = np.eye(best.shape[1])[test.labels]
     for one in answers:
         mine = expected[one.name]
         text = f"{one.name:<18}{(one.predicted == test.labels).mean():>9.3f}{mine.mean():>10.3f}"
-        text += f"{one.log_loss:>10.3f}"
-        if one.name not in (answers[0].name, answers[1].name):
+        text += f"{one.log_loss(given):>10.3f}{one.log_loss(best):>11.3f}"
+        if one.name not in (CLEAN, SPOILT):
             cost = clean.mean() - spoilt.mean()
-            won[one.name] = float((mine - spoilt).mean() / cost) if cost > 0 else float("nan")
+            won = (mine - spoilt).mean() / cost if cost > 0 else float("nan")
             gains = (weights @ (mine - spoilt)) / weights.sum(axis=1)
             low, high = np.quantile(gains, [0.025, 0.975])
-            text += f"{won[one.name]:>10.2f}{f'{low:+.3f} to {high:+.3f}':>26}"
-        print(text)
-    return won
+            text += f"{won:>10.2f}{f'{low:+.3f} to {high:+.3f}':>26}"
+        print(text, flush=True)
+    return {
+        one.name: Expected(accuracy=float(expected[one.name].mean()), log_loss=one.log_loss(best))
+        for one in answers
+    }
+
+
+def _values(
+    found: Sequence[Mapping[str, Expected]], figure: Callable[[Expected], float]
+) -> dict[str, np.ndarray]:
+    """Training -> a figure, more of which is better, of each seed."""
+    return {name: np.array([figure(seed[name]) for seed in found]) for name in found[0]}
+
+
+def _print_summary(figure: str, values: Mapping[str, np.ndarray]) -> None:
+    cost = values[CLEAN] - values[SPOILT]
+    print(f"\n{figure}: the noise cost {_mean_and_error(cost)}")
+    print(f"{'cure':<18}{'gain over spoilt':>20}{'95 % over seeds':>20}{'won back':>10}")
+    for name, reached in values.items():
+        if name in (CLEAN, SPOILT):
+            continue
+        gain = reached - values[SPOILT]
+        won = gain.mean() / cost.mean() if cost.mean() > 0 else float("nan")
+        print(f"{name:<18}{_mean_and_error(gain):>20}{_interval(gain):>20}{won:>10.2f}")
+
+
+def _mean_and_error(values: np.ndarray) -> str:
+    error = f" +- {stats.sem(values):.4f}" if len(values) > 1 else ""
+    return f"{values.mean():+.4f}{error}"
+
+
+def _interval(values: np.ndarray) -> str:
+    """Student's t, of the mean over the seeds; one seed has none."""
+    if len(values) < 2:
+        return ""
+    reach = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+    return f"{values.mean() - reach:+.3f} to {values.mean() + reach:+.3f}"
 
 
 if __name__ == "__main__":

@@ -86,6 +86,9 @@ def _make_runner(channel: Channel) -> Any:
     for gpu in tf.config.list_physical_devices("GPU"):
         # Several workers share a GPU; by default the first would take all of its memory.
         tf.config.experimental.set_memory_growth(gpu, True)
+    # The 400,000 objects of the imports stay to the end: no collection need go through them, which
+    # takes 0.2 s, twice a trial.
+    gc.freeze()
     return runner.Runner(
         search_dir=pathlib.Path(channel.setup["search_dir"]),
         records_dir=pathlib.Path(channel.setup["records_dir"]),

@@ -1,5 +1,6 @@
 """The configuration of each model family."""
 
+import abc
 import dataclasses
 import types
 from collections.abc import Mapping
@@ -221,7 +222,7 @@ class SlicesConfig(StagesConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PretrainedConfig(ModelConfig):
+class PretrainedConfig(ModelConfig, abc.ABC):
     """A published network with a new head: a frozen phase, then fine-tuning of the last blocks.
 
     `activation` acts on the head's hidden layers; the backbone is as published.
@@ -262,9 +263,9 @@ class PretrainedConfig(ModelConfig):
             limits.require_widths("units", self.units)
 
     @property
+    @abc.abstractmethod
     def network(self) -> backbones.Backbone:
         """What is known of the backbone."""
-        raise NotImplementedError
 
     @property
     def scaling(self) -> str:

@@ -7,7 +7,10 @@ out of fold on them, and lets spine_tf.clean judge the labels. Then prints
    planted errors, and against all labels that are not the most probable grade (truth.csv), since
    the phantom's reader errs too, which no flag can be blamed for finding;
 2. figures on the test split, whose labels nothing touched, of training on the labels as they were,
-   on the spoilt ones, and on the spoilt ones with each cure. `expected` is the mean true
+   on the spoilt ones, and on the spoilt ones with each cure: an action of `data.label_review` and
+   its budget, or `reader` and the share of the rows, the most suspicious first, that somebody
+   looks at. That reader sees the label before the error, and what is confirmed as wrong is
+   dropped. `expected` is the mean true
    probability of the answers and `exp. loss` the cross entropy with the true probabilities:
    accuracy and log loss without the noise of the test labels. `won back` is the share of what the
    noise cost, of the expected accuracy (nan where it cost nothing). The interval is of the gain
@@ -91,6 +94,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--budgets", default="0.1,0.2")
     parser.add_argument("--actions", default=",".join(ACTIONS))
+    parser.add_argument("--readers", default="0.2", help="shares of the rows that are looked at")
     return parser.parse_args()
 
 
@@ -111,22 +115,51 @@ def _run_seed(arguments: argparse.Namespace, seed: int) -> dict[str, Expected]:
     )
     name = f"{arguments.model}_{arguments.epochs}_{arguments.noise:g}"
     review_path = _clean(base, noisy, work_dir / f"run_{name}", work_dir / f"review_{name}")
+    review = review_lib.read_csv(review_path, TASK)
     print(f"\nseed {seed}")
-    _print_flags(review_lib.read_csv(review_path, TASK), planted, studies_dir)
+    _print_flags(review, planted, studies_dir)
+    cures = _cures(arguments, review_path)
+    for share in filter(None, arguments.readers.split(",")):
+        path = _confirm(review, planted, float(share), review_path.with_name(f"read_{share}.csv"))
+        cures[f"reader {share}"] = _review_settings(path, "drop", "0")
     answers_dir = work_dir / f"answers_{name}"
     answers = [_fit(base, clean, CLEAN, answers_dir), _fit(base, noisy, SPOILT, answers_dir)]
-    for action in arguments.actions.split(","):
-        for budget in arguments.budgets.split(","):
-            cured = config.with_settings(
-                base,
-                [
-                    f"data.label_review.path={review_path}",
-                    f"data.label_review.action={action}",
-                    f"data.label_review.budget={budget}",
-                ],
-            )
-            answers.append(_fit(cured, noisy, f"{action} {budget}", answers_dir))
+    for cure, settings in cures.items():
+        cured = config.with_settings(base, settings)
+        answers.append(_fit(cured, noisy, cure, answers_dir))
     return _print_answers(answers, clean, studies_dir)
+
+
+def _cures(arguments: argparse.Namespace, review_path: pathlib.Path) -> dict[str, list[str]]:
+    """Name -> settings, of the cures that nobody has to look at rows for."""
+    return {
+        f"{action} {budget}": _review_settings(review_path, action, budget)
+        for action in filter(None, arguments.actions.split(","))
+        for budget in arguments.budgets.split(",")
+    }
+
+
+def _review_settings(path: pathlib.Path, action: str, budget: str) -> list[str]:
+    return [
+        f"data.label_review.path={path}",
+        f"data.label_review.action={action}",
+        f"data.label_review.budget={budget}",
+    ]
+
+
+def _confirm(
+    review: review_lib.Review,
+    planted: Mapping[tuple[int, str], int],
+    share: float,
+    path: pathlib.Path,
+) -> pathlib.Path:
+    """Writes the review as a reader leaves it who knows which labels were planted."""
+    confirmed = [""] * len(review)
+    for row in range(round(share * len(review))):
+        is_planted = phantom_records.target_of(review.predictions.keys[row]) in planted
+        confirmed[row] = review_lib.WRONG if is_planted else review_lib.RIGHT
+    review_lib.write_csv(path, dataclasses.replace(review, confirmed=tuple(confirmed)), TASK)
+    return path
 
 
 def _plant(source: records.Records, share: float, seed: int) -> dict[tuple[int, str], int]:

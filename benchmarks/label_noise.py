@@ -9,12 +9,12 @@ out of fold on them, and lets spine_tf.clean judge the labels. Then prints
 2. figures on the test split, whose labels nothing touched, of training on the labels as they were,
    on the spoilt ones, and on the spoilt ones with each cure: an action of `data.label_review` and
    its budget, or `reader` and the share of the rows, the most suspicious first, that somebody
-   looks at. That reader sees the label before the error, and what is confirmed as wrong is
-   dropped. `expected` is the mean true
-   probability of the answers and `exp. loss` the cross entropy with the true probabilities:
-   accuracy and log loss without the noise of the test labels. `won back` is the share of what the
-   noise cost, of the expected accuracy (nan where it cost nothing). The interval is of the gain
-   over the spoilt labels, a paired bootstrap over test studies; it says nothing of other trainings;
+   looks at, writing down the label before the error; nothing else is treated. `expected` is the
+   mean true probability of the answers and `exp. loss` the cross entropy with the true
+   probabilities: accuracy and log loss without the noise of the test labels. `won back` is the
+   share of what the noise cost, of the expected accuracy (nan where it cost nothing). The interval
+   is of the gain over the spoilt labels, a paired bootstrap over test studies; it says nothing of
+   other trainings;
 3. over all seeds, of the expected accuracy and the expected log loss: what the noise cost and what
    each cure gained over the spoilt labels, mean +- standard error, with the 95 % t interval over
    the seeds, which are other studies, noise and trainings; and the share won back, mean gain over
@@ -120,8 +120,8 @@ def _run_seed(arguments: argparse.Namespace, seed: int) -> dict[str, Expected]:
     _print_flags(review, planted, studies_dir)
     cures = _cures(arguments, review_path)
     for share in filter(None, arguments.readers.split(",")):
-        path = _confirm(review, planted, float(share), review_path.with_name(f"read_{share}.csv"))
-        cures[f"reader {share}"] = _review_settings(path, "drop", "0")
+        path = _read(review, clean, float(share), review_path.with_name(f"read_{share}.csv"))
+        cures[f"reader {share}"] = _review_settings(path, "soften", "0")
     answers_dir = work_dir / f"answers_{name}"
     answers = [_fit(base, clean, CLEAN, answers_dir), _fit(base, noisy, SPOILT, answers_dir)]
     for cure, settings in cures.items():
@@ -147,17 +147,15 @@ def _review_settings(path: pathlib.Path, action: str, budget: str) -> list[str]:
     ]
 
 
-def _confirm(
-    review: review_lib.Review,
-    planted: Mapping[tuple[int, str], int],
-    share: float,
-    path: pathlib.Path,
+def _read(
+    review: review_lib.Review, source: records.Records, share: float, path: pathlib.Path
 ) -> pathlib.Path:
-    """Writes the review as a reader leaves it who knows which labels were planted."""
+    """Writes the review as a reader leaves it who gives the labels of these records again."""
+    examples = records.load_examples(source, phantom_records.train_splits(source), TASK.severities)
+    label_of = dict(zip(examples.keys, examples.labels.tolist(), strict=True))
     confirmed = [""] * len(review)
     for row in range(round(share * len(review))):
-        is_planted = phantom_records.target_of(review.predictions.keys[row]) in planted
-        confirmed[row] = review_lib.WRONG if is_planted else review_lib.RIGHT
+        confirmed[row] = TASK.columns[label_of[review.predictions.keys[row]]]
     review_lib.write_csv(path, dataclasses.replace(review, confirmed=tuple(confirmed)), TASK)
     return path
 

@@ -97,7 +97,8 @@ class LabelReviewConfig:
         action: "drop" leaves suspicious training rows out, "down_weight" lets them weigh a quarter,
             "soften" gives half of their target to the out-of-fold probabilities.
         budget: share of the training rows that is treated, the most suspicious first. Labels that
-            a reader confirmed as wrong are always treated, those confirmed as right never.
+            a reader confirmed as wrong are always treated, those confirmed as right never; a class
+            that the reader wrote is the label.
     """
 
     path: str = ""

@@ -1,4 +1,4 @@
-"""What training makes of a review: rows left out, weighing less, or with softer targets.
+"""What training makes of a review: a reader's labels, rows left out, weighing less, or softened.
 
 Only the rows that the weights are fitted to are treated. The inner fold, the fold held out and the
 test split keep their given labels and weights, or a cure would be judged on labels of its choice.
@@ -61,6 +61,8 @@ def cure(run_config: config.Config, examples: records.Examples, splits: Sequence
         return Cured(examples=examples, extra={})
     review = review_lib.read_csv(settings.path, run_config.task_spec)
     rows = _rows(review, examples, splits, settings.path)
+    corrected = review.corrected_labels(run_config.task_spec)[rows]
+    examples = dataclasses.replace(examples, labels=corrected)
     is_treated = choose(review, rows, settings.budget)
     if settings.action == "drop":
         _require_some_of_each(run_config, examples.labels, ~is_treated)
@@ -75,7 +77,8 @@ def cure(run_config: config.Config, examples: records.Examples, splits: Sequence
 def choose(review: review_lib.Review, rows: np.ndarray, budget: float) -> np.ndarray:
     """Says which examples are treated.
 
-    Those confirmed as wrong come first, whatever the budget; those confirmed as right never.
+    Those confirmed as wrong come first, whatever the budget; those confirmed as right, or given
+    another class by the reader, never.
 
     Args:
         review: the review.

@@ -9,8 +9,10 @@
 | quality | 0, surely wrong, to 1 (`quality.Quality.scores`) |
 | rank | 1 is the most suspicious |
 | is_flagged | 1 where confident learning takes the label for wrong |
-| confirmed | empty; a reader writes right or wrong, which overrules quality and budget |
+| confirmed | empty; a reader writes right, wrong or a class, which overrules quality and budget |
 | one a class | its out-of-fold probability, under the task's column names |
+
+A class in `confirmed` goes by its column's name too, such as normal_mild.
 """
 
 import csv
@@ -52,7 +54,7 @@ class Review:
         folds: the split of each row.
         quality: float64 (n,).
         is_flagged: bool (n,).
-        confirmed: "", RIGHT or WRONG.
+        confirmed: "", RIGHT, WRONG, or the column name of the class that it is.
     """
 
     predictions: predictions_lib.Predictions
@@ -63,6 +65,14 @@ class Review:
 
     def __len__(self) -> int:
         return len(self.predictions)
+
+    def corrected_labels(self, task: labels.Task) -> np.ndarray:
+        """Returns the given labels with a reader's corrections, int64 (n,)."""
+        corrected = self.predictions.labels.copy()
+        for row, confirmed in enumerate(self.confirmed):
+            if confirmed in task.columns:
+                corrected[row] = task.columns.index(confirmed)
+        return corrected
 
     @functools.cached_property
     def row_of(self) -> Mapping[str, int]:
@@ -135,8 +145,11 @@ def read_csv(path: pathlib.Path | str, task: labels.Task) -> Review:
 
 def _parse(row: Mapping[str, str], where: str, task: labels.Task) -> dict[str, Any]:
     confirmed = (row["confirmed"] or "").strip().lower()
-    if confirmed not in ("", RIGHT, WRONG):
-        raise ValueError(f"{where}: confirmed is {confirmed!r}, expected empty, right or wrong")
+    if confirmed not in ("", RIGHT, WRONG, *task.columns):
+        raise ValueError(
+            f"{where}: confirmed is {confirmed!r}, expected empty, right, wrong or one of "
+            f"{', '.join(task.columns)}"
+        )
     try:
         return {
             "key": row["key"],

@@ -135,7 +135,11 @@ def test_review_comes_back_to_the_same_bits_in_any_order_of_lines(review_of):
 @pytest.mark.parametrize(
     ("column", "text", "message"),
     [
-        ("confirmed", "maybe", "line 2: confirmed is 'maybe', expected empty, right or wrong"),
+        (
+            "confirmed",
+            "maybe",
+            "is 'maybe', expected empty, right, wrong or one of normal_mild,",
+        ),
         ("quality", "low", "line 2: could not convert"),
         ("label", "", "line 2: invalid literal"),
         ("label", "3", "labels are 0 to 3, expected class indices 0 to 2"),
@@ -226,6 +230,31 @@ def test_reader_overrules_budget_and_suspicion(source, review_of):
 
     assert set(examples.keys) - set(none.examples.keys) == set(training[-2:])
     assert set(examples.keys) - set(some.examples.keys) == {*training[1:3], *training[-2:]}
+
+
+@pytest.mark.parametrize("action", ["drop", "down_weight", "soften"])
+def test_class_that_a_reader_wrote_is_the_label(source, review_of, action):
+    first = review.read_csv(review_of(), MULTICLASS).predictions.keys
+    examples = records.load_examples(source, FOLDS[:2], MULTICLASS.severities)
+    training = [key for key in first if key in examples.keys]
+    confirmed = dict(zip(training[:3], MULTICLASS.columns, strict=True))
+
+    settings = (f"data.label_review.action={action}", f"data.label_review.budget={4 / 32}")
+    _, cured = _cured(source, review_of(confirmed), *settings)
+
+    kept = cured.examples
+    for key in examples.keys:
+        if key in kept.keys:
+            given = examples.labels[examples.keys.index(key)]
+            expected = MULTICLASS.columns.index(confirmed[key]) if key in confirmed else given
+            assert kept.labels[kept.keys.index(key)] == expected
+    # the reader's word is not doubted, so the budget goes to the next most suspicious
+    if action == "drop":
+        count = round(4 / 32 * len(examples))
+        assert set(examples.keys) - set(kept.keys) == set(training[3 : 3 + count])
+    if action == "soften":
+        rows = [kept.keys.index(key) for key in training[:3]]
+        assert cured.extra["target"][rows].tolist() == np.eye(3).tolist()
 
 
 def test_review_that_drops_a_whole_class_is_refused(source, review_of):

@@ -4,8 +4,8 @@
 
 Each argument is a data set's name and the tables of spine_tf.ablate and benchmarks/cures.py. The
 base of each file is a line with its figures; a variant's line has its changes to the base of its
-own file, paired, with 95 % intervals, and the seconds of its trainings over those of the base. An
-asterisk marks an interval that leaves 0 out.
+own file, paired, with 95 % intervals, and the seconds of its trainings. An asterisk marks an
+interval that leaves 0 out.
 """
 
 import csv
@@ -21,7 +21,7 @@ def main() -> None:
     """Prints the table."""
     data_sets = dict(text.split("=", 1) for text in sys.argv[1:])
     found = {name: _read(files.split(",")) for name, files in data_sets.items()}
-    heads = [f"{name}: {head}" for name in found for head in (*_HEADS, "time")]
+    heads = [f"{name}: {head}" for name in found for head in (*_HEADS, "seconds")]
     print(f"| | {' | '.join(heads)} |")
     print("|---" * (len(heads) + 1) + "|")
     for name in dict.fromkeys(name for lines in found.values() for name in lines):
@@ -33,16 +33,14 @@ _HEADS = tuple(figure.replace("_", " ") for figure in scores.FIGURES)
 
 
 def _read(paths: list[str]) -> Lines:
-    """The finished lines by variant, each with the seconds of its file's base."""
+    """The finished lines by variant."""
     lines: Lines = {}
     for path in map(pathlib.Path, paths):
         with path.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if row["status"] == table.FINISHED]
-        seconds = next(row["seconds"] for row in rows if row["variant"] == variant.BASE)
         for row in rows:
             name = row["variant"]
-            name = f"{name} of {path.stem}" if name == variant.BASE else name
-            lines[name] = {**row, "base_seconds": seconds}
+            lines[f"{name} of {path.stem}" if name == variant.BASE else name] = row
     return lines
 
 
@@ -51,10 +49,10 @@ def _cells(row: dict[str, str] | None) -> list[str]:
         return [""] * (len(scores.FIGURES) + 1)
     if row["variant"] == variant.BASE:
         cells = [table.in_words(_figure(row, name)) for name in scores.FIGURES]
-        return [*cells, f"{float(row['seconds']):.0f} s"]
-    changes = [_figure(row, f"{name}_difference") for name in scores.FIGURES]
-    ratio = float(row["seconds"]) / float(row["base_seconds"])
-    return [*map(table.change_in_words, changes), f"{ratio:.1f} x"]
+    else:
+        changes = [_figure(row, f"{name}_difference") for name in scores.FIGURES]
+        cells = [table.change_in_words(change) for change in changes]
+    return [*cells, f"{float(row['seconds']):.0f}"]
 
 
 def _figure(row: dict[str, str], name: str) -> scores.Figure:

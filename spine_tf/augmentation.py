@@ -18,7 +18,7 @@ def augment(images: tf.Tensor, seeds: tf.Tensor, settings: config.AugmentationCo
     Returns:
         float32 (batch, side, side, slices) in [0, 1].
     """
-    seed = seeds[0]
+    seed, given = seeds[0], images
     if settings.flip:
         images = _flip(images, fold_in(seed, 10), settings.flip)
     if settings.slice_shuffle:
@@ -41,6 +41,8 @@ def augment(images: tf.Tensor, seeds: tf.Tensor, settings: config.AugmentationCo
     images = tf.clip_by_value(images, 0.0, 1.0)
     if settings.cutout:
         images = _cut_out(images, fold_in(seed, 6), settings.cutout)
+    if settings.unchanged:
+        images = tf.where(_happens(fold_in(seed, 13), images, settings.unchanged), given, images)
     return images
 
 

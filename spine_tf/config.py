@@ -45,6 +45,8 @@ class AugmentationConfig:
     """Random changes of training images; zero turns one off.
 
     Attributes:
+        unchanged: share of the images that are left as they are. Moving an image resamples it,
+            which smooths; a model that saw moved images alone takes sharp ones for another kind.
         rotation_degrees: rotation by up to this angle either way.
         shift: translation by up to this fraction of the side either way.
         scale: zoom by a factor of up to 1 +- this.
@@ -61,6 +63,7 @@ class AugmentationConfig:
         cutmix: alpha of the same distribution for the area of a box cut from another image.
     """
 
+    unchanged: float = 0.5
     rotation_degrees: float = 10.0
     shift: float = 0.05
     scale: float = 0.1
@@ -77,6 +80,7 @@ class AugmentationConfig:
     cutmix: float = 0.0
 
     def __post_init__(self) -> None:
+        limits.require_range("unchanged", self.unchanged, 0.0, 1.0)
         limits.require_range("rotation_degrees", self.rotation_degrees, 0.0, 180.0)
         for name in ("shift", "scale", "shear", "contrast", "brightness", "noise", "cutout"):
             limits.require_range(name, getattr(self, name), 0.0, 0.95)

@@ -18,7 +18,7 @@ def make_copies(
 
     Args:
         images: float32 (n, side, side, slices) in [0, 1].
-        settings: how a copy differs; what mixes two images takes no part.
+        settings: how a copy differs; each does, and what mixes two images takes no part.
         num: of copies in all, at least 1.
         seed: of the changes.
 
@@ -33,6 +33,7 @@ def make_copies(
             "data.augmentation at 0, so expected 1"
         )
     yield images
+    settings = dataclasses.replace(settings, unchanged=0.0)
     for copy in range(1, num):
         first = int(np.random.default_rng([seed, copy]).integers(2**31))
         changed = [
@@ -44,7 +45,10 @@ def make_copies(
 
 def is_change(settings: config.AugmentationConfig) -> bool:
     """Says whether the augmentation changes an image by itself."""
-    return any(dataclasses.asdict(dataclasses.replace(settings, mixup=0.0, cutmix=0.0)).values())
+    if settings.unchanged == 1.0:
+        return False
+    alone = dataclasses.replace(settings, unchanged=0.0, mixup=0.0, cutmix=0.0)
+    return any(dataclasses.asdict(alone).values())
 
 
 def _batches(images: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

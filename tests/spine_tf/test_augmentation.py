@@ -7,7 +7,9 @@ from scipy import ndimage
 
 from spine_tf import augmentation, config
 
-_OFF = config.AugmentationConfig(rotation_degrees=0, shift=0, scale=0, contrast=0, brightness=0)
+_OFF = config.AugmentationConfig(
+    unchanged=0, rotation_degrees=0, shift=0, scale=0, contrast=0, brightness=0
+)
 _STRENGTHS = {
     "rotation_degrees": 20.0,
     "shift": 0.2,
@@ -47,6 +49,20 @@ def test_strength_changes_images_within_the_range(name: str) -> None:
     assert 0.0 <= changed.min() <= changed.max() <= 1.0
     assert not np.allclose(changed, _images())
     assert len({image.tobytes() for image in changed}) > 1, "each image changes in its own way"
+
+
+def test_share_of_images_is_left_to_the_last_bit() -> None:
+    settings = dataclasses.replace(_OFF, rotation_degrees=20.0, noise=0.05)
+    images, seeds = _images(400), _seeds(count=400)
+    shares = {}
+    for unchanged in (0.0, 0.25, 1.0):
+        found = augmentation.augment(
+            images, seeds, dataclasses.replace(settings, unchanged=unchanged)
+        )
+        shares[unchanged] = float(np.mean((found == images).numpy().all(axis=(1, 2, 3))))
+    assert shares[0.0] == 0.0
+    assert shares[0.25] == pytest.approx(0.25, abs=0.07)
+    assert shares[1.0] == 1.0
 
 
 @pytest.mark.parametrize("name", _STRENGTHS)

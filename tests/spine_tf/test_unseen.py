@@ -115,6 +115,19 @@ def test_copies_change_with_the_runs_seed_and_augmentation() -> None:
     assert np.abs(found[2] - _images()).max() < 0.011 < np.abs(found[0] - _images()).max()
 
 
+def test_every_copy_is_changed_though_training_leaves_some_images_alone() -> None:
+    settings = dataclasses.replace(_STILL, brightness=0.2, unchanged=0.9)
+    images = _images()
+    _, copy = image_copies.make_copies(images, settings, num=2, seed=0)
+    assert (copy != images).any(axis=(1, 2, 3)).all()
+    with pytest.raises(ValueError, match="2 copies of an image would be alike"):
+        list(
+            image_copies.make_copies(
+                images, dataclasses.replace(settings, unchanged=1.0), num=2, seed=0
+            )
+        )
+
+
 @pytest.mark.parametrize(
     ("num", "message"), [(0, "to be 0 copies .* at least 1"), (2, "2 copies of an image would be")]
 )

@@ -11,7 +11,7 @@ from spine_tf import config
 from spine_tf.training import features, fit
 from tfrecords import feed, records
 
-_AUGMENTATION = config.AugmentationConfig()
+_AUGMENTATION = config.AugmentationConfig(unchanged=0)
 
 
 @pytest.fixture(scope="module")

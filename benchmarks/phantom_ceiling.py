@@ -7,6 +7,7 @@ be expected to reach on exactly these rows (truth.csv), the CNNs with what they 
 regression (paired, 95 % over studies). The last line is scored on its own shuffled labels.
 
     python benchmarks/phantom_ceiling.py --work_dir DIR [--num_studies 600] [--seed 0]
+        [--set field=value]
 """
 
 import argparse
@@ -33,6 +34,7 @@ from tfrecords import records
 ROI_PX = 64
 CONDITIONS = ("left_subarticular_stenosis", "right_subarticular_stenosis")
 TEST_SPLIT = "test"
+_RECIPE = ("training.batch_size=16", "training.label_smoothing=0.05")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,8 +70,9 @@ def main() -> None:
     source = _convert(studies_dir, work_dir / "records")
     shuffled = _convert(shuffled_dir, work_dir / "records_shuffled")
     truth = references.read_truth(studies_dir / "truth.csv")
+    recipe = [f"training.epochs={arguments.epochs}", *_RECIPE, *arguments.set]
     for task in (labels.TASKS[name] for name in arguments.tasks.split(",")):
-        scores = _scores(source, shuffled, task, arguments.models.split(","), arguments.epochs)
+        scores = _scores(source, shuffled, task, arguments.models.split(","), recipe)
         _print_scores(task, source, truth, scores)
 
 
@@ -78,12 +81,12 @@ def _scores(
     shuffled: records.Records,
     task: labels.Task,
     families: Sequence[str],
-    epochs: int,
+    recipe: Sequence[str],
 ) -> Iterator[Score]:
     yield _logistic_regression(source, task)
     for family in families:
-        yield _cnn(source, task, family, epochs)
-    yield _cnn(shuffled, task, families[0], epochs, name=f"{families[0]}, shuffled")
+        yield _cnn(source, task, family, recipe)
+    yield _cnn(shuffled, task, families[0], recipe, name=f"{families[0]}, shuffled")
 
 
 def write_shuffled(studies_dir: pathlib.Path, output_dir: pathlib.Path, *, seed: int) -> None:
@@ -108,6 +111,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--models", default="dense,residual")
     parser.add_argument("--tasks", default="multiclass,binary")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
     return parser.parse_args()
 
 
@@ -148,7 +152,11 @@ def _logistic_regression(source: records.Records, task: labels.Task) -> Score:
 
 
 def _cnn(
-    source: records.Records, task: labels.Task, family: str, epochs: int, name: str | None = None
+    source: records.Records,
+    task: labels.Task,
+    family: str,
+    recipe: Sequence[str],
+    name: str | None = None,
 ) -> Score:
     """Fits all training rows for a fixed number of epochs; the last one counts.
 
@@ -159,10 +167,7 @@ def _cnn(
     from spine_tf.training import fit
 
     start = time.monotonic()
-    run_config = config.with_settings(
-        config.default_config(task.name, family),
-        [f"training.epochs={epochs}", "training.batch_size=16", "training.label_smoothing=0.05"],
-    )
+    run_config = config.with_settings(config.default_config(task.name, family), recipe)
     fitted = fit.fit(run_config, source, train_splits=_train_splits(source), monitor_split=None)
     examples = records.load_examples(source, [TEST_SPLIT], task.severities)
     answers = run.predict_probabilities(fitted.model, examples.normalized(), batch_size=64)

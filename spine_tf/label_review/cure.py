@@ -10,9 +10,9 @@ the test split. The honest way for one held-out fold is a review by models that 
 convert the same data with that fold as `test` (`--folds_csv`), train there with `--val_fold all`
 and clean; the other rows keep their folds, so the review fits.
 
-Softening is the default: of the three it costs least where nothing is wrong. On phantom studies with
-20 % planted errors the errors cost hardly any accuracy but much log loss, and each of the three
-wins back more than half of that, a reader's classes for the first 30 % of the rows nine tenths
+Softening is the default: of the three it costs least where nothing is wrong. On phantom studies
+with 20 % planted errors, these cost hardly any accuracy but much log loss; each of the three wins
+back more than half of that, a reader's classes for the first 30 % of the rows nine tenths
 (benchmarks/label_noise.py).
 """
 

@@ -39,14 +39,13 @@ from typing import Any
 import numpy as np
 import trainings
 
-from spine_tf import config, labels, model_configs
+from spine_tf import labels
 from spine_tf.ablation import scores, table, variant
-from spine_tf.conversion import job
-from spine_tf.conversion import settings as conversion_settings
-from spine_tf.evaluation import predictions as predictions_lib
-from spine_tf.label_review import mild_split
-from spine_tf.label_review import review as review_lib
+from spine_tf.configuration import config, model_configs
+from spine_tf.conversion import job, settings
 from spine_tf.rsna import annotations, folds, sources
+from spine_tf.scoring import predictions
+from spine_tf.training import mild_split, review
 from tfrecords import atomic
 
 ACTIONS = ("drop", "down_weight", "soften")
@@ -145,9 +144,7 @@ def _make_reviews(
     return found
 
 
-def _splits(
-    arguments: argparse.Namespace, conversion: conversion_settings.Settings
-) -> dict[int, str]:
+def _splits(arguments: argparse.Namespace, conversion: settings.Settings) -> dict[int, str]:
     """The split of every study of train.csv, as the base's conversion deals them."""
     rows = annotations.read_annotations(
         sources.open_source(arguments.data_dir),
@@ -173,7 +170,7 @@ def _cured_trainings(
         for action in ACTIONS:
             name = f"{action} {budget:g}"
             cured = base.change(
-                f"data.label_review.path={review_dir / review_lib.FILE_NAME}",
+                f"data.label_review.path={review_dir / review.FILE_NAME}",
                 f"data.label_review.action={action}",
                 f"data.label_review.budget={budget}",
                 val_fold=str(index),
@@ -191,10 +188,10 @@ def _cured_trainings(
     return found
 
 
-def _conversion(arguments: argparse.Namespace) -> conversion_settings.Settings:
+def _conversion(arguments: argparse.Namespace) -> settings.Settings:
     """The base's."""
     given, levels = arguments.conditions, arguments.levels
-    return conversion_settings.Settings(
+    return settings.Settings(
         conditions=labels.CONDITIONS if given == "all" else tuple(given.split(",")),
         levels=labels.LEVELS if levels == "all" else tuple(levels.split(",")),
         roi=config.RoiConfig(roi_px=arguments.roi_px),
@@ -204,7 +201,7 @@ def _conversion(arguments: argparse.Namespace) -> conversion_settings.Settings:
 
 def _convert(
     arguments: argparse.Namespace,
-    conversion: conversion_settings.Settings,
+    conversion: settings.Settings,
     records_dir: pathlib.Path,
 ) -> None:
     job.convert(
@@ -220,8 +217,8 @@ def _convert(
 def _attempt(
     name: str,
     trained: Sequence[trainings.Training],
-    base: Sequence[predictions_lib.Predictions],
-    function: Callable[..., predictions_lib.Predictions],
+    base: Sequence[predictions.Predictions],
+    function: Callable[..., predictions.Predictions],
     *values: Any,
 ) -> table.Row:
     """What can't be trained is a row with the reason, as in an ablation."""
@@ -235,8 +232,8 @@ def _attempt(
 def _row(
     name: str,
     trained: Sequence[trainings.Training],
-    found: Sequence[predictions_lib.Predictions],
-    base: Sequence[predictions_lib.Predictions] | None,
+    found: Sequence[predictions.Predictions],
+    base: Sequence[predictions.Predictions] | None,
 ) -> table.Row:
     first = trained[0].config
     return table.Row(

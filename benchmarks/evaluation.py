@@ -10,8 +10,7 @@ import numpy as np
 from sklearn import metrics as sklearn_metrics
 
 from spine_tf import labels
-from spine_tf.evaluation import predictions as predictions_lib
-from spine_tf.evaluation import summary
+from spine_tf.scoring import predictions as predictions_module, summary
 
 NUM_EXAMPLES = 5000
 NUM_RESAMPLES = 1000
@@ -34,18 +33,18 @@ def main() -> None:
     print(f"ratio                  {reference / ours:8.1f}")
 
 
-def _make_predictions() -> predictions_lib.Predictions:
+def _make_predictions() -> predictions_module.Predictions:
     generator = np.random.default_rng(0)
     truth = generator.integers(0, 3, NUM_EXAMPLES)
     scores = generator.normal(size=(NUM_EXAMPLES, 3)) + np.eye(3)[truth]
-    return predictions_lib.Predictions(
+    return predictions_module.Predictions(
         keys=tuple(f"{i // 4}/1/{i}/spinal_canal_stenosis/l4_l5" for i in range(NUM_EXAMPLES)),
         labels=truth,
         probabilities=np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True),
     )
 
 
-def _loop(predictions: predictions_lib.Predictions) -> None:
+def _loop(predictions: predictions_module.Predictions) -> None:
     generator = np.random.default_rng(0)
     studies = np.unique(predictions.study_ids)
     rows_of = [np.flatnonzero(predictions.study_ids == study) for study in studies]

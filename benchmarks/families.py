@@ -18,7 +18,7 @@ import pandas as pd
 import references
 
 from spine_tf import labels
-from spine_tf.evaluation import compare, predictions, summary
+from spine_tf.scoring import comparison, predictions, summary
 from tfrecords import records
 
 _FIGURES = ("accuracy", "balanced_accuracy", "log_loss")
@@ -46,7 +46,7 @@ def _print_task(
     ]
     for run_dir in sorted(task_dir.iterdir()):
         if (run_dir / "oof.csv").is_file():
-            found = compare.align(predictions.read_csv(run_dir / "oof.csv", task), regression)
+            found = comparison.align(predictions.read_csv(run_dir / "oof.csv", task), regression)
             rows.append((run_dir.name, found, _seconds(run_dir)))
     majority = np.bincount(regression.labels).max() / len(regression)
     print(f"\n{task.name}: {len(regression)} crops out of fold, majority {majority:.3f}", end="")
@@ -77,7 +77,7 @@ def _row(
     ahead, share = "", ""
     if found is not regression:
         pair = [("regression", regression), (name, found)]
-        (difference,) = compare.compare(pair, task, seed=0, num_resamples=1000)
+        (difference,) = comparison.compare(pair, task, seed=0, num_resamples=1000)
         ahead = _with_interval(difference["differences"]["accuracy"], "+")
     if ceiling is not None:
         share = f"{figures['accuracy']['value'] / ceiling:.1%}"

@@ -29,7 +29,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from spine_tf import config
+from spine_tf.configuration import config
 from spine_tf.models import families
 from spine_tf.training import fit
 from tfrecords import example, features_json, feed, info, manifest, records, shard

@@ -23,7 +23,8 @@ import numpy as np
 from pydicom import uid
 from pydicom.data import get_testdata_file
 
-from spine_tf.rsna import elements, header, pixels, reasons, roi
+from spine_tf.crops import roi
+from spine_tf.dicom import elements, header, pixels, reasons
 
 _MAX_SECONDS, _MAX_MEGABYTES = 20.0, 400
 _TESTDATA = (

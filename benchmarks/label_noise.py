@@ -37,9 +37,10 @@ import numpy as np
 import phantom_records
 from scipy import stats
 
-from spine_tf import config, labels
-from spine_tf.evaluation import bootstrap
-from spine_tf.label_review import review as review_lib
+from spine_tf import labels
+from spine_tf.configuration import config
+from spine_tf.scoring import bootstrap
+from spine_tf.training import review as review_module
 from tfrecords import atomic, records
 
 TASK = labels.TASKS["multiclass"]
@@ -115,7 +116,7 @@ def _run_seed(arguments: argparse.Namespace, seed: int) -> dict[str, Expected]:
     )
     name = f"{arguments.model}_{arguments.epochs}_{arguments.noise:g}"
     review_path = _clean(base, noisy, work_dir / f"run_{name}", work_dir / f"review_{name}")
-    review = review_lib.read_csv(review_path, TASK)
+    review = review_module.read_csv(review_path, TASK)
     print(f"\nseed {seed}")
     _print_flags(review, planted, studies_dir)
     cures = _cures(arguments, review_path)
@@ -148,7 +149,7 @@ def _review_settings(path: pathlib.Path, action: str, budget: str) -> list[str]:
 
 
 def _read(
-    review: review_lib.Review, source: records.Records, share: float, path: pathlib.Path
+    review: review_module.Review, source: records.Records, share: float, path: pathlib.Path
 ) -> pathlib.Path:
     """Writes the review as a reader leaves it who gives the labels of these records again."""
     examples = records.load_examples(source, phantom_records.train_splits(source), TASK.severities)
@@ -156,7 +157,7 @@ def _read(
     confirmed = [""] * len(review)
     for row in range(round(share * len(review))):
         confirmed[row] = TASK.columns[label_of[review.predictions.keys[row]]]
-    review_lib.write_csv(path, dataclasses.replace(review, confirmed=tuple(confirmed)), TASK)
+    review_module.write_csv(path, dataclasses.replace(review, confirmed=tuple(confirmed)), TASK)
     return path
 
 
@@ -180,20 +181,20 @@ def _clean(
     run_dir: pathlib.Path,
     output_dir: pathlib.Path,
 ) -> pathlib.Path:
-    from spine_tf.label_review import session
+    from spine_tf.label_review import cleaning
     from spine_tf.training import cross_validation
 
-    path = output_dir / review_lib.FILE_NAME
+    path = output_dir / review_module.FILE_NAME
     if not path.exists():
         start = time.monotonic()
         cross_validation.train_all_folds(base, source, run_dir, resume=run_dir.exists())
-        session.clean(run_dir, source, output_dir)
+        cleaning.clean(run_dir, source, output_dir)
         print(f"out of fold and cleaning: {time.monotonic() - start:.0f} s")
     return path
 
 
 def _print_flags(
-    review: review_lib.Review, planted: dict[tuple[int, str], int], studies_dir: pathlib.Path
+    review: review_module.Review, planted: dict[tuple[int, str], int], studies_dir: pathlib.Path
 ) -> None:
     keys = review.predictions.keys
     is_planted = np.array([phantom_records.target_of(key) in planted for key in keys])
@@ -229,7 +230,7 @@ def _fit(
     path = answers_dir / f"{name.replace(' ', '_')}.npy"
     if path.exists():
         return Answer(name=name, probabilities=np.load(path))
-    from spine_tf import run
+    from spine_tf.runs import run
     from spine_tf.training import fit
 
     start = time.monotonic()

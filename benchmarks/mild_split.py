@@ -23,10 +23,10 @@ import numpy as np
 import phantom_records
 from scipy import stats
 
-from spine_tf import config, labels
-from spine_tf.evaluation import bootstrap, compare, metrics
-from spine_tf.evaluation import predictions as predictions_lib
-from spine_tf.label_review import mild_split
+from spine_tf import labels
+from spine_tf.configuration import config
+from spine_tf.scoring import bootstrap, comparison, metrics, predictions
+from spine_tf.training import mild_split
 from tfrecords import records
 
 PLAIN, SPLIT = labels.TASKS["multiclass"], labels.TASKS["multiclass_split"]
@@ -46,9 +46,9 @@ def main() -> None:
     plain_dir, halves_dir = work_dir / f"plain_{name}", work_dir / f"halves_{name}"
     _train(arguments, source, PLAIN, plain_dir)
     if not halves_dir.exists():
-        from spine_tf.label_review import session
+        from spine_tf.label_review import cleaning
 
-        session.clean(plain_dir, source, halves_dir)
+        cleaning.clean(plain_dir, source, halves_dir)
     path = halves_dir / mild_split.FILE_NAME
     _print_correlations(mild_split.read_csv(path), studies_dir)
     split_dir = work_dir / f"split_{name}"
@@ -117,31 +117,31 @@ def _interval(scores: np.ndarray, latent: np.ndarray, keys: Sequence[str]) -> tu
     return float(low), float(high)
 
 
-def _out_of_fold(run_dir: pathlib.Path, task: labels.Task) -> predictions_lib.Predictions:
-    return predictions_lib.collapse(predictions_lib.read_csv(run_dir / "oof.csv", task), task)
+def _out_of_fold(run_dir: pathlib.Path, task: labels.Task) -> predictions.Predictions:
+    return predictions.collapse(predictions.read_csv(run_dir / "oof.csv", task), task)
 
 
-def _on_test(run_dir: pathlib.Path, source: records.Records) -> predictions_lib.Predictions:
-    from spine_tf import run
+def _on_test(run_dir: pathlib.Path, source: records.Records) -> predictions.Predictions:
+    from spine_tf.runs import run
 
     trained = run.load_run(run_dir)
     test = records.load_examples(source, [phantom_records.TEST_SPLIT], PLAIN.severities)
-    return predictions_lib.Predictions(
+    return predictions.Predictions(
         keys=tuple(test.keys),
         labels=test.labels,
-        probabilities=predictions_lib.collapse_probabilities(
+        probabilities=predictions.collapse_probabilities(
             trained.predict(test.normalized()), trained.config.task_spec
         ),
     )
 
 
 def _print_differences(
-    name: str, split: predictions_lib.Predictions, plain: predictions_lib.Predictions
+    name: str, split: predictions.Predictions, plain: predictions.Predictions
 ) -> None:
     """Four classes read as three minus three classes."""
-    split = compare.align(split, plain)
+    split = comparison.align(split, plain)
     weights = bootstrap.resample_weights(plain.study_ids, seed=0, num_resamples=NUM_RESAMPLES)
-    found = compare.differences(split, plain, PLAIN, weights)
+    found = comparison.differences(split, plain, PLAIN, weights)
     values = {
         kind: metrics.compute(each, PLAIN).overall
         for kind, each in (("four", split), ("three", plain))

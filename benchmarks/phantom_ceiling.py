@@ -23,12 +23,12 @@ import numpy as np
 import pandas as pd
 import references
 
-from spine_tf import config, labels
-from spine_tf.conversion import job
-from spine_tf.conversion import settings as conversion_settings
-from spine_tf.evaluation import compare, metrics, predictions
-from spine_tf.phantom import dataset, settings
+from spine_tf import labels
+from spine_tf.configuration import config
+from spine_tf.conversion import job, settings as conversion_settings
 from spine_tf.rsna import sources
+from spine_tf.scoring import comparison, metrics, predictions
+from spine_tf.synthesis import dataset, settings as synthesis_settings
 from tfrecords import records
 
 ROI_PX = 64
@@ -115,9 +115,9 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _phantom_config(num_studies: int, seed: int) -> settings.PhantomConfig:
+def _phantom_config(num_studies: int, seed: int) -> synthesis_settings.PhantomConfig:
     """Two axial slices a disc; sagittal ones, which are not read, as small as can be."""
-    return settings.PhantomConfig(
+    return synthesis_settings.PhantomConfig(
         num_studies=num_studies,
         seed=seed,
         num_test_studies=0,
@@ -163,7 +163,7 @@ def _cnn(
     A fold of 80 rows to choose the epoch by is too few: with a reader's lapses in it, it takes one
     of the first.
     """
-    from spine_tf import run
+    from spine_tf.runs import run
     from spine_tf.training import fit
 
     start = time.monotonic()
@@ -238,7 +238,7 @@ def _lead(score: Score, regression: Score, task: labels.Task) -> str:
     if score is regression or not same:
         return ""
     pair = [("regression", regression.predicted), (score.model, score.predicted)]
-    (found,) = compare.compare(pair, task, seed=0, num_resamples=1000)
+    (found,) = comparison.compare(pair, task, seed=0, num_resamples=1000)
     figure = found["differences"]["accuracy"]
     return f"{figure['value']:+.3f} ({figure['low']:+.3f} to {figure['high']:+.3f})"
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from spine_tf import config, labels
-from spine_tf.conversion import job
-from spine_tf.conversion import settings as conversion_settings
-from spine_tf.phantom import dataset, settings
+from spine_tf import labels
+from spine_tf.configuration import config
+from spine_tf.conversion import job, settings as conversion_settings
 from spine_tf.rsna import sources
+from spine_tf.synthesis import dataset, settings as synthesis_settings
 from tfrecords import records
 
 CONDITIONS = ("left_subarticular_stenosis", "right_subarticular_stenosis")
@@ -22,7 +22,7 @@ _ROI_PX = 64
 def write_studies(directory: pathlib.Path, *, num_studies: int, seed: int) -> pathlib.Path:
     """Writes studies once: two axial slices a disc, sagittal ones as small as can be."""
     if not (directory / "train.csv").exists():
-        phantom = settings.PhantomConfig(
+        phantom = synthesis_settings.PhantomConfig(
             num_studies=num_studies,
             seed=seed,
             num_test_studies=0,

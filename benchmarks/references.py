@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn import linear_model, model_selection, pipeline, preprocessing
 
 from spine_tf import labels
-from spine_tf.evaluation import predictions
+from spine_tf.scoring import predictions
 from tfrecords import records
 
 _SIDE = 16

@@ -16,7 +16,8 @@ import keras
 import keras_tuner
 import tensorflow as tf
 
-from spine_tf import config, labels
+from spine_tf import labels
+from spine_tf.configuration import config
 from spine_tf.models import families, pretrained
 from tuner import objective, oracles, presets, settings, space
 

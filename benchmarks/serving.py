@@ -19,10 +19,12 @@ import keras
 import numpy as np
 import openvino
 
-from spine_tf import config, labels, run
+from spine_tf import labels
+from spine_tf.configuration import config
 from spine_tf.conversion import job, settings
 from spine_tf.models import families
 from spine_tf.rsna import sources
+from spine_tf.runs import run
 from spine_tf.serving import bundle, format_files, formats, prediction, saved_model
 from tfrecords import records
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from spine_tf import config
-from spine_tf.evaluation import predictions as predictions_lib
-from spine_tf.experiment import isolated, one_run
-from spine_tf.label_review import review as review_lib
+from spine_tf.configuration import config as config_module
+from spine_tf.processes import isolated
+from spine_tf.reproduction import one_run
+from spine_tf.scoring import predictions
+from spine_tf.training import review
 from tfrecords import records
 
 
@@ -32,11 +33,11 @@ class Training:
     val_fold: str = "all"
 
     @property
-    def config(self) -> config.Config:
+    def config(self) -> config_module.Config:
         """What the flags say."""
         held_out = [] if self.val_fold == "all" else [f"data.val_fold={self.val_fold}"]
-        default = config.default_config(self.task, self.model)
-        return config.with_settings(default, [*self.settings, *held_out])
+        default = config_module.default_config(self.task, self.model)
+        return config_module.with_settings(default, [*self.settings, *held_out])
 
     @property
     def command(self) -> str:
@@ -60,17 +61,17 @@ class Training:
         return dataclasses.replace(self, settings=(*self.settings, *settings), **fields)
 
 
-def train_all_folds(training: Training) -> predictions_lib.Predictions:
+def train_all_folds(training: Training) -> predictions.Predictions:
     """Trains with each fold held out and returns the predictions out of fold."""
     print(training.command, flush=True)
     written = _call(
         training, one_run.train, training.config, training.records_dir, training.run_dir
     )
     path = training.run_dir / written.predictions_file
-    return predictions_lib.read_csv(path, training.config.task_spec)
+    return predictions.read_csv(path, training.config.task_spec)
 
 
-def train_each(trainings: Sequence[Training]) -> predictions_lib.Predictions:
+def train_each(trainings: Sequence[Training]) -> predictions.Predictions:
     """Trains each with its own fold held out and joins the predictions, of whole severities."""
     print(trainings[0].command, flush=True)
     print(f"... and so each of {len(trainings)} folds with its own files", flush=True)
@@ -82,11 +83,11 @@ def clean(training: Training, output_dir: pathlib.Path) -> None:
     flags = [f"--run_dir={training.run_dir}", f"--records_dir={training.records_dir}"]
     flags.append(f"--output_dir={output_dir}")
     print(shlex.join(["python", "-m", "spine_tf.clean", *flags]), flush=True)
-    if not (output_dir / review_lib.FILE_NAME).exists():
+    if not (output_dir / review.FILE_NAME).exists():
         _call(training, _clean, training, output_dir)
 
 
-def answer_augmented(training: Training, num_augmented: int) -> predictions_lib.Predictions:
+def answer_augmented(training: Training, num_augmented: int) -> predictions.Predictions:
     """Returns predictions of a run of all folds, averaged over copies of each crop."""
     return _call(training, _answer_augmented, training, num_augmented)
 
@@ -96,8 +97,8 @@ def _call(training: Training, function: Callable[..., Any], *values: Any) -> Any
     return isolated.call(function, *values, log_path=training.run_dir.with_name("training.log"))
 
 
-def _train_each(trainings: Sequence[Training]) -> predictions_lib.Predictions:
-    from spine_tf import run
+def _train_each(trainings: Sequence[Training]) -> predictions.Predictions:
+    from spine_tf.runs import run
     from spine_tf.training import trainer
 
     parts = []
@@ -105,9 +106,9 @@ def _train_each(trainings: Sequence[Training]) -> predictions_lib.Predictions:
         source, run_dir = records.open_records(training.records_dir), training.run_dir
         trainer.train(training.config, source, run_dir, resume=run_dir.exists())
         task = training.config.task_spec
-        found = predictions_lib.read_csv(run_dir / run.PREDICTIONS_FILE, task)
-        parts.append(predictions_lib.collapse(found, task))
-    return predictions_lib.Predictions(
+        found = predictions.read_csv(run_dir / run.PREDICTIONS_FILE, task)
+        parts.append(predictions.collapse(found, task))
+    return predictions.Predictions(
         keys=tuple(key for part in parts for key in part.keys),
         labels=np.concatenate([part.labels for part in parts]),
         probabilities=np.concatenate([part.probabilities for part in parts]),
@@ -115,15 +116,15 @@ def _train_each(trainings: Sequence[Training]) -> predictions_lib.Predictions:
 
 
 def _clean(training: Training, output_dir: pathlib.Path) -> None:
-    from spine_tf.label_review import session
+    from spine_tf.label_review import cleaning
 
-    session.clean(training.run_dir, records.open_records(training.records_dir), output_dir)
+    cleaning.clean(training.run_dir, records.open_records(training.records_dir), output_dir)
 
 
-def _answer_augmented(training: Training, num_augmented: int) -> predictions_lib.Predictions:
-    from spine_tf import run
-    from spine_tf.evaluation import held_out
+def _answer_augmented(training: Training, num_augmented: int) -> predictions.Predictions:
+    from spine_tf.evaluation import held_out as held_out_module
+    from spine_tf.runs import run
 
     trained, source = run.load_run(training.run_dir), records.open_records(training.records_dir)
-    found = held_out.load(trained, source, "oof", num_augmented=num_augmented)
+    found = held_out_module.load(trained, source, "oof", num_augmented=num_augmented)
     return found.evaluated.predictions

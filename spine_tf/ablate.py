@@ -6,11 +6,12 @@ import typing
 
 from absl import flags, logging
 
-from spine_tf import labels, model_configs
+from spine_tf import labels
+from spine_tf.configuration import model_configs
 from tfrecords import program
 
 if typing.TYPE_CHECKING:
-    from spine_tf.ablation import settings, variant
+    from spine_tf.ablation import settings as ablation_settings, variant
     from spine_tf.conversion import settings as conversion_settings
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder or zip file in the RSNA layout.")
@@ -97,16 +98,16 @@ def main() -> None:
         )
 
 
-def _settings() -> "settings.Settings":
-    from spine_tf.ablation import settings
+def _settings() -> "ablation_settings.Settings":
+    from spine_tf.ablation import settings as ablation_settings
 
-    variants = settings.read_variants(_FACTORS.value, _VARIANT.value, _PRESETS.value)
+    variants = ablation_settings.read_variants(_FACTORS.value, _VARIANT.value, _PRESETS.value)
     if not variants and not _RESUME.value:
         raise ValueError("nothing varies: give --factors, --variant or --presets")
     if _FOLDS_CSV.value and flags.FLAGS["test_fraction"].present:
         raise ValueError("--test_fraction has no effect beside --folds_csv: leave one out")
     conversion = _conversion()
-    return settings.Settings(
+    return ablation_settings.Settings(
         base=_base(conversion, variants),
         conversion=conversion,
         variants=variants,
@@ -117,8 +118,8 @@ def _settings() -> "settings.Settings":
 def _base(
     conversion: "conversion_settings.Settings", variants: "tuple[variant.Variant, ...]"
 ) -> "variant.Base":
-    from spine_tf import config
-    from spine_tf.ablation import settings
+    from spine_tf.ablation import settings as ablation_settings
+    from spine_tf.configuration import config
 
     if _CONFIG.value:
         base_config = config.read_config(pathlib.Path(_CONFIG.value))
@@ -135,14 +136,14 @@ def _base(
     changes = list(_SET.value)
     if _SEED.value is not None:
         changes.append(f"seed={_SEED.value}")
-    return settings.make_base(base_config, changes, conversion, variants)
+    return ablation_settings.make_base(base_config, changes, conversion, variants)
 
 
 def _conversion() -> "conversion_settings.Settings":
-    from spine_tf import config
-    from spine_tf.conversion import settings
+    from spine_tf.configuration import config
+    from spine_tf.conversion import settings as conversion_settings
 
-    return settings.Settings(
+    return conversion_settings.Settings(
         conditions=_names(_CONDITIONS.value, labels.CONDITIONS),
         levels=_names(_LEVELS.value, labels.LEVELS),
         roi=config.RoiConfig(

@@ -17,10 +17,10 @@ def main() -> None:
     path = pathlib.Path(_PNG.value)
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
-    from spine_tf.training import augmentation_sheet
+    from spine_tf.augmentation import sheet
     from tfrecords import records
 
-    augmentation_sheet.write(records.open_records(records_dir), path, seed=_SEED.value)
+    sheet.write(records.open_records(records_dir), path, seed=_SEED.value)
     logging.info("the picture is %s", path)
 
 

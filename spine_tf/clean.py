@@ -23,12 +23,12 @@ def main() -> None:
     output_dir = pathlib.Path(program.require("output_dir", _OUTPUT_DIR.value))
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
-    from spine_tf.label_review import session
+    from spine_tf.label_review import cleaning
     from tfrecords import records
 
     # Every member traces its own graphs, which TensorFlow takes for one function traced too often.
     std_logging.getLogger("tensorflow").setLevel(std_logging.ERROR)
-    found = session.clean(run_dir, records.open_records(records_dir), output_dir)
+    found = cleaning.clean(run_dir, records.open_records(records_dir), output_dir)
     print(f"{'label':14}{'rows':>8}{'flagged':>9}{'agreed':>9}")
     for row in found.summary["classes"]:
         figures = f"{row['num_rows']:>8}{row['num_flagged']:>9}{row['agreement']:>9.3f}"

@@ -92,7 +92,8 @@ def main() -> None:
 
 
 def _settings() -> "settings.Settings":
-    from spine_tf import config, labels
+    from spine_tf import labels
+    from spine_tf.configuration import config
     from spine_tf.conversion import settings
 
     return settings.Settings(

@@ -57,12 +57,12 @@ def main() -> None:
     report_dir = pathlib.Path(program.require("report_dir", _REPORT_DIR.value))
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
-    from spine_tf.evaluation import session
+    from spine_tf.evaluation import evaluation
     from tfrecords import records
 
     # Every member traces its own graphs, which TensorFlow takes for one function traced too often.
     std_logging.getLogger("tensorflow").setLevel(std_logging.ERROR)
-    options = session.Options(
+    options = evaluation.Options(
         split=_SPLIT.value,
         seed=_SEED.value,
         num_resamples=_NUM_RESAMPLES.value,
@@ -73,22 +73,22 @@ def main() -> None:
     )
     source = records.open_records(records_dir)
     if _ENSEMBLE.value:
-        result = session.evaluate_ensemble(run_dirs, source, report_dir, options)
+        result = evaluation.evaluate_ensemble(run_dirs, source, report_dir, options)
         _log(result.analysis["split"], result.analysis)
     elif len(run_dirs) > 1:
-        result = session.compare(run_dirs, source, report_dir, options)
+        result = evaluation.compare(run_dirs, source, report_dir, options)
         for name, found in result.analysis["runs"].items():
             _log(name, found)
     else:
         more = _train_controls(run_dirs[0], source) if _CONTROLS.value else None
-        result = session.evaluate(run_dirs[0], source, report_dir, options, more)
+        result = evaluation.evaluate(run_dirs[0], source, report_dir, options, more)
         _log(result.analysis["split"], result.analysis)
     print(result.page)
 
 
 def _train_controls(run_dir: pathlib.Path, source: Any) -> dict[str, Any]:
-    from spine_tf import run
-    from spine_tf.experiment import shuffled_labels
+    from spine_tf.reproduction import shuffled_labels
+    from spine_tf.runs import run
 
     logging.info("training on shuffled labels, at most %d epochs", shuffled_labels.MAX_EPOCHS)
     found = shuffled_labels.run_control(

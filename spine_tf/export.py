@@ -52,7 +52,7 @@ def _export() -> None:
         raise ValueError("--records_dir has no effect without --formats litert_int8: leave it out")
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
-    from spine_tf import run
+    from spine_tf.runs import run
     from spine_tf.serving import bundle
 
     runs = [run.load_run(directory) for directory in run_dirs]

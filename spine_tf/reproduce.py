@@ -44,10 +44,10 @@ def main() -> None:
     data_dir = pathlib.Path(program.require("data_dir", _DATA_DIR.value))
     work_dir = pathlib.Path(program.require("work_dir", _WORK_DIR.value))
 
-    from spine_tf.experiment import settings
+    from spine_tf.reproduction import settings as reproduction_settings
     from tfrecords import atomic
 
-    wanted = settings.Settings(
+    wanted = reproduction_settings.Settings(
         tasks=tuple(_TASKS.value),
         families=tuple(_MODELS.value),
         changes=tuple(_SET.value),
@@ -56,11 +56,11 @@ def main() -> None:
         seed=_SEED.value,
     )
     _prepare(work_dir)
-    settings.require_same_runs(wanted, work_dir)
+    reproduction_settings.require_same_runs(wanted, work_dir)
     atomic.write_json(work_dir / _SETTINGS_FILE, wanted.to_json())
     _convert(data_dir, work_dir / "records")
 
-    from spine_tf.experiment import reproduction
+    from spine_tf.reproduction import reproduction
     from tfrecords import records
 
     source = records.open_records(work_dir / "records")
@@ -85,14 +85,15 @@ def _prepare(work_dir: pathlib.Path) -> None:
 
 
 def _convert(data_dir: pathlib.Path, output_dir: pathlib.Path) -> None:
-    from spine_tf import config, labels
-    from spine_tf.conversion import job, report, settings
+    from spine_tf import labels
+    from spine_tf.configuration import config
+    from spine_tf.conversion import job, report, settings as conversion_settings
     from spine_tf.rsna import sources
 
     def names(given: list[str], known: tuple[str, ...]) -> tuple[str, ...]:
         return known if given == ["all"] else tuple(given)
 
-    conversion = settings.Settings(
+    conversion = conversion_settings.Settings(
         conditions=names(_CONDITIONS.value, labels.CONDITIONS),
         levels=names(_LEVELS.value, labels.LEVELS),
         roi=config.RoiConfig(roi_px=64 if _FAST.value else 128),

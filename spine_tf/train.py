@@ -4,7 +4,8 @@ import pathlib
 
 from absl import flags, logging
 
-from spine_tf import config, labels, model_configs
+from spine_tf import labels
+from spine_tf.configuration import config, model_configs
 from tfrecords import program
 
 _RECORDS_DIR = flags.DEFINE_string("records_dir", None, "Directory that spine_tf.convert wrote.")

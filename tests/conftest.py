@@ -13,8 +13,9 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome import service
 
-from spine_tf import config, labels
-from spine_tf.rsna import record
+from spine_tf import labels
+from spine_tf.configuration import config
+from spine_tf.crops import record
 from tfrecords import example, features_json, manifest, shard
 
 _SPLITS = ("fold_0", "fold_1", "fold_2", "test")

@@ -7,8 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from tfrecords import example, features_json, schema, shard
-from tfrecords import manifest as manifest_lib
+from tfrecords import (
+    example,
+    features_json,
+    manifest as manifest_module,
+    schema as schema_module,
+    shard,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,8 +56,8 @@ class Records:
     """
 
     directory: pathlib.Path
-    manifest: manifest_lib.Manifest
-    schema: schema.Schema
+    manifest: manifest_module.Manifest
+    schema: schema_module.Schema
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -65,7 +70,7 @@ class Records:
         height, width, slices = self.schema["image"].shape
         return height, width, slices
 
-    def shards_of(self, splits: Sequence[str]) -> list[manifest_lib.Shard]:
+    def shards_of(self, splits: Sequence[str]) -> list[manifest_module.Shard]:
         """Returns the shards of the splits, in order; ValueError for a split without examples."""
         for split in splits:
             if split not in self.splits:
@@ -92,7 +97,7 @@ def open_records(directory: pathlib.Path | str) -> Records:
         raise ValueError(f"{directory} is not a directory; expected one written by the converter")
     records = Records(
         directory=directory,
-        manifest=manifest_lib.read_manifest(directory),
+        manifest=manifest_module.read_manifest(directory),
         schema=features_json.read(directory),
     )
     for part in records.manifest.shards:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from absl import flags, logging
 
-from spine_tf import config, labels
+from spine_tf import labels
+from spine_tf.configuration import config
 from tfrecords import program, records
-from tuner import folds, objective, space_file
-from tuner import settings as settings_module
+from tuner import folds, objective, settings as settings_module, space_file
 
 if TYPE_CHECKING:
     from tuner import search

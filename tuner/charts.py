@@ -4,9 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from spine_tf.evaluation import svg
-from tuner import leaderboard, objective
-from tuner import trial as trial_module
+from spine_tf.pages import svg
+from tuner import leaderboard, objective, trial
 
 # A value this much worse than the median of all is cut off: one diverged trial would flatten the
 # chart of all others.
@@ -72,7 +71,7 @@ def learning_curves(entries: Sequence[leaderboard.Entry], goal: objective.Object
         series = families.index(entry.family)
         opacity = 1.0 if entry is curves[0][0] else 0.35
         parts.append(f'<g opacity="{opacity}">{svg.polyline(points, series)}</g>')
-        if entry.status == trial_module.STOPPED:
+        if entry.status == trial.STOPPED:
             parts.append(svg.mark(*points[-1], series, _tooltip(entry, goal), size=3.0))
     parts.append(svg.legend(list(enumerate(families)), axes.right + 16, axes.top + 12))
     return _picture(axes, parts, "Learning curves", f"{goal.name} on fold_0; the best trial solid")
@@ -187,7 +186,7 @@ def _families(entries: Sequence[leaderboard.Entry]) -> list[str]:
 
 def _tooltip(entry: leaderboard.Entry, goal: objective.Objective) -> str:
     return f"trial {entry.trial_id}, {entry.family}, {goal.name} {_value(entry):.4g}" + (
-        f", {entry.status}" if entry.status != trial_module.COMPLETED else ""
+        f", {entry.status}" if entry.status != trial.COMPLETED else ""
     )
 
 

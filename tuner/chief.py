@@ -19,9 +19,7 @@ from keras_tuner.engine import trial as kt_trial
 from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_chief
 
-from tuner import budget, ledger
-from tuner import settings as settings_module
-from tuner import trial as trial_module
+from tuner import budget, ledger, settings as settings_module, trial as trial_module
 
 BEAT_SECONDS = 5.0
 LOST_SECONDS = 60.0

@@ -7,9 +7,16 @@ import keras_tuner
 from absl import logging
 from keras_tuner.engine import trial as kt_trial
 
-from tuner import budget, jobs, ledger, pool, progress, space
-from tuner import settings as settings_module
-from tuner import trial as trial_module
+from tuner import (
+    budget,
+    jobs,
+    ledger,
+    pool,
+    progress,
+    settings as settings_module,
+    space,
+    trial as trial_module,
+)
 
 _POLL_SECONDS = 1.0
 

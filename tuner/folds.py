@@ -1,12 +1,12 @@
 """The splits that a search may open: the folds, never the test split."""
 
-from spine_tf.training import folds as training_folds
+from spine_tf.training import folds as folds_module
 from tfrecords import records as records_module
 
 
 def fold_names(records: records_module.Records) -> tuple[str, ...]:
     """Returns the folds of a records directory that have examples, in order."""
-    return training_folds.fold_splits(records)
+    return folds_module.fold_splits(records)
 
 
 def check_folds(records: records_module.Records, folds: int) -> None:

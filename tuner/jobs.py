@@ -3,18 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spine_tf import config as config_module
-from tuner import budget, objective, pruning, space
-from tuner import settings as settings_module
-from tuner import trial as trial_module
+from spine_tf.configuration import config as config_module
+from tuner import budget, objective, pruning, settings as settings_module, space, trial
 
 
 def make_job(
     settings: settings_module.Settings,
     trial_id: str,
     values: Mapping[str, Any],
-    finished: Sequence[trial_module.Outcome],
-) -> trial_module.Job:
+    finished: Sequence[trial.Outcome],
+) -> trial.Job:
     """Returns the job of a trial.
 
     Args:
@@ -31,7 +29,7 @@ def make_job(
     limits: tuple[float, ...] = ()
     if settings.prune and "tuner/epochs" not in values:
         limits = pruning.reference([_first_curve(outcome, goal) for outcome in finished])
-    return trial_module.Job(
+    return trial.Job(
         trial_id=trial_id,
         config=config_module.to_dict(config),
         objective=goal.name,
@@ -43,19 +41,17 @@ def make_job(
     )
 
 
-def _first_curve(outcome: trial_module.Outcome, goal: objective.Objective) -> list[float]:
+def _first_curve(outcome: trial.Outcome, goal: objective.Objective) -> list[float]:
     """The first fold's figures, smaller is better."""
     if not outcome.curves:
         return []
     return [goal.sign * figures[goal.monitor] for figures in outcome.curves[0]]
 
 
-def _worst_kept(
-    finished: Sequence[trial_module.Outcome], goal: objective.Objective
-) -> float | None:
+def _worst_kept(finished: Sequence[trial.Outcome], goal: objective.Objective) -> float | None:
     scores = sorted(
         goal.sign * objective.mean_score(outcome.fold_scores).value
         for outcome in finished
-        if outcome.status == trial_module.COMPLETED
+        if outcome.status == trial.COMPLETED
     )
     return scores[budget.KEPT_TRIALS - 1] if len(scores) >= budget.KEPT_TRIALS else None

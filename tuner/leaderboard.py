@@ -7,10 +7,9 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spine_tf import config as config_module
+from spine_tf.configuration import config
 from tfrecords import atomic
-from tuner import directory, objective, space
-from tuner import trial as trial_module
+from tuner import directory, objective, space, trial
 
 RUNNING = "running"
 
@@ -30,7 +29,7 @@ class Entry:
 
     trial_id: str
     values: Mapping[str, Any]
-    outcome: trial_module.Outcome | None
+    outcome: trial.Outcome | None
 
     @property
     def family(self) -> str:
@@ -66,7 +65,7 @@ def rank(entries: Sequence[Entry], goal: objective.Objective) -> list[Entry]:
     def key(entry: Entry) -> tuple[int, float]:
         if entry.score is None:
             return (2, 0.0)
-        return (int(entry.status != trial_module.COMPLETED), goal.sign * entry.score.value)
+        return (int(entry.status != trial.COMPLETED), goal.sign * entry.score.value)
 
     return sorted(entries, key=key)
 
@@ -89,7 +88,7 @@ def write(
     ranked: Sequence[Entry],
     *,
     num_folds: int,
-    bases: Mapping[str, config_module.Config],
+    bases: Mapping[str, config.Config],
 ) -> None:
     """Writes leaderboard.csv, best.json and best/<family>.json."""
     atomic.write_text(search_dir / directory.LEADERBOARD_FILE, to_csv(ranked, num_folds))
@@ -126,7 +125,5 @@ def _row(position: int, entry: Entry) -> dict[str, Any]:
     return row
 
 
-def _write_config(
-    path: pathlib.Path, entry: Entry, bases: Mapping[str, config_module.Config]
-) -> None:
-    atomic.write_json(path, config_module.to_dict(space.to_config(entry.values, bases)))
+def _write_config(path: pathlib.Path, entry: Entry, bases: Mapping[str, config.Config]) -> None:
+    atomic.write_json(path, config.to_dict(space.to_config(entry.values, bases)))

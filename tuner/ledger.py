@@ -5,9 +5,16 @@ from typing import Protocol
 import keras_tuner
 from keras_tuner.engine import trial as kt_trial
 
-from tuner import budget, directory, leaderboard, objective, oracles, products
-from tuner import settings as settings_module
-from tuner import trial as trial_module
+from tuner import (
+    budget,
+    directory,
+    leaderboard,
+    objective,
+    oracles,
+    products,
+    settings as settings_module,
+    trial as trial_module,
+)
 
 
 class Ledger(Protocol):

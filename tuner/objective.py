@@ -5,7 +5,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from spine_tf import config
+from spine_tf.configuration import config
 
 _PREFIX = "val_"
 

@@ -18,8 +18,7 @@ from sklearn import exceptions
 from sklearn.gaussian_process import kernels
 
 from tfrecords import atomic
-from tuner import directory, space
-from tuner import objective as objective_module
+from tuner import directory, objective as objective_module, space
 
 NAMES = ("bayesian", "random", "hyperband", "grid")
 

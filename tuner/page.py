@@ -6,11 +6,10 @@ from collections.abc import Sequence
 import jinja2
 import markupsafe
 
-from spine_tf.evaluation import report, svg
+from spine_tf.evaluation import report
+from spine_tf.pages import svg
 from tfrecords import atomic
-from tuner import charts, directory, leaderboard
-from tuner import settings as settings_module
-from tuner import trial as trial_module
+from tuner import charts, directory, leaderboard, settings as settings_module, trial
 
 _TEMPLATE = "search.html.jinja"
 
@@ -64,9 +63,9 @@ def render(
 
 
 _STATUSES = (
-    trial_module.COMPLETED,
-    trial_module.STOPPED,
-    trial_module.FAILED,
+    trial.COMPLETED,
+    trial.STOPPED,
+    trial.FAILED,
     leaderboard.RUNNING,
 )
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from absl import logging
 
-from tuner import trial as trial_module
+from tuner import trial
 
 # A process is renewed after so many trials: TensorFlow keeps about 9 MB of each (keras-tuner #395),
 # and importing it takes 3-5 s.
@@ -28,7 +28,7 @@ class Finished:
     """A worker has run its job."""
 
     tuner_id: str
-    outcome: trial_module.Outcome
+    outcome: trial.Outcome
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Died:
     """A worker's process has ended in the middle of a job; it has a new one."""
 
     worker: "Worker"
-    job: trial_module.Job
+    job: trial.Job
     reason: str
     seconds: float
 
@@ -70,7 +70,7 @@ class Worker:
         log_path: pathlib.Path,
     ):
         self.tuner_id = tuner_id
-        self.job: trial_module.Job | None = None
+        self.job: trial.Job | None = None
         self.num_started = 0
         self._is_worn = False
         self._buffer = b""
@@ -89,14 +89,14 @@ class Worker:
         """The pipe that its answers come from."""
         return self._answers
 
-    def give(self, job: trial_module.Job) -> None:
+    def give(self, job: trial.Job) -> None:
         """Starts a job, in a new process if the present one has done enough or has died."""
         if self._is_worn or self._process.poll() is not None:
             self.close()
             self._start()
         self.job = job
         self._job_started = time.monotonic()
-        self._say(run=trial_module.job_to_dict(job))
+        self._say(run=trial.job_to_dict(job))
 
     def stop_trial(self) -> None:
         """Asks for the running trial to end after its present epoch."""
@@ -159,7 +159,7 @@ class Worker:
             return [Epoch(tuner_id=self.tuner_id, **message["epoch"])]
         self._wear(message["memory_mb"], message["is_healthy"])
         self.job = None
-        outcome = trial_module.outcome_from_dict(message["outcome"])
+        outcome = trial.outcome_from_dict(message["outcome"])
         return [Finished(tuner_id=self.tuner_id, outcome=outcome)]
 
     def _wear(self, memory_mb: float, is_healthy: bool) -> None:

@@ -8,8 +8,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from spine_tf import config as config_module
-from spine_tf import model_configs
+from spine_tf.configuration import config as config_module, model_configs
 
 if TYPE_CHECKING:
     import keras_tuner

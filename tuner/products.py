@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from tuner import directory, hparams, leaderboard, page
-from tuner import settings as settings_module
+from tuner import directory, hparams, leaderboard, page, settings as settings_module
 
 
 def write(

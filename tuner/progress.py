@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 from absl import logging
 
-from tuner import budget, leaderboard, objective, pool
-from tuner import settings as settings_module
-from tuner import trial as trial_module
+from tuner import budget, leaderboard, objective, pool, settings as settings_module, trial
 
 
 class Display:
@@ -36,9 +34,7 @@ class Display:
         if time.monotonic() - self._shown_at > 0.2:
             self._show()
 
-    def on_outcome(
-        self, outcome: trial_module.Outcome, ranked: Sequence[leaderboard.Entry]
-    ) -> None:
+    def on_outcome(self, outcome: trial.Outcome, ranked: Sequence[leaderboard.Entry]) -> None:
         """Shows what came of a trial."""
         self._ranked = list(ranked)
         self._clear()

@@ -5,10 +5,10 @@ import shutil
 
 from absl import logging
 
-from spine_tf import config as config_module
-from spine_tf import run as run_module
+from spine_tf.configuration import config
+from spine_tf.runs import run
 from spine_tf.training import cross_validation
-from tfrecords import records as records_module
+from tfrecords import records
 from tuner import directory
 
 
@@ -27,13 +27,13 @@ def retrain(search_dir: pathlib.Path, records_dir: pathlib.Path) -> pathlib.Path
     Raises:
         ValueError: there is no best configuration, or training is not possible.
     """
-    best = config_module.read_config(search_dir / directory.BEST_FILE)
+    best = config.read_config(search_dir / directory.BEST_FILE)
     run_dir = search_dir / directory.RETRAINED_DIR
-    config_path = run_dir / run_module.CONFIG_FILE
-    if config_path.exists() and config_module.read_config(config_path) != best:
+    config_path = run_dir / run.CONFIG_FILE
+    if config_path.exists() and config.read_config(config_path) != best:
         logging.info("the best configuration has changed: %s is trained anew", run_dir)
         shutil.rmtree(run_dir)
     cross_validation.train_all_folds(
-        best, records_module.open_records(records_dir), run_dir, resume=run_dir.exists()
+        best, records.open_records(records_dir), run_dir, resume=run_dir.exists()
     )
     return run_dir

@@ -11,13 +11,11 @@ from typing import Any
 
 import keras
 
-from spine_tf import config as config_module
+from spine_tf.configuration import config
 from spine_tf.models import families
-from spine_tf.training import fit as fit_module
-from tfrecords import records as records_module
-from tuner import directory, objective, pruning
-from tuner import folds as folds_module
-from tuner import trial as trial_module
+from spine_tf.training import fit
+from tfrecords import records
+from tuner import directory, folds as folds_module, objective as objective_module, pruning, trial
 
 
 class TrialFailedError(ValueError):
@@ -28,8 +26,8 @@ class TrialFailedError(ValueError):
 class _Watch:
     """Stops one fit: by its curve, by the end of its share of epochs, or when the search ends."""
 
-    objective: objective.Objective
-    job: trial_module.Job
+    objective: objective_module.Objective
+    job: trial.Job
     is_first_fold: bool
     is_stopping: Callable[[], bool]
     on_epoch: Callable[..., None]
@@ -48,7 +46,7 @@ class _Watch:
         if self.is_stopping():
             self._stop("the search's time was over")
         if self.job.last_epoch is not None and epoch + 1 >= self.job.last_epoch:
-            raise fit_module.StopTraining
+            raise fit.StopTraining
         if self.is_first_fold and pruning.is_hopeless(
             self.curve, self.job.reference, self.job.first_reference_epoch
         ):
@@ -56,7 +54,7 @@ class _Watch:
 
     def _stop(self, reason: str) -> None:
         self.stopped_by = reason
-        raise fit_module.StopTraining
+        raise fit.StopTraining
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,7 +77,7 @@ class Runner:
     is_stopping: Callable[[], bool]
     on_epoch: Callable[..., None]
 
-    def run(self, job: trial_module.Job, run_config: config_module.Config) -> trial_module.Outcome:
+    def run(self, job: trial.Job, run_config: config.Config) -> trial.Outcome:
         """Runs one trial.
 
         Raises:
@@ -87,7 +85,7 @@ class Runner:
         """
         started = time.monotonic()
         keras.backend.clear_session()
-        source = records_module.open_records(self.records_dir)
+        source = records.open_records(self.records_dir)
         self._check_size(run_config, source)
         names = folds_module.fold_names(source)
         scores: list[float] = []
@@ -96,7 +94,7 @@ class Runner:
         stopped_by, fit_seconds = "", 0.0
         for fold in range(self.folds):
             watch = self._watch(job, fold)
-            fitted = fit_module.fit(
+            fitted = fit.fit(
                 run_config,
                 source,
                 train_splits=[name for name in names if name != names[fold]],
@@ -112,9 +110,9 @@ class Runner:
                 stopped_by = watch.stopped_by
                 break
         self._keep(job, scores, models)
-        return trial_module.Outcome(
+        return trial.Outcome(
             trial_id=job.trial_id,
-            status=trial_module.STOPPED if stopped_by else trial_module.COMPLETED,
+            status=trial.STOPPED if stopped_by else trial.COMPLETED,
             reason=stopped_by,
             fold_scores=tuple(scores),
             curves=tuple(curves),
@@ -123,9 +121,9 @@ class Runner:
             fit_seconds=fit_seconds,
         )
 
-    def _watch(self, job: trial_module.Job, fold: int) -> _Watch:
+    def _watch(self, job: trial.Job, fold: int) -> _Watch:
         return _Watch(
-            objective=objective.Objective(name=job.objective),
+            objective=objective_module.Objective(name=job.objective),
             job=job,
             is_first_fold=fold == 0,
             is_stopping=self.is_stopping,
@@ -133,7 +131,7 @@ class Runner:
             fold=fold,
         )
 
-    def _check_size(self, run_config: config_module.Config, source: records_module.Records) -> None:
+    def _check_size(self, run_config: config.Config, source: records.Records) -> None:
         if self.max_parameters is None:
             return
         num_classes = len(run_config.task_spec.classes)
@@ -145,7 +143,7 @@ class Runner:
             )
         keras.backend.clear_session()
 
-    def _work_dir(self, job: trial_module.Job, fold: int) -> pathlib.Path | None:
+    def _work_dir(self, job: trial.Job, fold: int) -> pathlib.Path | None:
         """Where Hyperband's rounds leave their state for the next; other trials keep none."""
         if job.last_epoch is None:
             return None
@@ -162,8 +160,8 @@ class Runner:
             shutil.copytree(past, work_dir)
         return work_dir
 
-    def _keep(self, job: trial_module.Job, scores: list[float], models: list[keras.Model]) -> None:
-        value = objective.Objective(name=job.objective).sign * statistics.fmean(scores)
+    def _keep(self, job: trial.Job, scores: list[float], models: list[keras.Model]) -> None:
+        value = objective_module.Objective(name=job.objective).sign * statistics.fmean(scores)
         if len(scores) < self.folds or (job.keep_below is not None and value > job.keep_below):
             return
         trial_dir = directory.trial_dir(self.search_dir, job.trial_id)

@@ -11,10 +11,9 @@ from keras_tuner.engine import base_tuner
 from keras_tuner.src.distribute import utils as roles
 
 import spine_tf
-from spine_tf import config as config_module
-from spine_tf.label_review import task_examples
-from tfrecords import manifest as manifest_module
-from tfrecords import records as records_module
+from spine_tf.configuration import config
+from spine_tf.training import task_examples
+from tfrecords import manifest, records as records_module
 from tuner import (
     budget,
     chief,
@@ -28,9 +27,9 @@ from tuner import (
     pool,
     products,
     progress,
+    settings as settings_module,
     space,
 )
-from tuner import settings as settings_module
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,7 +76,7 @@ def make_identity(
     """Returns all that decides what the trials of a search are; budgets don't."""
     return {
         "version": spine_tf.__version__,
-        "manifest_sha256": manifest_module.sha256_of(settings.records_dir),
+        "manifest_sha256": manifest.sha256_of(settings.records_dir),
         "task": settings.task,
         "models": list(settings.bases),
         "oracle": settings.oracle,
@@ -86,7 +85,7 @@ def make_identity(
         "seed": settings.seed,
         "prune": settings.prune,
         "max_parameters": settings.max_parameters,
-        "base": {family: config_module.to_dict(base) for family, base in settings.bases.items()},
+        "base": {family: config.to_dict(base) for family, base in settings.bases.items()},
         "space": space.describe(hyperparameters),
         **task_examples.describe_files(next(iter(settings.bases.values()))),
     }

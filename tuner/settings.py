@@ -5,10 +5,9 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from spine_tf import config as config_module
-from spine_tf import labels, model_configs
-from tuner import objective as objective_module
-from tuner import presets
+from spine_tf import labels
+from spine_tf.configuration import config, model_configs
+from tuner import objective as objective_module, presets
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,7 +37,7 @@ class Settings:
     search_dir: pathlib.Path
     records_dir: pathlib.Path
     task: str
-    bases: Mapping[str, config_module.Config]
+    bases: Mapping[str, config.Config]
     fixed: frozenset[str] = frozenset()
     declare: presets.Declare = presets.declare_small
     space_name: str = "small"
@@ -74,12 +73,12 @@ def make_bases(
     task: str | None,
     families: Sequence[str],
     *,
-    start: config_module.Config | None = None,
+    start: config.Config | None = None,
     settings: Iterable[str] = (),
     seed: int | None = None,
     max_epochs: int | None = None,
     monitor: str = "val_log_loss",
-) -> tuple[dict[str, config_module.Config], frozenset[str]]:
+) -> tuple[dict[str, config.Config], frozenset[str]]:
     """Returns the configuration that is varied for each family, and the fields that are not.
 
     Args:
@@ -113,7 +112,7 @@ def make_bases(
 
 
 def _checked_names(
-    task: str | None, families: Sequence[str], start: config_module.Config | None
+    task: str | None, families: Sequence[str], start: config.Config | None
 ) -> tuple[str, Sequence[str]]:
     if start is not None:
         task, families = task or start.task, families or [start.model.family]
@@ -136,10 +135,8 @@ def _checked_names(
     return task, families
 
 
-def _start_config(
-    task: str, family: str, start: config_module.Config | None
-) -> config_module.Config:
-    default = config_module.default_config(task, family)
+def _start_config(task: str, family: str, start: config.Config | None) -> config.Config:
+    default = config.default_config(task, family)
     if start is None:
         return default
     model = start.model if start.model.family == family else default.model
@@ -147,18 +144,18 @@ def _start_config(
 
 
 def _with_head_first(
-    base: config_module.Config, start: config_module.Config | None, fixed: frozenset[str]
-) -> config_module.Config:
+    base: config.Config, start: config.Config | None, fixed: frozenset[str]
+) -> config.Config:
     """Lets the search of a pretrained backbone begin with its head, which trains in seconds."""
     is_chosen = start is not None and start.model.family == base.model.family
     if is_chosen or "model.frozen_epochs" in fixed or not presets.is_pretrained(base.model):
         return base
-    return config_module.with_settings(base, [f"model.frozen_epochs={presets.HEAD_ONLY}"])
+    return config.with_settings(base, [f"model.frozen_epochs={presets.HEAD_ONLY}"])
 
 
 def _with_settings(
-    bases: Mapping[str, config_module.Config], family: str, settings: Iterable[str]
-) -> config_module.Config:
+    bases: Mapping[str, config.Config], family: str, settings: Iterable[str]
+) -> config.Config:
     chosen = []
     for setting in settings:
         name, equals, _ = setting.partition("=")
@@ -166,13 +163,13 @@ def _with_settings(
         if _has_field(bases[family], name) or not (is_known and equals):
             chosen.append(setting)
     try:
-        return config_module.with_settings(bases[family], chosen)
+        return config.with_settings(bases[family], chosen)
     except ValueError as err:
         raise ValueError(f"{family}: {err}") from err
 
 
-def _has_field(base: config_module.Config, name: str) -> bool:
-    value: Any = config_module.to_dict(base)
+def _has_field(base: config.Config, name: str) -> bool:
+    value: Any = config.to_dict(base)
     for part in name.split("."):
         if not isinstance(value, dict) or part not in value:
             return False

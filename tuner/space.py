@@ -11,7 +11,7 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine import hyperparameters as hp_types
 
-from spine_tf import config as config_module
+from spine_tf.configuration import config
 from tuner import presets
 
 FAMILY = "family"
@@ -20,7 +20,7 @@ _ORACLE_OWN = "tuner/"
 
 def make_space(
     declare: presets.Declare,
-    bases: Mapping[str, config_module.Config],
+    bases: Mapping[str, config.Config],
     fixed: Collection[str] = (),
 ) -> keras_tuner.HyperParameters:
     """Declares the space of several families.
@@ -45,16 +45,14 @@ def make_space(
     return result
 
 
-def to_config(
-    values: Mapping[str, Any], bases: Mapping[str, config_module.Config]
-) -> config_module.Config:
+def to_config(values: Mapping[str, Any], bases: Mapping[str, config.Config]) -> config.Config:
     """Returns the configuration that a set of active hyperparameter values stands for.
 
     Raises:
         ValueError: a value, or a combination of values, that the configuration refuses.
     """
     family = values[FAMILY]
-    return config_module.with_settings(
+    return config.with_settings(
         bases[family],
         [f"{field_of(name)}={_text(value)}" for name, value in values_of(values, family).items()],
     )
@@ -108,7 +106,7 @@ def _describe(hyperparameter: hp_types.HyperParameter) -> dict[str, Any]:
 
 def _without_fixed(
     hyperparameters: list[hp_types.HyperParameter],
-    bases: Mapping[str, config_module.Config],
+    bases: Mapping[str, config.Config],
     fixed: Collection[str],
 ) -> list[hp_types.HyperParameter]:
     """Leaves out fixed fields, and what is conditional on another value of a fixed field."""
@@ -127,7 +125,7 @@ def _without_fixed(
 
 
 def _with_base_default(
-    hyperparameter: hp_types.HyperParameter, bases: Mapping[str, config_module.Config]
+    hyperparameter: hp_types.HyperParameter, bases: Mapping[str, config.Config]
 ) -> hp_types.HyperParameter:
     """Makes the base configuration's value the default, and a possible value, where it can be."""
     if hyperparameter.name == FAMILY or isinstance(hyperparameter, hp_types.Fixed):
@@ -148,8 +146,8 @@ def _with_base_default(
     return type(hyperparameter).from_config(declared)
 
 
-def _base_value(base: config_module.Config, field: str) -> Any:
-    value: Any = config_module.to_dict(base)
+def _base_value(base: config.Config, field: str) -> Any:
+    value: Any = config.to_dict(base)
     for part in field.split("."):
         if not isinstance(value, dict) or part not in value:
             raise ValueError(
@@ -160,9 +158,7 @@ def _base_value(base: config_module.Config, field: str) -> Any:
     return json.dumps(value) if isinstance(value, list) else value
 
 
-def _check_values(
-    space: keras_tuner.HyperParameters, bases: Mapping[str, config_module.Config]
-) -> None:
+def _check_values(space: keras_tuner.HyperParameters, bases: Mapping[str, config.Config]) -> None:
     """Sets every extreme value once, so that a wrong space is refused at the start."""
     for hyperparameter in space.space:
         if hyperparameter.name == FAMILY:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfrecords import atomic
-from tuner import directory as directory_module
+from tuner import directory
 
 COMPLETED = "completed"
 STOPPED = "stopped"
@@ -96,14 +96,14 @@ def outcome_from_dict(values: Mapping[str, Any]) -> Outcome:
 
 def write_outcome(search_dir: pathlib.Path, outcome: Outcome) -> None:
     """Writes the outcome into the trial's directory."""
-    path = directory_module.trial_dir(search_dir, outcome.trial_id) / _OUTCOME_FILE
+    path = directory.trial_dir(search_dir, outcome.trial_id) / _OUTCOME_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_json(path, outcome_to_dict(outcome), indent=None)
 
 
 def read_outcome(search_dir: pathlib.Path, trial_id: str) -> Outcome | None:
     """Reads a trial's outcome; None while there is none."""
-    path = directory_module.trial_dir(search_dir, trial_id) / _OUTCOME_FILE
+    path = directory.trial_dir(search_dir, trial_id) / _OUTCOME_FILE
     if not path.exists():
         return None
     return outcome_from_dict(json.loads(path.read_text("utf-8")))

@@ -18,8 +18,8 @@ from typing import Any
 
 from absl import logging
 
-from spine_tf import config as config_module
-from tuner import trial as trial_module
+from spine_tf.configuration import config
+from tuner import trial
 
 _MIB = 2**20
 
@@ -34,9 +34,9 @@ class Channel:
         self.is_stopping = threading.Event()
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def next_job(self) -> trial_module.Job:
+    def next_job(self) -> trial.Job:
         """Waits for a job."""
-        return trial_module.job_from_dict(self._jobs.get())
+        return trial.job_from_dict(self._jobs.get())
 
     def send(self, **message: Any) -> None:
         """Sends an answer."""
@@ -68,7 +68,7 @@ def main() -> None:
         outcome, is_healthy = _run(runner, job)
         logging.info("trial %s %s %s", job.trial_id, outcome.status, outcome.reason)
         channel.send(
-            outcome=trial_module.outcome_to_dict(outcome),
+            outcome=trial.outcome_to_dict(outcome),
             memory_mb=_resident_bytes() / _MIB,
             is_healthy=is_healthy,
         )
@@ -99,19 +99,19 @@ def _make_runner(channel: Channel) -> Any:
     )
 
 
-def _run(runner: Any, job: trial_module.Job) -> tuple[trial_module.Outcome, bool]:
+def _run(runner: Any, job: trial.Job) -> tuple[trial.Outcome, bool]:
     started = time.monotonic()
     is_healthy = True
     try:
-        outcome = runner.run(job, config_module.from_dict(job.config))
+        outcome = runner.run(job, config.from_dict(job.config))
     except Exception as err:
         # Whatever a trial raises, the search outlives it: the reason goes on the leaderboard, the
         # traceback into the log, and after anything but a ValueError the process is renewed.
         traceback.print_exc()
         is_healthy = isinstance(err, ValueError) and "memory" not in str(err)
-        outcome = trial_module.Outcome(
+        outcome = trial.Outcome(
             trial_id=job.trial_id,
-            status=trial_module.FAILED,
+            status=trial.FAILED,
             reason=_sentence(err),
             seconds=time.monotonic() - started,
         )

@@ -19,13 +19,17 @@ from typing import Any
 import tqdm
 from absl import logging
 
-from spine_tf.ablation import page, scores, table, training
-from spine_tf.ablation import settings as settings_lib
-from spine_tf.ablation import variant as variants_lib
-from spine_tf.conversion import lock
-from spine_tf.conversion import settings as conversion_lib
-from spine_tf.evaluation import figure_files
-from spine_tf.experiment import isolated
+from spine_tf.ablation import (
+    page as page_module,
+    scores,
+    settings as ablation_settings,
+    table,
+    training,
+    variant as variant_module,
+)
+from spine_tf.conversion import settings as conversion_settings
+from spine_tf.pages import figure_files
+from spine_tf.processes import isolated, lock
 from spine_tf.rsna import sources
 from tfrecords import atomic
 
@@ -53,7 +57,7 @@ class Ablation:
 
 
 def run(
-    settings: settings_lib.Settings,
+    settings: ablation_settings.Settings,
     source: sources.Source,
     work_dir: pathlib.Path,
     *,
@@ -77,13 +81,13 @@ def run(
         ValueError: the directory holds something else, or an ablation with another base.
     """
     started = time.monotonic()
-    planned = conversion_lib.make_plan(source, settings.conversion)
+    planned = conversion_settings.make_plan(source, settings.conversion)
     _prepare(work_dir, is_resumed)
     with lock.lock_directory(work_dir, owner="ablation", flag="--work_dir"):
-        wanted = settings_lib.to_json(settings, planned.config, planned.source)
-        merged = settings_lib.merge(work_dir, wanted)
-        settings_lib.write(work_dir, merged)
-        settings = dataclasses.replace(settings, variants=settings_lib.variants_of(merged))
+        wanted = ablation_settings.to_json(settings, planned.config, planned.source)
+        merged = ablation_settings.merge(work_dir, wanted)
+        ablation_settings.write(work_dir, merged)
+        settings = dataclasses.replace(settings, variants=ablation_settings.variants_of(merged))
         with _progress(settings) as bar:
             trainer = training.Trainer(
                 settings=settings,
@@ -99,7 +103,7 @@ def run(
 
 
 def _prepare(work_dir: pathlib.Path, is_resumed: bool) -> None:
-    is_ours = (work_dir / settings_lib.FILE).is_file()
+    is_ours = (work_dir / ablation_settings.FILE).is_file()
     if is_ours and not is_resumed:
         raise ValueError(
             f"{work_dir} holds an ablation: go on with it by --resume, or choose another --work_dir"
@@ -128,7 +132,7 @@ class _Bar:
 
 
 @contextlib.contextmanager
-def _progress(settings: settings_lib.Settings) -> Iterator[_Bar]:
+def _progress(settings: ablation_settings.Settings) -> Iterator[_Bar]:
     # tqdm's monitor is a thread, and the conversion forks.
     tqdm.tqdm.monitor_interval = 0
     folds_per_variant = settings.conversion.num_folds * settings.num_seeds
@@ -145,7 +149,7 @@ class _Runner:
     """Goes through base and variants; knows the base's predictions once they are there."""
 
     def __init__(
-        self, settings: settings_lib.Settings, trainer: training.Trainer, bar: _Bar
+        self, settings: ablation_settings.Settings, trainer: training.Trainer, bar: _Bar
     ) -> None:
         self._settings = settings
         self._trainer = trainer
@@ -160,7 +164,7 @@ class _Runner:
                 num_seeds=settings.num_seeds,
             )
             for name, group, changed in (
-                (variants_lib.BASE, variants_lib.BASE, ()),
+                (variant_module.BASE, variant_module.BASE, ()),
                 *((v.name, v.group, v.settings) for v in settings.variants),
             )
         ]
@@ -171,7 +175,7 @@ class _Runner:
             self._settings.base.recipe,
             *(self._settings.base.apply(variant) for variant in self._settings.variants),
         ]
-        slugs = [variants_lib.BASE, *(variant.slug for variant in self._settings.variants)]
+        slugs = [variant_module.BASE, *(variant.slug for variant in self._settings.variants)]
         self._read_finished(slugs)
         found = self._write()
         for index, (slug, recipe) in enumerate(zip(slugs, recipes, strict=True)):
@@ -196,7 +200,7 @@ class _Runner:
                     seconds=values["seconds"],
                 )
 
-    def _run_one(self, row: table.Row, slug: str, recipe: variants_lib.Recipe) -> table.Row:
+    def _run_one(self, row: table.Row, slug: str, recipe: variant_module.Recipe) -> table.Row:
         if self._base is None and not row.is_base:
             return dataclasses.replace(row, reason="the base has no figures to compare with")
         logging.info("%s", row.name)
@@ -217,7 +221,7 @@ class _Runner:
         )
 
     def _score(
-        self, trained: training.Trained, recipe: variants_lib.Recipe, *, is_base: bool
+        self, trained: training.Trained, recipe: variant_module.Recipe, *, is_base: bool
     ) -> scores.Score:
         base = None if is_base or self._base is None else self._base.seeds
         task = recipe.config.task_spec
@@ -242,13 +246,13 @@ class _Runner:
         text = table.to_markdown(rows)
         atomic.write_text(work_dir / "ablation.csv", table.to_csv(rows))
         atomic.write_text(work_dir / "ablation.md", text)
-        figure_files.write(work_dir / "figures", page.draw(rows))
+        figure_files.write(work_dir / "figures", page_module.draw(rows))
         path = work_dir / "ablation.html"
-        atomic.write_text(path, page.render(rows, about=_about(self._settings)))
+        atomic.write_text(path, page_module.render(rows, about=_about(self._settings)))
         return Ablation(rows=rows, page=path, text=text)
 
 
-def _about(settings: settings_lib.Settings) -> dict[str, Any]:
+def _about(settings: ablation_settings.Settings) -> dict[str, Any]:
     base = settings.base.recipe
     values = dataclasses.asdict(base.config)
     return {

@@ -7,7 +7,8 @@ import markupsafe
 import numpy as np
 
 from spine_tf.ablation import scores, table
-from spine_tf.evaluation import charts, figures, report
+from spine_tf.evaluation import report, report_charts
+from spine_tf.pages import charts
 
 # The marks of svg.MARKS: a circle, a square and a triangle, told apart without colour.
 _UNCLEAR, _BETTER, _WORSE = 0, 4, 2
@@ -27,8 +28,8 @@ def render(rows: Sequence[table.Row], *, about: Mapping[str, Any]) -> str:
         disclaimer=report.DISCLAIMER,
         rows=rows,
         about=about,
-        conditions=", ".join(map(figures.group_in_words, about["conditions"])),
-        levels=", ".join(map(figures.group_in_words, about["levels"])),
+        conditions=", ".join(map(report_charts.group_in_words, about["conditions"])),
+        levels=", ".join(map(report_charts.group_in_words, about["levels"])),
         figure_names=tuple(scores.FIGURES),
         more_is_better=scores.FIGURES,
         pictures={name: markupsafe.Markup(picture) for name, picture in draw(rows).items()},

@@ -3,7 +3,7 @@
 import types
 from collections.abc import Mapping
 
-from spine_tf.ablation import variant as variants_lib
+from spine_tf.ablation import variant as variant_module
 
 PRESETS: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
     {
@@ -50,13 +50,13 @@ PRESETS: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
 )
 
 
-def of(name: str) -> list[variants_lib.Variant]:
+def of(name: str) -> list[variant_module.Variant]:
     """Returns the variants of a preset; ValueError names those there are."""
     if name not in PRESETS:
         raise ValueError(f"--presets has {name!r}, expected some of {', '.join(PRESETS)}")
     return [variant for text in PRESETS[name] for variant in _read(text)]
 
 
-def _read(text: str) -> list[variants_lib.Variant]:
+def _read(text: str) -> list[variant_module.Variant]:
     is_bundle = ":" in text.partition("=")[0]
-    return [variants_lib.parse_bundle(text)] if is_bundle else variants_lib.parse_factor(text)
+    return [variant_module.parse_bundle(text)] if is_bundle else variant_module.parse_factor(text)

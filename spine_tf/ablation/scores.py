@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from spine_tf import labels
-from spine_tf.evaluation import bootstrap, compare, metrics
-from spine_tf.evaluation import predictions as predictions_lib
+from spine_tf.scoring import bootstrap, comparison, metrics, predictions as predictions_module
 
 # Name -> whether more is better.
 FIGURES: Mapping[str, bool] = {"accuracy": True, "balanced_accuracy": True, "log_loss": False}
@@ -37,8 +36,8 @@ class Score:
 
 
 def score(
-    seeds: Sequence[predictions_lib.Predictions],
-    base: Sequence[predictions_lib.Predictions] | None,
+    seeds: Sequence[predictions_module.Predictions],
+    base: Sequence[predictions_module.Predictions] | None,
     task: labels.Task,
     *,
     seed: int,
@@ -84,8 +83,8 @@ def score(
 
 
 def _shared(
-    base: predictions_lib.Predictions, other: predictions_lib.Predictions
-) -> predictions_lib.Predictions:
+    base: predictions_module.Predictions, other: predictions_module.Predictions
+) -> predictions_module.Predictions:
     """The base's examples that the other has too: the region of interest may cost a few."""
     keys = set(other.keys)
     is_shared = np.array([key in keys for key in base.keys])
@@ -95,8 +94,8 @@ def _shared(
 
 
 def _figures(
-    seeds: Sequence[predictions_lib.Predictions],
-    like: predictions_lib.Predictions,
+    seeds: Sequence[predictions_module.Predictions],
+    like: predictions_module.Predictions,
     task: labels.Task,
     seed: int,
     num_resamples: int,
@@ -108,7 +107,7 @@ def _figures(
     found = []
     for predictions in seeds:
         part = predictions.select(np.array([key in keys for key in predictions.keys]))
-        found.append(metrics.compute(compare.align(part, like), task, every).overall)
+        found.append(metrics.compute(comparison.align(part, like), task, every).overall)
     return {name: np.mean([figures[name] for figures in found], axis=0) for name in FIGURES}
 
 

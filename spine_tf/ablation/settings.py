@@ -6,11 +6,9 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from spine_tf import config
-from spine_tf.ablation import presets
-from spine_tf.ablation import variant as variants_lib
-from spine_tf.conversion import settings as conversion_lib
-from spine_tf.experiment import difference
+from spine_tf.ablation import presets, variant as variant_module
+from spine_tf.configuration import config, differences
+from spine_tf.conversion import settings as settings_module
 from tfrecords import atomic
 
 FILE = "ablation.json"
@@ -27,9 +25,9 @@ class Settings:
         num_seeds: trainings of each, with seeds from the base's on.
     """
 
-    base: variants_lib.Base
-    conversion: conversion_lib.Settings
-    variants: tuple[variants_lib.Variant, ...]
+    base: variant_module.Base
+    conversion: settings_module.Settings
+    variants: tuple[variant_module.Variant, ...]
     num_seeds: int = 1
 
     def __post_init__(self) -> None:
@@ -50,7 +48,7 @@ class Settings:
         first = self.base.recipe.config.seed
         return range(first, first + self.num_seeds)
 
-    def conversion_of(self, recipe: variants_lib.Recipe) -> conversion_lib.Settings:
+    def conversion_of(self, recipe: variant_module.Recipe) -> settings_module.Settings:
         """Returns the conversion of a variant: the base's, with its own region of interest."""
         return dataclasses.replace(self.conversion, roi=recipe.roi)
 
@@ -58,9 +56,9 @@ class Settings:
 def make_base(
     base_config: config.Config,
     changes: Iterable[str],
-    conversion: conversion_lib.Settings,
-    variants: Iterable[variants_lib.Variant],
-) -> variants_lib.Base:
+    conversion: settings_module.Settings,
+    variants: Iterable[variant_module.Variant],
+) -> variant_module.Base:
     """Returns the base: the configuration with the changes that its family has the fields for.
 
     Raises:
@@ -69,33 +67,33 @@ def make_base(
     changes, own = tuple(changes), base_config.model.family
     families = {own, *(family for variant in variants for family in _families(variant))}
     for change in changes:
-        if not any(variants_lib.changes_of(family, [change]) for family in families):
+        if not any(variant_module.changes_of(family, [change]) for family in families):
             raise ValueError(f"--set {change}: no chosen model has that field")
-    changed = config.with_settings(base_config, variants_lib.changes_of(own, changes))
-    recipe = variants_lib.Recipe(roi=conversion.roi, config=changed)
-    return variants_lib.Base(recipe=recipe, changes=changes)
+    changed = config.with_settings(base_config, variant_module.changes_of(own, changes))
+    recipe = variant_module.Recipe(roi=conversion.roi, config=changed)
+    return variant_module.Base(recipe=recipe, changes=changes)
 
 
 def read_variants(
     factors: Iterable[str], bundles: Iterable[str], preset_names: Iterable[str]
-) -> tuple[variants_lib.Variant, ...]:
+) -> tuple[variant_module.Variant, ...]:
     """Returns the variants of the flags, each once: presets, factors, bundles.
 
     Raises:
         ValueError: a text that is none, or an unknown preset.
     """
     read = [variant for name in preset_names for variant in presets.of(name)]
-    read += [variant for text in factors for variant in variants_lib.parse_factor(text)]
-    read += [variants_lib.parse_bundle(text) for text in bundles]
-    found: dict[str, variants_lib.Variant] = {}
+    read += [variant for text in factors for variant in variant_module.parse_factor(text)]
+    read += [variant_module.parse_bundle(text) for text in bundles]
+    found: dict[str, variant_module.Variant] = {}
     for variant in read:
         if found.setdefault(variant.name, variant).settings != variant.settings:
             raise ValueError(f"two variants are named {variant.name!r}: give them different names")
     return tuple(found.values())
 
 
-def _families(variant: variants_lib.Variant) -> list[str]:
-    prefix = f"{variants_lib.FAMILY}="
+def _families(variant: variant_module.Variant) -> list[str]:
+    prefix = f"{variant_module.FAMILY}="
     return [text.removeprefix(prefix) for text in variant.settings if text.startswith(prefix)]
 
 
@@ -133,11 +131,11 @@ def merge(work_dir: pathlib.Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
     if not path.is_file():
         return dict(wanted)
     stored = json.loads(path.read_text("utf-8"))
-    found = difference.differences(stored["base"], wanted["base"])
+    found = differences.differences(stored["base"], wanted["base"])
     known = {variant["name"]: variant for variant in stored["variants"]}
     for variant in wanted["variants"]:
         known.setdefault(variant["name"], variant)
-        found += difference.differences(known[variant["name"]], variant, variant["name"])
+        found += differences.differences(known[variant["name"]], variant, variant["name"])
     if found:
         raise ValueError(
             f"{path} was begun otherwise: {'; '.join(found)}: go on with the same, or choose "
@@ -146,10 +144,10 @@ def merge(work_dir: pathlib.Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
     return {**stored, "variants": list(known.values())}
 
 
-def variants_of(merged: Mapping[str, Any]) -> tuple[variants_lib.Variant, ...]:
+def variants_of(merged: Mapping[str, Any]) -> tuple[variant_module.Variant, ...]:
     """Returns the variants of a stored ablation, in the order in which they were first named."""
     return tuple(
-        variants_lib.Variant(**{**values, "settings": tuple(values["settings"])})
+        variant_module.Variant(**{**values, "settings": tuple(values["settings"])})
         for values in merged["variants"]
     )
 

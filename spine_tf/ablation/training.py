@@ -4,13 +4,13 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
-from spine_tf import config
-from spine_tf.ablation import settings as settings_lib
-from spine_tf.ablation import variant as variants_lib
+from spine_tf.ablation import settings as settings_module, variant
+from spine_tf.configuration import config
 from spine_tf.conversion import job
-from spine_tf.evaluation import predictions
-from spine_tf.experiment import isolated, one_run
+from spine_tf.processes import isolated
+from spine_tf.reproduction import one_run
 from spine_tf.rsna import sources
+from spine_tf.scoring import predictions
 
 RECORDS_DIR = "records"
 VARIANTS_DIR = "variants"
@@ -38,14 +38,14 @@ class Trainer:
         on_tick: called with the number of finished folds of the running variant.
     """
 
-    settings: settings_lib.Settings
+    settings: settings_module.Settings
     source: sources.Source
     work_dir: pathlib.Path
     num_workers: int
     is_over: Callable[[], bool]
     on_tick: Callable[[int], None]
 
-    def train(self, slug: str, recipe: variants_lib.Recipe) -> Trained:
+    def train(self, slug: str, recipe: variant.Recipe) -> Trained:
         """Converts and trains what is not done yet.
 
         Raises:
@@ -76,7 +76,7 @@ class Trainer:
             seconds += written.seconds
         return Trained(seeds=tuple(found), seconds=seconds)
 
-    def convert(self, recipe: variants_lib.Recipe) -> pathlib.Path:
+    def convert(self, recipe: variant.Recipe) -> pathlib.Path:
         """Returns the records of a region of interest, converted unless they are there."""
         records_dir = self.work_dir / RECORDS_DIR / roi_name(recipe.roi)
         job.convert(

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from spine_tf import config, config_fields
-from spine_tf.experiment import settings as experiment_settings
+from spine_tf.configuration import config as config_module, fields
+from spine_tf.reproduction import settings as settings_module
 
 BASE = "base"
 FAMILY = "model"
-ROI_FIELDS = tuple(field.name for field in dataclasses.fields(config.RoiConfig))
+ROI_FIELDS = tuple(field.name for field in dataclasses.fields(config_module.RoiConfig))
 
 # What all variants share: --task, --seeds and the folds decide it.
 _SHARED = ("task", "seed", "model.family", "data.val_fold")
@@ -61,8 +61,8 @@ class Recipe:
         config: the run's configuration.
     """
 
-    roi: config.RoiConfig
-    config: config.Config
+    roi: config_module.RoiConfig
+    config: config_module.Config
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,24 +101,24 @@ class Base:
             else:
                 settings.append(setting)
         return Recipe(
-            roi=config_fields.build(config.RoiConfig, roi, ""),
-            config=config.with_settings(run_config, settings),
+            roi=fields.build(config_module.RoiConfig, roi, ""),
+            config=config_module.with_settings(run_config, settings),
         )
 
-    def _with_family(self, family: str) -> config.Config:
+    def _with_family(self, family: str) -> config_module.Config:
         """The base with another family's defaults, and the changes that it has the fields for."""
         own = self.recipe.config
         if family == own.model.family:
             return own
-        model = config.default_config(own.task, family).model
-        return config.with_settings(
+        model = config_module.default_config(own.task, family).model
+        return config_module.with_settings(
             dataclasses.replace(own, model=model), changes_of(family, self.changes)
         )
 
 
 def changes_of(family: str, changes: Iterable[str]) -> list[str]:
     """Returns the changes that concern a family, as its `field=value`."""
-    found = [experiment_settings.of_family(family, change) for change in changes]
+    found = [settings_module.of_family(family, change) for change in changes]
     return [change for change in found if change is not None]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from absl import logging
 
 from spine_tf import labels
-from spine_tf.auditing import files, finding, headers, rows, stacks
+from spine_tf.auditing import files, finding, headers, rows as rows_module, stacks
 from spine_tf.rsna import annotations, layout, sources
 
 
@@ -50,7 +50,7 @@ def audit(source: sources.Source, *, num_workers: int = 1) -> Audit:
     answers = headers.read_headers(source, images, num_workers)
     found = [
         *_of_tables(read),
-        *rows.find(read, answers, source.side),
+        *rows_module.find(read, answers, source.side),
         *stacks.find(answers, source.side),
         *files.find(source.image_names(), read.series, source.side),
     ]
@@ -75,10 +75,11 @@ def _of_tables(read: annotations.Annotations) -> Iterator[finding.Finding]:
             detail=f"{layout.LABELS_CSV} has a severity, the coordinates CSV no row",
             place=f"{study}/{labels.CONDITIONS[condition]}/{labels.LEVELS[level]}",
         )
+    known = rows_module.DESCRIPTIONS.values()
     for (study, series), description in sorted(read.series.items()):
-        if description not in rows.DESCRIPTIONS.values():
+        if description not in known:
             yield finding.Finding(
                 kind=finding.Kind.UNKNOWN_DESCRIPTION,
-                detail=f"{description!r}, expected one of {', '.join(rows.DESCRIPTIONS.values())}",
+                detail=f"{description!r}, expected one of {', '.join(known)}",
                 place=f"{study}/{series}",
             )

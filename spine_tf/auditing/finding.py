@@ -3,7 +3,8 @@
 import dataclasses
 import enum
 
-from spine_tf.rsna import annotations, reasons
+from spine_tf.dicom import reasons
+from spine_tf.rsna import annotations
 
 
 class Severity(enum.StrEnum):

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 
-from spine_tf.conversion import pool
-from spine_tf.rsna import crops, header, layout, reasons, sources
+from spine_tf.crops import cutting
+from spine_tf.dicom import header, reasons
+from spine_tf.processes import pool
+from spine_tf.rsna import layout, sources
 
 Image = tuple[int, int, int]
 Answer = header.Header | reasons.Rejected
@@ -41,6 +43,6 @@ def _read_batch(task: tuple[sources.Source, list[Image]]) -> list[tuple[Image, A
 
 def _read(source: sources.Source, image: Image) -> Answer:
     try:
-        return crops.read_header(source, layout.image_name(source.side, *image))
+        return cutting.read_header(source, layout.image_name(source.side, *image))
     except reasons.Rejected as rejected:
         return rejected

@@ -10,7 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from spine_tf.auditing import point
-from spine_tf.rsna import annotations, crops, reasons, roi, sources
+from spine_tf.crops import cutting, roi
+from spine_tf.dicom import reasons
+from spine_tf.rsna import annotations, sources
 
 _SIDE_PX = 280
 _CROP_MM = 50.0
@@ -43,7 +45,7 @@ def draw(
         wanted: rows to draw.
         all_rows: other points on the same slices are drawn as dots.
     """
-    reader = crops.SliceReader(source, num_slices=1)
+    reader = cutting.SliceReader(source, num_slices=1)
     by_image = collections.defaultdict(list)
     for row in all_rows:
         by_image[row.image].append(row)
@@ -59,7 +61,7 @@ def draw(
 
 
 def _whole(
-    stack: crops.Stack,
+    stack: cutting.Stack,
     row: annotations.Annotation,
     others: Iterable[annotations.Annotation],
 ) -> str:
@@ -77,7 +79,7 @@ def _whole(
     return _to_uri(image)
 
 
-def _crop(stack: crops.Stack, row: annotations.Annotation) -> str:
+def _crop(stack: cutting.Stack, row: annotations.Annotation) -> str:
     """The point may be anywhere: a region that doesn't touch the image is black."""
     rows, columns = stack.header.shape
     center_xy = (
@@ -97,7 +99,7 @@ def _crop(stack: crops.Stack, row: annotations.Annotation) -> str:
 
 
 def _scaled(
-    row: annotations.Annotation, stack: crops.Stack, width: int, height: int
+    row: annotations.Annotation, stack: cutting.Stack, width: int, height: int
 ) -> tuple[float, float]:
     rows, columns = stack.header.shape
     return (row.x + 0.5) * width / columns, (row.y + 0.5) * height / rows

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from spine_tf.rsna import annotations, header
+from spine_tf.dicom import header
+from spine_tf.rsna import annotations
 
 # Placeholders lie at about 5, 5 px; no structure of the spine lies in that corner.
 _CORNER_PX = 10.0

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from spine_tf import labels
 from spine_tf.auditing import finding, headers, level_order, point, sides
-from spine_tf.rsna import annotations, header, layout, reasons
+from spine_tf.dicom import header, reasons
+from spine_tf.rsna import annotations, layout
 
 # The series that a condition is marked on.
 DESCRIPTIONS = {

@@ -3,11 +3,14 @@
 import collections
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from spine_tf.auditing import finding, headers
-from spine_tf.rsna import geometry, header, layout
+from spine_tf.auditing import finding, headers as headers_module
+from spine_tf.dicom import geometry, header
+from spine_tf.rsna import layout
 
 
-def find(answers: Mapping[headers.Image, headers.Answer], side: str) -> Iterator[finding.Finding]:
+def find(
+    answers: Mapping[headers_module.Image, headers_module.Answer], side: str
+) -> Iterator[finding.Finding]:
     """Yields series whose annotated slices differ, or don't say where they lie."""
     by_series: dict[tuple[int, int], list[header.Header]] = collections.defaultdict(list)
     for image, answer in answers.items():

@@ -8,9 +8,9 @@ import pathlib
 import shlex
 from collections.abc import Sequence
 
-from spine_tf import config
-from spine_tf.conversion import shard_writer
-from spine_tf.rsna import plan, sources
+from spine_tf.configuration import config
+from spine_tf.conversion import plan, shard_writer
+from spine_tf.rsna import sources
 
 
 def write_shards(

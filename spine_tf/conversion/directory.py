@@ -5,8 +5,8 @@ import pathlib
 import re
 from typing import Any
 
-from spine_tf.conversion import note as notes
-from spine_tf.rsna import plan, record
+from spine_tf.conversion import note, plan
+from spine_tf.crops import record
 from tfrecords import atomic, features_json, info, manifest
 
 PLAN_FILE = "plan.json"
@@ -28,7 +28,7 @@ _NAMES = {
 def is_ours(path: pathlib.Path) -> bool:
     """Returns whether the converter writes files of that name."""
     name = path.name.rpartition(".tmp-")[0] if atomic.is_temporary(path) else path.name
-    return name in _NAMES or bool(_SHARD.fullmatch(name.removesuffix(notes.SUFFIX)))
+    return name in _NAMES or bool(_SHARD.fullmatch(name.removesuffix(note.SUFFIX)))
 
 
 def check(directory: pathlib.Path, wanted: plan.Plan) -> None:
@@ -73,7 +73,7 @@ def remove_ours(directory: pathlib.Path) -> None:
     ours = [path for path in directory.iterdir() if is_ours(path)]
 
     def rank(path: pathlib.Path) -> tuple[bool, bool, bool]:
-        is_note = path.name.endswith(notes.SUFFIX) and ".tfrecord-" in path.name
+        is_note = path.name.endswith(note.SUFFIX) and ".tfrecord-" in path.name
         return path.name != manifest.FILE_NAME, path.name == PLAN_FILE, not is_note
 
     for path in sorted(ours, key=rank):

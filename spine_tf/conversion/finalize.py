@@ -6,10 +6,11 @@ import pathlib
 from collections.abc import Sequence
 
 import spine_tf
-from spine_tf import config, labels
-from spine_tf.conversion import directory as directories
-from spine_tf.conversion import note as notes
-from spine_tf.rsna import plan, reasons, record
+from spine_tf import labels
+from spine_tf.configuration import config
+from spine_tf.conversion import directory, note as note_module, plan
+from spine_tf.crops import record
+from spine_tf.dicom import reasons
 from tfrecords import atomic, contact_sheet, features_json, info, manifest
 
 _DESCRIPTION = (
@@ -48,7 +49,7 @@ def finalize(
     features_json.write(output_dir, record_schema)
     info.write(output_dir, dataset, _DESCRIPTION)
     sheet = contact_sheet.render(output_dir, dataset, record_schema)
-    atomic.write_bytes(output_dir / directories.CONTACT_SHEET_FILE, sheet)
+    atomic.write_bytes(output_dir / directory.CONTACT_SHEET_FILE, sheet)
     manifest.write_manifest(output_dir, dataset)
     remove_notes(wanted, dataset, output_dir)
     return dataset
@@ -58,7 +59,7 @@ def remove_notes(wanted: plan.Plan, dataset: manifest.Manifest, output_dir: path
     """Removes the notes, and the shards of splits that have no record; the manifest is written."""
     kept = {part.file for part in dataset.shards}
     for part in wanted.shards:
-        notes.note_path(output_dir, part.file).unlink(missing_ok=True)
+        note_module.note_path(output_dir, part.file).unlink(missing_ok=True)
         if part.file not in kept:
             (output_dir / part.file).unlink(missing_ok=True)
 
@@ -71,8 +72,8 @@ def count_reasons(rejects: Sequence[reasons.Reject]) -> dict[str, int]:
     return {reason: count for reason, count in counts.items() if count}
 
 
-def _read_notes(wanted: plan.Plan, output_dir: pathlib.Path) -> list[notes.Note]:
-    found = [notes.read_note(output_dir, part.file) for part in wanted.shards]
+def _read_notes(wanted: plan.Plan, output_dir: pathlib.Path) -> list[note_module.Note]:
+    found = [note_module.read_note(output_dir, part.file) for part in wanted.shards]
     missing = [part.file for part, note in zip(wanted.shards, found, strict=True) if note is None]
     if missing:
         raise ValueError(
@@ -88,14 +89,14 @@ def _write_rejects(output_dir: pathlib.Path, rejects: Sequence[reasons.Reject]) 
     writer.writerow(("key", "reason", "detail", "file"))
     for reject in rejects:
         writer.writerow((reject.key, reject.reason.value, reject.detail, reject.file))
-    atomic.write_text(output_dir / directories.REJECTS_FILE, buffer.getvalue())
+    atomic.write_text(output_dir / directory.REJECTS_FILE, buffer.getvalue())
 
 
 def _check_rejects(
     counts: dict[str, int], num_records: int, max_fraction: float, output_dir: pathlib.Path
 ) -> None:
     num_rejects = sum(n for reason, n in counts.items() if reason not in reasons.HARMLESS)
-    path = output_dir / directories.REJECTS_FILE
+    path = output_dir / directory.REJECTS_FILE
     if num_rejects > max_fraction * (num_rejects + num_records):
         listed = ", ".join(f"{reason} {count}" for reason, count in counts.items())
         raise TooManyRejects(
@@ -108,7 +109,7 @@ def _check_rejects(
 
 
 def _make_manifest(
-    wanted: plan.Plan, shard_notes: Sequence[notes.Note], counts: dict[str, int]
+    wanted: plan.Plan, shard_notes: Sequence[note_module.Note], counts: dict[str, int]
 ) -> manifest.Manifest:
     """A split without a record has no shards: TFDS can't read one."""
     class_counts: dict[str, dict[str, int]] = {}

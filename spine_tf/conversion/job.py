@@ -10,11 +10,19 @@ from collections.abc import Iterator, Sequence
 
 from absl import logging
 
-from spine_tf import config
-from spine_tf.conversion import beam_engine, finalize, lock, pool, progress, settings, shard_writer
-from spine_tf.conversion import directory as directories
-from spine_tf.conversion import note as notes
-from spine_tf.rsna import plan, sources
+from spine_tf.configuration import config
+from spine_tf.conversion import (
+    beam_engine,
+    directory,
+    finalize,
+    note as note_module,
+    plan,
+    progress,
+    settings,
+    shard_writer,
+)
+from spine_tf.processes import lock, pool
+from spine_tf.rsna import sources
 from tfrecords import manifest
 
 
@@ -59,13 +67,13 @@ def convert(
     output_dir.mkdir(parents=True, exist_ok=True)
     with _explained_full_disk(), lock.lock_directory(output_dir) as descriptor:
         if is_overwritten:
-            directories.remove_ours(output_dir)
+            directory.remove_ours(output_dir)
         else:
-            directories.check(output_dir, wanted)
-        directories.remove_leftovers(output_dir)
-        if directories.is_complete(output_dir):
+            directory.check(output_dir, wanted)
+        directory.remove_leftovers(output_dir)
+        if directory.is_complete(output_dir):
             return _already_complete(wanted, output_dir)
-        directories.write_plan(output_dir, wanted)
+        directory.write_plan(output_dir, wanted)
         writer = Writer(
             source=_narrowed(source, wanted),
             roi=conversion.roi,
@@ -91,12 +99,12 @@ def convert_slot(
     output_dir.mkdir(parents=True, exist_ok=True)
     with _explained_full_disk(), contextlib.ExitStack() as stack:
         shared = stack.enter_context(lock.lock_directory(output_dir, is_shared=True))
-        directories.check(output_dir, wanted)
-        if directories.is_complete(output_dir):
+        directory.check(output_dir, wanted)
+        if directory.is_complete(output_dir):
             logging.info("%s is complete already", output_dir)
             return
-        directories.write_plan(output_dir, wanted)
-        path = output_dir / directories.PLAN_FILE
+        directory.write_plan(output_dir, wanted)
+        path = output_dir / directory.PLAN_FILE
         own = stack.enter_context(lock.lock_slot(path, slot.index))
         writer = Writer(
             source=_narrowed(source, wanted),
@@ -120,9 +128,9 @@ def finish(
     if not output_dir.is_dir():
         raise ValueError(f"--output_dir {output_dir} does not exist; expected the slots' output")
     with _explained_full_disk(), lock.lock_directory(output_dir):
-        directories.check(output_dir, wanted)
-        directories.remove_leftovers(output_dir)
-        if directories.is_complete(output_dir):
+        directory.check(output_dir, wanted)
+        directory.remove_leftovers(output_dir)
+        if directory.is_complete(output_dir):
             return _already_complete(wanted, output_dir)
         return _finalize(wanted, conversion.roi, output_dir, max_reject_fraction)
 
@@ -150,7 +158,9 @@ class Writer:
             inherited: descriptors that forked workers have to close.
         """
         start = time.monotonic()
-        missing = [part for part in parts if notes.read_note(self.output_dir, part.file) is None]
+        missing = [
+            part for part in parts if note_module.read_note(self.output_dir, part.file) is None
+        ]
         total, to_do = (sum(len(part.rows) for part in some) for some in (parts, missing))
         if self.beam_args is None:
             self._write_locally(missing, total, inherited)

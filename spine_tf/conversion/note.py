@@ -4,7 +4,7 @@ import dataclasses
 import json
 import pathlib
 
-from spine_tf.rsna import reasons
+from spine_tf.dicom import reasons
 from tfrecords import atomic, manifest
 
 SUFFIX = ".json"

@@ -5,8 +5,10 @@ import hashlib
 import pathlib
 from typing import Any
 
-from spine_tf import config, labels
-from spine_tf.rsna import annotations, folds, layout, plan, sources, tables
+from spine_tf import labels
+from spine_tf.configuration import config
+from spine_tf.conversion import plan
+from spine_tf.rsna import annotations, folds, layout, sources, tables
 
 _CSVS = ("train.csv", "train_label_coordinates.csv", "train_series_descriptions.csv")
 

@@ -8,9 +8,12 @@ from typing import IO, Any
 
 import numpy as np
 
-from spine_tf import config, labels
-from spine_tf.conversion import note as notes
-from spine_tf.rsna import crops, plan, reasons, record, sources
+from spine_tf import labels
+from spine_tf.configuration import config
+from spine_tf.conversion import note as note_module, plan
+from spine_tf.crops import cutting, record
+from spine_tf.dicom import reasons
+from spine_tf.rsna import sources
 from tfrecords import example, schema, shard
 
 # Records wait here for their place in the shard: in memory, on disk where crops are large.
@@ -23,12 +26,12 @@ def write_shard(
     source: sources.Source,
     roi: config.RoiConfig,
     output_dir: pathlib.Path,
-) -> notes.Note:
+) -> note_module.Note:
     """Writes a shard and its note, or returns the note of a shard that is done.
 
     Idempotent: whoever writes it, and however often, the bytes are the same.
     """
-    done = notes.read_note(output_dir, part.file)
+    done = note_module.read_note(output_dir, part.file)
     if done is not None:
         return done
     with tempfile.SpooledTemporaryFile(_MAX_BYTES_IN_MEMORY, dir=str(output_dir)) as spool:
@@ -36,7 +39,7 @@ def write_shard(
         places: dict[str, tuple[int, int]] = {}
         unreadable: set[str] = set()
         # Images come in the order that decodes each once, records go in the order of the plan.
-        for crop in crops.read_crops(source, part.rows, roi, unreadable):
+        for crop in cutting.read_crops(source, part.rows, roi, unreadable):
             if isinstance(crop, reasons.Reject):
                 rejects.append(crop)
             else:
@@ -44,17 +47,17 @@ def write_shard(
                 places[crop.annotation.key] = spool.tell(), len(data)
                 spool.write(data)
         writer = _write_records(part, output_dir, spool, places)
-    note = notes.Note(
+    note = note_module.Note(
         shard=writer.shard,
         class_counts=_class_counts(part, places),
         rejects=tuple(sorted(rejects)),
         unreadable=tuple(sorted(unreadable)),
     )
-    notes.write_note(output_dir, note)
+    note_module.write_note(output_dir, note)
     return note
 
 
-def serialize(crop: crops.Crop, record_schema: schema.Schema) -> bytes:
+def serialize(crop: cutting.Crop, record_schema: schema.Schema) -> bytes:
     """Returns a crop as a record."""
     row = crop.annotation
     return example.serialize(

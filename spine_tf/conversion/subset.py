@@ -8,8 +8,11 @@ import os
 import pathlib
 from collections.abc import Iterator
 
-from spine_tf import config, labels, limits
-from spine_tf.rsna import annotations, crops, geometry, layout, reasons, sources
+from spine_tf import labels
+from spine_tf.configuration import config, limits
+from spine_tf.crops import cutting
+from spine_tf.dicom import geometry, reasons
+from spine_tf.rsna import annotations, layout, sources
 from tfrecords import atomic
 
 _CSVS = (
@@ -81,7 +84,7 @@ def _images(
     num_slices: int,
     has_whole_series: bool,
 ) -> Iterator[str]:
-    reader = crops.SliceReader(source, num_slices)
+    reader = cutting.SliceReader(source, num_slices)
     images = sorted({row.image for row in rows})
     for (study, series), group in itertools.groupby(images, key=lambda image: image[:2]):
         wanted = {image[2] for image in group}

@@ -20,16 +20,16 @@ from typing import Any
 import numpy as np
 
 from spine_tf import labels
-from spine_tf.evaluation import (
+from spine_tf.scoring import (
     baselines,
     bootstrap,
-    compare,
+    comparison,
     competition,
     groups,
     operating,
+    predictions as predictions_module,
     summary,
 )
-from spine_tf.evaluation import predictions as predictions_lib
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,8 +47,8 @@ class Evaluated:
 
     task: labels.Task
     split: str
-    predictions: predictions_lib.Predictions
-    uncalibrated: predictions_lib.Predictions | None
+    predictions: predictions_module.Predictions
+    uncalibrated: predictions_module.Predictions | None
     splits: Sequence[str]
     class_prior: Sequence[float]
 
@@ -56,12 +56,12 @@ class Evaluated:
 def collapse(evaluated: Evaluated) -> Evaluated:
     """Returns the predictions as those of whole severities; see `predictions.collapse`."""
     task, before = evaluated.task, evaluated.uncalibrated
-    prior = predictions_lib.collapse_probabilities(np.asarray(evaluated.class_prior), task)
+    prior = predictions_module.collapse_probabilities(np.asarray(evaluated.class_prior), task)
     return dataclasses.replace(
         evaluated,
         task=task.collapsed,
-        predictions=predictions_lib.collapse(evaluated.predictions, task),
-        uncalibrated=None if before is None else predictions_lib.collapse(before, task),
+        predictions=predictions_module.collapse(evaluated.predictions, task),
+        uncalibrated=None if before is None else predictions_module.collapse(before, task),
         class_prior=tuple(prior.tolist()),
     )
 
@@ -97,7 +97,7 @@ def analyse(evaluated: Evaluated, *, seed: int = 0, num_resamples: int = 1000) -
 def add_label_baseline(
     analysed: Mapping[str, Any],
     evaluated: Evaluated,
-    answers: predictions_lib.Predictions,
+    answers: predictions_module.Predictions,
     note: str,
 ) -> dict[str, Any]:
     """Returns an analysis with a baseline that answers from other labels.
@@ -122,12 +122,12 @@ def add_label_baseline(
 
 
 def _lead(
-    predictions: predictions_lib.Predictions,
-    baseline: predictions_lib.Predictions,
+    predictions: predictions_module.Predictions,
+    baseline: predictions_module.Predictions,
     task: labels.Task,
     weights: np.ndarray,
 ) -> dict[str, Any]:
-    found = compare.differences(predictions, baseline, task, weights)
+    found = comparison.differences(predictions, baseline, task, weights)
     return {name: found[name] for name in ("accuracy", "balanced_accuracy")}
 
 
@@ -143,9 +143,9 @@ def _reliability(evaluated: Evaluated, weights: np.ndarray) -> dict[str, Any]:
 
 
 def _competition(
-    predictions: predictions_lib.Predictions, task: labels.Task, weights: np.ndarray
+    predictions: predictions_module.Predictions, task: labels.Task, weights: np.ndarray
 ) -> dict[str, Any] | None:
-    predictions, task = predictions_lib.collapse(predictions, task), task.collapsed
+    predictions, task = predictions_module.collapse(predictions, task), task.collapsed
     if task.name != "multiclass":
         return None
     reweighted = competition.reweight(predictions, task)

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from spine_tf.evaluation import bootstrap, compare, held_out
-from spine_tf.evaluation import predictions as predictions_lib
+from spine_tf.evaluation import held_out
+from spine_tf.scoring import bootstrap, comparison, predictions
 
 
 def analyse(
@@ -31,10 +31,10 @@ def analyse(
     leads = {}
     for name, alone in zip(names, answers.of_runs, strict=True):
         if np.isfinite(alone).all():
-            single = predictions_lib.Predictions(
+            single = predictions.Predictions(
                 keys=together.keys, labels=together.labels, probabilities=alone
             )
-            leads[name] = compare.differences(together, single, found.evaluated.task, weights)
+            leads[name] = comparison.differences(together, single, found.evaluated.task, weights)
     return {
         "runs": list(names),
         "models_per_example": [int(answers.num_models.min()), int(answers.num_models.max())],

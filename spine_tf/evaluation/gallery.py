@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from spine_tf.evaluation import predictions as predictions_lib
+from spine_tf.scoring import predictions as predictions_module
 
 # Two dozen crops have to fit a page of 5 MB.
 MAX_SIDE_PX = 192
@@ -17,7 +17,7 @@ KINDS = ("right", "wrong", "uncertain")
 _FAINT = 0.25
 
 
-def choose(predictions: predictions_lib.Predictions, count: int) -> dict[str, list[int]]:
+def choose(predictions: predictions_module.Predictions, count: int) -> dict[str, list[int]]:
     """Returns the examples to show of each of KINDS, at most `count`, the clearest first.
 
     - right: the most confident right answers, the true classes in turn;

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from spine_tf import config, labels, run
-from spine_tf.evaluation import analysis, calibration, compare, unseen
-from spine_tf.evaluation import predictions as predictions_lib
-from spine_tf.label_review import task_examples
+from spine_tf import labels
+from spine_tf.configuration import config
+from spine_tf.evaluation import analysis, unseen
+from spine_tf.runs import run
+from spine_tf.scoring import calibration, comparison, predictions as predictions_module
+from spine_tf.training import task_examples
 from tfrecords import manifest, records
 
 SPLITS = ("test", "val", "oof")
@@ -196,7 +198,7 @@ def _validation(trained: run.Run, source: records.Records) -> HeldOut:
             "with --split oof, or each as a run of its own"
         )
     path = trained.run_dir / run.PREDICTIONS_FILE
-    stored = predictions_lib.read_csv(path, trained.config.task_spec)
+    stored = predictions_module.read_csv(path, trained.config.task_spec)
     split = trained.provenance["val_split"]
     return _from_stored(trained, source, stored, split, {split: trained})
 
@@ -209,7 +211,7 @@ def _out_of_fold(trained: run.Run, source: records.Records) -> HeldOut:
             "--val_fold all"
         )
     path = trained.run_dir / run.OUT_OF_FOLD_FILE
-    stored = predictions_lib.read_csv(path, trained.config.task_spec)
+    stored = predictions_module.read_csv(path, trained.config.task_spec)
     runs = {fold: trained.without_fold(fold) for fold in folds}
     return _from_stored(trained, source, stored, "oof", runs)
 
@@ -217,7 +219,7 @@ def _out_of_fold(trained: run.Run, source: records.Records) -> HeldOut:
 def _from_stored(
     trained: run.Run,
     source: records.Records,
-    stored: predictions_lib.Predictions,
+    stored: predictions_module.Predictions,
     name: str,
     runs: dict[str, run.Run],
 ) -> HeldOut:
@@ -225,7 +227,7 @@ def _from_stored(
     examples, splits_of = load_examples(source, list(runs), trained.config.task_spec)
     examples = task_examples.relabel(trained.config, examples, list(runs))
     truth = np.eye(stored.num_classes)[examples.labels]
-    predictions = compare.align(stored, _make_predictions(examples, truth))
+    predictions = comparison.align(stored, _make_predictions(examples, truth))
     images = examples.normalized()
     before = np.empty_like(predictions.probabilities)
     for split, part in runs.items():
@@ -256,8 +258,8 @@ def _uncalibrated(
 def _held_out(
     trained: run.Run,
     name: str,
-    predictions: predictions_lib.Predictions,
-    uncalibrated: predictions_lib.Predictions,
+    predictions: predictions_module.Predictions,
+    uncalibrated: predictions_module.Predictions,
     splits_of: Sequence[str],
     images: np.ndarray,
     predict: Callable[[int], Callable[[np.ndarray], np.ndarray]],
@@ -313,8 +315,8 @@ def _require_unseen(trained: run.Run, source: records.Records, examples: records
 
 def _make_predictions(
     examples: records.Examples, probabilities: np.ndarray
-) -> predictions_lib.Predictions:
-    return predictions_lib.Predictions(
+) -> predictions_module.Predictions:
+    return predictions_module.Predictions(
         keys=tuple(examples.keys), labels=examples.labels, probabilities=probabilities
     )
 

@@ -12,9 +12,9 @@ import numpy as np
 from sklearn import linear_model
 
 from spine_tf import labels
-from spine_tf.evaluation import analysis, compare
-from spine_tf.evaluation import predictions as predictions_lib
+from spine_tf.evaluation import analysis
 from spine_tf.rsna import layout, sources, tables
+from spine_tf.scoring import comparison, predictions as predictions_module
 
 NOTE = (
     "logistic regression on the other 24 grades of the study, no pixel; "
@@ -57,7 +57,7 @@ def predict(
     evaluated: analysis.Evaluated,
     grades: Mapping[int, np.ndarray],
     train_studies: Iterable[int],
-) -> predictions_lib.Predictions:
+) -> predictions_module.Predictions:
     """Answers the evaluated examples from their study's other grades.
 
     Args:
@@ -94,10 +94,10 @@ def predict(
             asked = np.stack([grades[int(study)] for study in predictions.study_ids[rows]])
             prior = np.asarray(evaluated.class_prior)
             probabilities[rows] = _fit_and_predict(table, asked, int(target), task, prior)
-    found = predictions_lib.Predictions(
+    found = predictions_module.Predictions(
         keys=predictions.keys, labels=predictions.labels, probabilities=probabilities
     )
-    compare.require_same_examples(found, predictions)
+    comparison.require_same_examples(found, predictions)
     return found
 
 

@@ -11,18 +11,15 @@ import jinja2
 import markupsafe
 import numpy as np
 
-from spine_tf.evaluation import analysis as analysis_lib
 from spine_tf.evaluation import (
-    charts,
-    competition,
-    figure_files,
-    figures,
+    analysis as analysis_module,
     gallery,
     occlusion,
-    svg,
+    report_charts,
     verdict,
 )
-from spine_tf.evaluation import predictions as predictions_lib
+from spine_tf.pages import charts, figure_files, svg
+from spine_tf.scoring import competition, predictions as predictions_module
 from tfrecords import atomic
 
 DISCLAIMER = "Not a medical device: for research and teaching, never for decisions about patients."
@@ -53,11 +50,11 @@ class Content:
     """
 
     name: str
-    evaluated: analysis_lib.Evaluated
+    evaluated: analysis_module.Evaluated
     analysis: Mapping[str, Any]
     images: np.ndarray
     predict: Callable[[int], Callable[[np.ndarray], np.ndarray]] | None
-    histories: Mapping[str, figures.History]
+    histories: Mapping[str, report_charts.History]
     details: Mapping[str, Mapping[str, Any]]
     control_pairs: Sequence[Mapping[str, Any]] = ()
 
@@ -92,13 +89,15 @@ def write(report_dir: pathlib.Path, content: Content) -> pathlib.Path:
         The path of report.html, which is written last.
     """
     evaluated = content.evaluated
-    pictures = figures.draw(content.analysis, evaluated, content.histories)
+    pictures = report_charts.draw(content.analysis, evaluated, content.histories)
     figure_files.write(report_dir / "figures", pictures)
-    predictions_lib.write_csv(report_dir / "predictions.csv", evaluated.predictions, evaluated.task)
+    predictions_module.write_csv(
+        report_dir / "predictions.csv", evaluated.predictions, evaluated.task
+    )
     whole = evaluated.task.collapsed
     if whole.name == "multiclass":
-        collapsed = predictions_lib.collapse(evaluated.predictions, evaluated.task)
-        predictions_lib.write_csv(
+        collapsed = predictions_module.collapse(evaluated.predictions, evaluated.task)
+        predictions_module.write_csv(
             report_dir / "predictions_competition.csv",
             competition.reweight(collapsed, whole),
             whole,
@@ -140,7 +139,7 @@ def template(name: str, package: str = "spine_tf.evaluation") -> jinja2.Template
     environment.filters["percent"] = charts.percent
     environment.filters["figure"] = figure_in_words
     environment.filters["words"] = in_words
-    environment.filters["group"] = figures.group_in_words
+    environment.filters["group"] = report_charts.group_in_words
     environment.globals["style"] = markupsafe.Markup(svg.STYLE)
     environment.loader = jinja2.ChoiceLoader([_loader(package), _loader("spine_tf.evaluation")])
     return environment.get_template(name)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from spine_tf import run
-from spine_tf.evaluation import calibration
+from spine_tf.runs import run
+from spine_tf.scoring import calibration
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

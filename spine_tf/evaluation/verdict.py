@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from spine_tf.evaluation import charts
+from spine_tf.pages import charts
 
 # Half the width of a 95 % interval above which a report says that it has too few studies.
 _WIDE = 0.05

@@ -8,8 +8,8 @@ import numpy as np
 
 from spine_tf import labels
 from spine_tf.evaluation import gallery, report
-from spine_tf.label_review import neighbours
-from spine_tf.label_review import review as review_lib
+from spine_tf.label_review import neighbours as neighbours_module
+from spine_tf.training import review as review_module
 
 FILE_NAME = "label_review.html"
 
@@ -61,9 +61,9 @@ class Card:
 
 
 def render(
-    review: review_lib.Review,
+    review: review_module.Review,
     summary: Mapping[str, Any],
-    space: neighbours.Space,
+    space: neighbours_module.Space,
     images: np.ndarray,
     task: labels.Task,
 ) -> str:
@@ -87,9 +87,9 @@ def render(
 
 
 def _card(
-    review: review_lib.Review,
+    review: review_module.Review,
     row: int,
-    space: neighbours.Space,
+    space: neighbours_module.Space,
     images: np.ndarray,
     task: labels.Task,
 ) -> Card:

@@ -9,11 +9,9 @@ is as low for a right but difficult row as for a wrong one.
 import dataclasses
 
 import numpy as np
-from cleanlab import count as cleanlab_count
-from cleanlab import filter as cleanlab_filter
-from cleanlab import rank as cleanlab_rank
+from cleanlab import count as cleanlab_count, filter as cleanlab_filter, rank as cleanlab_rank
 
-from spine_tf.evaluation import predictions as predictions_lib
+from spine_tf.scoring import predictions as predictions_module
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,7 +34,7 @@ class Quality:
         return np.argsort(self.scores, kind="stable")
 
 
-def assess(predictions: predictions_lib.Predictions) -> Quality:
+def assess(predictions: predictions_module.Predictions) -> Quality:
     """Judges the labels of out-of-fold predictions.
 
     Raises:
@@ -61,7 +59,7 @@ def assess(predictions: predictions_lib.Predictions) -> Quality:
     return Quality(scores=np.asarray(scores, np.float64), is_flagged=np.asarray(is_flagged, bool))
 
 
-def true_given_label(predictions: predictions_lib.Predictions) -> np.ndarray:
+def true_given_label(predictions: predictions_module.Predictions) -> np.ndarray:
     """Returns confident learning's estimate of how often a label is truly another class.
 
     Returns:

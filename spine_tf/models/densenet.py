@@ -4,7 +4,7 @@ import dataclasses
 
 import keras
 
-from spine_tf import model_configs
+from spine_tf.configuration import model_configs
 from spine_tf.models import blocks, heads
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from spine_tf import model_configs
+from spine_tf.configuration import model_configs
 from spine_tf.models import (
     bias_field,
     dense,

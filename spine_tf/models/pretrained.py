@@ -8,7 +8,7 @@ import warnings
 import keras
 import numpy as np
 
-from spine_tf import backbones, model_configs
+from spine_tf.configuration import backbones, model_configs
 from spine_tf.models import blocks, efficientnet_lite, heads, state_dict
 
 # Mean and deviation of the ImageNet training images (keras.applications, imagenet_utils).

@@ -2,7 +2,7 @@
 
 import keras
 
-from spine_tf import model_configs
+from spine_tf.configuration import model_configs
 from spine_tf.models import blocks, heads
 
 

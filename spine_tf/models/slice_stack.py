@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from spine_tf import model_configs
+from spine_tf.configuration import model_configs
 
 
 def pool(

@@ -1,1 +1,1 @@
-"""The layout of the RSNA 2024 lumbar spine data: CSVs, DICOM, crops, folds. No TensorFlow."""
+"""The RSNA layout on disk: CSVs, a folder or a zip of images, folds. No TensorFlow."""

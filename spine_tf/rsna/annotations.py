@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from spine_tf import labels
-from spine_tf.rsna import layout, reasons, sources, tables
+from spine_tf.dicom import reasons
+from spine_tf.rsna import layout, sources, tables
 
 _COLUMNS = ("study_id", "series_id", "instance_number", "condition", "level", "x", "y")
 _SEVERITIES = {name: index for index, name in enumerate(labels.SEVERITIES)}

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 from absl import logging
 
-from spine_tf import run
+from spine_tf.runs import run
 from spine_tf.serving import (
+    averaging,
     checksums,
-    ensemble,
     format_files,
     formats,
     golden,
@@ -62,7 +62,7 @@ def export(
         raise ValueError(f"{export_dir} exists; choose another --export_dir or remove it")
     for name in format_names:
         formats.import_module(name)
-    served = ensemble.spec_of(runs)
+    served = averaging.spec_of(runs)
     crops = None
     if formats.INT8 in format_names:
         crops = representative.load_crops(runs, records_dir, served)
@@ -92,7 +92,7 @@ def _fill(
     spec.write(directory, served)
     inputs = golden.make_inputs(served)
     outputs = golden.ask_all(saved_model.SavedModel(directory), inputs)
-    own = reference.answers(lambda images: ensemble.predict(runs, images), served, inputs)
+    own = reference.answers(lambda images: averaging.predict(runs, images), served, inputs)
     differences = {
         formats.SAVED_MODEL: golden.compare(own, outputs, "the SavedModel beside the run")
     }

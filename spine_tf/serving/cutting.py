@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from spine_tf import config
-from spine_tf.conversion import pool
-from spine_tf.rsna import annotations, crops, reasons, sources
+from spine_tf.configuration import config
+from spine_tf.crops import cutting
+from spine_tf.dicom import reasons
+from spine_tf.processes import pool
+from spine_tf.rsna import annotations, sources
 
 # Rows that a worker sends at once and the model answers at once: the memory of both stays flat.
 _CHUNK_ROWS = 64
@@ -64,8 +66,8 @@ def cut_chunk(
 ) -> Batch:
     """Cuts the crops of some rows in this process."""
     found, rejects = [], []
-    for item in crops.read_crops(source, rows, roi):
-        if isinstance(item, crops.Crop):
+    for item in cutting.read_crops(source, rows, roi):
+        if isinstance(item, cutting.Crop):
             found.append((item.annotation, item.image, item.window))
         else:
             rejects.append(item)

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from spine_tf import labels
-from spine_tf.serving import crop, spec
+from spine_tf.serving import served_crop, spec
 from tfrecords import feed
 
 Answer = dict[str, tf.Tensor]
@@ -129,11 +129,13 @@ class Graph:
             pixel_spacing,
         )
         roi = self._served.roi
-        cropped = crop.crop(
+        cropped = served_crop.crop(
             image, pixel_spacing, center_xy, mirror, roi_mm=roi.roi_mm, roi_px=roi.roi_px
         )
         is_of_slice = roi.window == "slice"
-        window = crop.pixel_window(image[:, :, roi.num_slices // 2] if is_of_slice else cropped)
+        window = served_crop.pixel_window(
+            image[:, :, roi.num_slices // 2] if is_of_slice else cropped
+        )
         return self.serve_crops(cropped[None], window[None])
 
     def _answer_normalized(self, images: tf.Tensor) -> Answer:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import spine_tf
-from spine_tf import config, run
+from spine_tf.configuration import config
+from spine_tf.runs import run
 from spine_tf.serving import formats, golden, saved_model, spec
 from tfrecords import atomic
 

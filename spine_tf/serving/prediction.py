@@ -6,7 +6,8 @@ import pathlib
 import tqdm
 
 from spine_tf import labels
-from spine_tf.rsna import annotations, reasons, sources
+from spine_tf.dicom import reasons
+from spine_tf.rsna import annotations, sources
 from spine_tf.serving import cutting, saved_model, spec, submission
 
 

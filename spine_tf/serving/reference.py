@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from spine_tf.rsna import roi
+from spine_tf.crops import roi
 from spine_tf.serving import golden, saved_model, spec
 
 Predict = Callable[[np.ndarray], np.ndarray]

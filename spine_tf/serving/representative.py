@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spine_tf import run
+from spine_tf.runs import run
 from spine_tf.serving import spec
 from tfrecords import records
 

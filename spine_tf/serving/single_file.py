@@ -5,7 +5,8 @@ import pathlib
 from collections.abc import Collection, Iterator
 
 from spine_tf import labels
-from spine_tf.rsna import annotations, layout, reasons
+from spine_tf.dicom import reasons
+from spine_tf.rsna import annotations, layout
 from spine_tf.serving import cutting, saved_model, spec, submission
 
 _ASKED = 0  # the instance number that the asked file gets

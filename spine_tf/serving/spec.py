@@ -6,7 +6,8 @@ import math
 import pathlib
 from typing import Any
 
-from spine_tf import config, labels
+from spine_tf import labels
+from spine_tf.configuration import config
 from tfrecords import atomic
 
 LABELS_FILE = "labels.json"

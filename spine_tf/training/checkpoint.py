@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from spine_tf.training import progress as progress_lib
+from spine_tf.training import progress as progress_module
 from tfrecords import atomic
 
 _FILE = "checkpoint.npz"
 
 
 def save(
-    work_dir: pathlib.Path, progress: progress_lib.Progress, variables: Sequence[tf.Variable]
+    work_dir: pathlib.Path, progress: progress_module.Progress, variables: Sequence[tf.Variable]
 ) -> None:
     """Writes the progress and the values of the variables, in their order."""
     summary = {
@@ -38,7 +38,7 @@ def exists(work_dir: pathlib.Path) -> bool:
     return (work_dir / _FILE).is_file()
 
 
-def restore_progress(work_dir: pathlib.Path, progress: progress_lib.Progress) -> None:
+def restore_progress(work_dir: pathlib.Path, progress: progress_module.Progress) -> None:
     """Puts the saved progress into one that has just begun."""
     with np.load(work_dir / _FILE) as saved:
         summary = json.loads(str(saved["progress"]))

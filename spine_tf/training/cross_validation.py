@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from spine_tf import config, run
-from spine_tf.evaluation import metrics, predictions
+from spine_tf.configuration import config
+from spine_tf.runs import run
+from spine_tf.scoring import metrics, predictions
 from spine_tf.training import directory, folds, provenance, trainer
 from tfrecords import records
 

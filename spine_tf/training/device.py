@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from spine_tf import config
+from spine_tf.configuration import config
 
 # Compute capability from which a GPU has tensor cores for float16.
 _TENSOR_CORES = (7, 0)

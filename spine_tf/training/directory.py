@@ -7,8 +7,9 @@ from typing import Any
 
 from absl import logging
 
-from spine_tf import config, run
-from spine_tf.evaluation import predictions, summary
+from spine_tf.configuration import config
+from spine_tf.runs import run
+from spine_tf.scoring import predictions, summary
 from spine_tf.training import provenance
 from tfrecords import atomic
 

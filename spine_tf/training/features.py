@@ -5,7 +5,8 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from spine_tf import augmentation, config, image_copies
+from spine_tf.augmentation import changes, copies as copies_module
+from spine_tf.configuration import config
 from spine_tf.training import step
 from tfrecords import feed
 
@@ -43,7 +44,7 @@ def augmented_feed(
     Raises:
         ValueError: the augmentation changes nothing, so the copies would be alike.
     """
-    if not image_copies.is_change(settings):
+    if not copies_module.is_change(settings):
         raise ValueError(
             f"model.feature_copies is {num_copies}, but data.augmentation changes no image: set a "
             "strength there, or model.feature_copies=0"
@@ -82,6 +83,6 @@ def take_copy(batch: step.Batch) -> tf.Tensor:
     """Returns those of one copy an example, drawn from the batch's seeds: by (seed, epoch)."""
     features, seeds = batch["feature"], batch["seed"]
     size, num_copies = tf.shape(features)[0], tf.shape(features)[1]
-    seed = augmentation.fold_in(seeds[0], _COPIES)
+    seed = changes.fold_in(seeds[0], _COPIES)
     chosen = tf.random.stateless_uniform([size], seed, 0, num_copies, tf.int32)
     return tf.gather(features, chosen, batch_dims=1)

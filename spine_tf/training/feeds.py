@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from spine_tf import config
-from spine_tf.label_review import cure, task_examples
+from spine_tf.configuration import config
+from spine_tf.training import cure, task_examples
 from tfrecords import feed, records
 
 

@@ -10,11 +10,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from spine_tf import config, model_configs
+from spine_tf.configuration import config, model_configs
 from spine_tf.models import families, pretrained
-from spine_tf.training import device, feeds, phases
-from spine_tf.training import loop as loop_lib
-from spine_tf.training import progress as progress_lib
+from spine_tf.training import (
+    device,
+    feeds,
+    loop as loop_module,
+    phases,
+    progress as progress_module,
+)
 from tfrecords import records
 
 
@@ -50,7 +54,7 @@ def fit(
     train_splits: Sequence[str],
     monitor_split: str | None,
     work_dir: pathlib.Path | None = None,
-    on_epoch_end: loop_lib.EpochCallback | None = None,
+    on_epoch_end: loop_module.EpochCallback | None = None,
 ) -> Fitted:
     """Trains a model.
 
@@ -69,7 +73,7 @@ def fit(
     """
     started = time.monotonic()
     device.prepare(run_config.training, run_config.seed)
-    progress = progress_lib.Progress(
+    progress = progress_module.Progress(
         monitor=run_config.training.monitor if monitor_split else None,
         patience=run_config.training.patience,
     )
@@ -81,7 +85,7 @@ def fit(
             if not monitor_feed.num_examples:
                 raise ValueError(f"{source.directory}: {monitor_split} has no example of the task")
         model = _make_model(run_config, source)
-        loop = loop_lib.Loop(run_config, model, progress, counts, work_dir, on_epoch_end)
+        loop = loop_module.Loop(run_config, model, progress, counts, work_dir, on_epoch_end)
         with contextlib.suppress(StopTraining):
             loop.run(phases.make_phases(run_config, model, train_feed, monitor_feed))
     model.set_weights(progress.best_weights)
@@ -95,7 +99,9 @@ def fit(
 
 
 @contextlib.contextmanager
-def _short_of_memory(run_config: config.Config, progress: progress_lib.Progress) -> Iterator[None]:
+def _short_of_memory(
+    run_config: config.Config, progress: progress_module.Progress
+) -> Iterator[None]:
     """Says in one sentence that memory is short, be it for the crops, the model or a step."""
     try:
         yield

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 
-from spine_tf import config
+from spine_tf.configuration import config
 from tfrecords import records
 
 

@@ -12,10 +12,18 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from spine_tf import config, labels
-from spine_tf.evaluation import metrics, predictions
-from spine_tf.training import checkpoint, device, losses, optimizer, phases, step
-from spine_tf.training import progress as progress_lib
+from spine_tf import labels
+from spine_tf.configuration import config
+from spine_tf.scoring import metrics, predictions
+from spine_tf.training import (
+    checkpoint,
+    device,
+    losses,
+    optimizer as optimizer_module,
+    phases,
+    progress as progress_module,
+    step,
+)
 from tfrecords import feed
 
 EpochCallback = Callable[[int, dict[str, Any]], None]
@@ -28,7 +36,7 @@ class Loop:
         self,
         run_config: config.Config,
         model: keras.Model,
-        progress: progress_lib.Progress,
+        progress: progress_module.Progress,
         class_counts: np.ndarray,
         work_dir: pathlib.Path | None,
         on_epoch_end: EpochCallback | None,
@@ -135,7 +143,7 @@ class _PhaseTools:
     """What a phase compiles once and uses every epoch."""
 
     optimizer: keras.optimizers.Optimizer
-    average: optimizer.WeightAverage
+    average: optimizer_module.WeightAverage
     train_step: step.TrainStep
     predictor: step.Predictor
     monitor_feed: feed.Feed | None
@@ -150,7 +158,7 @@ class _PhaseTools:
         num_steps: int,
         use_xla: bool,
     ) -> "_PhaseTools":
-        phase_optimizer = optimizer.make_optimizer(
+        phase_optimizer = optimizer_module.make_optimizer(
             settings,
             learning_rate=phase.learning_rate,
             num_steps=phase.epochs * num_steps,
@@ -158,7 +166,7 @@ class _PhaseTools:
         )
         return cls(
             optimizer=phase_optimizer,
-            average=optimizer.WeightAverage(phase.network, settings.ema_decay),
+            average=optimizer_module.WeightAverage(phase.network, settings.ema_decay),
             train_step=step.TrainStep(
                 phase.network,
                 phase_optimizer,

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from spine_tf import config, labels
+from spine_tf import labels
+from spine_tf.configuration import config
 
 _EPSILON = 1e-7
 # Share of cross entropy beside the kappa, whose gradient alone dies out where all answers are alike

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from spine_tf import config
+from spine_tf.configuration import config
 
 
 def make_optimizer(

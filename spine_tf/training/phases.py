@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from spine_tf import config, model_configs
+from spine_tf.configuration import config, model_configs
 from spine_tf.models import pretrained
 from spine_tf.training import features, step
 from tfrecords import feed

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from spine_tf import config
+from spine_tf.configuration import config
 
 
 @dataclasses.dataclass

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 import spine_tf
-from spine_tf import config
-from spine_tf.label_review import task_examples
-from spine_tf.training import feeds, folds
+from spine_tf.configuration import config
+from spine_tf.training import feeds, folds, task_examples
 from tfrecords import manifest, records
 
 

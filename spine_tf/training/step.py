@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from spine_tf import augmentation, config
-from spine_tf.training import losses, mixing
+from spine_tf.augmentation import changes, mixing
+from spine_tf.configuration import config
+from spine_tf.training import losses
 from tfrecords import feed
 
 Batch = dict[str, tf.Tensor]
@@ -128,7 +129,7 @@ def prepare_images(settings: config.AugmentationConfig | None) -> Callable[[Batc
         images = feed.normalize(batch["image"], batch["window"])
         if settings is None:
             return images
-        return augmentation.augment(images, batch["seed"], settings)
+        return changes.augment(images, batch["seed"], settings)
 
     return prepare
 

@@ -8,10 +8,19 @@ from typing import Any
 
 import keras
 
-from spine_tf import config, run
-from spine_tf.evaluation import calibration, metrics, predictions
-from spine_tf.label_review import task_examples
-from spine_tf.training import board, checkpoint, curves, directory, fit, folds, provenance
+from spine_tf.configuration import config
+from spine_tf.runs import run
+from spine_tf.scoring import calibration, metrics, predictions
+from spine_tf.training import (
+    board,
+    checkpoint,
+    curves,
+    directory,
+    fit,
+    folds,
+    provenance,
+    task_examples,
+)
 from tfrecords import atomic, records
 
 

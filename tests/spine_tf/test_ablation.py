@@ -9,25 +9,25 @@ import sys
 import numpy as np
 import pytest
 
-from spine_tf import config, labels, model_configs
-from spine_tf.ablation import page, presets, scores, settings, table, variant
+from spine_tf import labels
+from spine_tf.ablation import page, presets, scores, settings as ablation_settings, table, variant
+from spine_tf.configuration import config, model_configs
 from spine_tf.conversion import settings as conversion_settings
-from spine_tf.evaluation import bootstrap, compare, metrics
-from spine_tf.evaluation import predictions as predictions_lib
+from spine_tf.scoring import bootstrap, comparison, metrics, predictions
 
 _CONVERSION = conversion_settings.Settings(conditions=labels.CONDITIONS[3:], levels=("l4_l5",))
 _MULTICLASS = labels.get_task("multiclass")
 
 
 def _base(family="simple", changes=(), variants=()):
-    return settings.make_base(
+    return ablation_settings.make_base(
         config.default_config("multiclass", family), changes, _CONVERSION, variants
     )
 
 
 def _settings(*texts, **changes):
-    variants = settings.read_variants(texts, (), ())
-    return settings.Settings(
+    variants = ablation_settings.read_variants(texts, (), ())
+    return ablation_settings.Settings(
         **{
             "base": _base(variants=variants),
             "conversion": _CONVERSION,
@@ -129,16 +129,16 @@ def test_variant_that_says_the_base_again_is_left_out():
 
 def test_variants_of_one_name_are_refused():
     with pytest.raises(ValueError, match="two variants are named"):
-        settings.read_variants((), ("a:roi_mm=30", "a:roi_mm=40"), ())
+        ablation_settings.read_variants((), ("a:roi_mm=30", "a:roi_mm=40"), ())
     with pytest.raises(ValueError, match="two variants are named"):
-        bundles = settings.read_variants((), ("a b:roi_mm=30", "a_b:roi_mm=40"), ())
+        bundles = ablation_settings.read_variants((), ("a b:roi_mm=30", "a_b:roi_mm=40"), ())
         _settings(variants=bundles)
     with pytest.raises(ValueError, match="--seeds is 0"):
         _settings("roi_mm=30", num_seeds=0)
 
 
 def test_factor_beside_its_preset_is_run_once():
-    found = settings.read_variants(("roi_mm=30,35",), (), ("preprocessing",))
+    found = ablation_settings.read_variants(("roi_mm=30,35",), (), ("preprocessing",))
     assert [one.name for one in found].count("roi_mm=30") == 1
     assert found[-1].name == "roi_mm=35"
 
@@ -147,15 +147,17 @@ def test_factor_beside_its_preset_is_run_once():
 @pytest.mark.parametrize("family", ["simple", "residual"])
 @pytest.mark.parametrize("task", labels.WHOLE_TASKS)
 def test_preset_fits_and_changes_something(name, family, task):
-    variants = settings.read_variants((), (), (name,))
-    base = settings.make_base(config.default_config(task, family), (), _CONVERSION, variants)
-    found = settings.Settings(base=base, conversion=_CONVERSION, variants=variants)
+    variants = ablation_settings.read_variants((), (), (name,))
+    base = ablation_settings.make_base(
+        config.default_config(task, family), (), _CONVERSION, variants
+    )
+    found = ablation_settings.Settings(base=base, conversion=_CONVERSION, variants=variants)
     assert found.variants
 
 
 def test_unknown_preset_is_refused():
     with pytest.raises(ValueError, match="--presets has 'all', expected some of preprocessing"):
-        settings.read_variants((), (), ("all",))
+        ablation_settings.read_variants((), (), ("all",))
 
 
 def test_conversion_of_a_variant_differs_in_the_region_alone():
@@ -166,11 +168,14 @@ def test_conversion_of_a_variant_differs_in_the_region_alone():
 
 
 def test_stored_ablation_takes_more_variants_but_no_other_base(tmp_path):
-    first = settings.to_json(_settings("roi_mm=30"), {"roi_mm": 50.0}, {"train.csv": "a"})
-    settings.write(tmp_path, settings.merge(tmp_path, first))
-    more = settings.to_json(_settings("window=crop"), {"roi_mm": 50.0}, {"train.csv": "a"})
-    merged = settings.merge(tmp_path, more)
-    assert [one.name for one in settings.variants_of(merged)] == ["roi_mm=30", "window=crop"]
+    first = ablation_settings.to_json(_settings("roi_mm=30"), {"roi_mm": 50.0}, {"train.csv": "a"})
+    ablation_settings.write(tmp_path, ablation_settings.merge(tmp_path, first))
+    more = ablation_settings.to_json(_settings("window=crop"), {"roi_mm": 50.0}, {"train.csv": "a"})
+    merged = ablation_settings.merge(tmp_path, more)
+    assert [one.name for one in ablation_settings.variants_of(merged)] == [
+        "roi_mm=30",
+        "window=crop",
+    ]
     for values, message in (
         ({**more, "base": {**more["base"], "num_seeds": 2}}, "num_seeds is 1, now 2"),
         ({**more, "base": {**more["base"], "source": {}}}, "source.train.csv is 'a', now not set"),
@@ -180,7 +185,7 @@ def test_stored_ablation_takes_more_variants_but_no_other_base(tmp_path):
         ),
     ):
         with pytest.raises(ValueError, match=message):
-            settings.merge(tmp_path, values)
+            ablation_settings.merge(tmp_path, values)
 
 
 def _predictions(seed, num_studies=30, skill=1.0):
@@ -189,7 +194,7 @@ def _predictions(seed, num_studies=30, skill=1.0):
     keys = tuple(f"{i // 4}/1/{i}/left_subarticular_stenosis/l4_l5" for i in range(4 * num_studies))
     logits = np.random.default_rng(seed).normal(size=(len(truth), 3)) + skill * np.eye(3)[truth]
     raw = np.exp(logits)
-    return predictions_lib.Predictions(
+    return predictions.Predictions(
         keys=keys, labels=truth, probabilities=raw / raw.sum(axis=1, keepdims=True)
     )
 
@@ -198,7 +203,7 @@ def test_difference_is_the_paired_one_of_compare():
     one, base = _predictions(1, skill=2.0), _predictions(2)
     found = scores.score([one], [base], _MULTICLASS, seed=3, num_resamples=200)
     weights = bootstrap.resample_weights(base.study_ids, seed=3, num_resamples=200)
-    expected = compare.differences(one, base, _MULTICLASS, weights)
+    expected = comparison.differences(one, base, _MULTICLASS, weights)
     for name in scores.FIGURES:
         assert found.differences[name] == pytest.approx(expected[name])
     point = metrics.compute(one, _MULTICLASS).overall
@@ -221,7 +226,7 @@ def test_figure_of_seeds_is_their_mean_and_its_difference_too():
 def test_difference_is_of_the_shared_examples_in_any_order():
     base, other = _predictions(1), _predictions(2, skill=3.0)
     kept = other.select(np.arange(len(other)) % 5 > 0)
-    turned = predictions_lib.Predictions(
+    turned = predictions.Predictions(
         keys=kept.keys[::-1], labels=kept.labels[::-1], probabilities=kept.probabilities[::-1]
     )
     found = scores.score([turned], [base], _MULTICLASS, seed=0, num_resamples=50)

@@ -11,13 +11,13 @@ import sys
 import zipfile
 
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
+from hypothesis import given, settings as hypothesis_settings, strategies as st
 
-from spine_tf import config, labels
+from spine_tf import labels
+from spine_tf.configuration import config
 from spine_tf.conversion import job, settings, subset
-from spine_tf.rsna import archive, geometry, header, sources
+from spine_tf.dicom import geometry, header
+from spine_tf.rsna import archive, sources
 
 _SETTINGS = settings.Settings(
     conditions=labels.CONDITIONS[3:],

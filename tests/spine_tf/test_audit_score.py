@@ -14,22 +14,22 @@ from pydicom import uid
 
 from spine_tf.auditing import audit, finding, table
 from spine_tf.conversion import settings as conversion_settings
-from spine_tf.phantom import (
+from spine_tf.rsna import sources
+from spine_tf.synthesis import (
     annotation,
     dataset,
     error_planting,
     layout,
     omission,
+    patient as patient_module,
     protocol,
     reader,
-    settings,
+    settings as synthesis_settings,
     study,
 )
-from spine_tf.phantom import patient as patients
-from spine_tf.rsna import sources
 
 NUM_STUDIES = 120
-CONFIG = settings.PhantomConfig(axial_slices_per_level=4, sagittal_slices=15)
+CONFIG = synthesis_settings.PhantomConfig(axial_slices_per_level=4, sagittal_slices=15)
 KINDS = {
     "placeholder_point": finding.Kind.PLACEHOLDER_POINT,
     "off_image": finding.Kind.OFF_IMAGE,
@@ -47,7 +47,7 @@ def draw_study(index: int, images_dir: pathlib.Path, *, kind: str | None) -> stu
     """A phantom's study with one planted error, and images without pixels."""
     study_id = 1000 + index
     rng = np.random.default_rng([index, 7])
-    patient = patients.make_patient(rng)
+    patient = patient_module.make_patient(rng)
     all_series = protocol.make_series(patient, CONFIG, 100 * study_id, rng)
     grades = reader.draw_grades(reader.grade_probabilities(patient.latents), rng)
     marks = annotation.annotate(patient, all_series, rng)
@@ -216,7 +216,7 @@ def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_conversion_leaves_out_what_the_audit_found(tmp_path):
-    config = settings.PhantomConfig(
+    config = synthesis_settings.PhantomConfig(
         num_studies=10,
         num_test_studies=0,
         with_errors=True,

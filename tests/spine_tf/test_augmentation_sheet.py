@@ -8,22 +8,22 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from spine_tf import config
-from spine_tf.training import augmentation_sheet
+from spine_tf.augmentation import sheet
+from spine_tf.configuration import config
 
 
 def test_every_change_of_the_configuration_is_drawn() -> None:
     names = {field.name for field in dataclasses.fields(config.AugmentationConfig)}
-    assert set(augmentation_sheet.STRENGTHS) == names - {"unchanged"}
+    assert set(sheet.STRENGTHS) == names - {"unchanged"}
 
 
-@pytest.mark.parametrize("name", augmentation_sheet.STRENGTHS)
+@pytest.mark.parametrize("name", sheet.STRENGTHS)
 def test_the_strongest_of_a_change_is_seen(name: str) -> None:
     generator = np.random.default_rng(0)
     images = tf.constant(generator.uniform(0.2, 0.8, (8, 32, 32, 3)).astype(np.float32))
     seeds = tf.stack([tf.fill([8], 0), tf.range(8)], axis=1)
-    strength = augmentation_sheet.STRENGTHS[name][-1]
-    changed = augmentation_sheet.change(images, seeds, name, strength)
+    strength = sheet.STRENGTHS[name][-1]
+    changed = sheet.change(images, seeds, name, strength)
     assert float(tf.reduce_mean(tf.abs(changed - images))) > 0.005
 
 
@@ -40,6 +40,6 @@ def test_program_writes_the_same_picture_for_a_seed(
         pictures.append(path.read_bytes())
     assert pictures[0] == pictures[1]
     with Image.open(tmp_path / "0.png") as picture:
-        rows = np.asarray(picture).reshape(len(augmentation_sheet.STRENGTHS) + 1, -1)
+        rows = np.asarray(picture).reshape(len(sheet.STRENGTHS) + 1, -1)
         assert picture.width > 1000
     assert (rows.std(axis=1) > 20).all(), "something is drawn in every row"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from spine_tf import model_configs
+from spine_tf.configuration import model_configs
 from spine_tf.models import bias_field, families
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from spine_tf.evaluation import calibration
+from spine_tf.scoring import calibration
 
 
 def _softmax(logits):

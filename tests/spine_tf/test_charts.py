@@ -2,7 +2,8 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from spine_tf.evaluation import charts, svg, verdict
+from spine_tf.evaluation import verdict
+from spine_tf.pages import charts, svg
 
 
 def _texts(picture):

@@ -9,10 +9,12 @@ import sys
 import numpy as np
 import pytest
 
-from spine_tf import config, labels, run
-from spine_tf.evaluation import predictions as predictions_lib
-from spine_tf.label_review import mild_split, review, session
-from spine_tf.training import cross_validation, fit, trainer
+from spine_tf import labels
+from spine_tf.configuration import config
+from spine_tf.label_review import cleaning
+from spine_tf.runs import run
+from spine_tf.scoring import predictions
+from spine_tf.training import cross_validation, fit, mild_split, review, trainer
 from tfrecords import records
 
 pytestmark = pytest.mark.slow
@@ -65,7 +67,7 @@ def _program(run_dir, records_dir, output_dir):
 def test_review_has_a_line_for_every_row_of_the_folds(cleaned_dir, run_dir, source):
     found = review.read_csv(cleaned_dir / review.FILE_NAME, MULTICLASS)
 
-    stored = predictions_lib.read_csv(run_dir / "oof.csv", MULTICLASS)
+    stored = predictions.read_csv(run_dir / "oof.csv", MULTICLASS)
     assert set(found.predictions.keys) == set(stored.keys)
     for fold in FOLDS:
         for key, label in zip(*_keys_and_labels(source, fold), strict=True):
@@ -97,19 +99,19 @@ def test_halves_are_written_of_every_moderate_row_test_split_included(cleaned_di
 
 def test_review_that_a_reader_may_have_filled_in_is_never_replaced(cleaned_dir, run_dir, source):
     with pytest.raises(ValueError, match="a reader may have written into it"):
-        session.clean(run_dir, source, cleaned_dir)
+        cleaning.clean(run_dir, source, cleaned_dir)
 
 
 def test_run_with_one_fold_held_out_is_refused(run_dir, source, tmp_path):
     with pytest.raises(ValueError, match=r"has no oof\.csv: .* train with --val_fold all"):
-        session.clean(run_dir / "fold_0", source, tmp_path / "c")
+        cleaning.clean(run_dir / "fold_0", source, tmp_path / "c")
     assert not (tmp_path / "c").exists()
 
 
 def test_other_records_are_refused(run_dir, make_records, tmp_path):
     other = records.open_records(make_records(tmp_path / "other", per_class=2, first_study=9000))
     with pytest.raises(ValueError, match=r"is not what .* was trained on"):
-        session.clean(run_dir, other, tmp_path / "c")
+        cleaning.clean(run_dir, other, tmp_path / "c")
 
 
 def _weights(fitted):
@@ -166,7 +168,7 @@ def test_held_out_and_inner_fold_keep_their_labels_and_weights(cleaned_dir, sour
     given, other = runs
     for name in ("predictions.csv", "calibration.json", "metrics.json"):
         assert (given / name).read_bytes() == (other / name).read_bytes()
-    held_out = predictions_lib.read_csv(given / "predictions.csv", MULTICLASS)
+    held_out = predictions.read_csv(given / "predictions.csv", MULTICLASS)
     assert (list(held_out.keys), held_out.labels.tolist()) == _keys_and_labels(source, "fold_0")
     assert json.loads((given / "calibration.json").read_text())["num_examples"] == 24
 
@@ -190,7 +192,7 @@ def split_dir(cleaned_dir, source, tmp_path_factory):
 
 def test_four_classes_are_reported_and_collapsed_to_three(split_dir, cleaned_dir):
     found = json.loads((split_dir / "metrics.json").read_text())
-    stored = predictions_lib.read_csv(split_dir / "oof.csv", SPLIT)
+    stored = predictions.read_csv(split_dir / "oof.csv", SPLIT)
 
     assert (
         (split_dir / "oof.csv")
@@ -202,7 +204,7 @@ def test_four_classes_are_reported_and_collapsed_to_three(split_dir, cleaned_dir
     assert set(found) == {*found["collapsed"], "collapsed"}
     assert [found["class_counts"][name] for name in SPLIT.classes] == [24, 12, 12, 24]
     assert set(found["collapsed"]["class_counts"].values()) == {24}
-    whole = predictions_lib.collapse(stored, SPLIT)
+    whole = predictions.collapse(stored, SPLIT)
     accuracy = (whole.predicted == whole.labels).mean()
     assert found["collapsed"]["metrics"]["accuracy"]["value"] == pytest.approx(accuracy)
     provenance = run.read_provenance(split_dir)
@@ -211,14 +213,14 @@ def test_four_classes_are_reported_and_collapsed_to_three(split_dir, cleaned_dir
 
 
 def test_report_of_a_run_with_halves_shows_both(split_dir, run_dir, source, tmp_path):
-    from spine_tf.evaluation import session as evaluation
+    from spine_tf.evaluation import evaluation
 
     options = evaluation.Options(split="test", num_resamples=20, has_evidence=False)
     result = evaluation.evaluate(split_dir, source, tmp_path / "test", options)
     assert result.analysis["num_examples"] == 24
     assert result.analysis["competition"]["as_is"]["num_terms"] == 1
     assert "Read as Normal/Mild, Moderate, Severe" in result.page.read_text()
-    assert predictions_lib.read_csv(
+    assert predictions.read_csv(
         tmp_path / "test" / "predictions_competition.csv", MULTICLASS
     ).probabilities.sum(axis=1) == pytest.approx(1.0)
 
@@ -229,7 +231,7 @@ def test_report_of_a_run_with_halves_shows_both(split_dir, run_dir, source, tmp_
 
 
 def test_review_of_a_run_with_halves_is_of_four_classes(split_dir, source, tmp_path):
-    result = session.clean(split_dir, source, tmp_path / "c")
+    result = cleaning.clean(split_dir, source, tmp_path / "c")
     assert result.mild_split is None
     assert len(review.read_csv(result.review, SPLIT)) == 72
 

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from spine_tf import labels
-from spine_tf.evaluation import bootstrap, compare, summary
-from spine_tf.evaluation import predictions as predictions_lib
+from spine_tf.scoring import bootstrap, comparison, predictions as predictions_module, summary
 
 MULTICLASS = labels.TASKS["multiclass"]
 
@@ -12,7 +11,7 @@ def _random(*, skill, seed=0, num_studies=80):
     truth = np.random.default_rng(0).integers(0, 3, 3 * num_studies)
     noise = np.random.default_rng(seed).normal(size=(len(truth), 3))
     scores = noise + skill * np.eye(3)[truth]
-    return predictions_lib.Predictions(
+    return predictions_module.Predictions(
         keys=tuple(
             f"{i // 3}/1/{i}/spinal_canal_stenosis/l{1 + i % 4}_l{2 + i % 4}"
             for i in range(len(truth))
@@ -29,7 +28,7 @@ def _weights(predictions, num_resamples=500):
 def test_run_against_itself_differs_by_exactly_nothing():
     predictions = _random(skill=1.0)
 
-    found = compare.differences(predictions, predictions, MULTICLASS, _weights(predictions))
+    found = comparison.differences(predictions, predictions, MULTICLASS, _weights(predictions))
 
     assert all(figure == {"value": 0.0, "low": 0.0, "high": 0.0} for figure in found.values())
 
@@ -39,7 +38,7 @@ def test_paired_interval_is_narrower_than_that_of_each_run():
     # The same noise, a little less signal: nearly the same answers.
     worse = _random(skill=1.9)
 
-    found = compare.differences(better, worse, MULTICLASS, _weights(better))["accuracy"]
+    found = comparison.differences(better, worse, MULTICLASS, _weights(better))["accuracy"]
     alone = summary.summarize(better, MULTICLASS, "oof", num_resamples=500)["metrics"]["accuracy"]
 
     assert found["high"] - found["low"] < 0.6 * (alone["high"] - alone["low"])
@@ -48,11 +47,11 @@ def test_paired_interval_is_narrower_than_that_of_each_run():
 
 def test_comparison_counts_who_is_right_and_finds_the_order_of_rows():
     base, other = _random(skill=0.5), _random(skill=2.5, seed=5)
-    turned = predictions_lib.Predictions(
+    turned = predictions_module.Predictions(
         keys=other.keys[::-1], labels=other.labels[::-1], probabilities=other.probabilities[::-1]
     )
 
-    found = compare.compare([("a", base), ("b", turned)], MULTICLASS, num_resamples=200)[0]
+    found = comparison.compare([("a", base), ("b", turned)], MULTICLASS, num_resamples=200)[0]
 
     base_right, other_right = base.predicted == base.labels, other.predicted == other.labels
     assert (found["run"], found["against"]) == ("b", "a")
@@ -69,14 +68,14 @@ def test_runs_on_different_examples_are_refused():
     part = base.select(np.arange(len(base)) > 4)
 
     with pytest.raises(ValueError, match="different examples \\(5 are in one only"):
-        compare.align(part, base)
+        comparison.align(part, base)
 
 
 def test_runs_with_other_labels_are_refused():
     base = _random(skill=1.0)
-    other = predictions_lib.Predictions(
+    other = predictions_module.Predictions(
         keys=base.keys, labels=(base.labels + 1) % 3, probabilities=base.probabilities
     )
 
     with pytest.raises(ValueError, match="other labels"):
-        compare.align(other, base)
+        comparison.align(other, base)

@@ -3,15 +3,14 @@ import pytest
 from scipy import optimize
 
 from spine_tf import labels
-from spine_tf.evaluation import competition
-from spine_tf.evaluation import predictions as predictions_lib
+from spine_tf.scoring import competition, predictions as predictions_module
 
 MULTICLASS = labels.TASKS["multiclass"]
 
 
 def _make(rows):
     """Predictions of (study, condition, level, label, probabilities)."""
-    return predictions_lib.Predictions(
+    return predictions_module.Predictions(
         keys=tuple(f"{row[0]}/1/1/{row[1]}/{row[2]}" for row in rows),
         labels=np.array([row[3] for row in rows]),
         probabilities=np.array([row[4] for row in rows]),
@@ -91,7 +90,7 @@ def test_reweighting_gives_the_smallest_expected_loss():
 
 
 def test_score_refuses_the_binary_task():
-    predictions = predictions_lib.Predictions(
+    predictions = predictions_module.Predictions(
         keys=("1/1/1/spinal_canal_stenosis/l4_l5",),
         labels=np.array([0]),
         probabilities=np.array([[0.5, 0.5]]),

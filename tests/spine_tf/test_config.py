@@ -3,7 +3,7 @@ import pathlib
 
 import pytest
 
-from spine_tf import config, model_configs
+from spine_tf.configuration import config, model_configs
 
 
 @pytest.mark.parametrize("family", model_configs.MODEL_CONFIGS)

@@ -4,9 +4,10 @@ import shutil
 import numpy as np
 import pytest
 
-from spine_tf import config, labels
+from spine_tf import labels
+from spine_tf.configuration import config
 from spine_tf.evaluation import analysis, controls, label_baseline, verdict
-from spine_tf.evaluation import predictions as predictions_lib
+from spine_tf.scoring import predictions
 from tfrecords import manifest, records, shard
 
 MULTICLASS = labels.TASKS["multiclass"]
@@ -83,7 +84,7 @@ def _evaluated(num_studies):
     return analysis.Evaluated(
         task=MULTICLASS,
         split="oof",
-        predictions=predictions_lib.Predictions(
+        predictions=predictions.Predictions(
             keys=tuple(
                 f"{study}/1/1/left_subarticular_stenosis/l4_l5" for study in range(num_studies)
             ),
@@ -160,7 +161,7 @@ def test_label_baseline_refuses_another_data_set(tmp_path):
 
 @pytest.mark.slow
 def test_shuffled_labels_give_chance(records_dir):
-    from spine_tf.experiment import shuffled_labels
+    from spine_tf.reproduction import shuffled_labels
 
     run_config = config.with_settings(
         config.default_config("multiclass", "simple"),
@@ -177,7 +178,7 @@ def test_shuffled_labels_give_chance(records_dir):
 
 
 def test_shuffled_records_keep_crops_and_class_counts(records_dir, tmp_path):
-    from spine_tf.experiment import shuffled_labels
+    from spine_tf.reproduction import shuffled_labels
 
     source = records.open_records(records_dir)
 

@@ -17,9 +17,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spine_tf import config, labels
-from spine_tf.conversion import beam_engine, directory, finalize, job, lock, settings
-from spine_tf.rsna import roi, sources
+from spine_tf import labels
+from spine_tf.configuration import config
+from spine_tf.conversion import beam_engine, directory, finalize, job, settings
+from spine_tf.crops import roi
+from spine_tf.processes import lock
+from spine_tf.rsna import sources
 from tfrecords import example, features_json, manifest, shard, verify
 
 _SETTINGS = settings.Settings(

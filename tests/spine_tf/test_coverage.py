@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from spine_tf import labels
-from spine_tf.evaluation import bootstrap, metrics
-from spine_tf.evaluation import predictions as predictions_lib
+from spine_tf.scoring import bootstrap, metrics, predictions as predictions_module
 
 NUM_REPETITIONS = 500
 BINARY = labels.TASKS["binary"]
@@ -21,7 +20,7 @@ def _draw(generator, num_studies):
     answer = np.where(is_right, truth, 1 - truth)
     confidence = np.where(generator.random(len(study)) < 0.5, 0.6, 0.8)
     severe = np.where(answer == 1, confidence, 1.0 - confidence)
-    return predictions_lib.Predictions(
+    return predictions_module.Predictions(
         keys=tuple(f"{s}/1/{i}/spinal_canal_stenosis/l4_l5" for i, s in enumerate(study)),
         labels=truth,
         probabilities=np.stack([1.0 - severe, severe], axis=1),

@@ -4,11 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from spine_tf import config, labels
-from spine_tf.rsna import annotations, crops, geometry, header, reasons, roi, sources
+from spine_tf import labels
+from spine_tf.configuration import config
+from spine_tf.crops import cutting, roi
+from spine_tf.dicom import geometry, header, reasons
+from spine_tf.rsna import annotations, sources
 
 _USUAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 _TO_THE_RIGHT = (-1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -138,7 +140,7 @@ _ROI = config.RoiConfig(roi_px=16, roi_mm=16.0)
 
 
 def _crops(data, rows, roi_config=_ROI):
-    return list(crops.read_crops(sources.open_source(data.write()), rows, roi_config))
+    return list(cutting.read_crops(sources.open_source(data.write()), rows, roi_config))
 
 
 def _noise(seed):
@@ -205,7 +207,7 @@ def test_every_image_is_read_once(data_set):
 
     source = Counting(directory=data_set.write(), side="train")
     rows = [_row(instance=i, condition=c) for c in (_LEFT, _RIGHT) for i in (3, 2)]
-    assert len(list(crops.read_crops(source, rows, _ROI))) == 4
+    assert len(list(cutting.read_crops(source, rows, _ROI))) == 4
     assert read == ["train_images/1/10/2.dcm", "train_images/1/10/3.dcm"]
 
 
@@ -222,7 +224,7 @@ def test_window_of_a_series_is_of_all_its_slices_whatever_their_shape(data_set):
     data_set.image_path(1, 10, 3).write_bytes(b"spoilt")
     unreadable = set()
     rows = [_row(), _row(instance=1, y=3), _row(condition=_RIGHT)]
-    found = crops.read_crops(
+    found = cutting.read_crops(
         sources.open_source(data_set.write()),
         rows,
         dataclasses.replace(_ROI, window="series"),
@@ -273,7 +275,7 @@ def test_series_is_read_once_for_its_window(data_set):
     source = Counting(directory=data_set.write(), side="train")
     rows = [_row(instance=2, condition=c, x=x) for c in (_LEFT, _RIGHT) for x in (9, 20)]
     assert (
-        len(list(crops.read_crops(source, rows, dataclasses.replace(_ROI, window="series")))) == 4
+        len(list(cutting.read_crops(source, rows, dataclasses.replace(_ROI, window="series")))) == 4
     )
     assert sorted(read) == [f"train_images/1/10/{instance}.dcm" for instance in (1, 2, 3)]
 
@@ -293,7 +295,7 @@ def test_series_is_read_once_for_its_window(data_set):
 def test_coordinate_off_the_image_is_rejected(data_set, x, y, is_on):
     data_set.add_image(1, 10, 2)
     (found,) = _crops(data_set, [_row(x=x, y=y)])
-    assert isinstance(found, crops.Crop) == is_on
+    assert isinstance(found, cutting.Crop) == is_on
     if not is_on:
         assert found.reason == "off_image"
         assert found.file == "train_images/1/10/2.dcm"
@@ -330,4 +332,4 @@ def test_links_in_the_data_folder_are_followed(data_set, tmp_path):
     path.parent.rename(elsewhere)
     path.parent.symlink_to(elsewhere)
     (found,) = _crops(data_set, [_row()], dataclasses.replace(_ROI, num_slices=3))
-    assert isinstance(found, crops.Crop)
+    assert isinstance(found, cutting.Crop)

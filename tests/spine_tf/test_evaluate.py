@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from spine_tf import config, labels
-from spine_tf.evaluation import predictions as predictions_lib
+from spine_tf import labels
+from spine_tf.configuration import config
+from spine_tf.scoring import predictions as predictions_module
 from tfrecords import records
 
 MULTICLASS = labels.TASKS["multiclass"]
@@ -37,10 +38,10 @@ def _program(*arguments):
 
 
 def _evaluate(run_dir, source_dir, report_dir, split=None):
-    from spine_tf.evaluation import session
+    from spine_tf.evaluation import evaluation
 
-    options = session.Options(split=split, num_resamples=50, has_evidence=False)
-    return session.evaluate(run_dir, records.open_records(source_dir), report_dir, options)
+    options = evaluation.Options(split=split, num_resamples=50, has_evidence=False)
+    return evaluation.evaluate(run_dir, records.open_records(source_dir), report_dir, options)
 
 
 @pytest.mark.slow
@@ -64,7 +65,7 @@ def test_program_writes_a_report_that_repeats_what_training_wrote(run_dir, recor
     )
     assert set(found["groups"]["fold"]) == {"fold_0", "fold_1", "fold_2"}
     assert found["reliability"]["uncalibrated"]
-    predictions = predictions_lib.read_csv(report_dir / "predictions.csv", MULTICLASS)
+    predictions = predictions_module.read_csv(report_dir / "predictions.csv", MULTICLASS)
     assert len(predictions) == 72
     assert (report_dir / "figures" / "confusion_matrix.svg").is_file()
     page = (report_dir / "report.html").read_text()
@@ -74,11 +75,11 @@ def test_program_writes_a_report_that_repeats_what_training_wrote(run_dir, recor
 
 @pytest.mark.slow
 def test_test_split_gets_the_mean_of_all_members(run_dir, records_dir, tmp_path):
-    from spine_tf import run
+    from spine_tf.runs import run
 
     result = _evaluate(run_dir, records_dir, tmp_path / "p")
 
-    found = predictions_lib.read_csv(tmp_path / "p" / "predictions.csv", MULTICLASS)
+    found = predictions_module.read_csv(tmp_path / "p" / "predictions.csv", MULTICLASS)
     examples = records.load_examples(records.open_records(records_dir), ["test"], (0, 1, 2))
     expected = run.load_run(run_dir).predict(examples.normalized())
     assert result.analysis["split"] == "test"
@@ -136,12 +137,12 @@ def test_split_that_a_run_has_not_is_refused(run_dir, records_dir, tmp_path, nam
 
 
 def test_directory_with_other_files_is_not_written_to(tmp_path):
-    from spine_tf.evaluation import session
+    from spine_tf.evaluation import evaluation
 
     (tmp_path / "thesis.txt").write_text("precious")
 
     with pytest.raises(ValueError, match="holds other files"):
-        session.require_report_dir(tmp_path)
+        evaluation.require_report_dir(tmp_path)
 
 
 def test_missing_flag_is_one_sentence(tmp_path):
@@ -158,13 +159,13 @@ def test_missing_run_is_refused(records_dir, tmp_path):
 
 @pytest.mark.slow
 def test_several_runs_are_compared_in_pairs(run_dir, records_dir, tmp_path):
-    from spine_tf.evaluation import session
+    from spine_tf.evaluation import evaluation
 
     twin = shutil.copytree(run_dir, tmp_path / "twin")
-    options = session.Options(split="oof", num_resamples=50)
+    options = evaluation.Options(split="oof", num_resamples=50)
     source = records.open_records(records_dir)
 
-    result = session.compare([run_dir, twin], source, tmp_path / "p", options)
+    result = evaluation.compare([run_dir, twin], source, tmp_path / "p", options)
 
     found = json.loads((tmp_path / "p" / "metrics.json").read_text())
     assert list(found["runs"]) == ["all", "twin"]
@@ -175,19 +176,21 @@ def test_several_runs_are_compared_in_pairs(run_dir, records_dir, tmp_path):
     }
     assert "do not tell them apart" in result.page.read_text()
     with pytest.raises(ValueError, match="names a run twice"):
-        session.compare([run_dir, run_dir], source, tmp_path / "p", options)
+        evaluation.compare([run_dir, run_dir], source, tmp_path / "p", options)
     with pytest.raises(ValueError, match="have no effect on a comparison"):
-        options = session.Options(split="oof", has_controls=True)
-        session.compare([run_dir, twin], source, tmp_path / "p", options)
+        options = evaluation.Options(split="oof", has_controls=True)
+        evaluation.compare([run_dir, twin], source, tmp_path / "p", options)
 
 
 @pytest.mark.slow
 def test_controls_stand_in_the_report(run_dir, records_dir, tmp_path):
-    from spine_tf.evaluation import session
+    from spine_tf.evaluation import evaluation
 
-    options = session.Options(split="oof", num_resamples=50, has_evidence=False, has_controls=True)
+    options = evaluation.Options(
+        split="oof", num_resamples=50, has_evidence=False, has_controls=True
+    )
 
-    result = session.evaluate(
+    result = evaluation.evaluate(
         run_dir, records.open_records(records_dir), tmp_path / "p", options, {"more": {"x": 1}}
     )
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spine_tf.rsna import annotations, crops, sources
+from spine_tf.crops import cutting
+from spine_tf.rsna import annotations, sources
 from spine_tf.serving import spec
 
 _OURS = ("keras", "keras_tuner", "spine_tf", "tfrecords", "tuner", "__editable__")
@@ -100,7 +101,7 @@ def test_model_answers_as_predict_where_there_is_only_tensorflow(
     source = sources.open_source(small_data_dir)
     served = spec.read(chain / "export")
     rows = annotations.read_annotations(source, levels=served.levels).rows[:12]
-    cut = list(crops.read_crops(source, rows, served.roi))
+    cut = list(cutting.read_crops(source, rows, served.roi))
     np.savez(
         tmp_path / "inputs.npz",
         image=[crop.image for crop in cut],

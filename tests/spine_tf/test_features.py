@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spine_tf import config
+from spine_tf.configuration import config
 from spine_tf.training import features, fit
 from tfrecords import feed, records
 

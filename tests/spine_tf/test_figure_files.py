@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from spine_tf.evaluation import charts, figure_files, svg
+from spine_tf.pages import charts, figure_files, svg
 
 
 def _pixels(picture):

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from spine_tf import config, labels
+from spine_tf import labels
+from spine_tf.configuration import config
 from spine_tf.training import fit, loop
 from tfrecords import records
 

@@ -3,8 +3,7 @@
 import collections
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from spine_tf.rsna import folds, tables
 

@@ -6,11 +6,11 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from pydicom.data import get_testdata_file
 
-from spine_tf.rsna import annotations, codestream, elements, header, pixels, reasons, sources
+from spine_tf.dicom import codestream, elements, header, pixels, reasons
+from spine_tf.rsna import annotations, sources
 
 _FUZZER = pathlib.Path(__file__).parents[2] / "benchmarks" / "fuzz_dicom.py"
 

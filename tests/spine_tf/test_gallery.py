@@ -5,11 +5,11 @@ import numpy as np
 from PIL import Image
 
 from spine_tf.evaluation import gallery, occlusion
-from spine_tf.evaluation import predictions as predictions_lib
+from spine_tf.scoring import predictions as predictions_module
 
 
 def _make(labels, probabilities):
-    return predictions_lib.Predictions(
+    return predictions_module.Predictions(
         keys=tuple(f"{i}/1/{i}/spinal_canal_stenosis/l4_l5" for i in range(len(labels))),
         labels=np.array(labels),
         probabilities=np.array(probabilities),

@@ -11,7 +11,7 @@ import time
 import psutil
 import pytest
 
-from spine_tf.experiment import isolated
+from spine_tf.processes import isolated
 
 pytestmark = pytest.mark.slow
 

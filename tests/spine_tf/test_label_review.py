@@ -6,17 +6,11 @@ import hashlib
 import numpy as np
 import pytest
 
-from spine_tf import config, labels
-from spine_tf.evaluation import predictions as predictions_lib
-from spine_tf.label_review import (
-    cure,
-    mild_split,
-    neighbours,
-    quality,
-    review,
-    summary,
-    task_examples,
-)
+from spine_tf import labels
+from spine_tf.configuration import config
+from spine_tf.label_review import neighbours, quality, review_summary
+from spine_tf.scoring import predictions as predictions_module
+from spine_tf.training import cure, mild_split, review, task_examples
 from tfrecords import records
 
 MULTICLASS = labels.TASKS["multiclass"]
@@ -28,7 +22,7 @@ def _predictions(keys, truth, *, seed=0, skill=3.0):
     generator = np.random.default_rng(seed)
     scores = generator.normal(size=(len(truth), 3)) + skill * np.eye(3)[truth]
     probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-    return predictions_lib.Predictions(
+    return predictions_module.Predictions(
         keys=tuple(keys), labels=np.asarray(truth), probabilities=probabilities
     )
 
@@ -42,7 +36,7 @@ def _review(predictions, folds, confirmed=None):
     order = judged.order.tolist()
     confirmed = confirmed or {}
     return review.Review(
-        predictions=predictions_lib.Predictions(
+        predictions=predictions_module.Predictions(
             keys=tuple(predictions.keys[row] for row in order),
             labels=predictions.labels[order],
             probabilities=predictions.probabilities[order],
@@ -453,7 +447,7 @@ def test_summary_counts_by_class_and_study():
     truth = np.arange(60) % 3
     made = _review(_predictions([_key(i) for i in range(60)], truth, skill=1.5), ["fold_0"] * 60)
 
-    found = summary.summarize(made, MULTICLASS, origin={"run": "w"})
+    found = review_summary.summarize(made, MULTICLASS, origin={"run": "w"})
 
     assert found["run"] == "w"
     assert [row["name"] for row in found["classes"]] == list(labels.SEVERITIES)

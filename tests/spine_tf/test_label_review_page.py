@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from spine_tf import labels
-from spine_tf.evaluation import predictions as predictions_lib
-from spine_tf.label_review import neighbours, page, quality, review, summary
+from spine_tf.label_review import neighbours, page, quality, review_summary
+from spine_tf.scoring import predictions
+from spine_tf.training import review
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +18,7 @@ def _render(side_px, num_rows=_NUM_ROWS):
     """A page of noise, which no PNG makes smaller, with more rows and studies than it shows."""
     generator = np.random.default_rng(0)
     truth = np.arange(num_rows) % 3
-    judged = predictions_lib.Predictions(
+    judged = predictions.Predictions(
         keys=tuple(f"{i // 3}/1/{i}/spinal_canal_stenosis/l4_l5" for i in range(num_rows)),
         labels=truth,
         probabilities=generator.dirichlet((1.0, 1.0, 1.0), num_rows),
@@ -38,7 +39,7 @@ def _render(side_px, num_rows=_NUM_ROWS):
         is_trusted=~found.is_flagged,
     )
     images = generator.random((num_rows, side_px, side_px, 3)).astype(np.float32)
-    found = summary.summarize(made, _MULTICLASS, origin={"run": "<runs> & co"})
+    found = review_summary.summarize(made, _MULTICLASS, origin={"run": "<runs> & co"})
     return page.render(made, found, space, images, _MULTICLASS)
 
 

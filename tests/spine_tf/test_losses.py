@@ -3,7 +3,8 @@ import pytest
 import tensorflow as tf
 from sklearn import metrics
 
-from spine_tf import config, labels
+from spine_tf import labels
+from spine_tf.configuration import config
 from spine_tf.training import losses
 
 _TRUTH = np.array([0, 2, 1, 1])

@@ -3,8 +3,7 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from spine_tf import labels
-from spine_tf.evaluation import metrics
-from spine_tf.evaluation import predictions as predictions_lib
+from spine_tf.scoring import metrics, predictions as predictions_module
 
 
 def _random(task, *, n=300, seed=0, num_decimals=2):
@@ -15,7 +14,7 @@ def _random(task, *, n=300, seed=0, num_decimals=2):
     scores = generator.normal(size=(n, classes)) + 1.5 * np.eye(classes)[truth]
     probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     probabilities = np.maximum(np.round(probabilities, num_decimals), 0.01)
-    return predictions_lib.Predictions(
+    return predictions_module.Predictions(
         keys=tuple(f"{i // 3}/1/{i}/spinal_canal_stenosis/l4_l5" for i in range(n)),
         labels=truth,
         probabilities=probabilities / probabilities.sum(axis=1, keepdims=True),
@@ -91,7 +90,7 @@ def test_weights_of_a_resample_equal_repeated_rows():
     predictions = _random(task, n=60)
     counts = np.random.default_rng(3).integers(0, 3, 60)
     rows = np.repeat(np.arange(60), counts)
-    repeated = predictions_lib.Predictions(
+    repeated = predictions_module.Predictions(
         keys=tuple(predictions.keys[i] for i in rows),
         labels=predictions.labels[rows],
         probabilities=predictions.probabilities[rows],
@@ -106,7 +105,7 @@ def test_weights_of_a_resample_equal_repeated_rows():
 
 def test_calibration_error_equals_a_hand_computed_case():
     # Confidences .95, .95 (one right) and .55 (right): (2/3) |.5 - .95| + (1/3) |1 - .55|.
-    predictions = predictions_lib.Predictions(
+    predictions = predictions_module.Predictions(
         keys=tuple(f"1/1/{i}/spinal_canal_stenosis/l4_l5" for i in range(3)),
         labels=np.array([0, 1, 1]),
         probabilities=np.array([[0.95, 0.05], [0.95, 0.05], [0.45, 0.55]]),
@@ -119,7 +118,7 @@ def test_calibration_error_equals_a_hand_computed_case():
 
 def test_weighted_log_loss_equals_a_hand_computed_case():
     # Weights 1, 2, 4: (ln 2 + 2 ln 4 + 4 ln 10) / 7.
-    predictions = predictions_lib.Predictions(
+    predictions = predictions_module.Predictions(
         keys=tuple(f"1/1/{i}/spinal_canal_stenosis/l4_l5" for i in range(3)),
         labels=np.array([0, 1, 2]),
         probabilities=np.array([[0.5, 0.25, 0.25], [0.5, 0.25, 0.25], [0.5, 0.4, 0.1]]),
@@ -145,7 +144,7 @@ def test_figures_without_a_class_are_undefined():
 
 
 def test_certain_and_wrong_answer_has_a_finite_loss():
-    predictions = predictions_lib.Predictions(
+    predictions = predictions_module.Predictions(
         keys=("1/1/1/spinal_canal_stenosis/l4_l5",),
         labels=np.array([1]),
         probabilities=np.array([[1.0, 0.0]]),

@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from spine_tf.training import mixing
+from spine_tf.augmentation import mixing
 
 _COUNT = 64
 

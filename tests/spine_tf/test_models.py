@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spine_tf import config, model_configs
+from spine_tf.configuration import config, model_configs
 from spine_tf.models import families, heads
 
 _SMALL = {

@@ -3,8 +3,13 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from spine_tf import labels
-from spine_tf.evaluation import bootstrap, groups, operating, summary
-from spine_tf.evaluation import predictions as predictions_lib
+from spine_tf.scoring import (
+    bootstrap,
+    groups,
+    operating,
+    predictions as predictions_module,
+    summary,
+)
 
 MULTICLASS, BINARY = labels.TASKS["multiclass"], labels.TASKS["binary"]
 
@@ -15,7 +20,7 @@ def _random(task, *, n=240, seed=0):
     truth = generator.integers(0, classes, n)
     scores = generator.normal(size=(n, classes)) + np.eye(classes)[truth]
     conditions = ("left_subarticular_stenosis", "right_subarticular_stenosis")
-    return predictions_lib.Predictions(
+    return predictions_module.Predictions(
         keys=tuple(
             f"{i // 4}/1/{i}/{conditions[i % 2]}/{('l4_l5', 'l5_s1')[i // 2 % 2]}" for i in range(n)
         ),

@@ -1,22 +1,20 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
+from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from spine_tf import labels
-from spine_tf.phantom import (
+from spine_tf.synthesis import (
     annotation,
     curve,
     imaging,
     latent,
+    patient as patient_module,
     protocol,
     reader,
     sequence,
     settings,
     slice_geometry,
 )
-from spine_tf.phantom import patient as patients
 
 SEEDS = st.integers(0, 10_000)
 CONFIG = settings.PhantomConfig()
@@ -47,7 +45,7 @@ def pixel_position(plane: slice_geometry.Slice, x: float, y: float) -> np.ndarra
 @hypothesis_settings(max_examples=25, deadline=None)
 @given(seed=SEEDS)
 def test_landmarks_project_to_the_slices_they_are_said_to_be_on(seed):
-    patient = patients.make_patient(np.random.default_rng(seed))
+    patient = patient_module.make_patient(np.random.default_rng(seed))
     all_series = protocol.make_series(patient, CONFIG, 1, np.random.default_rng(seed))
     by_id = {series.series_id: series for series in all_series}
 
@@ -67,7 +65,7 @@ def test_landmarks_project_to_the_slices_they_are_said_to_be_on(seed):
     seed=SEEDS, target=st.sampled_from([(c, v) for c in labels.CONDITIONS for v in labels.LEVELS])
 )
 def test_a_landmark_is_one_point_of_the_patient_in_every_series(seed, target):
-    patient = patients.make_patient(np.random.default_rng(seed))
+    patient = patient_module.make_patient(np.random.default_rng(seed))
     landmark = patient.landmark(*target)
 
     for series in protocol.make_series(patient, CONFIG, 1, np.random.default_rng(seed)):
@@ -80,7 +78,7 @@ def test_a_landmark_is_one_point_of_the_patient_in_every_series(seed, target):
 @hypothesis_settings(max_examples=50, deadline=None)
 @given(seed=SEEDS, x=st.floats(0, 100), y=st.floats(0, 100))
 def test_coordinates_of_pixels_are_those_of_the_standard(seed, x, y):
-    patient = patients.make_patient(np.random.default_rng(seed))
+    patient = patient_module.make_patient(np.random.default_rng(seed))
     plane = protocol.make_series(patient, CONFIG, 1, np.random.default_rng(seed))[0].slices[0]
     column, row = int(x), int(y)
 
@@ -90,7 +88,7 @@ def test_coordinates_of_pixels_are_those_of_the_standard(seed, x, y):
 
 
 def test_left_is_the_side_of_positive_x():
-    patient = patients.make_patient(np.random.default_rng(0))
+    patient = patient_module.make_patient(np.random.default_rng(0))
 
     for condition in ("neural_foraminal_narrowing", "subarticular_stenosis"):
         left = patient.landmark(f"left_{condition}", "l4_l5")
@@ -101,7 +99,7 @@ def test_left_is_the_side_of_positive_x():
 def test_recesses_of_l4_l5_are_as_far_apart_as_in_the_data():
     distances = []
     for seed in range(40):
-        patient = patients.make_patient(np.random.default_rng(seed))
+        patient = patient_module.make_patient(np.random.default_rng(seed))
         left, right = (
             patient.landmark(f"{side}_subarticular_stenosis", "l4_l5") for side in ("left", "right")
         )
@@ -111,7 +109,7 @@ def test_recesses_of_l4_l5_are_as_far_apart_as_in_the_data():
 
 
 def test_frame_of_the_spine_and_patient_agree_in_both_directions():
-    patient = patients.make_patient(np.random.default_rng(3))
+    patient = patient_module.make_patient(np.random.default_rng(3))
     spine: curve.Curve = patient.spine
 
     for v in (-30.0, 0.0, 10.0, 40.0):
@@ -135,7 +133,7 @@ def test_narrowing_grows_with_the_latent(low, high):
 def test_walls_of_canal_recess_and_foramen_approach_with_the_latent(level):
     gaps = []
     for position in np.linspace(-3, 4, 15):
-        patient = patients.make_patient(np.random.default_rng(5), latents_at(position))
+        patient = patient_module.make_patient(np.random.default_rng(5), latents_at(position))
         walls = [patient.canal_walls(level)]
         walls += [patient.recess_walls(side, level) for side in (0, 1)]
         walls += [patient.foramen_walls(side, level) for side in (0, 1)]
@@ -150,7 +148,7 @@ def test_bright_space_in_the_picture_shrinks_with_the_latent(condition):
     """Fat or fluid within 7 mm of the landmark: what a radiologist sees disappear."""
     bright = []
     for position in (-1.0, 0.5, 2.0):
-        patient = patients.make_patient(np.random.default_rng(1), latents_at(position))
+        patient = patient_module.make_patient(np.random.default_rng(1), latents_at(position))
         landmark = patient.landmark(condition, "l4_l5")
         description = DESCRIPTIONS[condition]
         all_series = protocol.make_series(patient, CONFIG, 1, np.random.default_rng(1))

@@ -14,7 +14,7 @@ import pytest
 from pydicom import uid
 
 from spine_tf import labels
-from spine_tf.phantom import dataset, settings
+from spine_tf.synthesis import dataset, settings
 
 SMALL = settings.PhantomConfig(
     num_studies=4,

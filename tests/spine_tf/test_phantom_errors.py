@@ -5,16 +5,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spine_tf.phantom import (
+from spine_tf.synthesis import (
     annotation,
     dataset,
     error_planting,
     omission,
+    patient as patient_module,
     protocol,
     reader,
     settings,
 )
-from spine_tf.phantom import patient as patients
 
 CONFIG = settings.PhantomConfig(
     num_studies=12,
@@ -29,7 +29,7 @@ CONFIG = settings.PhantomConfig(
 
 def draw_case(seed: int) -> tuple[error_planting.Case, tuple[protocol.Series, ...]]:
     rng = np.random.default_rng(seed)
-    patient = patients.make_patient(rng)
+    patient = patient_module.make_patient(rng)
     all_series = protocol.make_series(patient, CONFIG, 100, rng)
     grades = reader.draw_grades(reader.grade_probabilities(patient.latents), rng)
     marks = annotation.annotate(patient, all_series, rng)

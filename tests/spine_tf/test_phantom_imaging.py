@@ -5,8 +5,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spine_tf.phantom import imaging, kspace, page, protocol, sequence, settings
-from spine_tf.phantom import patient as patients
+from spine_tf.synthesis import (
+    imaging,
+    kspace,
+    page,
+    patient as patient_module,
+    protocol,
+    sequence,
+    settings,
+)
 
 
 def quiet_sequence(noise: float = 0.0) -> sequence.Sequence:
@@ -49,7 +56,7 @@ def test_ghosts_lie_along_the_columns_and_nowhere_else():
 
 
 def test_stored_pixels_are_in_the_range_of_the_data():
-    patient = patients.make_patient(np.random.default_rng(0))
+    patient = patient_module.make_patient(np.random.default_rng(0))
     config = settings.PhantomConfig(axial_px=(96,), sagittal_px=(96,))
     scanner = imaging.Scanner(patient, np.random.default_rng(0))
 

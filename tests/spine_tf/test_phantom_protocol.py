@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from spine_tf.phantom import annotation, protocol, sequence, settings
-from spine_tf.phantom import patient as patients
+from spine_tf.synthesis import annotation, patient as patient_module, protocol, sequence, settings
 
 NUM_PATIENTS = 150
 CONFIG = settings.PhantomConfig()
@@ -13,7 +12,7 @@ def studies() -> list[tuple[tuple[protocol.Series, ...], tuple[annotation.Annota
     result = []
     for index in range(NUM_PATIENTS):
         rng = np.random.default_rng([1, index])
-        patient = patients.make_patient(rng)
+        patient = patient_module.make_patient(rng)
         all_series = protocol.make_series(patient, CONFIG, 1, rng)
         result.append((all_series, annotation.annotate(patient, all_series, rng)))
     return result

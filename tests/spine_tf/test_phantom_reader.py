@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from spine_tf import labels
-from spine_tf.phantom import latent, omission, reader, shares, truth
+from spine_tf.synthesis import latent, omission, reader, shares, truth
 
 NUM_PATIENTS = 8000
 

@@ -6,10 +6,10 @@ import json
 import random
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from spine_tf.rsna import annotations, folds, plan
+from spine_tf.conversion import plan
+from spine_tf.rsna import annotations, folds
 
 
 def _rows(num_studies, rows_per_study, seed=0):

@@ -11,9 +11,11 @@ import keras
 import numpy as np
 import pytest
 
-from spine_tf import config, run
+from spine_tf.configuration import config
+from spine_tf.crops import cutting
 from spine_tf.models import families
-from spine_tf.rsna import annotations, crops, sources
+from spine_tf.rsna import annotations, sources
+from spine_tf.runs import run
 from spine_tf.serving import bundle, prediction, single_file
 
 _SIDES = ("left_subarticular_stenosis", "right_subarticular_stenosis")
@@ -113,7 +115,7 @@ def test_answers_are_those_of_the_converters_crops(exported, data, tmp_path):
     found = annotations.read_annotations(sources.open_source(data_dir), has_labels=False)
     roi = config.RoiConfig(roi_mm=30.0, roi_px=_PX)
     answers = {row["row_id"]: _numbers(row) for row in rows}
-    for crop in crops.read_crops(sources.open_source(data_dir), found.rows, roi):
+    for crop in cutting.read_crops(sources.open_source(data_dir), found.rows, roi):
         low, high = crop.window
         image = np.clip((crop.image.astype(np.float32) - low) / (high - low), 0, 1)
         _, _, _, condition, level = crop.annotation.key.split("/")
@@ -133,7 +135,7 @@ def test_window_of_the_model_is_that_of_its_answers(data, tmp_path, window):
     answers = {row["row_id"]: _numbers(row) for row in rows}
     found = annotations.read_annotations(source, has_labels=False)
     roi = config.RoiConfig(roi_mm=30.0, roi_px=_PX, window=window)
-    for crop in crops.read_crops(source, found.rows, roi):
+    for crop in cutting.read_crops(source, found.rows, roi):
         low, high = crop.window
         image = np.clip((crop.image.astype(np.float32) - low) / (high - low), 0, 1)
         _, _, _, condition, level = crop.annotation.key.split("/")
@@ -396,7 +398,7 @@ def test_prediction_imports_neither_keras_nor_training_code():
         "for name in [name for name in sys.modules if name.split('.')[0] == 'keras']:\n"
         "    del sys.modules[name]  # TensorFlow imports it itself\n"
         "import spine_tf.serving.prediction, spine_tf.serving.single_file\n"
-        "unwanted = ('keras', 'spine_tf.training', 'spine_tf.models', 'spine_tf.run')\n"
+        "unwanted = ('keras', 'spine_tf.training', 'spine_tf.models', 'spine_tf.runs.run')\n"
         "sys.exit(', '.join(name for name in unwanted if name in sys.modules) or None)\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)

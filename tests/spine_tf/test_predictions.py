@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from spine_tf import labels
-from spine_tf.evaluation import predictions as predictions_lib
+from spine_tf.scoring import predictions as predictions_module
 
 BINARY = labels.TASKS["binary"]
 KEYS = ("11/22/3/spinal_canal_stenosis/l4_l5", "12/22/3/left_subarticular_stenosis/l5_s1")
@@ -14,7 +14,7 @@ def _make(**changes):
         "labels": np.array([0, 1]),
         "probabilities": np.array([[0.1 + 0.2, 0.7], [1 / 3, 2 / 3]]),
     }
-    return predictions_lib.Predictions(**{**values, **changes})
+    return predictions_module.Predictions(**{**values, **changes})
 
 
 def test_key_gives_study_condition_and_level():
@@ -32,8 +32,8 @@ def test_csv_reads_back_to_the_same_bits(tmp_path):
     predictions = _make()
     path = tmp_path / "predictions.csv"
 
-    predictions_lib.write_csv(path, predictions, BINARY)
-    again = predictions_lib.read_csv(path, BINARY)
+    predictions_module.write_csv(path, predictions, BINARY)
+    again = predictions_module.read_csv(path, BINARY)
 
     assert path.read_text().splitlines()[0] == "key,label,normal_mild,severe"
     assert again.keys == predictions.keys
@@ -47,7 +47,7 @@ def test_collapse_adds_the_halves_up():
         probabilities=np.array([[0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]]),
     )
 
-    found = predictions_lib.collapse(predictions, labels.TASKS["multiclass_split"])
+    found = predictions_module.collapse(predictions, labels.TASKS["multiclass_split"])
 
     assert found.labels.tolist() == [1, 2]
     assert found.probabilities == pytest.approx(np.array([[0.1, 0.5, 0.4], [0.4, 0.5, 0.1]]))
@@ -56,8 +56,8 @@ def test_collapse_adds_the_halves_up():
 
 def test_collapse_leaves_whole_severities_alone():
     predictions = _make()
-    assert predictions_lib.collapse(predictions, BINARY) is predictions
-    same = predictions_lib.collapse_probabilities(predictions.probabilities, BINARY)
+    assert predictions_module.collapse(predictions, BINARY) is predictions
+    same = predictions_module.collapse_probabilities(predictions.probabilities, BINARY)
     np.testing.assert_array_equal(same, predictions.probabilities)
 
 
@@ -94,7 +94,7 @@ def test_key_of_another_form_is_refused():
 
 def test_write_refuses_another_task(tmp_path):
     with pytest.raises(ValueError, match="task multiclass has 3"):
-        predictions_lib.write_csv(tmp_path / "p.csv", _make(), labels.TASKS["multiclass"])
+        predictions_module.write_csv(tmp_path / "p.csv", _make(), labels.TASKS["multiclass"])
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_read_says_what_is_wrong_with_a_file(tmp_path, text, message):
     path.write_text(text)
 
     with pytest.raises(ValueError, match=message):
-        predictions_lib.read_csv(path, BINARY)
+        predictions_module.read_csv(path, BINARY)
 
 
 def test_read_of_a_missing_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match="does not exist"):
-        predictions_lib.read_csv(tmp_path / "none.csv", BINARY)
+        predictions_module.read_csv(tmp_path / "none.csv", BINARY)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spine_tf import backbones, config, model_configs
+from spine_tf.configuration import backbones, config, model_configs
 from spine_tf.models import efficientnet_lite, families, pretrained, state_dict
 from spine_tf.training import loop
 

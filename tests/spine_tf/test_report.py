@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from spine_tf import labels
-from spine_tf.evaluation import analysis, figures, report
-from spine_tf.evaluation import predictions as predictions_lib
+from spine_tf.evaluation import analysis, report, report_charts
+from spine_tf.scoring import predictions
 
 
 def _content(task_name, truth, studies, *, is_perfect=False):
@@ -19,7 +19,7 @@ def _content(task_name, truth, studies, *, is_perfect=False):
     evaluated = analysis.Evaluated(
         task=task,
         split="test",
-        predictions=predictions_lib.Predictions(
+        predictions=predictions.Predictions(
             keys=tuple(
                 f"{study}/1/{i}/spinal_canal_stenosis/l4_l5" for i, study in enumerate(studies)
             ),
@@ -69,7 +69,7 @@ def test_perfect_answers_keep_the_doubt_of_few_studies():
 def test_no_history_means_no_curves_and_no_groups_no_group_charts():
     content = _content("binary", [0, 1, 0, 1], [1, 2, 3, 4])
 
-    pictures = figures.draw(content.analysis, content.evaluated, content.histories)
+    pictures = report_charts.draw(content.analysis, content.evaluated, content.histories)
 
     assert set(pictures) == {
         "accuracy",

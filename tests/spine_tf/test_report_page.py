@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from spine_tf import labels
-from spine_tf.evaluation import analysis, calibration, comparison, figures, report
-from spine_tf.evaluation import predictions as predictions_lib
+from spine_tf.evaluation import analysis, comparison_page, report, report_charts
+from spine_tf.scoring import calibration, predictions as predictions_module
 
 pytestmark = pytest.mark.slow
 
@@ -24,14 +24,14 @@ def _content(task_name="multiclass", num_studies=20):
     raw = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     sides = ("left", "right")
     keys = tuple(f"{i // 4}/1/{i}/{sides[i % 2]}_subarticular_stenosis/l4_l5" for i in range(n))
-    predictions = predictions_lib.Predictions(
+    predictions = predictions_module.Predictions(
         keys=keys, labels=truth, probabilities=calibration.apply_temperature(raw, 1.5)
     )
     evaluated = analysis.Evaluated(
         task=task,
         split="oof",
         predictions=predictions,
-        uncalibrated=predictions_lib.Predictions(keys=keys, labels=truth, probabilities=raw),
+        uncalibrated=predictions_module.Predictions(keys=keys, labels=truth, probabilities=raw),
         splits=[f"fold_{i // 4 % 3}" for i in range(n)],
         class_prior=tuple(np.bincount(truth) / n),
     )
@@ -130,7 +130,7 @@ def test_comparison_page_fetches_nothing_and_shows_its_charts(browser, tmp_path)
     evaluated = _content().evaluated
     other = dataclasses.replace(evaluated, predictions=evaluated.uncalibrated)
     runs = [("first", evaluated), ("second", other), ("third", other)]
-    path = comparison.write(tmp_path, comparison.analyse(runs, num_resamples=50))
+    path = comparison_page.write(tmp_path, comparison_page.analyse(runs, num_resamples=50))
 
     browser.open(path)
     widths = browser.driver.execute_script(
@@ -182,4 +182,4 @@ def test_report_writes_its_figures_as_files(path):
 
 
 def _pictures(content):
-    return figures.draw(content.analysis, content.evaluated, content.histories)
+    return report_charts.draw(content.analysis, content.evaluated, content.histories)

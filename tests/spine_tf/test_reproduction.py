@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from spine_tf import config
+from spine_tf.configuration import config
 from spine_tf.evaluation import label_baseline
-from spine_tf.experiment import settings, table
+from spine_tf.reproduction import settings, table
 from tfrecords import records
 
 SUBARTICULAR = {
@@ -205,7 +205,7 @@ def data_dir(records_dir, tmp_path_factory):
 
 @pytest.mark.slow
 def test_reproduction_fills_the_table_and_goes_on_where_it_stopped(records_dir, data_dir, tmp_path):
-    from spine_tf.experiment import reproduction
+    from spine_tf.reproduction import reproduction
 
     wanted = settings.Settings(
         tasks=("binary",),

@@ -6,10 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from spine_tf.rsna import roi
+from spine_tf.crops import roi
 
 
 def _slow_weights(center, spacing, size, roi_mm, roi_px):

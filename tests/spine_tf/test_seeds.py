@@ -6,8 +6,10 @@ import sys
 import numpy as np
 import pytest
 
-from spine_tf import labels, run
-from spine_tf.evaluation import held_out, predictions
+from spine_tf import labels
+from spine_tf.evaluation import held_out
+from spine_tf.runs import run
+from spine_tf.scoring import predictions
 from tfrecords import records
 
 _TASK = labels.get_task("binary")

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spine_tf import config, run
+from spine_tf.configuration import config
+from spine_tf.crops import roi
 from spine_tf.models import families
-from spine_tf.rsna import roi
+from spine_tf.runs import run
 from spine_tf.serving import (
+    averaging,
     bundle,
     checksums,
-    ensemble,
     format_files,
     formats,
     golden,
@@ -357,7 +358,7 @@ def test_format_without_its_package_says_what_to_install(monkeypatch):
 def test_card_says_which_folds_the_members_did_not_see(one_run, tmp_path):
     provenance = {**one_run.provenance, "folds": ["fold_0", "fold_1"]}
     folded = dataclasses.replace(one_run, provenance=provenance)
-    model_card.write(tmp_path, [folded], ensemble.spec_of([folded]), {})
+    model_card.write(tmp_path, [folded], averaging.spec_of([folded]), {})
     card = (tmp_path / "model_card.md").read_text("utf-8")
     assert "one member for each of fold_0, fold_1, which it never saw" in card
     assert "itself was not measured" in card
@@ -580,7 +581,7 @@ def test_card_has_figures_limits_and_licence(one_run, tmp_path):
     }
     (run_dir / "metrics.json").write_text(json.dumps(summary))
     measured = dataclasses.replace(one_run, run_dir=run_dir, members=one_run.members[:1])
-    model_card.write(tmp_path, [measured], ensemble.spec_of([measured]), {"saved_model": 1e-7})
+    model_card.write(tmp_path, [measured], averaging.spec_of([measured]), {"saved_model": 1e-7})
     card = (tmp_path / "model_card.md").read_text("utf-8")
     assert "| Accuracy | 0.710 (0.620 to 0.790) | 0.450 |" in card
     assert "| Recall, Severe | - | - |" in card

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from spine_tf import model_configs
+from spine_tf.configuration import model_configs
 from spine_tf.models import families, slice_stack
 
 _POOLINGS = ("attention", "lstm", "average", "max")

@@ -10,7 +10,7 @@ import pytest
 from pydicom import uid
 from pydicom.data import get_testdata_file
 
-from spine_tf.rsna import elements, header, pixels, reasons
+from spine_tf.dicom import elements, header, pixels, reasons
 
 _PIXELS = np.random.default_rng(0).integers(0, 4096, (64, 72)).astype(np.uint16)
 

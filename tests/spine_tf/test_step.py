@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from spine_tf import config
+from spine_tf.configuration import config
 from spine_tf.training import step
 from tfrecords import feed
 

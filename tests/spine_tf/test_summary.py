@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from spine_tf import labels
-from spine_tf.evaluation import bootstrap, summary
-from spine_tf.evaluation import predictions as predictions_lib
+from spine_tf.scoring import bootstrap, predictions as predictions_module, summary
 
 MULTICLASS = labels.TASKS["multiclass"]
 
@@ -15,7 +14,7 @@ def _random(*, num_studies=40, seed=0, condition="spinal_canal_stenosis", level=
     n = 3 * num_studies
     truth = generator.integers(0, 3, n)
     scores = generator.normal(size=(n, 3)) + np.eye(3)[truth]
-    return predictions_lib.Predictions(
+    return predictions_module.Predictions(
         keys=tuple(f"{i // 3}/1/{i}/{condition}/{level}" for i in range(n)),
         labels=truth,
         probabilities=np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True),
@@ -36,7 +35,7 @@ def test_summary_is_json_and_repeats_with_the_seed():
 
 def test_task_with_halves_has_the_figures_of_whole_severities_besides():
     generator = np.random.default_rng(0)
-    four = predictions_lib.Predictions(
+    four = predictions_module.Predictions(
         keys=_random(condition="left_subarticular_stenosis").keys,
         labels=generator.integers(0, 4, 120),
         probabilities=generator.dirichlet((1.0,) * 4, 120),
@@ -45,7 +44,7 @@ def test_task_with_halves_has_the_figures_of_whole_severities_besides():
 
     found = summary.summarize(four, task, "oof", class_prior=prior, num_resamples=50)
 
-    three = predictions_lib.collapse(four, task)
+    three = predictions_module.collapse(four, task)
     assert found["collapsed"] == summary.summarize(
         three, MULTICLASS, "oof", class_prior=[0.4, 0.5, 0.1], num_resamples=50
     )

@@ -9,7 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from spine_tf import config, run
+from spine_tf.configuration import config
+from spine_tf.runs import run
 from tfrecords import records
 
 _SETTINGS = ("--set=model.filters=[4,8]", "--set=training.batch_size=8", "--task=binary")

@@ -3,7 +3,7 @@ import pathlib
 
 import pytest
 
-from spine_tf import config
+from spine_tf.configuration import config
 from spine_tf.training import folds
 from tfrecords import records
 

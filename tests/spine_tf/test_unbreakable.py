@@ -14,7 +14,7 @@ import time
 import psutil
 import pytest
 
-from spine_tf.conversion import pool
+from spine_tf.processes import pool
 
 
 @pytest.fixture

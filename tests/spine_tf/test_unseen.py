@@ -10,9 +10,11 @@ import keras
 import numpy as np
 import pytest
 
-from spine_tf import config, image_copies, run
+from spine_tf.augmentation import copies as copies_module
+from spine_tf.configuration import config
 from spine_tf.evaluation import held_out, unseen
 from spine_tf.models import families
+from spine_tf.runs import run
 from tfrecords import records
 
 _STUDIES = np.array([1, 1, 2, 3, 4, 4])
@@ -118,11 +120,11 @@ def test_copies_change_with_the_runs_seed_and_augmentation() -> None:
 def test_every_copy_is_changed_though_training_leaves_some_images_alone() -> None:
     settings = dataclasses.replace(_STILL, brightness=0.2, unchanged=0.9)
     images = _images()
-    _, copy = image_copies.make_copies(images, settings, num=2, seed=0)
+    _, copy = copies_module.make_copies(images, settings, num=2, seed=0)
     assert (copy != images).any(axis=(1, 2, 3)).all()
     with pytest.raises(ValueError, match="2 copies of an image would be alike"):
         list(
-            image_copies.make_copies(
+            copies_module.make_copies(
                 images, dataclasses.replace(settings, unchanged=1.0), num=2, seed=0
             )
         )
@@ -133,7 +135,7 @@ def test_every_copy_is_changed_though_training_leaves_some_images_alone() -> Non
 )
 def test_copies_that_make_no_sense_are_refused(num: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        list(image_copies.make_copies(_images(), _STILL, num=num, seed=0))
+        list(copies_module.make_copies(_images(), _STILL, num=num, seed=0))
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import io
 import pathlib
 from typing import Any
 
-from spine_tf import config
+from spine_tf.configuration import config
 from tuner import leaderboard, objective, settings, trial
 
 _LOSS = objective.Objective(name="log_loss")

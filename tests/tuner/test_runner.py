@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spine_tf import config
+from spine_tf.configuration import config
 from tfrecords import example, manifest, records, shard
 from tuner import directory, runner, settings, trial
 

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from spine_tf import config
+from spine_tf.configuration import config
 from tfrecords import records
 from tuner import budget, directory, search, settings, trial
 

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from spine_tf import config, model_configs
+from spine_tf.configuration import config, model_configs
 from tuner import settings
 
 

@@ -3,7 +3,7 @@
 import keras_tuner
 import pytest
 
-from spine_tf import config, model_configs
+from spine_tf.configuration import config, model_configs
 from tuner import presets, settings, space
 
 FAMILIES = tuple(model_configs.MODEL_CONFIGS)

@@ -1,0 +1,153 @@
+"""Random changes of training images: batched, stateless, and a function of the examples' seeds."""
+
+import math
+
+import tensorflow as tf
+
+from spine_tf.configuration import config
+
+
+def augment(images: tf.Tensor, seeds: tf.Tensor, settings: config.AugmentationConfig) -> tf.Tensor:
+    """Changes each image in its own way; equal seeds give equal changes.
+
+    Args:
+        images: float32 (batch, side, side, slices) in [0, 1].
+        seeds: int32 (batch, 2), those of the feed.
+        settings: the strength of each change; what has strength zero costs nothing.
+
+    Returns:
+        float32 (batch, side, side, slices) in [0, 1].
+    """
+    seed, given = seeds[0], images
+    if settings.flip:
+        images = _flip(images, fold_in(seed, 10), settings.flip)
+    if settings.slice_shuffle:
+        images = _shuffle_slices(images, fold_in(seed, 11), settings.slice_shuffle)
+    if settings.rotation_degrees or settings.shift or settings.scale or settings.shear:
+        images = _move(images, fold_in(seed, 1), settings)
+    if settings.blur:
+        images = _blur(images, fold_in(seed, 12), settings.blur)
+    if settings.gamma:
+        strength = _uniform(fold_in(seed, 2), images, settings.gamma)
+        images = tf.pow(images, tf.exp(strength))
+    if settings.contrast or settings.brightness:
+        factor = 1.0 + _uniform(fold_in(seed, 3), images, settings.contrast)
+        offset = _uniform(fold_in(seed, 4), images, settings.brightness)
+        mean = tf.reduce_mean(images, axis=(1, 2, 3), keepdims=True)
+        images = (images - mean) * factor + mean + offset
+    if settings.noise:
+        noise = tf.random.stateless_normal(tf.shape(images), fold_in(seed, 5))
+        images = images + settings.noise * noise
+    images = tf.clip_by_value(images, 0.0, 1.0)
+    if settings.cutout:
+        images = _cut_out(images, fold_in(seed, 6), settings.cutout)
+    if settings.unchanged:
+        images = tf.where(_happens(fold_in(seed, 13), images, settings.unchanged), given, images)
+    return images
+
+
+def fold_in(seed: tf.Tensor, index: int) -> tf.Tensor:
+    """Returns the seed of one of the changes, int32 (2,), independent of the others'."""
+    return tf.random.experimental.stateless_fold_in(seed, index)
+
+
+def in_box(images: tf.Tensor, centers: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
+    """Says which pixels lie in an image's box.
+
+    Args:
+        images: (batch, height, width, slices).
+        centers: float32 (batch, 2), of the box, row and column as fractions of the side.
+        sides: float32 (batch, 1) or a number, of the box, as fractions of the side.
+
+    Returns:
+        bool (batch, height, width, 1).
+    """
+    shape = tf.shape(images)
+    rows = (tf.range(shape[1], dtype=tf.float32) + 0.5) / tf.cast(shape[1], tf.float32)
+    columns = (tf.range(shape[2], dtype=tf.float32) + 0.5) / tf.cast(shape[2], tf.float32)
+    is_row = tf.abs(rows - centers[:, :1]) < sides / 2.0
+    is_column = tf.abs(columns - centers[:, 1:]) < sides / 2.0
+    return (is_row[:, :, None] & is_column[:, None, :])[..., None]
+
+
+def _uniform(seed: tf.Tensor, images: tf.Tensor, strength: float) -> tf.Tensor:
+    """One number an image in [-strength, strength], float32 (batch, 1, 1, 1)."""
+    return tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), seed, -strength, strength)
+
+
+def _happens(seed: tf.Tensor, images: tf.Tensor, probability: float) -> tf.Tensor:
+    """One decision an image, bool (batch, 1, 1, 1)."""
+    return tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), seed) < probability
+
+
+def _flip(images: tf.Tensor, seed: tf.Tensor, probability: float) -> tf.Tensor:
+    return tf.where(_happens(seed, images, probability), tf.reverse(images, [2]), images)
+
+
+def _shuffle_slices(images: tf.Tensor, seed: tf.Tensor, probability: float) -> tf.Tensor:
+    """Puts the slices of a crop in another order; a crop of one slice stays as it is."""
+    shape = tf.shape(images)
+    draw = tf.random.stateless_uniform((shape[0], shape[3]), fold_in(seed, 0))
+    shuffled = tf.gather(images, tf.argsort(draw), axis=3, batch_dims=1)
+    return tf.where(_happens(fold_in(seed, 1), images, probability), shuffled, images)
+
+
+def _blur(images: tf.Tensor, seed: tf.Tensor, largest: float) -> tf.Tensor:
+    """Gaussian blur, separable, as one matrix product a side; every row of a kernel sums to 1."""
+    shape = tf.shape(images)
+    sigma = tf.random.stateless_uniform((shape[0], 1, 1), seed, 0.0, largest) + 1e-3
+
+    def kernel(side: tf.Tensor) -> tf.Tensor:
+        position = tf.range(side, dtype=tf.float32)
+        distance = position[:, None] - position[None, :]
+        weights = tf.exp(-0.5 * tf.square(distance[None] / sigma))
+        return weights / tf.reduce_sum(weights, axis=2, keepdims=True)
+
+    along_rows = tf.einsum("bij,bjws->biws", kernel(shape[1]), images)
+    return tf.einsum("bij,bhjs->bhis", kernel(shape[2]), along_rows)
+
+
+def _move(images: tf.Tensor, seed: tf.Tensor, settings: config.AugmentationConfig) -> tf.Tensor:
+    """Rotation, zoom and shear about the centre, then translation, in one bilinear resampling."""
+    size = tf.shape(images)[1:3]
+    height, width = tf.cast(size[0], tf.float32), tf.cast(size[1], tf.float32)
+    draw = tf.random.stateless_uniform((tf.shape(images)[0], 5), seed, -1.0, 1.0)
+    angle = draw[:, 0] * math.radians(settings.rotation_degrees)
+    zoom = 1.0 / (1.0 + draw[:, 1] * settings.scale)
+    shear = draw[:, 4] * settings.shear
+    cosine, sine = tf.cos(angle) * zoom, tf.sin(angle) * zoom
+    # Output pixel -> input position: the rotation, after a shear along the rows.
+    x_of_y, y_of_y = cosine * shear - sine, sine * shear + cosine
+    center_x, center_y = (width - 1.0) / 2.0, (height - 1.0) / 2.0
+    shift_x = draw[:, 2] * settings.shift * width + center_x
+    shift_y = draw[:, 3] * settings.shift * height + center_y
+    zeros = tf.zeros_like(angle)
+    # The rows of the projective matrix without its last entry.
+    transforms = tf.stack(
+        [
+            cosine,
+            x_of_y,
+            center_x - cosine * shift_x - x_of_y * shift_y,
+            sine,
+            y_of_y,
+            center_y - sine * shift_x - y_of_y * shift_y,
+            zeros,
+            zeros,
+        ],
+        axis=1,
+    )
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=transforms,
+        output_shape=size,
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    )
+
+
+def _cut_out(images: tf.Tensor, seed: tf.Tensor, fraction: float) -> tf.Tensor:
+    """Sets a square to the image's mean (DeVries and Taylor, 2017)."""
+    centers = tf.random.stateless_uniform((tf.shape(images)[0], 2, 1), seed)[..., 0]
+    mean = tf.reduce_mean(images, axis=(1, 2, 3), keepdims=True)
+    return tf.where(in_box(images, centers, fraction), mean, images)

@@ -1,0 +1,1 @@
+"""Regions of interest: the formula, the crop, the record's fields. No TensorFlow."""

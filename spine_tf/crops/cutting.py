@@ -1,0 +1,286 @@
+"""From annotations to crops: each image is read and decoded once, whatever the rows on it."""
+
+import collections
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from spine_tf.configuration import config
+from spine_tf.crops import roi
+from spine_tf.dicom import elements, geometry, header as header_module, pixels, reasons
+from spine_tf.rsna import annotations, layout, sources
+
+_MAX_FILE_BYTES = 2**26
+_HEADER_BYTES = 2**14
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Crop:
+    """One region of interest, and what it was cut from.
+
+    Attributes:
+        annotation: the row.
+        image: uint16 (roi_px, roi_px, num_slices), stored values, mirrored if so.
+        window: 0.5 and 99.5 percentile of what `roi_config.window` says, stored values.
+        center_xy: column and row in pixels, float32 values.
+        spacing: mm between rows and between columns, float32 values.
+        is_mirrored: the image was flipped left-right.
+        stack: the whole slices, uint16 (rows, columns) each, not mirrored.
+    """
+
+    annotation: annotations.Annotation
+    image: np.ndarray
+    window: tuple[float, float]
+    center_xy: tuple[float, float]
+    spacing: tuple[float, float]
+    is_mirrored: bool
+    stack: tuple[np.ndarray, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stack:
+    """An annotated slice with its neighbours, decoded.
+
+    Attributes:
+        slices: uint16 (rows, columns) each, stored values on the annotated slice's scale.
+        window: of the annotated slice, or of its series.
+        header: of the annotated slice.
+    """
+
+    slices: tuple[np.ndarray, ...]
+    window: tuple[float, float]
+    header: header_module.Header
+
+
+def read_crops(
+    source: sources.Source,
+    rows: Iterable[annotations.Annotation],
+    roi_config: config.RoiConfig,
+    unreadable: set[str] | None = None,
+) -> Iterator[Crop | reasons.Reject]:
+    """Yields one crop or reject a row, sorted by image.
+
+    Args:
+        source: where the images are.
+        rows: in any order; their labels are not looked at.
+        roi_config: what is cut out.
+        unreadable: gets the files of a row's series that could be no neighbour, or gave nothing to
+            the series' window, being unreadable.
+    """
+    reader = SliceReader(
+        source, roi_config.num_slices, unreadable, has_series_window=roi_config.window == "series"
+    )
+    by_image = sorted(rows, key=lambda row: row.image)
+    for image, group in itertools.groupby(by_image, key=lambda row: row.image):
+        members = list(group)
+        try:
+            stack = reader.read_stack(*image)
+        except reasons.Rejected as rejected:
+            yield from (_reject(source, row, rejected) for row in members)
+            continue
+        for row in members:
+            try:
+                yield cut(stack, row, roi_config)
+            except reasons.Rejected as rejected:
+                yield _reject(source, row, rejected)
+
+
+def cut(stack: Stack, row: annotations.Annotation, roi_config: config.RoiConfig) -> Crop:
+    """Cuts one region out of a decoded stack.
+
+    Raises:
+        reasons.Rejected: the coordinate is off the image, or the side can't be told.
+    """
+    with np.errstate(over="ignore"):
+        center_xy = float(np.float32(row.x)), float(np.float32(row.y))
+    rows, columns = stack.header.shape
+    if not (-0.5 <= center_xy[0] < columns - 0.5 and -0.5 <= center_xy[1] < rows - 0.5):
+        raise reasons.Rejected(
+            reasons.Reason.OFF_IMAGE,
+            f"x {row.x:.9g}, y {row.y:.9g} on an image of {columns} columns and {rows} rows",
+        )
+    is_mirrored = roi_config.mirror_right and geometry.is_mirrored(row.condition, stack.header)
+    crops = roi.crop_stack(
+        stack.slices,
+        center_xy=center_xy,
+        spacing=stack.header.spacing,
+        roi_mm=roi_config.roi_mm,
+        roi_px=roi_config.roi_px,
+    )
+    return Crop(
+        annotation=row,
+        image=crops[:, ::-1] if is_mirrored else crops,
+        window=roi.window(crops) if roi_config.window == "crop" else stack.window,
+        center_xy=center_xy,
+        spacing=stack.header.spacing,
+        is_mirrored=is_mirrored,
+        stack=stack.slices,
+    )
+
+
+class SliceReader:
+    """Reads stacks; keeps the headers and the decoded slices of the series it is in."""
+
+    def __init__(
+        self,
+        source: sources.Source,
+        num_slices: int,
+        unreadable: set[str] | None = None,
+        *,
+        has_series_window: bool = False,
+    ) -> None:
+        """Args: as `read_crops` has them; a series window reads all slices, once a series."""
+        self._source = source
+        self._num_slices = num_slices
+        self._has_series_window = has_series_window
+        self._unreadable = set() if unreadable is None else unreadable
+        self._series: tuple[int, int] | None = None
+        self._headers: dict[int, header_module.Header] = {}
+        self._decoded: collections.OrderedDict[int, tuple[header_module.Header, np.ndarray]] = (
+            collections.OrderedDict()
+        )
+        self._windows: dict[tuple[object, ...], tuple[float, float]] = {}
+
+    def read_stack(self, study_id: int, series_id: int, instance_number: int) -> Stack:
+        """Reads a slice and its neighbours.
+
+        Raises:
+            reasons.Rejected: one of the files can't be used.
+        """
+        self._enter(study_id, series_id)
+        center, array = self._slice(instance_number)
+        values = pixels.stored_values(array, center, center)
+        numbers = [instance_number]
+        if self._num_slices > 1:
+            headers = {**self.series_headers(study_id, series_id), instance_number: center}
+            numbers = geometry.neighbours(instance_number, headers, self._num_slices)
+        slices = []
+        for number in numbers:
+            if number == instance_number:
+                slices.append(values)
+            else:
+                other, other_array = self._slice(number)
+                slices.append(pixels.stored_values(other_array, other, center))
+        window = (
+            self._series_window(instance_number, center, array)
+            if self._has_series_window
+            else roi.window(values)
+        )
+        return Stack(slices=tuple(slices), window=window, header=center)
+
+    def _series_window(
+        self, instance_number: int, center: header_module.Header, center_array: np.ndarray
+    ) -> tuple[float, float]:
+        """The percentiles of all slices of the series, on the annotated slice's scale.
+
+        Only a histogram is kept of the slices, and of the series one window a scale, mostly one.
+        """
+        scale = pixels.scale_of(center)
+        if scale not in self._windows:
+            counts = _count_values(pixels.stored_values(center_array, center, center))
+            listed = self._source.instances(*self._series) if self._series else []
+            for number in listed:
+                if number == instance_number:
+                    continue
+                try:
+                    other, array = self._slice(number)
+                except reasons.Rejected:
+                    self._unreadable.add(self._name(number))
+                    continue
+                counts += _count_values(pixels.stored_values(array, other, center))
+            self._windows[scale] = roi.histogram_window(counts)
+        return self._windows[scale]
+
+    def _enter(self, study_id: int, series_id: int) -> None:
+        if self._series != (study_id, series_id):
+            self._series = study_id, series_id
+            self._headers.clear()
+            self._decoded.clear()
+            self._windows.clear()
+
+    def _slice(self, instance_number: int) -> tuple[header_module.Header, np.ndarray]:
+        if instance_number in self._decoded:
+            self._decoded.move_to_end(instance_number)
+            return self._decoded[instance_number]
+        found = elements.read_elements(self._read(instance_number))
+        slice_header = header_module.parse_header(found)
+        result = slice_header, pixels.decode(found, slice_header)
+        if self._num_slices > 1:
+            self._decoded[instance_number] = result
+            if len(self._decoded) > 2 * self._num_slices:
+                self._decoded.popitem(last=False)
+        return result
+
+    def series_headers(self, study_id: int, series_id: int) -> dict[int, header_module.Header]:
+        """Returns the headers of a series; a file that has none is no neighbour of any slice."""
+        self._enter(study_id, series_id)
+        if not self._headers:
+            for number in self._source.instances(study_id, series_id):
+                try:
+                    self._headers[number] = self._header(number)
+                except reasons.Rejected:
+                    self._unreadable.add(self._name(number))
+        return self._headers
+
+    def _header(self, instance_number: int) -> header_module.Header:
+        return read_header(self._source, self._name(instance_number))
+
+    def _read(self, instance_number: int) -> bytes:
+        return read_file(self._source, self._name(instance_number))
+
+    def _name(self, instance_number: int) -> str:
+        study_id, series_id = self._series or (0, 0)
+        return layout.image_name(self._source.side, study_id, series_id, instance_number)
+
+
+def _count_values(values: np.ndarray) -> np.ndarray:
+    """How many pixels have each stored value, int64 (65536,)."""
+    return np.bincount(values.ravel(), minlength=2**16)
+
+
+def read_header(source: sources.Source, name: str) -> header_module.Header:
+    """Reads a header from the beginning of the file, or from all of it where that's short.
+
+    Raises:
+        reasons.Rejected: the file can't be read, or is no image that could be converted.
+    """
+    found = elements.walk(read_file(source, name, _HEADER_BYTES))
+    return header_module.parse_header(found or elements.read_elements(read_file(source, name)))
+
+
+def read_file(source: sources.Source, name: str, limit: int | None = None) -> bytes:
+    """Reads an image file, or its beginning.
+
+    Args:
+        source: where it is.
+        name: of the file.
+        limit: bytes to read; None is all.
+
+    Raises:
+        reasons.Rejected: it is missing, too large, or can't be read.
+    """
+    try:
+        data = source.read(name, _MAX_FILE_BYTES + 1 if limit is None else limit)
+    except FileNotFoundError as err:
+        raise reasons.Rejected(reasons.Reason.MISSING_FILE, "there is no such file") from err
+    except OSError as err:
+        detail = err.strerror or type(err).__name__
+        raise reasons.Rejected(reasons.Reason.UNREADABLE_FILE, detail) from err
+    if len(data) > _MAX_FILE_BYTES:
+        raise reasons.Rejected(
+            reasons.Reason.FILE_TOO_LARGE, f"more than {_MAX_FILE_BYTES} bytes, expected fewer"
+        )
+    return data
+
+
+def _reject(
+    source: sources.Source, row: annotations.Annotation, rejected: reasons.Rejected
+) -> reasons.Reject:
+    return reasons.Reject(
+        key=row.key,
+        reason=rejected.reason,
+        detail=rejected.detail,
+        file=layout.image_name(source.side, *row.image),
+    )

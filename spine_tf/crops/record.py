@@ -1,0 +1,39 @@
+"""The fields of a converted record: the contract between the converter and every reader."""
+
+from spine_tf import labels
+from spine_tf.configuration import config
+from tfrecords import schema
+
+DATASET_NAME = "lumbar_spine"
+
+
+def record_schema(roi: config.RoiConfig) -> schema.Schema:
+    """Returns the fields of a record that holds one region of interest.
+
+    - image: resampled stored values, uint16 (roi_px, roi_px, num_slices), not windowed.
+    - window: 0.5 and 99.5 percentile of the whole annotated slice (or of the series or the crop,
+      as `roi.window` says), in stored values; a reader maps
+      `clip((x - lo) / max(hi - lo, 1), 0, 1)`.
+    - label, condition, level: indices into `spine_tf.labels`.
+    - center_xy: px (column, row) in the source slice; pixel_spacing: mm (row, column).
+    - mirrored: 1 if the crop was flipped left-right.
+    - key: `study/series/instance/condition/level`, unique in the directory.
+    """
+    return schema.Schema(
+        features=(
+            schema.Feature(
+                name="image", dtype="uint16", shape=(roi.roi_px, roi.roi_px, roi.num_slices)
+            ),
+            schema.Feature(name="window", dtype="float32", shape=(2,)),
+            schema.Feature(name="label", dtype="int64", class_names=labels.SEVERITIES),
+            schema.Feature(name="condition", dtype="int64", class_names=labels.CONDITIONS),
+            schema.Feature(name="level", dtype="int64", class_names=labels.LEVELS),
+            schema.Feature(name="study_id", dtype="int64"),
+            schema.Feature(name="series_id", dtype="int64"),
+            schema.Feature(name="instance_number", dtype="int64"),
+            schema.Feature(name="center_xy", dtype="float32", shape=(2,)),
+            schema.Feature(name="pixel_spacing", dtype="float32", shape=(2,)),
+            schema.Feature(name="mirrored", dtype="int64"),
+            schema.Feature(name="key", dtype="bytes"),
+        )
+    )

@@ -1,0 +1,193 @@
+"""The region of interest: which pixels a crop is made of, and the window of a slice.
+
+`spine_tf.serving.served_crop` repeats these formulas in TensorFlow; the crops are equal integers.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+# Weights lie on a grid: a weighted sum of 16-bit pixels is then exact in float64 in any order, so
+# that no BLAS, thread count or engine changes a crop.
+_GRID = 2.0**14
+_TIE = 2.0**-20  # keeps ties of the grid from depending on the order of a sum
+_FEW_TAPS = 8
+_MAX_VALUE = 65535
+_MIN_SAMPLED, _SAMPLE_SIZE = 2**15, 4096
+
+
+def crop_stack(
+    slices: Sequence[np.ndarray],
+    *,
+    center_xy: tuple[float, float],
+    spacing: tuple[float, float],
+    roi_mm: float,
+    roi_px: int,
+) -> np.ndarray:
+    """Resamples a square of `roi_mm` millimetres around a coordinate; zero outside the image.
+
+    Args:
+        slices: uint16 (rows, columns) each, of one shape.
+        center_xy: column and row in pixels, float32 values; integers are pixel centres.
+        spacing: mm between rows and between columns, float32 values.
+        roi_mm: side of the square in millimetres.
+        roi_px: side of the square in output pixels.
+
+    Returns:
+        uint16 (roi_px, roi_px, slices).
+    """
+    rows, columns = slices[0].shape
+    by_row = make_band(center_xy[1], spacing[0], rows, roi_mm, roi_px)
+    by_column = make_band(center_xy[0], spacing[1], columns, roi_mm, roi_px)
+    result = np.zeros((roi_px, roi_px, len(slices)), np.uint16)
+    for index, image in enumerate(slices):
+        touched = image[by_row.first : by_row.end, by_column.first : by_column.end]
+        if touched.size:
+            narrow = by_row.apply(touched.astype(np.float64))
+            turned = by_column.apply(np.ascontiguousarray(narrow.T))
+            # Weights and pixels are not negative, so there is only one side to clip.
+            np.minimum(np.rint(turned, out=turned), _MAX_VALUE, out=turned)
+            result[:, :, index] = turned.astype(np.uint16).T
+    return result
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Band:
+    """How the output pixels of one axis are weighted sums of input pixels.
+
+    Attributes:
+        first, end: the input pixels that are touched.
+        taps: int (taps, roi_px), the input pixels of each output pixel, from `first`.
+        weights: float64 (taps, roi_px), on the grid; 0 where a tap is off the image.
+    """
+
+    first: int
+    end: int
+    taps: np.ndarray
+    weights: np.ndarray
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        """Returns the weighted sums along the first axis of float64 (end - first, n).
+
+        With few taps, sums of gathered rows take a third of the time of a matrix product and
+        start no threads; both are exact.
+        """
+        if len(self.taps) <= _FEW_TAPS:
+            gathered = np.take(values, self.taps, axis=0, mode="clip")
+            return np.einsum("ti,tij->ij", self.weights, gathered)
+        return self.matrix() @ values
+
+    def matrix(self) -> np.ndarray:
+        """Returns the weights as a matrix, float64 (roi_px, end - first)."""
+        result = np.zeros((self.taps.shape[1], self.end - self.first))
+        outputs = np.broadcast_to(np.arange(len(result)), self.taps.shape)
+        is_used = self.weights > 0
+        result[outputs[is_used], self.taps[is_used]] = self.weights[is_used]
+        return result
+
+
+def make_band(center: float, spacing: float, size: int, roi_mm: float, roi_px: int) -> Band:
+    """Returns the weights along one axis.
+
+    Output pixel i sits at `center + ((i + 0.5) / roi_px - 0.5) * roi_mm / spacing`. Its weights
+    are a triangle of half-width `max(1, roi_mm / roi_px / spacing)`: linear interpolation where
+    the crop is finer than the image, anti-aliasing where it is coarser. They are divided by the
+    sum of the triangle over all integers, on the image or not.
+
+    Args:
+        center: of the square, in input pixels.
+        spacing: mm an input pixel.
+        size: input pixels of the axis.
+        roi_mm, roi_px: side of the square.
+    """
+    reach = max(1.0, roi_mm / roi_px / spacing)
+    positions = center + _offsets(roi_px) * roi_mm / spacing
+    taps = np.ceil(positions - reach) + np.arange(math.floor(2 * reach) + 1)[:, None]
+    shares = np.maximum(0.0, 1.0 - np.abs(taps - positions) / reach)
+    shares /= shares.sum(axis=0)
+    weights = np.floor(shares * _GRID + 0.5 + _TIE) / _GRID
+    first = min(max(int(taps[0, 0]), 0), size)
+    end = min(max(int(taps[-1, -1]) + 1, first), size)
+    if taps[0, 0] < first or taps[-1, -1] >= end:
+        weights[(taps < first) | (taps >= end)] = 0.0
+        taps = np.clip(taps, first, max(end - 1, first))
+    return Band(first=first, end=end, taps=(taps - first).astype(np.intp), weights=weights)
+
+
+@functools.lru_cache(maxsize=16)
+def _offsets(roi_px: int) -> np.ndarray:
+    """Where output pixels sit, in sides of the square from its centre."""
+    return (np.arange(roi_px) + 0.5) / roi_px - 0.5
+
+
+def window(image: np.ndarray) -> tuple[float, float]:
+    """Returns the 0.5 and 99.5 percentile of a slice or a crop (`method="inverted_cdf"`).
+
+    Args:
+        image: uint16, of any shape.
+    """
+    values = image.ravel()
+    low_rank, high_rank = _ranks(values.size)
+    if values.size >= _MIN_SAMPLED:
+        sample = np.sort(values[:: values.size // _SAMPLE_SIZE | 1])
+        low = _smallest(values, sample, low_rank)
+        high = _largest(values, sample, values.size - high_rank + 1)
+        if low is not None and high is not None:
+            return float(low), float(high)
+    return histogram_window(np.bincount(values))
+
+
+def histogram_window(counts: np.ndarray) -> tuple[float, float]:
+    """Returns the same percentiles of pixels that were only counted.
+
+    Args:
+        counts: int64 (values,), how many pixels have each stored value.
+    """
+    cumulative = np.cumsum(counts)
+    low_value, high_value = np.searchsorted(cumulative, _ranks(int(cumulative[-1])))
+    return float(low_value), float(high_value)
+
+
+def _ranks(num_pixels: int) -> tuple[int, int]:
+    """The places, from 1, of both percentiles among the sorted pixels."""
+    return -(-num_pixels * 5 // 1000), -(-num_pixels * 995 // 1000)
+
+
+def _smallest(values: np.ndarray, sample: np.ndarray, rank: int) -> int | None:
+    """Returns the value of a small rank, from 1, or None where the sample misleads.
+
+    A sorted sample bounds the value, and only what is below the bound is sorted: 0.1 ms for a
+    slice of 512 x 512 pixels, where a histogram takes 0.35 and `np.percentile` 1.5.
+
+    Args:
+        values: uint16 (n,).
+        sample: some of the values, sorted.
+        rank: of the value in all values.
+    """
+    bound = sample[_margin(rank, sample.size / values.size)]
+    if bound == sample[0]:
+        num_below = np.count_nonzero(values < bound)
+        is_bound = num_below < rank <= num_below + np.count_nonzero(values == bound)
+        return int(bound) if is_bound else None
+    tail = np.compress(values <= bound, values)
+    return int(np.sort(tail)[rank - 1]) if tail.size >= rank else None
+
+
+def _largest(values: np.ndarray, sample: np.ndarray, rank: int) -> int | None:
+    """Returns the value of a small rank from above, as `_smallest` does from below."""
+    bound = sample[-1 - _margin(rank, sample.size / values.size)]
+    if bound == sample[-1]:
+        num_above = np.count_nonzero(values > bound)
+        is_bound = num_above < rank <= num_above + np.count_nonzero(values == bound)
+        return int(bound) if is_bound else None
+    tail = np.compress(values >= bound, values)
+    return int(np.sort(tail)[-rank]) if tail.size >= rank else None
+
+
+def _margin(rank: int, sampled_fraction: float) -> int:
+    """A rank in the sample that the value's is hardly ever beyond: four standard deviations."""
+    expected = rank * sampled_fraction
+    return math.ceil(expected + 4 * math.sqrt(expected)) + 4

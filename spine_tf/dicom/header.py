@@ -1,0 +1,185 @@
+"""The attributes of one slice, checked: shape, encoding of its pixels, place in the patient."""
+
+import dataclasses
+import math
+from typing import Literal, cast
+
+import numpy as np
+
+from spine_tf.dicom import elements, reasons
+
+MAX_PIXELS = 2**24
+_MIN_SPACING_MM, _MAX_SPACING_MM = 0.001, 100.0
+_MAX_POSITION_MM = 1e5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Header:
+    """What one slice is.
+
+    Attributes:
+        rows, columns: of the image.
+        bits_allocated, bits_stored: 8 or 16, and how many of them carry the value.
+        is_signed: pixels are two's complement.
+        is_inverted: MONOCHROME1, low values are bright.
+        slope, intercept: of the modality rescale; 1 and 0 where the file has none.
+        spacing: mm between rows and between columns, float32 values.
+        position: of the first pixel's centre in the patient, mm, or None.
+        orientation: cosines of the direction along a row, then along a column, or None. The
+            patient's axes point to the left, to the back, and to the head.
+    """
+
+    rows: int
+    columns: int
+    bits_allocated: int
+    bits_stored: int
+    is_signed: bool
+    is_inverted: bool
+    slope: float
+    intercept: float
+    spacing: tuple[float, float]
+    position: tuple[float, float, float] | None
+    orientation: tuple[float, ...] | None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.rows, self.columns
+
+
+def parse_header(source: elements.Elements) -> Header:
+    """Checks the attributes of a file.
+
+    Raises:
+        reasons.Rejected: an attribute is missing or senseless, or the image is of a kind that is
+            not converted.
+    """
+    _check_has_pixels(source)
+    values = _Values(source)
+    _check_kind(values)
+    rows, columns = values.integer(elements.ROWS), values.integer(elements.COLUMNS)
+    if rows < 1 or columns < 1:
+        raise _bad_header(f"{rows} rows and {columns} columns, expected at least 1")
+    if rows * columns > MAX_PIXELS:
+        raise reasons.Rejected(
+            reasons.Reason.IMAGE_TOO_LARGE,
+            f"{rows} x {columns} pixels, expected at most {MAX_PIXELS}",
+        )
+    bits_allocated, bits_stored = _bits(values)
+    slope, intercept = _rescale(values)
+    return Header(
+        rows=rows,
+        columns=columns,
+        bits_allocated=bits_allocated,
+        bits_stored=bits_stored,
+        is_signed=values.integer(elements.PIXEL_REPRESENTATION, 0) == 1,
+        is_inverted=values.text(elements.PHOTOMETRIC) == "MONOCHROME1",
+        slope=slope,
+        intercept=intercept,
+        spacing=_spacing(values),
+        position=_position(values),
+        orientation=_orientation(values),
+    )
+
+
+class _Values:
+    """Raw values as numbers and text."""
+
+    def __init__(self, source: elements.Elements) -> None:
+        self._values = source.values
+        self._byte_order = cast(Literal["little", "big"], source.byte_order)
+
+    def integer(self, tag: int, default: int | None = None) -> int:
+        raw = self._values.get(tag, b"")
+        if len(raw) == 2:
+            return int.from_bytes(raw, self._byte_order)
+        if not raw and default is not None:
+            return default
+        raise _bad_header(f"attribute {tag:08X} is missing or has {len(raw)} bytes, expected 2")
+
+    def text(self, tag: int) -> str:
+        return self._values.get(tag, b"").decode("latin-1").strip(" \0")
+
+    def numbers(self, tag: int) -> tuple[float, ...]:
+        """Decimal strings; () where the attribute is missing, empty or not of finite numbers."""
+        try:
+            numbers = tuple(float(part) for part in self.text(tag).split("\\"))
+        except ValueError:
+            return ()
+        return numbers if all(map(math.isfinite, numbers)) else ()
+
+
+def _check_has_pixels(source: elements.Elements) -> None:
+    dataset = source.dataset
+    if source.pixel_data is not None or dataset is None or elements.PIXEL_DATA in dataset:
+        return
+    if elements.FLOAT_PIXEL_DATA in dataset or elements.DOUBLE_FLOAT_PIXEL_DATA in dataset:
+        raise reasons.Rejected(
+            reasons.Reason.UNSUPPORTED_PIXELS, "floating point pixels, expected integers"
+        )
+    raise reasons.Rejected(reasons.Reason.NO_PIXELS, "the file has no PixelData")
+
+
+def _check_kind(values: _Values) -> None:
+    samples = values.integer(elements.SAMPLES_PER_PIXEL, 1)
+    photometric = values.text(elements.PHOTOMETRIC)
+    if samples != 1 or (photometric and not photometric.startswith("MONOCHROME")):
+        raise reasons.Rejected(
+            reasons.Reason.COLOUR, f"{samples} samples a pixel, expected one, grey"
+        )
+    frames = values.text(elements.NUMBER_OF_FRAMES) or "1"
+    if not frames.isdigit() or int(frames) != 1:
+        raise reasons.Rejected(reasons.Reason.MULTI_FRAME, "more than one frame, expected one")
+
+
+def _bits(values: _Values) -> tuple[int, int]:
+    allocated = values.integer(elements.BITS_ALLOCATED)
+    stored = values.integer(elements.BITS_STORED, allocated)
+    if allocated not in (8, 16):
+        raise reasons.Rejected(
+            reasons.Reason.UNSUPPORTED_PIXELS, f"{allocated} bits allocated, expected 8 or 16"
+        )
+    if not 1 <= stored <= allocated:
+        raise _bad_header(f"{stored} bits stored of {allocated} allocated")
+    return allocated, stored
+
+
+def _rescale(values: _Values) -> tuple[float, float]:
+    slope = values.numbers(elements.RESCALE_SLOPE) or (1.0,)
+    intercept = values.numbers(elements.RESCALE_INTERCEPT) or (0.0,)
+    if not 1e-9 <= abs(slope[0]) <= 1e9 or abs(intercept[0]) > 1e9:
+        raise _bad_header("RescaleSlope or RescaleIntercept is zero or out of all bounds")
+    return slope[0], intercept[0]
+
+
+def _spacing(values: _Values) -> tuple[float, float]:
+    spacing = values.numbers(elements.PIXEL_SPACING)
+    if len(spacing) != 2 or not all(_MIN_SPACING_MM <= s <= _MAX_SPACING_MM for s in spacing):
+        raise reasons.Rejected(
+            reasons.Reason.NO_SPACING,
+            f"PixelSpacing is missing or outside {_MIN_SPACING_MM} to {_MAX_SPACING_MM:.0f} mm",
+        )
+    return float(np.float32(spacing[0])), float(np.float32(spacing[1]))
+
+
+def _position(values: _Values) -> tuple[float, float, float] | None:
+    position = values.numbers(elements.IMAGE_POSITION)
+    if len(position) != 3 or max(map(abs, position)) > _MAX_POSITION_MM:
+        return None
+    return position[0], position[1], position[2]
+
+
+def _orientation(values: _Values) -> tuple[float, ...] | None:
+    """Two directions that are about unit vectors and about at right angles, else None."""
+    cosines = values.numbers(elements.IMAGE_ORIENTATION)
+    if len(cosines) != 6 or max(map(abs, cosines)) > 2:
+        return None
+    row, column = cosines[:3], cosines[3:]
+    lengths = math.hypot(*row), math.hypot(*column)
+    cosine = sum(a * b for a, b in zip(row, column, strict=True))
+    is_frame = all(0.9 < length < 1.1 for length in lengths) and abs(cosine) < 0.1
+    return cosines if is_frame else None
+
+
+def _bad_header(detail: str) -> reasons.Rejected:
+    return reasons.Rejected(reasons.Reason.BAD_HEADER, detail)

@@ -1,0 +1,336 @@
+"""One evaluation from end to end: a run, its records, a report."""
+
+import csv
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from absl import logging
+
+from spine_tf import labels
+from spine_tf.evaluation import (
+    analysis as analysis_module,
+    comparison_page,
+    controls,
+    ensemble,
+    gallery,
+    held_out,
+    label_baseline,
+    report,
+    report_charts,
+)
+from spine_tf.runs import run
+from tfrecords import records
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """How an evaluation is done.
+
+    Attributes:
+        split: "test", "val" or "oof"; None is "test", or all of an external directory.
+        seed: of the bootstrap.
+        num_resamples: of the bootstrap.
+        has_evidence: draws evidence maps beside the crops.
+        has_controls: checks that studies and crops of different splits differ.
+        data_dir: where the records come from; adds the baseline from other labels.
+        num_augmented: copies of each image whose answers are averaged; 1 is the image alone.
+    """
+
+    split: str | None = None
+    seed: int = 0
+    num_resamples: int = 1000
+    has_evidence: bool = True
+    has_controls: bool = False
+    data_dir: pathlib.Path | None = None
+    num_augmented: int = 1
+
+    def __post_init__(self) -> None:
+        if self.split is not None and self.split not in held_out.SPLITS:
+            raise ValueError(
+                f"split is {self.split!r}, expected one of {', '.join(held_out.SPLITS)}"
+            )
+        if self.num_resamples < 1:
+            raise ValueError(f"num_resamples is {self.num_resamples}, expected at least 1")
+        if self.num_augmented < 1:
+            raise ValueError(f"num_augmented is {self.num_augmented}, expected at least 1")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Result:
+    """What an evaluation found and where it lies.
+
+    Attributes:
+        page: the report.
+        analysis: the contents of metrics.json.
+    """
+
+    page: pathlib.Path
+    analysis: Mapping[str, Any]
+
+
+def evaluate(
+    run_dir: pathlib.Path,
+    source: records.Records,
+    report_dir: pathlib.Path,
+    options: Options,
+    more_controls: Mapping[str, Any] | None = None,
+) -> Result:
+    """Evaluates a run and writes its report.
+
+    Args:
+        run_dir: a finished run.
+        source: records that it was trained on, or others for an external validation.
+        report_dir: written; a report that lies there is replaced file by file.
+        options: how.
+        more_controls: results of others, to stand beside those of `has_controls`.
+
+    Raises:
+        ValueError: there is no finished run, the records do not fit it, or `report_dir` holds
+            something else.
+    """
+    require_report_dir(report_dir)
+    return evaluate_run(run.load_run(run_dir), source, report_dir, options, more_controls)
+
+
+def evaluate_run(
+    trained: run.Run,
+    source: records.Records,
+    report_dir: pathlib.Path,
+    options: Options,
+    more_controls: Mapping[str, Any] | None = None,
+) -> Result:
+    """Does what `evaluate` does, for a run that is loaded already."""
+    require_report_dir(report_dir)
+    found = held_out.load(trained, source, options.split, num_augmented=options.num_augmented)
+    logging.info(
+        "%d predictions of %s by %d model(s)",
+        len(found.evaluated.predictions),
+        found.evaluated.split,
+        len(trained.members),
+    )
+    analysed = _analyse(trained, source, found, options)
+    if more_controls:
+        analysed["controls"] = {**analysed.get("controls", {}), **more_controls}
+    content = report.Content(
+        name=trained.run_dir.resolve().name,
+        evaluated=found.evaluated,
+        analysis=analysed,
+        images=found.images,
+        predict=found.predict if options.has_evidence else None,
+        histories=_read_histories(trained.run_dir),
+        details=_details(trained, source, options),
+        control_pairs=_pairs(analysed, source, trained.config.task_spec),
+    )
+    return Result(page=report.write(report_dir, content), analysis=analysed)
+
+
+def evaluate_ensemble(
+    run_dirs: Sequence[pathlib.Path],
+    source: records.Records,
+    report_dir: pathlib.Path,
+    options: Options,
+) -> Result:
+    """Evaluates runs as one model, the mean of all of theirs, and writes its report.
+
+    Args:
+        run_dirs: at least two finished runs of one task.
+        source: as in `evaluate`.
+        report_dir: as in `evaluate`.
+        options: how.
+
+    Raises:
+        ValueError: as `evaluate`, or the runs can't answer together.
+    """
+    if options.has_controls or options.data_dir is not None:
+        raise ValueError(
+            "--controls and --data_dir have no effect on an ensemble: evaluate the runs one by one"
+        )
+    if len(run_dirs) < 2:
+        raise ValueError(f"--ensemble is of {len(run_dirs)} run, expected --run_dir a,b,...")
+    require_report_dir(report_dir)
+    names = _names(run_dirs)
+    runs = [run.load_run(path) for path in run_dirs]
+    found = held_out.load_ensemble(runs, source, options.split, num_augmented=options.num_augmented)
+    analysed = _analyse(runs[0], source, found, options)
+    analysed["ensemble"] = ensemble.analyse(
+        names, found, seed=options.seed, num_resamples=options.num_resamples
+    )
+    content = report.Content(
+        name=" + ".join(names),
+        evaluated=found.evaluated,
+        analysis=analysed,
+        images=found.images,
+        predict=found.predict if options.has_evidence else None,
+        histories={
+            f"{name}, {fold}": history
+            for name, path in zip(names, run_dirs, strict=True)
+            for fold, history in _read_histories(path).items()
+        },
+        details={
+            **ensemble.details(analysed["ensemble"]),
+            **{
+                f"{name}: {section.lower()}": values
+                for name, one in zip(names, runs, strict=True)
+                for section, values in _details(one, source, options).items()
+            },
+        },
+        control_pairs=[],
+    )
+    return Result(page=report.write(report_dir, content), analysis=analysed)
+
+
+def compare(
+    run_dirs: Sequence[pathlib.Path],
+    source: records.Records,
+    report_dir: pathlib.Path,
+    options: Options,
+) -> Result:
+    """Compares runs on the same examples and writes the comparison.
+
+    Args:
+        run_dirs: finished runs of one task; the others are compared with the first.
+        source: as in `evaluate`.
+        report_dir: as in `evaluate`.
+        options: how; what only a report of one run shows can't take effect.
+
+    Raises:
+        ValueError: as `evaluate`, or the runs can't be compared.
+    """
+    if options.has_controls or options.data_dir is not None:
+        raise ValueError(
+            "--controls and --data_dir have no effect on a comparison: evaluate the runs one by one"
+        )
+    require_report_dir(report_dir)
+    runs = []
+    for name, run_dir in zip(_names(run_dirs), run_dirs, strict=True):
+        found = held_out.load(
+            run.load_run(run_dir), source, options.split, num_augmented=options.num_augmented
+        )
+        runs.append((name, found.evaluated))
+        logging.info("%s: %d predictions", name, len(found.evaluated.predictions))
+    analysed = comparison_page.analyse(runs, seed=options.seed, num_resamples=options.num_resamples)
+    analysed["test_time_copies"] = options.num_augmented
+    return Result(page=comparison_page.write(report_dir, analysed), analysis=analysed)
+
+
+def _names(run_dirs: Sequence[pathlib.Path]) -> list[str]:
+    """The directories' names, or their paths where names repeat."""
+    if len({path.resolve() for path in run_dirs}) != len(run_dirs):
+        raise ValueError("--run_dir names a run twice, expected different ones")
+    names = [path.resolve().name for path in run_dirs]
+    return names if len(set(names)) == len(names) else [str(path) for path in run_dirs]
+
+
+def _analyse(
+    trained: run.Run, source: records.Records, found: held_out.HeldOut, options: Options
+) -> dict[str, Any]:
+    evaluated = found.evaluated
+    analysed = analysis_module.analyse(
+        evaluated, seed=options.seed, num_resamples=options.num_resamples
+    )
+    analysed["test_time_copies"] = options.num_augmented
+    if options.data_dir is not None:
+        grades = label_baseline.read_grades(options.data_dir)
+        answers = label_baseline.predict(evaluated, grades, trained.provenance["train_studies"])
+        analysed = analysis_module.add_label_baseline(
+            analysed, evaluated, answers, label_baseline.NOTE
+        )
+    if options.has_controls:
+        examples, splits_of = held_out.load_examples(source, source.splits, evaluated.task)
+        analysed["controls"] = {
+            "studies": controls.require_studies_apart(source),
+            "nearest": controls.nearest_across_splits(
+                examples.normalized(), examples.keys, splits_of
+            ),
+        }
+    return analysed
+
+
+def _pairs(
+    analysed: Mapping[str, Any], source: records.Records, task: labels.Task
+) -> list[dict[str, Any]]:
+    """The most alike crops with their pictures."""
+    if "nearest" not in analysed.get("controls", {}):
+        return []
+    pairs = analysed["controls"]["nearest"]["pairs"]
+    wanted = {pair[side] for pair in pairs for side in ("first", "second")}
+    examples = records.load_examples(source, source.splits, task.severities)
+    images = examples.normalized()
+    crops = {
+        key: gallery.data_uri(gallery.crop_png(image))
+        for key, image in zip(examples.keys, images, strict=True)
+        if key in wanted
+    }
+    return [
+        {**pair, "first_crop": crops[pair["first"]], "second_crop": crops[pair["second"]]}
+        for pair in pairs
+    ]
+
+
+def require_report_dir(report_dir: pathlib.Path) -> None:
+    """Makes the directory; ValueError where it holds anything but a report."""
+    report_dir.mkdir(parents=True, exist_ok=True)
+    is_report = any((report_dir / name).is_file() for name in ("report.html", "metrics.json"))
+    if not is_report and any(path.name != "figures" for path in report_dir.iterdir()):
+        raise ValueError(f"{report_dir} holds other files: choose another --report_dir")
+
+
+def _read_histories(run_dir: pathlib.Path) -> dict[str, report_charts.History]:
+    """The inner fold's figures by epoch; runs that trained without an inner fold have none."""
+    found: dict[str, report_charts.History] = {}
+    for name, path in held_out.histories(run_dir).items():
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        if rows and rows[0].get("val_log_loss"):
+            found[name] = [
+                {column: float(row[column]) for column in ("val_log_loss", "val_accuracy")}
+                for row in rows
+            ]
+    return found
+
+
+def _details(
+    trained: run.Run, source: records.Records, options: Options
+) -> dict[str, dict[str, Any]]:
+    values = dataclasses.asdict(trained.config)
+    origin = trained.provenance
+    return {
+        "What was evaluated": {
+            "run": trained.run_dir.resolve().name,
+            "models": len(trained.members),
+            "weights saw": _seen(trained),
+            "best epoch and temperature chosen on": _chosen_on(trained),
+            "temperatures": ", ".join(f"{member.temperature:.2f}" for member in trained.members),
+            "copies of each image that were averaged": options.num_augmented,
+            "class shares in training": ", ".join(f"{share:.3f}" for share in trained.class_prior),
+        },
+        "Records": {
+            **{name: _joined(value) for name, value in source.manifest.config.items()},
+            **{f"examples in {split}": source.num_examples(split) for split in source.splits},
+        },
+        "Model": {"family": trained.config.model.family, **values["model"]},
+        "Training": {**values["training"], "seed": values["seed"]},
+        "Augmentation": values["data"]["augmentation"],
+        "Versions": {**origin["versions"], "manifest": origin["records"]["manifest_sha256"]},
+    }
+
+
+def _seen(trained: run.Run) -> str:
+    splits = ", ".join(trained.provenance["train_splits"])
+    if len(trained.members) == 1:
+        return splits
+    is_inner = trained.config.data.inner_fold == "next"
+    left_out = "its own and its inner fold" if is_inner else "its own fold"
+    return f"{splits}; each model all but {left_out}"
+
+
+def _chosen_on(trained: run.Run) -> str:
+    if len(trained.members) > 1:
+        return "an inner fold of each member, never the one it is judged on"
+    return trained.provenance["monitor_split"] or "nothing: the last epoch counts"
+
+
+def _joined(value: Any) -> Any:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value

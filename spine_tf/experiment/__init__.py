@@ -1,1 +1,0 @@
-"""Experiments over whole runs: the report's table, and controls that train."""

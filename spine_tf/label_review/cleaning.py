@@ -1,0 +1,157 @@
+"""One cleaning from end to end: a run and its records give a review, a page and the halves."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from spine_tf.evaluation import held_out
+from spine_tf.label_review import features, neighbours, page as page_module, quality, review_summary
+from spine_tf.runs import run
+from spine_tf.scoring import predictions as predictions_module
+from spine_tf.training import mild_split as mild_split_module, review as review_module
+from tfrecords import atomic, manifest, records
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a cleaning found and wrote.
+
+    Attributes:
+        summary: the contents of label_review.json.
+        page: of crops.
+        review: label_review.csv.
+        mild_split: mild_split.csv; None where the run's task has no whole Moderate class.
+    """
+
+    summary: Mapping[str, Any]
+    page: pathlib.Path
+    review: pathlib.Path
+    mild_split: pathlib.Path | None
+
+
+def clean(run_dir: pathlib.Path, source: records.Records, output_dir: pathlib.Path) -> Result:
+    """Judges every label that a run predicted out of fold, and writes what it finds.
+
+    Args:
+        run_dir: a finished run with `--val_fold all`.
+        source: the records that it was trained on.
+        output_dir: where; must hold no review, since a reader may have written into it.
+
+    Raises:
+        ValueError: the run has no out-of-fold predictions, the records are not the run's, or there
+            is a review already.
+    """
+    path = output_dir / review_module.FILE_NAME
+    if path.exists():
+        raise ValueError(
+            f"{path} exists, and a reader may have written into it: choose another --output_dir"
+        )
+    _require_out_of_fold(run_dir, source)
+    trained = run.load_run(run_dir)
+    task = trained.config.task_spec
+    found = held_out.load(trained, source, "oof")
+    judged = quality.assess(found.evaluated.predictions)
+    review = _review(found, judged)
+    summarized = review_summary.summarize(
+        review,
+        task,
+        origin={
+            "run": run_dir.resolve().name,
+            "manifest_sha256": manifest.sha256_of(source.directory),
+        },
+    )
+    order = judged.order
+    space = _space(trained, found, judged, order)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    atomic.write_text(
+        output_dir / page_module.FILE_NAME,
+        page_module.render(review, summarized, space, found.images[order], task),
+    )
+    atomic.write_json(output_dir / review_summary.FILE_NAME, summarized)
+    halves = _write_halves(trained, source, found, output_dir)
+    review_module.write_csv(path, review, task)
+    return Result(
+        summary=summarized, page=output_dir / page_module.FILE_NAME, review=path, mild_split=halves
+    )
+
+
+def _require_out_of_fold(run_dir: pathlib.Path, source: records.Records) -> None:
+    provenance = run.read_provenance(run_dir)
+    if not (run_dir / run.OUT_OF_FOLD_FILE).is_file():
+        raise ValueError(
+            f"{run_dir} has no {run.OUT_OF_FOLD_FILE}: labels are judged by models that did not "
+            "train on them, so train with --val_fold all"
+        )
+    own = provenance["records"]["manifest_sha256"]
+    if manifest.sha256_of(source.directory) != own:
+        raise ValueError(
+            f"{source.directory} is not what {run_dir} was trained on (its manifest has another "
+            "sha256): give the run's own --records_dir"
+        )
+
+
+def _review(found: held_out.HeldOut, judged: quality.Quality) -> review_module.Review:
+    predictions, order = found.evaluated.predictions, judged.order
+    return review_module.Review(
+        predictions=predictions_module.Predictions(
+            keys=tuple(predictions.keys[row] for row in order.tolist()),
+            labels=predictions.labels[order],
+            probabilities=predictions.probabilities[order],
+        ),
+        folds=tuple(found.evaluated.splits[row] for row in order.tolist()),
+        quality=judged.scores[order],
+        is_flagged=judged.is_flagged[order],
+        confirmed=("",) * len(order),
+    )
+
+
+def _space(
+    trained: run.Run, found: held_out.HeldOut, judged: quality.Quality, order: np.ndarray
+) -> neighbours.Space:
+    """Features of each row by the model that did not see it, in order of suspicion."""
+    folds = np.array(found.evaluated.splits)
+    parts = {
+        fold: neighbours.standardize(
+            features.extract(
+                trained.without_fold(fold).members[0].model, found.images[folds == fold]
+            )
+        )
+        for fold in trained.provenance["folds"]
+        if (folds == fold).any()
+    }
+    values = np.zeros((len(folds), max(part.shape[1] for part in parts.values())))
+    for fold, part in parts.items():
+        values[folds == fold] = part
+    return neighbours.Space(
+        features=values[order],
+        folds=folds[order],
+        studies=found.evaluated.predictions.study_ids[order],
+        labels=found.evaluated.predictions.labels[order],
+        is_trusted=~judged.is_flagged[order],
+    )
+
+
+def _write_halves(
+    trained: run.Run, source: records.Records, found: held_out.HeldOut, output_dir: pathlib.Path
+) -> pathlib.Path | None:
+    """The halves of all Moderate rows: each fold's, and those of splits that no model saw."""
+    task = trained.config.task_spec
+    if task.has_halves or mild_split_module.MODERATE not in task.severities:
+        return None
+    rows = mild_split_module.split(found.evaluated.predictions, found.evaluated.splits, task)
+    for split in source.splits:
+        if split in trained.provenance["folds"]:
+            continue
+        examples = records.load_examples(source, [split], task.severities)
+        predictions = predictions_module.Predictions(
+            keys=tuple(examples.keys),
+            labels=examples.labels,
+            probabilities=trained.predict(examples.normalized()),
+        )
+        rows += mild_split_module.split(predictions, [split] * len(predictions), task)
+    path = output_dir / mild_split_module.FILE_NAME
+    mild_split_module.write_csv(path, rows)
+    return path

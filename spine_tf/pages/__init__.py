@@ -1,0 +1,1 @@
+"""What every page and picture is drawn with: template, style, charts. No TensorFlow."""

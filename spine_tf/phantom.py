@@ -1,0 +1,74 @@
+"""Writes synthetic lumbar spine studies in the RSNA 2024 layout, or a page of pictures of them."""
+
+import json
+import pathlib
+import time
+
+from absl import flags, logging
+
+from tfrecords import program
+
+_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "New or empty directory for the data set.")
+_NUM_STUDIES = flags.DEFINE_integer("num_studies", 60, "Studies of the train side.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of everything random.")
+_WORKERS = flags.DEFINE_integer("workers", 0, "Processes; 0 takes all processors.")
+_ERRORS = flags.DEFINE_bool("errors", False, "Plant the errors that the real data have.")
+_PNG = flags.DEFINE_string("png", None, "Directory for pictures of mild to severe anatomy.")
+
+_USAGE = """Synthetic lumbar spine studies in the RSNA 2024 layout, with a known best score.
+
+  python -m spine_tf.phantom --output_dir D [--num_studies 60] [--seed 0] [--workers N] [--errors]
+  python -m spine_tf.phantom --png DIR [--seed 0]
+"""
+
+
+def main() -> None:
+    """Writes what the flags ask for."""
+    if _OUTPUT_DIR.value is None and _PNG.value is None:
+        raise ValueError(
+            "nothing to do: give --output_dir D for a data set, --png DIR for pictures"
+        )
+    if _OUTPUT_DIR.value is not None:
+        _write_data_set(pathlib.Path(_OUTPUT_DIR.value))
+    if _PNG.value is not None:
+        from spine_tf.synthesis import page
+
+        for path in page.write_pages(pathlib.Path(_PNG.value), seed=_SEED.value):
+            print(f"picture: {path}")
+
+
+def _write_data_set(output_dir: pathlib.Path) -> None:
+    from spine_tf.synthesis import dataset, settings
+
+    config = settings.PhantomConfig(
+        num_studies=_NUM_STUDIES.value, seed=_SEED.value, with_errors=_ERRORS.value
+    )
+    num_workers = _WORKERS.value or dataset.default_num_workers()
+    start = time.monotonic()
+    dataset.write_studies(config, output_dir, num_workers=num_workers)
+    logging.info(
+        "%d train and %d test studies with %d workers in %.1f s",
+        config.num_studies,
+        config.num_test_studies,
+        num_workers,
+        time.monotonic() - start,
+    )
+    _print_summary(output_dir)
+
+
+def _print_summary(output_dir: pathlib.Path) -> None:
+    truth = json.loads((output_dir / "truth.json").read_text("utf-8"))
+    print(f"studies: {output_dir}")
+    for task, ceilings in truth["ceilings"].items():
+        figures = ceilings["subarticular_stenosis_l4_l5"]
+        accuracy = figures.get("accuracy", {"value": float("nan"), "standard_error": float("nan")})
+        print(
+            f"best possible accuracy, {task}, L4/L5 subarticular: "
+            f"{accuracy['value']:.3f} +- {accuracy['standard_error']:.3f} "
+            f"({figures['num_examples']} examples)"
+        )
+    print(f"ceilings of all targets: {output_dir / 'truth.json'}")
+
+
+if __name__ == "__main__":
+    program.run(main, usage=_USAGE)

@@ -1,0 +1,1 @@
+"""The report's experiment, repeated, and its table."""

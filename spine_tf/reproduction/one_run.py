@@ -1,0 +1,62 @@
+"""One run of all folds in a process of its own, the only one here that imports TensorFlow."""
+
+import csv
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from spine_tf.configuration import config
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A run with all folds.
+
+    Attributes:
+        predictions_file: its out-of-fold predictions, in the run's directory.
+        class_prior: share of each class in the training examples.
+        seconds: of training, over all folds and interruptions.
+    """
+
+    predictions_file: str
+    class_prior: tuple[float, ...]
+    seconds: float
+
+
+def from_json(values: Mapping[str, Any]) -> Trained:
+    """Returns what `dataclasses.asdict` and JSON made of one."""
+    return Trained(**{**values, "class_prior": tuple(values["class_prior"])})
+
+
+def train(run_config: config.Config, records_dir: pathlib.Path, run_dir: pathlib.Path) -> Trained:
+    """Trains what is not finished; to be called by `isolated.call`.
+
+    A finished run of the same configuration and records is taken as it is, whatever the versions
+    of the packages are now.
+
+    Raises:
+        ValueError: it can't be trained, or another run lies there.
+    """
+    from spine_tf.runs import run
+    from spine_tf.training import cross_validation
+    from tfrecords import manifest, records
+
+    source = records.open_records(records_dir)
+    origin = run.read_provenance(run_dir) if run.is_run(run_dir) else {}
+    is_finished = (
+        bool(origin)
+        and config.read_config(run_dir / run.CONFIG_FILE) == run_config
+        and origin["records"]["manifest_sha256"] == manifest.sha256_of(source.directory)
+    )
+    if not is_finished:
+        cross_validation.train_all_folds(run_config, source, run_dir, resume=run_dir.exists())
+    seconds = 0.0
+    for fold_dir in run.fold_dirs(run_dir):
+        with (fold_dir / run.HISTORY_FILE).open(newline="", encoding="utf-8") as file:
+            seconds += sum(float(row["seconds"]) for row in csv.DictReader(file))
+    return Trained(
+        predictions_file=run.OUT_OF_FOLD_FILE,
+        class_prior=tuple(run.read_provenance(run_dir)["class_prior"]),
+        seconds=seconds,
+    )

@@ -1,0 +1,230 @@
+"""The report's experiment: both tasks, all families, out of fold and on the test split.
+
+Every step leaves its result in the work directory and is passed over where that lies there:
+
+    records/                 the conversion
+    search/<task>-<family>/  searches, if any
+    runs/<task>/<family>/    one run, all folds
+    reports/<task>/<family>/{oof,test}/   run.json beside them, reports/<task>/comparison/
+    table.csv, table.md, report.html      the report's table, written last
+"""
+
+import dataclasses
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from absl import logging
+
+from spine_tf import labels
+from spine_tf.configuration import config as config_module
+from spine_tf.evaluation import analysis, comparison_page
+from spine_tf.processes import isolated
+from spine_tf.reproduction import one_run, settings as settings_module, table
+from spine_tf.scoring import predictions
+from tfrecords import atomic, records
+
+_PAGE_FILE = "report.html"
+_DONE_FILE = "run.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Step:
+    """One model on one task: what is trained, evaluated, and where it is written.
+
+    Attributes:
+        task, family: names of the task and the model.
+        config: of the run.
+        run_dir, report_dir: as the module's docstring says.
+        num_resamples: of the bootstrap.
+        has_evidence: draws evidence maps.
+        data_dir: what the records were converted from.
+    """
+
+    task: str
+    family: str
+    config: config_module.Config
+    run_dir: pathlib.Path
+    report_dir: pathlib.Path
+    num_resamples: int
+    has_evidence: bool
+    data_dir: pathlib.Path
+
+
+def reproduce(
+    settings: settings_module.Settings,
+    source: records.Records,
+    work_dir: pathlib.Path,
+    data_dir: pathlib.Path,
+) -> table.Table:
+    """Trains and evaluates everything, and writes the table.
+
+    Each model has a process of its own, so that memory does not add up. A run that can't be trained
+    (ImageNet's weights without a network) is a row with the reason.
+
+    Args:
+        settings: what.
+        source: the converted records.
+        work_dir: as the module's docstring says; continued where it was interrupted.
+        data_dir: what the records were converted from, for the baseline from other labels.
+
+    Returns:
+        The table; its rows say what failed.
+    """
+    rows = []
+    for task in settings.tasks:
+        finished = {}
+        for family in settings.families:
+            logging.info("%s, %s", task, family)
+            run_dir = settings_module.run_dir(work_dir, task, family)
+            try:
+                step = _make_step(settings, source, work_dir, data_dir, task, family)
+                trained = _run_or_read(step, source.directory)
+            except (ValueError, ChildProcessError) as err:
+                logging.warning("%s, %s is left out: %s", task, family, err)
+                rows.append(table.failed_row(task, family, str(err)))
+                _discard_empty(run_dir)
+                continue
+            finished[family] = step, trained
+            found = _read_figures(step.report_dir, source)
+            rows.append(table.make_row(task, family, found, trained.seconds))
+        _compare(finished, task, work_dir / "reports" / task / "comparison", settings)
+    return table.write(work_dir, rows, source.manifest.config)
+
+
+def _make_step(
+    settings: settings_module.Settings,
+    source: records.Records,
+    work_dir: pathlib.Path,
+    data_dir: pathlib.Path,
+    task: str,
+    family: str,
+) -> _Step:
+    best = None
+    if settings.num_trials:
+        best = _search(settings, source, work_dir / "search" / f"{task}-{family}", task, family)
+    return _Step(
+        task=task,
+        family=family,
+        config=settings.make_config(task, family, best),
+        run_dir=settings_module.run_dir(work_dir, task, family),
+        report_dir=work_dir / "reports" / task / family,
+        num_resamples=settings.num_resamples,
+        has_evidence=not settings.is_fast,
+        data_dir=data_dir,
+    )
+
+
+def _search(
+    settings: settings_module.Settings,
+    source: records.Records,
+    search_dir: pathlib.Path,
+    task: str,
+    family: str,
+) -> pathlib.Path:
+    """Searches with the tuner's program, which nothing here imports; returns the best config."""
+    best = search_dir / "best.json"
+    if best.is_file():
+        return best
+    command = [
+        *(sys.executable, "-m", "tuner"),
+        f"--records_dir={source.directory}",
+        f"--search_dir={search_dir}",
+        f"--task={task}",
+        f"--models={family}",
+        f"--max_trials={settings.num_trials}",
+        f"--seed={settings.seed}",
+        *(f"--set={change}" for change in settings.changes),
+        *(["--resume"] if search_dir.exists() else []),
+    ]
+    done = subprocess.run(command, check=False)
+    if done.returncode or not best.is_file():
+        raise ValueError(f"the search in {search_dir} found nothing (exit {done.returncode})")
+    return best
+
+
+def _run_or_read(step: _Step, records_dir: pathlib.Path) -> one_run.Trained:
+    """Trains and evaluates in a process of its own, unless that is done."""
+    path = step.report_dir / _DONE_FILE
+    if path.is_file() and step.run_dir.is_dir():
+        return one_run.from_json(json.loads(path.read_text("utf-8")))
+    trained = isolated.call(_run, step, records_dir)
+    atomic.write_json(path, dataclasses.asdict(trained))
+    return trained
+
+
+def _run(step: _Step, records_dir: pathlib.Path) -> one_run.Trained:
+    """Trains and evaluates; a report that lies there is taken as it is."""
+    from spine_tf.evaluation import evaluation
+    from spine_tf.runs import run
+
+    trained = one_run.train(step.config, records_dir, step.run_dir)
+    source = records.open_records(records_dir)
+    # The page is written last, so where it lies the figures are complete.
+    missing = [
+        split for split in _splits(source) if not (step.report_dir / split / _PAGE_FILE).is_file()
+    ]
+    if missing:
+        loaded = run.load_run(step.run_dir)
+        for split in missing:
+            options = evaluation.Options(
+                split=split,
+                seed=step.config.seed,
+                num_resamples=step.num_resamples,
+                has_evidence=step.has_evidence,
+                data_dir=step.data_dir,
+            )
+            evaluation.evaluate_run(loaded, source, step.report_dir / split, options)
+    return trained
+
+
+def _read_figures(report_dir: pathlib.Path, source: records.Records) -> dict[str, dict[str, Any]]:
+    """Returns metrics.json of each split."""
+    return {
+        split: json.loads((report_dir / split / "metrics.json").read_text("utf-8"))
+        for split in _splits(source)
+    }
+
+
+def _splits(source: records.Records) -> list[str]:
+    return ["oof", *(["test"] if "test" in source.splits else [])]
+
+
+def _discard_empty(run_dir: pathlib.Path) -> None:
+    """Removes a run without a trained fold, so that it can be started with other settings."""
+    if run_dir.exists() and not list(run_dir.glob("fold_*/history.csv")):
+        shutil.rmtree(run_dir)
+
+
+def _compare(
+    finished: Mapping[str, tuple[_Step, one_run.Trained]],
+    task_name: str,
+    report_dir: pathlib.Path,
+    settings: settings_module.Settings,
+) -> None:
+    """Compares the runs by their out-of-fold predictions, which need no model to be loaded."""
+    if len(finished) < 2:
+        return
+    task = labels.get_task(task_name)
+    runs = [
+        (
+            family,
+            analysis.Evaluated(
+                task=task,
+                split="oof",
+                predictions=predictions.read_csv(step.run_dir / trained.predictions_file, task),
+                uncalibrated=None,
+                splits=(),
+                class_prior=trained.class_prior,
+            ),
+        )
+        for family, (step, trained) in finished.items()
+    ]
+    compared = comparison_page.analyse(
+        runs, seed=settings.seed, num_resamples=settings.num_resamples
+    )
+    comparison_page.write(report_dir, compared)

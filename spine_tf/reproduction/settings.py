@@ -1,0 +1,151 @@
+"""What a reproduction of the report's experiment consists of."""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+from spine_tf import labels
+from spine_tf.configuration import config, differences, model_configs
+
+# The report's families, in the order of its text.
+FAMILIES = ("simple", "dense", "densenet", "residual", "resnet50")
+
+# A look at the whole path, not at what models can do.
+_FAST_SETTINGS = ("training.epochs=4", "training.patience=0", "model.input_px=32")
+_FAST_PRETRAINED = ("model.weights=none", "training.epochs=1", "data.inner_fold=none")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Which models are trained on which tasks, and how.
+
+    Attributes:
+        tasks: names of tasks.
+        families: of models.
+        changes: `field=value`, for every family that has the field, or `family:field=value` for
+            one alone.
+        num_trials: of a search for each task and family; 0 takes the families' defaults.
+        is_fast: few epochs on small crops.
+        seed: of models, searches and bootstraps.
+    """
+
+    tasks: tuple[str, ...] = labels.WHOLE_TASKS
+    families: tuple[str, ...] = FAMILIES
+    changes: tuple[str, ...] = ()
+    num_trials: int = 0
+    is_fast: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_names("tasks", self.tasks, labels.WHOLE_TASKS)
+        _check_names("models", self.families, tuple(model_configs.MODEL_CONFIGS))
+        if self.num_trials < 0:
+            raise ValueError(f"--search is {self.num_trials}, expected 0 or a number of trials")
+        if self.is_fast and self.num_trials:
+            raise ValueError("--fast has no search: leave out --fast or --search")
+        for change in self.changes:
+            if not any(of_family(family, change) for family in self.families):
+                raise ValueError(f"--set {change}: no chosen model has that field")
+        for task in self.tasks:
+            for family in self.families:
+                self.make_config(task, family)
+
+    @property
+    def num_resamples(self) -> int:
+        """Of the bootstraps."""
+        return 200 if self.is_fast else 1000
+
+    def make_config(
+        self, task: str, family: str, best: pathlib.Path | None = None
+    ) -> config.Config:
+        """Returns the configuration of a run.
+
+        Args:
+            task: name of the task.
+            family: of the model.
+            best: configuration that a search found; None is the family's default.
+        """
+        base = config.read_config(best) if best else config.default_config(task, family)
+        changes = [f"seed={self.seed}"]
+        if self.is_fast:
+            changes += _FAST_SETTINGS
+            is_large = isinstance(base.model, model_configs.PretrainedConfig)
+            changes += _FAST_PRETRAINED if is_large else ()
+        given = [of_family(family, change) for change in self.changes]
+        changes += [change for change in given if change is not None]
+        return config.with_settings(base, changes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the settings as JSON types."""
+        values = dataclasses.asdict(self)
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
+
+
+def run_dir(work_dir: pathlib.Path, task: str, family: str) -> pathlib.Path:
+    """Returns where a run lies in a work directory."""
+    return work_dir / "runs" / task / family
+
+
+def require_same_runs(settings: Settings, work_dir: pathlib.Path) -> None:
+    """Raises ValueError where a run that is there was started with another configuration.
+
+    Settings of models that have no run yet may change: a family that failed can be mended. Where a
+    search decides, training itself refuses another configuration.
+    """
+    if settings.num_trials:
+        return
+    for task in settings.tasks:
+        for family in settings.families:
+            path = run_dir(work_dir, task, family) / "config.json"
+            if path.is_file():
+                _require_same(path, settings.make_config(task, family))
+
+
+def _require_same(path: pathlib.Path, wanted: config.Config) -> None:
+    """Says what differs, and the flags that say it as it was."""
+    anew = f"remove {path.parent} and its reports to train it anew, or choose another --work_dir"
+    try:
+        stored = config.read_config(path)
+    except ValueError as err:
+        raise ValueError(f"{err}: another version wrote it; {anew}") from err
+    found = differences.differences(config.to_dict(stored), config.to_dict(wanted))
+    if found:
+        fields = [text.partition(" is ")[0] for text in found]
+        flags = " ".join(_flag(stored, field) for field in fields)
+        raise ValueError(
+            f"{path} says otherwise than --set, --fast, --seed and the defaults do now "
+            f"({'; '.join(found)}): give {flags} to go on, {anew}"
+        )
+
+
+def _flag(stored: config.Config, field: str) -> str:
+    """The flag that sets a field of one family to what is stored."""
+    value: Any = config.to_dict(stored)
+    for name in field.split("."):
+        value = value[name]
+    if field == "seed":
+        return f"--seed={value}"
+    return f"--set '{stored.model.family}:{field}={json.dumps(value)}'"
+
+
+def of_family(family: str, change: str) -> str | None:
+    """Returns a change as the family's `field=value`, None where it does not concern the family.
+
+    Args:
+        family: of a model.
+        change: `field=value` or `family:field=value`.
+    """
+    name, colon, setting = change.partition(":")
+    if colon and name in model_configs.MODEL_CONFIGS:
+        # A field that the family lacks is an error here: nobody else can be meant.
+        return setting if name == family else None
+    return change if config.has_field(family, change) else None
+
+
+def _check_names(flag: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"--{flag} has {name!r}, expected some of {', '.join(known)}")
+    if not names or len(set(names)) != len(names):
+        raise ValueError(f"--{flag} is {','.join(names)!r}, expected each name once")

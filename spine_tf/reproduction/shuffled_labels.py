@@ -1,0 +1,123 @@
+"""A control that trains: with shuffled labels a model must do no better than chance.
+
+Where it does better, something other than the crop and its label reaches the figures.
+"""
+
+import dataclasses
+import pathlib
+import tempfile
+from typing import Any
+
+import numpy as np
+
+from spine_tf.configuration import config
+from spine_tf.scoring import bootstrap, metrics, predictions as predictions_module
+from spine_tf.training import fit, folds
+from tfrecords import example, features_json, manifest, records, shard
+
+# Enough for a model that can learn these crops to have learned what there is to learn.
+MAX_EPOCHS = 15
+
+
+def run_control(
+    run_config: config.Config, source: records.Records, *, seed: int = 0, num_resamples: int = 1000
+) -> dict[str, Any]:
+    """Trains as a run did, on permuted labels, and judges it on the permuted held-out fold.
+
+    Args:
+        run_config: of the run; at most MAX_EPOCHS epochs, without label review or halves.
+        source: the records it was trained on.
+        seed: of the permutation and the bootstrap.
+        num_resamples: of the bootstrap.
+
+    Returns:
+        `balanced_accuracy` as {value, low, high}, `chance` (one over the classes), `is_passed`
+        (the interval does not lie above chance), `split`, `num_examples`, `epochs`.
+    """
+    run_config = _of_the_records_alone(run_config)
+    assignment = folds.assign(source, run_config.data)
+    with tempfile.TemporaryDirectory() as temporary:
+        shuffled = write_shuffled(source, pathlib.Path(temporary) / "records", seed=seed)
+        fitted = fit.fit(
+            run_config,
+            shuffled,
+            train_splits=assignment.train_splits,
+            monitor_split=assignment.monitor_split,
+        )
+        examples = records.load_examples(
+            shuffled, [assignment.val_split], run_config.task_spec.severities
+        )
+    predictions = predictions_module.Predictions(
+        keys=tuple(examples.keys),
+        labels=examples.labels,
+        probabilities=fitted.model.predict(examples.normalized(), batch_size=256, verbose=0),
+    )
+    figure = _balanced_accuracy(predictions, run_config, seed, num_resamples)
+    chance = 1.0 / len(run_config.task_spec.classes)
+    return {
+        "balanced_accuracy": figure,
+        "chance": chance,
+        "is_passed": figure["low"] is None or figure["low"] <= chance,
+        "split": assignment.val_split,
+        "num_examples": len(predictions),
+        "epochs": len(fitted.history),
+    }
+
+
+def _of_the_records_alone(run_config: config.Config) -> config.Config:
+    """Few epochs on the records' own classes: no file says anything of permuted labels."""
+    return dataclasses.replace(
+        run_config,
+        task=run_config.task_spec.collapsed.name,
+        data=dataclasses.replace(
+            run_config.data, label_review=config.LabelReviewConfig(), mild_split=""
+        ),
+        training=dataclasses.replace(
+            run_config.training, epochs=min(run_config.training.epochs, MAX_EPOCHS)
+        ),
+    )
+
+
+def write_shuffled(
+    source: records.Records, directory: pathlib.Path, *, seed: int
+) -> records.Records:
+    """Writes the folds again with their labels permuted over all of them, and opens that.
+
+    The test split is left out.
+    """
+    directory.mkdir()
+    splits = folds.fold_splits(source)
+    truth = [values["label"] for values in records.iterate(source, splits)]
+    permuted = iter(np.random.default_rng(seed).permutation(truth).tolist())
+    names = source.schema["label"].class_names or ()
+    shards, counts = [], {}
+    for split in splits:
+        name = shard.file_name(source.manifest.name, split, 0, 1)
+        counts[split] = dict.fromkeys(names, 0)
+        with shard.Writer(directory / name, split) as writer:
+            for values in records.iterate(source, [split]):
+                label = next(permuted)
+                counts[split][names[label]] += 1
+                values = {**values, "label": label}
+                writer.write(example.serialize(source.schema, values))
+        shards.append(writer.shard)
+    features_json.write(directory, source.schema)
+    manifest.write_manifest(
+        directory,
+        dataclasses.replace(source.manifest, shards=tuple(shards), class_counts=counts),
+    )
+    return records.open_records(directory)
+
+
+def _balanced_accuracy(
+    predictions: predictions_module.Predictions,
+    run_config: config.Config,
+    seed: int,
+    num_resamples: int,
+) -> dict[str, float | None]:
+    weights = bootstrap.resample_weights(
+        predictions.study_ids, seed=seed, num_resamples=num_resamples
+    )
+    every = np.vstack([np.ones((1, len(predictions))), weights])
+    values = metrics.compute(predictions, run_config.task_spec, every).overall["balanced_accuracy"]
+    return bootstrap.figure(values, len(np.unique(predictions.study_ids)))

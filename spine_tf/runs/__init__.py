@@ -1,0 +1,1 @@
+"""A run directory: its files, and what is loaded from it to predict with."""

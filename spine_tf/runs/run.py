@@ -1,0 +1,200 @@
+"""A run directory: its files, and what is loaded from it to predict with."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from spine_tf.augmentation import copies as copies_module
+from spine_tf.configuration import config as config_module
+from spine_tf.models import families
+from spine_tf.scoring import calibration
+
+CONFIG_FILE = "config_module.json"
+MODEL_FILE = "model.keras"
+HISTORY_FILE = "history.csv"
+METRICS_FILE = "metrics.json"
+PREDICTIONS_FILE = "predictions.csv"
+CALIBRATION_FILE = "calibration.json"
+CURVES_FILE = "curves.png"
+TENSORBOARD_DIR = "tensorboard"
+OUT_OF_FOLD_FILE = "oof.csv"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Member:
+    """One trained model and the temperature that calibrates it.
+
+    Attributes:
+        model: float32 images -> float32 probabilities.
+        temperature: that calibrates it.
+        fold: the fold that it did not see, None where one fold was held out of the whole run.
+        train_studies: those that its weights, best epoch or temperature saw.
+    """
+
+    model: keras.Model
+    temperature: float
+    fold: str | None = None
+    train_studies: frozenset[int] = frozenset()
+
+    def predict(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
+        """Returns calibrated probabilities, float64 (n, classes)."""
+        probabilities = predict_probabilities(self.model, images, batch_size)
+        return calibration.apply_temperature(probabilities, self.temperature)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        run_dir: where it was written.
+        config: what it was trained with.
+        members: one model, or one a fold, whose mean is the answer.
+        provenance: what `config.json` says of versions, records and splits.
+        class_prior: share of each class in the training examples.
+    """
+
+    run_dir: pathlib.Path
+    config: config_module.Config
+    members: tuple[Member, ...]
+    provenance: Mapping[str, Any]
+    class_prior: tuple[float, ...]
+
+    def without_fold(self, fold: str) -> "Run":
+        """Returns the run with only those members that did not see the fold: one a seed."""
+        members = tuple(member for member in self.members if member.fold == fold)
+        return dataclasses.replace(self, members=members)
+
+    def predict(
+        self, images: np.ndarray, batch_size: int = 256, *, num_augmented: int = 1
+    ) -> np.ndarray:
+        """Returns the mean of the members' calibrated probabilities.
+
+        Args:
+            images: float32 (n, side, side, slices) in [0, 1].
+            batch_size: images at a time.
+            num_augmented: copies of each image that are averaged over, as `copies` makes them.
+
+        Returns:
+            float64 (n, classes); each row sums to 1.
+
+        Raises:
+            ValueError: as `copies`.
+        """
+        answers = [
+            member.predict(copy, batch_size)
+            for copy in self.copies(images, num_augmented)
+            for member in self.members
+        ]
+        return np.mean(answers, axis=0)
+
+    def copies(self, images: np.ndarray, num_augmented: int) -> Iterator[np.ndarray]:
+        """Yields the images, then num_augmented - 1 copies changed as in this run's training.
+
+        Raises:
+            ValueError: the run was trained without augmentation, and more than one is asked for.
+        """
+        settings = self.config.data.augmentation
+        return copies_module.make_copies(images, settings, num=num_augmented, seed=self.config.seed)
+
+
+def predict_probabilities(
+    model: keras.Model, images: np.ndarray, batch_size: int = 256
+) -> np.ndarray:
+    """Returns a model's probabilities before calibration.
+
+    Args:
+        model: float32 images -> float32 probabilities.
+        images: float32 (n, side, side, slices) in [0, 1].
+        batch_size: images at a time.
+
+    Returns:
+        float64 (n, classes); each row sums to 1.
+    """
+    # Called as it is: model.predict would trace a function anew for every model of an ensemble.
+    batches = [
+        model(images[start : start + batch_size], training=False).numpy()
+        for start in range(0, len(images), batch_size)
+    ]
+    exact = np.concatenate(batches).astype(np.float64)
+    return exact / exact.sum(axis=1, keepdims=True)
+
+
+def is_run(run_dir: pathlib.Path) -> bool:
+    """Says whether a finished run lies there."""
+    return (run_dir / METRICS_FILE).is_file() and (run_dir / CONFIG_FILE).is_file()
+
+
+def fold_dirs(run_dir: pathlib.Path) -> tuple[pathlib.Path, ...]:
+    """Returns the folds' directories of a run with `--val_fold all`, in order; else none.
+
+    With several seeds they are those of the first seed, then those of the next.
+    """
+    provenance = read_provenance(run_dir)
+    seeds = provenance.get("seeds")
+    above = [run_dir] if seeds is None else [run_dir / seed_dir_name(seed) for seed in seeds]
+    return tuple(path / fold for path in above for fold in provenance.get("folds", ()))
+
+
+def seed_dir_name(seed: int) -> str:
+    """Returns the name of the directory that holds the folds of one seed among several."""
+    return f"seed_{seed}"
+
+
+def read_provenance(run_dir: pathlib.Path) -> dict[str, Any]:
+    """Returns what `config.json` says of the run beside its configuration.
+
+    Raises:
+        ValueError: there is no run.
+    """
+    path = run_dir / CONFIG_FILE
+    if not path.is_file():
+        raise ValueError(
+            f"{run_dir} has no {CONFIG_FILE}; expected a directory written by spine_tf.train"
+        )
+    return json.loads(path.read_text("utf-8")).get("provenance", {})
+
+
+def load_run(run_dir: pathlib.Path | str) -> Run:
+    """Loads a finished run: its model, or with `--val_fold all` the models of all folds.
+
+    Raises:
+        ValueError: there is no run, or it is not finished.
+    """
+    run_dir = pathlib.Path(run_dir)
+    provenance = read_provenance(run_dir)
+    if not is_run(run_dir):
+        raise ValueError(
+            f"{run_dir} has no {METRICS_FILE}, so the run is not finished: "
+            "go on with spine_tf.train --resume"
+        )
+    of_folds = [_load_member(path, path.name) for path in fold_dirs(run_dir)]
+    return Run(
+        run_dir=run_dir,
+        config=config_module.read_config(run_dir / CONFIG_FILE),
+        members=tuple(of_folds) or (_load_member(run_dir, None),),
+        provenance=provenance,
+        class_prior=tuple(provenance["class_prior"]),
+    )
+
+
+def _load_member(run_dir: pathlib.Path, fold: str | None) -> Member:
+    path = run_dir / MODEL_FILE
+    try:
+        values = json.loads((run_dir / CALIBRATION_FILE).read_text("utf-8"))
+        model = keras.models.load_model(
+            path, compile=False, custom_objects=dict(families.CUSTOM_LAYERS)
+        )
+    except (OSError, ValueError) as err:
+        raise ValueError(f"{run_dir} can't be loaded ({err}): train it again") from err
+    return Member(
+        model=model,
+        temperature=float(values["temperature"]),
+        fold=fold,
+        train_studies=frozenset(read_provenance(run_dir)["train_studies"]),
+    )

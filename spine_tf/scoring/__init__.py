@@ -1,0 +1,1 @@
+"""Predictions and their figures: metrics, intervals, calibration, comparison. No TensorFlow."""

@@ -1,0 +1,114 @@
+"""Runs side by side: differences of their figures on the same resampled studies."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from spine_tf import labels
+from spine_tf.scoring import bootstrap, metrics, predictions as predictions_module
+
+
+def differences(
+    first: predictions_module.Predictions,
+    second: predictions_module.Predictions,
+    task: labels.Task,
+    weights: np.ndarray,
+) -> dict[str, dict[str, float | None]]:
+    """Returns the first's figures minus the second's, with paired intervals.
+
+    Both see the same resamples, so what makes a study easy or hard for both cancels out.
+
+    Args:
+        first: n predictions.
+        second: of the same examples in the same order.
+        task: whose classes they are.
+        weights: of the resamples, float64 (num_resamples, n).
+
+    Returns:
+        name -> {value, low, high}, all None where a figure is undefined.
+    """
+    require_same_examples(first, second)
+    every = np.vstack([np.ones((1, len(first))), weights])
+    num_studies = len(np.unique(first.study_ids))
+    one = metrics.compute(first, task, every).overall
+    other = metrics.compute(second, task, every).overall
+    result: dict[str, dict[str, float | None]] = {}
+    for name in one:
+        difference = one[name] - other[name]
+        result[name] = bootstrap.figure(difference, num_studies)
+    return result
+
+
+def compare(
+    named: Sequence[tuple[str, predictions_module.Predictions]],
+    task: labels.Task,
+    *,
+    seed: int = 0,
+    num_resamples: int = 1000,
+) -> list[dict[str, Any]]:
+    """Returns each later run against the first: differences, and where only one of them is right.
+
+    Args:
+        named: name and predictions of at least two runs, of the same examples in any order.
+        task: whose classes they are.
+        seed: of the bootstrap.
+        num_resamples: of the bootstrap.
+
+    Returns:
+        One entry a later run: `run`, `against`, `differences`, `only_run_right`,
+        `only_against_right`, `both_right`, `both_wrong` (numbers of examples).
+    """
+    (base_name, base), *others = named
+    weights = bootstrap.resample_weights(base.study_ids, seed=seed, num_resamples=num_resamples)
+    is_right = base.predicted == base.labels
+    result = []
+    for name, predictions in others:
+        predictions = align(predictions, base)
+        also_right = predictions.predicted == predictions.labels
+        result.append(
+            {
+                "run": name,
+                "against": base_name,
+                "differences": differences(predictions, base, task, weights),
+                "only_run_right": int((also_right & ~is_right).sum()),
+                "only_against_right": int((~also_right & is_right).sum()),
+                "both_right": int((also_right & is_right).sum()),
+                "both_wrong": int((~also_right & ~is_right).sum()),
+            }
+        )
+    return result
+
+
+def align(
+    predictions: predictions_module.Predictions, like: predictions_module.Predictions
+) -> predictions_module.Predictions:
+    """Returns the predictions in the order of others of the same examples.
+
+    Raises:
+        ValueError: the examples or their labels differ.
+    """
+    place = {key: index for index, key in enumerate(predictions.keys)}
+    different = set(place) ^ set(like.keys)
+    if different:
+        raise ValueError(
+            f"the runs have predictions of different examples ({len(different)} are in one only, "
+            f"such as {min(different)}): compare runs of one task on one split of one records "
+            "directory"
+        )
+    rows = np.array([place[key] for key in like.keys])
+    aligned = predictions_module.Predictions(
+        keys=like.keys,
+        labels=predictions.labels[rows],
+        probabilities=predictions.probabilities[rows],
+    )
+    require_same_examples(aligned, like)
+    return aligned
+
+
+def require_same_examples(
+    first: predictions_module.Predictions, second: predictions_module.Predictions
+) -> None:
+    """Raises ValueError where keys, their order or the labels differ."""
+    if first.keys != second.keys or not np.array_equal(first.labels, second.labels):
+        raise ValueError("the runs have other examples, another order or other labels")

@@ -1,0 +1,104 @@
+"""From a patient and a slice to stored pixels."""
+
+import dataclasses
+
+import numpy as np
+
+from spine_tf.synthesis import (
+    anatomy,
+    grid,
+    kspace,
+    painting,
+    patient as patient_module,
+    sequence as sequence_module,
+    slice_geometry,
+    texture,
+    torso,
+)
+
+# Layers through the thickness of a slice that are averaged, as fractions of it.
+_LAYERS = (-0.25, 0.25)
+_LARGEST_STORED = 4095
+_KNOT_PX = 6
+
+
+class Scanner:
+    """Takes slices of one patient; what they share is computed once."""
+
+    def __init__(self, patient: patient_module.Patient, rng: np.random.Generator) -> None:
+        self._patient = patient
+        self._structures = anatomy.make_structures(patient)
+        self._torso = torso.make_torso(patient)
+        self._textures = texture.draw_textures(rng)
+        self._sagittal: dict[slice_geometry.Slice, grid.Grid] = {}
+
+    def image(
+        self,
+        plane: slice_geometry.Slice,
+        sequence: sequence_module.Sequence,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Returns the stored pixels of a slice, uint16 (rows, columns) of 12 bits."""
+        acquired = plane.resampled(sequence.acquired_mm)
+        signal = self.signal(acquired, sequence, rng)
+        image = kspace.acquire(signal, plane.shape, sequence, rng)
+        stored = np.rint(image * np.float32(sequence.largest))
+        return np.clip(stored, 0, _LARGEST_STORED).astype("<u2")
+
+    def signal(
+        self,
+        plane: slice_geometry.Slice,
+        sequence: sequence_module.Sequence,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Returns the signal before acquisition, float32 (rows, columns)."""
+        x, y, z = plane.coordinates()
+        fine, coarse = self._textures.cut(plane.shape, rng)
+        back = torso.background(self._torso, sequence, x, y, z, coarse)
+        edge = max(plane.spacing) / self._patient.scale
+        total = np.zeros(plane.shape, np.float32)
+        for layer in _LAYERS:
+            image = back.copy()
+            points = self._grid(plane, layer * plane.thickness)
+            painting.paint(image, self._structures, sequence.signals, points, edge)
+            total += image
+        total *= np.float32(1 / len(_LAYERS)) * (1 + np.float32(0.05) * fine)
+        return total * torso.illumination(self._torso, sequence, y, z)
+
+    def _grid(self, plane: slice_geometry.Slice, depth: float) -> grid.Grid:
+        scale = self._patient.scale
+        x, y, z = plane.coordinates(depth)
+        if y.shape[1] == 1:
+            v, s = self._locate(y, z)
+            middle = np.interp(5.0, v[:, 0], s[:, 0])
+            u = (x - self._patient.lateral(middle)) / scale
+            return grid.make_grid(u.astype(np.float32), v, s)
+        key = dataclasses.replace(plane, position=(0.0, *plane.position[1:]))
+        if key not in self._sagittal:
+            v, s = self._locate(y, z)
+            self._sagittal[key] = grid.make_grid(np.zeros((1, 1), np.float32), v, s)
+        shared = self._sagittal[key]
+        u = (x.astype(np.float32) - self._patient.lateral(shared.s)) / np.float32(scale)
+        return shared.with_u(u)
+
+    def _locate(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns (v, s), worked out on every sixth row and column: they are smooth."""
+        shape, scale = y.shape, self._patient.scale
+        rows, columns = (_knots(size) for size in shape)
+        v, s = self._patient.spine.locate(y[np.ix_(rows, columns)], z[np.ix_(rows, columns)])
+        v, s = (_filled(_filled(values, rows, 0), columns, 1) for values in (v, s))
+        return (v / scale).astype(np.float32), (s / scale).astype(np.float32)
+
+
+def _knots(size: int) -> np.ndarray:
+    return np.unique(np.append(np.arange(0, size, _KNOT_PX), size - 1))
+
+
+def _filled(values: np.ndarray, knots: np.ndarray, axis: int) -> np.ndarray:
+    """Interpolates linearly between knots along one axis."""
+    pixels = np.arange(knots[-1] + 1)
+    upper = np.searchsorted(knots, pixels)
+    lower = np.maximum(upper - 1, 0)
+    part = (knots[upper] - pixels) / np.maximum(knots[upper] - knots[lower], 1)
+    part = part[:, None] if axis == 0 else part
+    return part * values.take(lower, axis) + (1 - part) * values.take(upper, axis)

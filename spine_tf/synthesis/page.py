@@ -1,0 +1,129 @@
+"""Pictures to look at: the same patient from mild to severe, in all three kinds of series.
+
+Each row is one severity. The columns are the slice of each series with the landmark marked, and
+beside it the 50 mm crop around the landmark, as the converter would cut it.
+"""
+
+import pathlib
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from spine_tf import labels
+from spine_tf.synthesis import (
+    imaging,
+    patient as patient_module,
+    protocol,
+    reader,
+    sequence,
+    settings,
+    slice_geometry,
+)
+
+# Position between the cut to Moderate (0) and the cut to Severe (1).
+_POSITIONS = (-1.0, 0.5, 2.0)
+_COLUMNS = (
+    (sequence.SAGITTAL_T1, "left_neural_foraminal_narrowing"),
+    (sequence.SAGITTAL_T2, "spinal_canal_stenosis"),
+    (sequence.AXIAL_T2, "left_subarticular_stenosis"),
+)
+_TILE_PX = 420
+_CROP_MM = 50.0
+_LEVEL = "l4_l5"
+
+
+def write_pages(
+    output_dir: pathlib.Path, *, seed: int = 0, num_patients: int = 3
+) -> list[pathlib.Path]:
+    """Writes one page a patient as PNG and returns their paths.
+
+    Args:
+        output_dir: made if it does not exist.
+        seed: of the first patient; the others follow.
+        num_patients: how many pages.
+    """
+    output_dir.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for number in range(num_patients):
+        path = output_dir / f"phantom_{seed + number}.png"
+        make_page(seed + number).save(path)
+        paths.append(path)
+    return paths
+
+
+def make_page(seed: int) -> Image.Image:
+    """Returns the page of one patient."""
+    rows = [
+        np.concatenate(_tiles(seed, severity, position), axis=1)
+        for severity, position in zip(labels.SEVERITIES, _POSITIONS, strict=True)
+    ]
+    return Image.fromarray(np.concatenate(rows, axis=0))
+
+
+def latents_at(position: float) -> np.ndarray:
+    """Returns latents that lie equally between all targets' cuts, float64 (conditions, levels)."""
+    cuts = reader.thresholds()
+    return cuts[..., 0] + position * (cuts[..., 1] - cuts[..., 0])
+
+
+def _tiles(seed: int, severity: str, position: float) -> list[np.ndarray]:
+    patient = patient_module.make_patient(np.random.default_rng(seed), latents_at(position))
+    all_series = protocol.make_series(
+        patient, settings.PhantomConfig(), 1, np.random.default_rng(seed)
+    )
+    scanner = imaging.Scanner(patient, np.random.default_rng(seed))
+    tiles = []
+    for description, condition in _COLUMNS:
+        series = next(item for item in all_series if item.description == description)
+        point = patient.landmark(condition, _LEVEL)
+        plane = min(series.slices, key=lambda item: abs(item.project(point)[2]))
+        rng = np.random.default_rng(seed)
+        contrast = sequence.draw_sequence(description, rng)
+        picture = _shown(scanner.image(plane, contrast, rng))
+        tiles += [
+            _whole_slice(picture, plane, point, f"{description}, {severity}"),
+            _crop(picture, plane, point, condition),
+        ]
+    return tiles
+
+
+def _shown(pixels: np.ndarray) -> Image.Image:
+    low, high = np.percentile(pixels, (0.5, 99.5))
+    scaled = np.clip((pixels - low) / max(high - low, 1), 0, 1)
+    return Image.fromarray(np.rint(scaled * 255).astype(np.uint8))
+
+
+def _whole_slice(
+    picture: Image.Image, plane: slice_geometry.Slice, point: np.ndarray, caption: str
+) -> np.ndarray:
+    scale = _TILE_PX / max(picture.size)
+    shown = picture.resize((round(picture.width * scale), round(picture.height * scale)))
+    tile = Image.new("RGB", (_TILE_PX, _TILE_PX))
+    tile.paste(shown)
+    x, y, _ = plane.project(point)
+    _cross(ImageDraw.Draw(tile), (x + 0.5) * scale, (y + 0.5) * scale)
+    return _captioned(tile, caption)
+
+
+def _crop(
+    picture: Image.Image, plane: slice_geometry.Slice, point: np.ndarray, caption: str
+) -> np.ndarray:
+    x, y, _ = plane.project(point)
+    half = _CROP_MM / 2 / plane.spacing[0]
+    corners = (x + 0.5 - half, y + 0.5 - half, x + 0.5 + half, y + 0.5 + half)
+    tile = picture.transform(
+        (_TILE_PX, _TILE_PX), Image.Transform.EXTENT, corners, Image.Resampling.BILINEAR
+    ).convert("RGB")
+    _cross(ImageDraw.Draw(tile), _TILE_PX / 2, _TILE_PX / 2)
+    return _captioned(tile, caption)
+
+
+def _cross(draw: ImageDraw.ImageDraw, x: float, y: float) -> None:
+    """Marks a point and leaves it free."""
+    for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        draw.line((x + 6 * dx, y + 6 * dy, x + 14 * dx, y + 14 * dy), fill=(255, 200, 0), width=2)
+
+
+def _captioned(tile: Image.Image, caption: str) -> np.ndarray:
+    ImageDraw.Draw(tile).text((6, _TILE_PX - 16), caption, fill=(255, 200, 0))
+    return np.asarray(tile)

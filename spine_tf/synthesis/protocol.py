@@ -1,0 +1,162 @@
+"""The series of a study: which slices are taken, in which order they are numbered.
+
+Frequencies are counts of the RSNA 2024 data: numbering against the usual direction, a second axial
+series, images that are not square, stacks of one series that differ in size.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from spine_tf.synthesis import patient as patient_module, sequence, settings, slice_geometry
+
+_AXIAL_REVERSED = 0.12
+_SAGITTAL_REVERSED = 698 / 1965
+_SECOND_AXIAL = 0.18
+_STRAIGHT_AXIAL = 0.2
+_MIXED_SIZES = 0.03
+_NARROW_SAGITTAL = 0.14
+
+_SAGITTAL_WIDTH_MM = 44.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Series:
+    """Slices of one kind; slice i is instance i + 1."""
+
+    series_id: int
+    description: str
+    slices: tuple[slice_geometry.Slice, ...]
+
+
+def make_series(
+    patient: patient_module.Patient,
+    config: settings.PhantomConfig,
+    first_series_id: int,
+    rng: np.random.Generator,
+) -> tuple[Series, ...]:
+    """Returns one or two axial series, sagittal T1 and sagittal T2."""
+    is_straight = rng.random() < _STRAIGHT_AXIAL
+    axial = _straight_stack if is_straight else _angled_stacks
+    stacks = [(sequence.AXIAL_T2, axial(patient, config, rng))]
+    if rng.random() < _SECOND_AXIAL:
+        stacks.append((sequence.AXIAL_T2, _angled_stacks(patient, config, rng)))
+    for description in (sequence.SAGITTAL_T1, sequence.SAGITTAL_T2):
+        stacks.append((description, _sagittal_stack(patient, config, rng)))
+    return tuple(
+        Series(
+            series_id=first_series_id + index,
+            description=description,
+            slices=_numbered(description, stack, rng),
+        )
+        for index, (description, stack) in enumerate(stacks)
+    )
+
+
+def _numbered(
+    description: str, stack: list[slice_geometry.Slice], rng: np.random.Generator
+) -> tuple[slice_geometry.Slice, ...]:
+    is_axial = description == sequence.AXIAL_T2
+    reversed_fraction = _AXIAL_REVERSED if is_axial else _SAGITTAL_REVERSED
+    return tuple(stack[::-1] if rng.random() < reversed_fraction else stack)
+
+
+def _sagittal_stack(
+    patient: patient_module.Patient, config: settings.PhantomConfig, rng: np.random.Generator
+) -> list[slice_geometry.Slice]:
+    """Slices from the patient's right to the left, turned a little in their plane."""
+    rows = int(rng.choice(config.sagittal_px))
+    columns = (
+        2 * round(rows * rng.uniform(0.6, 0.8) / 2) if _happens(_NARROW_SAGITTAL, rng) else rows
+    )
+    fov_mm = rng.uniform(*config.sagittal_fov_mm)
+    step = _SAGITTAL_WIDTH_MM / (config.sagittal_slices - 1)
+    center = patient.position(0.0, 5.0, float(patient.level_s[2])) + rng.normal(0, 3, 3)
+    center[0] = rng.normal(0, 1)
+    turn = rng.normal(0, 0.03)
+    row_direction = np.array([0.0, np.cos(turn), np.sin(turn)])
+    column_direction = np.array([0.0, np.sin(turn), -np.cos(turn)])
+    offsets = (np.arange(config.sagittal_slices) - (config.sagittal_slices - 1) / 2) * step
+    return [
+        slice_geometry.centered(
+            center + np.array([offset, 0.0, 0.0]),
+            row_direction,
+            column_direction,
+            shape=(rows, columns),
+            spacing=fov_mm / rows,
+            thickness=round(0.9 * step, 2),
+        )
+        for offset in offsets
+    ]
+
+
+def _angled_stacks(
+    patient: patient_module.Patient, config: settings.PhantomConfig, rng: np.random.Generator
+) -> list[slice_geometry.Slice]:
+    """A few slices parallel to each disc, from head to feet: stacks of five orientations."""
+    count, step = config.axial_slices_per_level, rng.uniform(3.6, 4.6)
+    is_mixed = _happens(_MIXED_SIZES, rng)
+    size = _axial_size(config, rng)
+    slices = []
+    for s in patient.level_s:
+        size = _axial_size(config, rng) if is_mixed else size
+        first = rng.uniform(-1.0, 1.0) - (count - 1) / 2 * step
+        distances = [first + index * step for index in range(count)]
+        slices += _axial_slices(patient, float(s), rng.normal(0, 0.04), distances, size, step)
+    return slices
+
+
+def _straight_stack(
+    patient: patient_module.Patient, config: settings.PhantomConfig, rng: np.random.Generator
+) -> list[slice_geometry.Slice]:
+    """One stack of parallel slices over all levels, as the disc L4/L5 lies."""
+    step = rng.uniform(5.0, 6.0)
+    s = float(patient.level_s[3])
+    above = float(patient.level_s[3] - patient.level_s[0]) * patient.scale + 12
+    below = float(patient.level_s[4] - patient.level_s[3]) * patient.scale + 12
+    distances = list(np.arange(-above, below, step))
+    return _axial_slices(patient, s, rng.normal(0, 0.04), distances, _axial_size(config, rng), step)
+
+
+def _axial_size(config: settings.PhantomConfig, rng: np.random.Generator) -> tuple[int, float]:
+    return int(rng.choice(config.axial_px)), float(rng.uniform(*config.axial_fov_mm))
+
+
+def _axial_slices(
+    patient: patient_module.Patient,
+    s: float,
+    tilt: float,
+    distances: list[float],
+    size: tuple[int, float],
+    step: float,
+) -> list[slice_geometry.Slice]:
+    """Slices across the spine at s.
+
+    Args:
+        patient: whose spine.
+        s: where the plane at distance 0 meets the curve.
+        tilt: radians against a plane at right angles to the curve.
+        distances: millimetres towards the feet.
+        size: side in pixels and in millimetres.
+        step: distance of neighbours.
+    """
+    tangent_y, tangent_z = patient.spine.tangent(s * patient.scale)
+    angle = np.arctan2(-tangent_y, -tangent_z) + tilt
+    down = np.array([0.0, np.cos(angle), -np.sin(angle)])
+    towards_feet = np.array([0.0, -np.sin(angle), -np.cos(angle)])
+    center = patient.position(0.0, 10.0, s)
+    return [
+        slice_geometry.centered(
+            center + distance * towards_feet,
+            np.array([1.0, 0.0, 0.0]),
+            down,
+            shape=(size[0], size[0]),
+            spacing=size[1] / size[0],
+            thickness=round(0.88 * step, 2),
+        )
+        for distance in distances
+    ]
+
+
+def _happens(probability: float, rng: np.random.Generator) -> bool:
+    return bool(rng.random() < probability)

@@ -1,7 +1,7 @@
 """The converter's window and crop as TensorFlow operations: equal integers, inside the graph.
 
 The twin of `spine_tf.crops.roi`, which has the formula's reasons. Weights lie on a grid of 2^-14,
-so every sum of weighted pixels is exact in float64 and no kernel, device or thread count changes it.
+so every sum of weighted pixels is exact in float64; no kernel, device or thread count changes it.
 """
 
 import tensorflow as tf

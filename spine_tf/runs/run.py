@@ -14,7 +14,7 @@ from spine_tf.configuration import config as config_module
 from spine_tf.models import families
 from spine_tf.scoring import calibration
 
-CONFIG_FILE = "config_module.json"
+CONFIG_FILE = "config.json"
 MODEL_FILE = "model.keras"
 HISTORY_FILE = "history.csv"
 METRICS_FILE = "metrics.json"

@@ -1,17 +1,12 @@
 """search.html: the leaderboard and what led to it, in one file that needs nothing else."""
 
-import importlib.resources
 from collections.abc import Sequence
 
-import jinja2
 import markupsafe
 
-from spine_tf.evaluation import report
-from spine_tf.pages import svg
+from spine_tf.pages import template
 from tfrecords import atomic
 from tuner import charts, directory, leaderboard, settings as settings_module, trial
-
-_TEMPLATE = "search.html.jinja"
 
 
 def write(
@@ -45,10 +40,9 @@ def render(
         "progress": charts.progress(started, goal),
         "curves": charts.learning_curves(ranked, goal),
     }
-    return _template().render(
+    return template.load("tuner", "search.html.jinja", duration=_duration).render(
         name=settings.search_dir.resolve().name,
         settings=settings,
-        disclaimer=report.DISCLAIMER,
         ended_by=ended_by,
         ranked=ranked,
         best=ranked[0] if ranked and ranked[0].score else None,
@@ -68,19 +62,6 @@ _STATUSES = (
     trial.FAILED,
     leaderboard.RUNNING,
 )
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["words"] = report.in_words
-    environment.filters["duration"] = _duration
-    environment.globals["style"] = markupsafe.Markup(
-        svg.STYLE + report.template("report.css.jinja").render()
-    )
-    source = (importlib.resources.files("tuner") / _TEMPLATE).read_text("utf-8")
-    return environment.from_string(source)
 
 
 def _duration(seconds: float) -> str:

@@ -7,8 +7,8 @@ import markupsafe
 import numpy as np
 
 from spine_tf.ablation import scores, table
-from spine_tf.evaluation import report, report_charts
-from spine_tf.pages import charts
+from spine_tf.evaluation import report_charts
+from spine_tf.pages import charts, template
 
 # The marks of svg.MARKS: a circle, a square and a triangle, told apart without colour.
 _UNCLEAR, _BETTER, _WORSE = 0, 4, 2
@@ -24,8 +24,7 @@ def render(rows: Sequence[table.Row], *, about: Mapping[str, Any]) -> str:
         about: `task`, `classes`, `conditions`, `levels`, `family`, `num_seeds`, and `details`:
             what the base is made of, section -> name -> value.
     """
-    return report.template("ablation.html.jinja", package="spine_tf.ablation").render(
-        disclaimer=report.DISCLAIMER,
+    return template.load("spine_tf.ablation", "ablation.html.jinja").render(
         rows=rows,
         about=about,
         conditions=", ".join(map(report_charts.group_in_words, about["conditions"])),

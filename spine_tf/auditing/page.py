@@ -1,18 +1,15 @@
 """audit.html and audit.csv: what was found, first in numbers, then finding by finding."""
 
-import importlib.resources
 import pathlib
 
-import jinja2
-
 from spine_tf.auditing import audit, finding, pictures, table
+from spine_tf.pages import template
 from spine_tf.rsna import sources
 from tfrecords import atomic
 
 CSV_FILE, PAGE_FILE = "audit.csv", "audit.html"
 PICTURES_PER_KIND = 6
 ROWS_PER_KIND = 100
-_TEMPLATE = "audit.html.jinja"
 
 
 def write(
@@ -36,7 +33,7 @@ def render(audited: audit.Audit, source: sources.Source, *, name: str) -> str:
     groups = table.by_kind(audited.findings)
     shown = {kind: _shown(found) for kind, found in groups.items()}
     rows = [item.row for found in shown.values() for item in found if item.row is not None]
-    return _template().render(
+    return template.load("spine_tf.auditing", "audit.html.jinja").render(
         name=name,
         audited=audited,
         groups=groups,
@@ -51,11 +48,3 @@ def render(audited: audit.Audit, source: sources.Source, *, name: str) -> str:
 def _shown(found: list[finding.Finding]) -> list[finding.Finding]:
     """The first few that have a point to show."""
     return [item for item in found if item.row is not None][:PICTURES_PER_KIND]
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    text = importlib.resources.files("spine_tf.auditing").joinpath(_TEMPLATE).read_text("utf-8")
-    return environment.from_string(text)

@@ -89,9 +89,8 @@ def write(report_dir: pathlib.Path, analysis: Mapping[str, Any]) -> pathlib.Path
 
 def render(analysis: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     """Returns the page."""
-    return report.template("comparison.html.jinja").render(
+    return report.load_template("comparison.html.jinja").render(
         analysis=analysis,
-        disclaimer=report.DISCLAIMER,
         figure_names=_FIGURES,
         first=next(iter(analysis["runs"].values())),
         split_in_words=verdict.split_in_words(analysis["split"]),

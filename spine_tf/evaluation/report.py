@@ -1,7 +1,6 @@
 """The report: one HTML file that needs nothing else, and the same figures as files beside it."""
 
 import dataclasses
-import importlib.resources
 import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -18,11 +17,10 @@ from spine_tf.evaluation import (
     report_charts,
     verdict,
 )
-from spine_tf.pages import charts, figure_files, svg
+from spine_tf.pages import figure_files, template
 from spine_tf.scoring import competition, predictions as predictions_module
 from tfrecords import atomic
 
-DISCLAIMER = "Not a medical device: for research and teaching, never for decisions about patients."
 GALLERY_SIZE = 8
 
 _GALLERY_TITLES = {
@@ -116,9 +114,8 @@ def render(content: Content, pictures: Mapping[str, str]) -> str:
         pictures: the charts by name, as SVG.
     """
     analysis = content.analysis
-    return template("report.html.jinja").render(
+    return load_template("report.html.jinja").render(
         name=content.name,
-        disclaimer=DISCLAIMER,
         analysis=analysis,
         split_in_words=verdict.split_in_words(analysis["split"]),
         sentences=verdict.sentences(analysis),
@@ -131,28 +128,14 @@ def render(content: Content, pictures: Mapping[str, str]) -> str:
     )
 
 
-def template(name: str, package: str = "spine_tf.evaluation") -> jinja2.Template:
-    """Returns a page template of a package, with the filters and the style that pages use."""
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+def load_template(name: str) -> jinja2.Template:
+    """Returns a template of this room, with filters for figures and groups."""
+    return template.load(
+        "spine_tf.evaluation",
+        name,
+        figure=figure_in_words,
+        group=report_charts.group_in_words,
     )
-    environment.filters["percent"] = charts.percent
-    environment.filters["figure"] = figure_in_words
-    environment.filters["words"] = in_words
-    environment.filters["group"] = report_charts.group_in_words
-    environment.globals["style"] = markupsafe.Markup(svg.STYLE)
-    environment.loader = jinja2.ChoiceLoader([_loader(package), _loader("spine_tf.evaluation")])
-    return environment.get_template(name)
-
-
-def _loader(package: str) -> jinja2.BaseLoader:
-    here = importlib.resources.files(package)
-
-    def read(name: str) -> str | None:
-        file = here / name
-        return file.read_text("utf-8") if file.is_file() else None
-
-    return jinja2.FunctionLoader(read)
 
 
 def figure_in_words(figure: Mapping[str, Any]) -> str:
@@ -162,11 +145,6 @@ def figure_in_words(figure: Mapping[str, Any]) -> str:
     if figure["low"] is None:
         return f"{figure['value']:.3f}"
     return f"{figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"
-
-
-def in_words(name: str) -> str:
-    """Returns log_loss as log loss."""
-    return name.replace("_", " ").replace("auc", "AUC").replace("brier", "Brier score")
 
 
 def make_galleries(content: Content) -> dict[str, list[Card]]:

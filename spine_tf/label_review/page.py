@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from spine_tf import labels
-from spine_tf.evaluation import gallery, report
+from spine_tf.evaluation import gallery
 from spine_tf.label_review import neighbours as neighbours_module
+from spine_tf.pages import template
 from spine_tf.training import review as review_module
 
 FILE_NAME = "label_review.html"
@@ -77,12 +78,11 @@ def render(
         task: whose classes the labels are.
     """
     cards = [_card(review, row, space, images, task) for row in range(min(MAX_CARDS, len(review)))]
-    return report.template("review.html.jinja", "spine_tf.label_review").render(
+    return template.load("spine_tf.label_review", "review.html.jinja").render(
         summary=summary,
         classes=task.classes,
         cards=cards,
         max_studies=MAX_STUDIES,
-        disclaimer=report.DISCLAIMER,
     )
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import markupsafe
 
 from spine_tf import labels
-from spine_tf.evaluation import report, report_charts
-from spine_tf.pages import charts, figure_files
+from spine_tf.evaluation import report_charts
+from spine_tf.pages import charts, figure_files, template
 from spine_tf.scoring import baselines
 from tfrecords import atomic
 
@@ -208,8 +208,7 @@ def render(
 ) -> str:
     """Returns the page."""
     tasks = _tasks(rows)
-    return report.template("reproduction.html.jinja", package="spine_tf.reproduction").render(
-        disclaimer=report.DISCLAIMER,
+    return template.load("spine_tf.reproduction", "reproduction.html.jinja").render(
         tasks=tasks,
         rows=rows,
         classes={task: ", ".join(labels.get_task(task).classes) for task in tasks},

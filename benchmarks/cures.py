@@ -41,7 +41,7 @@ import trainings
 
 from spine_tf import labels
 from spine_tf.ablation import scores, table, variant
-from spine_tf.configuration import config, model_configs
+from spine_tf.configuration import model_configs, roi_config
 from spine_tf.conversion import job, settings
 from spine_tf.rsna import annotations, folds, sources
 from spine_tf.scoring import predictions
@@ -194,7 +194,7 @@ def _conversion(arguments: argparse.Namespace) -> settings.Settings:
     return settings.Settings(
         conditions=labels.CONDITIONS if given == "all" else tuple(given.split(",")),
         levels=labels.LEVELS if levels == "all" else tuple(levels.split(",")),
-        roi=config.RoiConfig(roi_px=arguments.roi_px),
+        roi=roi_config.RoiConfig(roi_px=arguments.roi_px),
         test_fraction=arguments.test_fraction,
     )
 

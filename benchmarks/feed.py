@@ -29,7 +29,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from spine_tf.configuration import config
+from spine_tf.configuration import config, data_config, overrides
 from spine_tf.models import families
 from spine_tf.training import fit
 from tfrecords import example, features_json, feed, info, manifest, records, shard
@@ -252,7 +252,7 @@ def compare_frozen(source: records.Records, batch_size: int, rounds: int) -> Non
         path = pathlib.Path(folder) / "random.weights.h5"
         keras.applications.ResNet50(include_top=False, weights=None).save_weights(path)
         epochs = 10 * rounds
-        run_config = config.with_settings(
+        run_config = overrides.apply(
             _unchanged("resnet50", batch_size, epochs),
             [f"model.weights={path}", f"model.frozen_epochs={epochs}", "model.input_px=64"],
         )
@@ -276,14 +276,14 @@ def compare_frozen(source: records.Records, batch_size: int, rounds: int) -> Non
 def _unchanged(family: str, batch_size: int, epochs: int) -> config.Config:
     """A configuration that changes no image."""
     off = [f"data.augmentation.{field.name}=0" for field in _augmentation_fields()]
-    return config.with_settings(
+    return overrides.apply(
         config.default_config("multiclass", family),
         [*off, f"training.epochs={epochs}", f"training.batch_size={batch_size}"],
     )
 
 
 def _augmentation_fields() -> tuple[dataclasses.Field, ...]:
-    return dataclasses.fields(config.AugmentationConfig)
+    return dataclasses.fields(data_config.AugmentationConfig)
 
 
 if __name__ == "__main__":

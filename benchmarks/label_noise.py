@@ -38,7 +38,7 @@ import phantom_records
 from scipy import stats
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import config, overrides
 from spine_tf.scoring import bootstrap
 from spine_tf.training import review as review_module
 from tfrecords import atomic, records
@@ -110,7 +110,7 @@ def _run_seed(arguments: argparse.Namespace, seed: int) -> dict[str, Expected]:
     if not noisy_dir.exists():
         phantom_records.with_labels(studies_dir, noisy_dir, planted)
     noisy = phantom_records.convert(noisy_dir, work_dir / f"records_noisy_{arguments.noise:g}")
-    base = config.with_settings(
+    base = overrides.apply(
         config.default_config(TASK.name, arguments.model),
         [f"training.epochs={arguments.epochs}", "data.inner_fold=none", f"seed={seed}"],
     )
@@ -126,7 +126,7 @@ def _run_seed(arguments: argparse.Namespace, seed: int) -> dict[str, Expected]:
     answers_dir = work_dir / f"answers_{name}"
     answers = [_fit(base, clean, CLEAN, answers_dir), _fit(base, noisy, SPOILT, answers_dir)]
     for cure, settings in cures.items():
-        cured = config.with_settings(base, settings)
+        cured = overrides.apply(base, settings)
         answers.append(_fit(cured, noisy, cure, answers_dir))
     return _print_answers(answers, clean, studies_dir)
 

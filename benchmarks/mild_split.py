@@ -24,7 +24,7 @@ import phantom_records
 from scipy import stats
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import config, overrides
 from spine_tf.scoring import bootstrap, comparison, metrics, predictions
 from spine_tf.training import mild_split
 from tfrecords import records
@@ -79,7 +79,7 @@ def _train(
     from spine_tf.training import cross_validation
 
     start = time.monotonic()
-    run_config = config.with_settings(
+    run_config = overrides.apply(
         config.default_config(task.name, arguments.model),
         [
             f"training.epochs={arguments.epochs}",

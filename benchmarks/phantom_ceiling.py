@@ -24,7 +24,7 @@ import pandas as pd
 import references
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import config, overrides, roi_config
 from spine_tf.conversion import job, settings as conversion_settings
 from spine_tf.rsna import sources
 from spine_tf.scoring import comparison, metrics, predictions
@@ -131,7 +131,7 @@ def _convert(studies_dir: pathlib.Path, records_dir: pathlib.Path) -> records.Re
     wanted = conversion_settings.Settings(
         conditions=CONDITIONS,
         levels=("l4_l5",),
-        roi=config.RoiConfig(roi_px=ROI_PX),
+        roi=roi_config.RoiConfig(roi_px=ROI_PX),
         test_fraction=0.25,
     )
     job.convert(sources.open_source(studies_dir), records_dir, wanted, num_workers=2)
@@ -167,7 +167,7 @@ def _cnn(
     from spine_tf.training import fit
 
     start = time.monotonic()
-    run_config = config.with_settings(config.default_config(task.name, family), recipe)
+    run_config = overrides.apply(config.default_config(task.name, family), recipe)
     fitted = fit.fit(run_config, source, train_splits=_train_splits(source), monitor_split=None)
     examples = records.load_examples(source, [TEST_SPLIT], task.severities)
     answers = run.predict_probabilities(fitted.model, examples.normalized(), batch_size=64)

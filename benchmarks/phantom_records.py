@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import roi_config
 from spine_tf.conversion import job, settings as conversion_settings
 from spine_tf.rsna import sources
 from spine_tf.synthesis import dataset, settings as synthesis_settings
@@ -40,7 +40,7 @@ def convert(studies_dir: pathlib.Path, records_dir: pathlib.Path) -> records.Rec
     wanted = conversion_settings.Settings(
         conditions=CONDITIONS,
         levels=labels.LEVELS,
-        roi=config.RoiConfig(roi_px=_ROI_PX),
+        roi=roi_config.RoiConfig(roi_px=_ROI_PX),
         test_fraction=0.33,
     )
     job.convert(sources.open_source(studies_dir), records_dir, wanted, num_workers=2)

@@ -20,7 +20,7 @@ import numpy as np
 import openvino
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import config, roi_config
 from spine_tf.conversion import job, settings
 from spine_tf.models import families
 from spine_tf.rsna import sources
@@ -29,7 +29,7 @@ from spine_tf.serving import bundle, format_files, formats, prediction, saved_mo
 from tfrecords import records
 
 _CONDITIONS = labels.CONDITIONS[3:]
-_ROI = config.RoiConfig()
+_ROI = roi_config.RoiConfig()
 _FAMILIES: Mapping[str, dict[str, str]] = {
     "simple": {},
     "residual": {},

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from spine_tf.configuration import config as config_module
+from spine_tf.configuration import config as config_module, overrides
 from spine_tf.processes import isolated
 from spine_tf.reproduction import one_run
 from spine_tf.scoring import predictions
@@ -37,7 +37,7 @@ class Training:
         """What the flags say."""
         held_out = [] if self.val_fold == "all" else [f"data.val_fold={self.val_fold}"]
         default = config_module.default_config(self.task, self.model)
-        return config_module.with_settings(default, [*self.settings, *held_out])
+        return overrides.apply(default, [*self.settings, *held_out])
 
     @property
     def command(self) -> str:

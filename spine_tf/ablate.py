@@ -140,13 +140,13 @@ def _base(
 
 
 def _conversion() -> "conversion_settings.Settings":
-    from spine_tf.configuration import config
+    from spine_tf.configuration import roi_config
     from spine_tf.conversion import settings as conversion_settings
 
     return conversion_settings.Settings(
         conditions=_names(_CONDITIONS.value, labels.CONDITIONS),
         levels=_names(_LEVELS.value, labels.LEVELS),
-        roi=config.RoiConfig(
+        roi=roi_config.RoiConfig(
             roi_mm=_ROI_MM.value,
             roi_px=_ROI_PX.value,
             num_slices=_NUM_SLICES.value,

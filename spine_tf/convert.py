@@ -93,13 +93,13 @@ def main() -> None:
 
 def _settings() -> "settings.Settings":
     from spine_tf import labels
-    from spine_tf.configuration import config
+    from spine_tf.configuration import roi_config
     from spine_tf.conversion import settings
 
     return settings.Settings(
         conditions=_names(_CONDITIONS.value, labels.CONDITIONS),
         levels=_names(_LEVELS.value, labels.LEVELS),
-        roi=config.RoiConfig(
+        roi=roi_config.RoiConfig(
             roi_mm=_ROI_MM.value,
             roi_px=_ROI_PX.value,
             num_slices=_NUM_SLICES.value,

@@ -86,7 +86,7 @@ def _prepare(work_dir: pathlib.Path) -> None:
 
 def _convert(data_dir: pathlib.Path, output_dir: pathlib.Path) -> None:
     from spine_tf import labels
-    from spine_tf.configuration import config
+    from spine_tf.configuration import roi_config
     from spine_tf.conversion import job, report, settings as conversion_settings
     from spine_tf.rsna import sources
 
@@ -96,7 +96,7 @@ def _convert(data_dir: pathlib.Path, output_dir: pathlib.Path) -> None:
     conversion = conversion_settings.Settings(
         conditions=names(_CONDITIONS.value, labels.CONDITIONS),
         levels=names(_LEVELS.value, labels.LEVELS),
-        roi=config.RoiConfig(roi_px=64 if _FAST.value else 128),
+        roi=roi_config.RoiConfig(roi_px=64 if _FAST.value else 128),
         num_folds=_NUM_FOLDS.value or (3 if _FAST.value else 5),
         seed=_SEED.value,
     )

@@ -5,7 +5,7 @@ import pathlib
 from absl import flags, logging
 
 from spine_tf import labels
-from spine_tf.configuration import config, model_configs
+from spine_tf.configuration import config, model_configs, overrides
 from tfrecords import program
 
 _RECORDS_DIR = flags.DEFINE_string("records_dir", None, "Directory that spine_tf.convert wrote.")
@@ -72,7 +72,7 @@ def _read_config(run_dir: pathlib.Path) -> config.Config:
         settings.append(f"training.epochs={_EPOCHS.value}")
     if _SEED.value is not None:
         settings.append(f"seed={_SEED.value}")
-    return config.with_settings(run_config, settings)
+    return overrides.apply(run_config, settings)
 
 
 def _refuse_contradictions(run_config: config.Config, path: pathlib.Path) -> None:

@@ -14,7 +14,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome import service
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import roi_config
 from spine_tf.crops import record
 from tfrecords import example, features_json, manifest, shard
 
@@ -47,7 +47,7 @@ def write_records(
     Each of fold_0, fold_1, fold_2 and test has `per_class` examples a severity, one a study.
     """
     directory.mkdir(parents=True)
-    roi = config.RoiConfig(roi_px=roi_px, num_slices=num_slices)
+    roi = roi_config.RoiConfig(roi_px=roi_px, num_slices=num_slices)
     schema = record.record_schema(roi)
     generator = np.random.default_rng([per_class, roi_px, num_slices])
     studies = iter(range(first_study, first_study + 10_000))
@@ -81,7 +81,7 @@ def write_records(
 
 
 def _example(
-    generator: np.random.Generator, roi: config.RoiConfig, study: int, severity: int
+    generator: np.random.Generator, roi: roi_config.RoiConfig, study: int, severity: int
 ) -> dict[str, Any]:
     grid = np.arange(roi.roi_px) - roi.roi_px / 2
     is_disc = np.hypot(*np.meshgrid(grid, grid)) < roi.roi_px / 4

@@ -5,11 +5,11 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from spine_tf.configuration import config
+from spine_tf.configuration import training_config
 
 _PREFIX = "val_"
 
-NAMES = tuple(monitor.removeprefix(_PREFIX) for monitor in config.MONITORS)
+NAMES = tuple(monitor.removeprefix(_PREFIX) for monitor in training_config.MONITORS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Objective:
     @property
     def direction(self) -> str:
         """Which way is better: "min" or "max"."""
-        return "max" if config.MONITORS[self.monitor] else "min"
+        return "max" if training_config.MONITORS[self.monitor] else "min"
 
     @property
     def sign(self) -> int:

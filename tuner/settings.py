@@ -2,11 +2,10 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from spine_tf import labels
-from spine_tf.configuration import config, model_configs
+from spine_tf.configuration import config, model_configs, overrides
 from tuner import objective as objective_module, presets
 
 
@@ -19,7 +18,7 @@ class Settings:
         records_dir: a finished conversion.
         task: as given to `--task`.
         bases: family -> the configuration that is varied.
-        fixed: fields that keep their base value.
+        fixed: fields that keep their base value, as `is_fixed` takes them.
         declare: the search space.
         space_name: of the space, for messages.
         objective: what is optimised.
@@ -85,7 +84,7 @@ def make_bases(
         task: None takes the start configuration's.
         families: empty takes the start configuration's family.
         start: its data, training and seed go for all families, its model for its own.
-        settings: `field=value`, each for every family that has the field.
+        settings: `field=value`, each for every family that has the field, or `family:field=value`.
         seed: of the models; None keeps the start configuration's.
         max_epochs: of a training; None keeps the configuration's.
         monitor: the figure that early stopping goes by, unless a setting says otherwise.
@@ -94,21 +93,31 @@ def make_bases(
         ValueError: something is missing, unknown, twice, or contradicts the start configuration.
     """
     task, families = _checked_names(task, families, start)
-    bases = {family: _start_config(task, family, start) for family in families}
     settings = list(settings)
+    overrides.require_concerned(families, settings)
     fixed = frozenset(setting.partition("=")[0] for setting in settings)
-    if "training.monitor" not in fixed:
-        settings.append(f"training.monitor={monitor}")
+    given = [f"training.monitor={monitor}", *settings]
     if max_epochs is not None:
-        if "training.epochs" in fixed:
+        if any(overrides.parse(setting).field == "training.epochs" for setting in settings):
             raise ValueError("--max_epochs and --set training.epochs both say how long: give one")
         _require_at_least_one("max_epochs", max_epochs)
-        settings.append(f"training.epochs={max_epochs}")
+        given.append(f"training.epochs={max_epochs}")
         fixed |= {"training.epochs"}
     if seed is not None:
-        settings.append(f"seed={seed}")
-    made = {family: _with_settings(bases, family, settings) for family in bases}
-    return {name: _with_head_first(base, start, fixed) for name, base in made.items()}, fixed
+        given.append(f"seed={seed}")
+    bases = {family: _make_base(_start_config(task, family, start), given) for family in families}
+    return {name: _with_head_first(base, start, fixed) for name, base in bases.items()}, fixed
+
+
+def is_fixed(family: str, field: str, fixed: Collection[str]) -> bool:
+    """Returns whether a field of a family keeps its base value.
+
+    Args:
+        family: of a model.
+        field: such as "model.dropout".
+        fixed: fields of all families that have them, or of one as "family:field".
+    """
+    return field in fixed or f"{family}:{field}" in fixed
 
 
 def _checked_names(
@@ -143,38 +152,26 @@ def _start_config(task: str, family: str, start: config.Config | None) -> config
     return dataclasses.replace(start, model=model)
 
 
-def _with_head_first(
-    base: config.Config, start: config.Config | None, fixed: frozenset[str]
-) -> config.Config:
-    """Lets the search of a pretrained backbone begin with its head, which trains in seconds."""
-    is_chosen = start is not None and start.model.family == base.model.family
-    if is_chosen or "model.frozen_epochs" in fixed or not presets.is_pretrained(base.model):
-        return base
-    return config.with_settings(base, [f"model.frozen_epochs={presets.HEAD_ONLY}"])
-
-
-def _with_settings(
-    bases: Mapping[str, config.Config], family: str, settings: Iterable[str]
-) -> config.Config:
-    chosen = []
-    for setting in settings:
-        name, equals, _ = setting.partition("=")
-        is_known = any(_has_field(base, name) for base in bases.values())
-        if _has_field(bases[family], name) or not (is_known and equals):
-            chosen.append(setting)
+def _make_base(start: config.Config, settings: Iterable[str]) -> config.Config:
+    family = start.model.family
     try:
-        return config.with_settings(bases[family], chosen)
+        return overrides.apply(start, overrides.of_family(family, settings))
     except ValueError as err:
         raise ValueError(f"{family}: {err}") from err
 
 
-def _has_field(base: config.Config, name: str) -> bool:
-    value: Any = config.to_dict(base)
-    for part in name.split("."):
-        if not isinstance(value, dict) or part not in value:
-            return False
-        value = value[part]
-    return not isinstance(value, dict)
+def _with_head_first(
+    base: config.Config, start: config.Config | None, fixed: Collection[str]
+) -> config.Config:
+    """Lets the search of a pretrained backbone begin with its head, which trains in seconds."""
+    is_chosen = start is not None and start.model.family == base.model.family
+    if (
+        is_chosen
+        or is_fixed(base.model.family, "model.frozen_epochs", fixed)
+        or not presets.is_pretrained(base.model)
+    ):
+        return base
+    return overrides.apply(base, [f"model.frozen_epochs={presets.HEAD_ONLY}"])
 
 
 def _require_at_least_one(name: str, value: int) -> None:

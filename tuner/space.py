@@ -11,8 +11,8 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine import hyperparameters as hp_types
 
-from spine_tf.configuration import config
-from tuner import presets
+from spine_tf.configuration import config, fields, overrides
+from tuner import presets, settings
 
 FAMILY = "family"
 _ORACLE_OWN = "tuner/"
@@ -52,7 +52,7 @@ def to_config(values: Mapping[str, Any], bases: Mapping[str, config.Config]) -> 
         ValueError: a value, or a combination of values, that the configuration refuses.
     """
     family = values[FAMILY]
-    return config.with_settings(
+    return overrides.apply(
         bases[family],
         [f"{field_of(name)}={_text(value)}" for name, value in values_of(values, family).items()],
     )
@@ -112,10 +112,14 @@ def _without_fixed(
     """Leaves out fixed fields, and what is conditional on another value of a fixed field."""
     kept = []
     for hyperparameter in hyperparameters:
-        if field_of(hyperparameter.name) in fixed:
-            continue
         family = hyperparameter.name.partition("/")[0]
-        gone = [item for item in hyperparameter.conditions if field_of(item.name) in fixed]
+        if settings.is_fixed(family, field_of(hyperparameter.name), fixed):
+            continue
+        gone = [
+            item
+            for item in hyperparameter.conditions
+            if settings.is_fixed(family, field_of(item.name), fixed)
+        ]
         if all(_base_value(bases[family], field_of(item.name)) in item.values for item in gone):
             hyperparameter.conditions = [
                 item for item in hyperparameter.conditions if item not in gone
@@ -147,14 +151,13 @@ def _with_base_default(
 
 
 def _base_value(base: config.Config, field: str) -> Any:
-    value: Any = config.to_dict(base)
-    for part in field.split("."):
-        if not isinstance(value, dict) or part not in value:
-            raise ValueError(
-                f"the search space has a hyperparameter {field!r}, which is no field of the "
-                f"{base.model.family} configuration: name each after a field, as --set does"
-            )
-        value = value[part]
+    values = fields.flatten(config.to_dict(base))
+    if field not in values:
+        raise ValueError(
+            f"the search space has a hyperparameter {field!r}, which is no field of the "
+            f"{base.model.family} configuration: name each after a field, as --set does"
+        )
+    value = values[field]
     return json.dumps(value) if isinstance(value, list) else value
 
 

@@ -77,7 +77,7 @@ def main() -> None:
 def _make_runner(channel: Channel) -> Any:
     import tensorflow as tf
 
-    from tuner import runner
+    from tuner import runner as runner_module
 
     threads = channel.setup["threads"]
     if threads:
@@ -89,7 +89,7 @@ def _make_runner(channel: Channel) -> Any:
     # The 400,000 objects of the imports stay to the end: no collection need go through them, which
     # takes 0.2 s, twice a trial.
     gc.freeze()
-    return runner.Runner(
+    return runner_module.Runner(
         search_dir=pathlib.Path(channel.setup["search_dir"]),
         records_dir=pathlib.Path(channel.setup["records_dir"]),
         folds=channel.setup["folds"],

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from spine_tf.ablation import presets, variant as variant_module
-from spine_tf.configuration import config, differences
+from spine_tf.configuration import config, differences, overrides
 from spine_tf.conversion import settings as settings_module
 from tfrecords import atomic
 
@@ -65,11 +65,9 @@ def make_base(
         ValueError: a change that is of no family of the base or a variant.
     """
     changes, own = tuple(changes), base_config.model.family
-    families = {own, *(family for variant in variants for family in _families(variant))}
-    for change in changes:
-        if not any(variant_module.changes_of(family, [change]) for family in families):
-            raise ValueError(f"--set {change}: no chosen model has that field")
-    changed = config.with_settings(base_config, variant_module.changes_of(own, changes))
+    families = [own, *(family for variant in variants for family in _families(variant))]
+    overrides.require_concerned(families, changes)
+    changed = overrides.apply(base_config, overrides.of_family(own, changes))
     recipe = variant_module.Recipe(roi=conversion.roi, config=changed)
     return variant_module.Base(recipe=recipe, changes=changes)
 

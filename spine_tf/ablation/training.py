@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Callable
 
 from spine_tf.ablation import settings as settings_module, variant
-from spine_tf.configuration import config
+from spine_tf.configuration import roi_config
 from spine_tf.conversion import job
 from spine_tf.processes import isolated
 from spine_tf.reproduction import one_run
@@ -93,7 +93,7 @@ class Trainer:
         return len(list(variant_dir.glob("seed_*/fold_*/metrics.json")))
 
 
-def roi_name(roi: config.RoiConfig) -> str:
+def roi_name(roi: roi_config.RoiConfig) -> str:
     """Returns the name of the records of a region of interest; equal ones share it."""
     mirrored = "mirrored" if roi.mirror_right else "unmirrored"
     slices = f"{roi.num_slices}slices"

@@ -1,17 +1,14 @@
 """A variant: a name, and what it changes in the base; from the text of a flag to configurations."""
 
 import dataclasses
-import json
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
-from spine_tf.configuration import config as config_module, fields
-from spine_tf.reproduction import settings as settings_module
+from spine_tf.configuration import config as config_module, fields, overrides, roi_config
 
 BASE = "base"
 FAMILY = "model"
-ROI_FIELDS = tuple(field.name for field in dataclasses.fields(config_module.RoiConfig))
+ROI_FIELDS = tuple(field.name for field in dataclasses.fields(roi_config.RoiConfig))
 
 # What all variants share: --task, --seeds and the folds decide it.
 _SHARED = ("task", "seed", "model.family", "data.val_fold")
@@ -40,9 +37,7 @@ class Variant:
                 f"than {BASE!r}"
             )
         for setting in self.settings:
-            field, equals, _ = setting.partition("=")
-            if not equals:
-                raise ValueError(f"{self.name}: {setting!r} has no '=', expected field=value")
+            field = overrides.parse(setting).field
             if field in _SHARED:
                 raise ValueError(f"{self.name}: {field} can't vary, all variants share it")
 
@@ -61,7 +56,7 @@ class Recipe:
         config: the run's configuration.
     """
 
-    roi: config_module.RoiConfig
+    roi: roi_config.RoiConfig
     config: config_module.Config
 
 
@@ -93,16 +88,16 @@ class Base:
         roi = dataclasses.asdict(self.recipe.roi)
         run_config, settings = self.recipe.config, []
         for setting in changed:
-            field, _, text = setting.partition("=")
-            if field in ROI_FIELDS:
-                roi[field] = parse_value(text)
-            elif field == FAMILY:
-                run_config = self._with_family(text)
+            override = overrides.parse(setting)
+            if override.family is None and override.field in ROI_FIELDS:
+                roi[override.field] = override.value
+            elif override.family is None and override.field == FAMILY:
+                run_config = self._with_family(override.value)
             else:
                 settings.append(setting)
         return Recipe(
-            roi=fields.build(config_module.RoiConfig, roi, ""),
-            config=config_module.with_settings(run_config, settings),
+            roi=fields.build(roi_config.RoiConfig, roi, ""),
+            config=overrides.apply(run_config, settings),
         )
 
     def _with_family(self, family: str) -> config_module.Config:
@@ -111,15 +106,9 @@ class Base:
         if family == own.model.family:
             return own
         model = config_module.default_config(own.task, family).model
-        return config_module.with_settings(
-            dataclasses.replace(own, model=model), changes_of(family, self.changes)
+        return overrides.apply(
+            dataclasses.replace(own, model=model), overrides.of_family(family, self.changes)
         )
-
-
-def changes_of(family: str, changes: Iterable[str]) -> list[str]:
-    """Returns the changes that concern a family, as its `field=value`."""
-    found = [settings_module.of_family(family, change) for change in changes]
-    return [change for change in found if change is not None]
 
 
 def parse_factor(text: str) -> list[Variant]:
@@ -141,14 +130,6 @@ def parse_bundle(text: str) -> Variant:
     if not colon or not all(found):
         raise ValueError(f"--variant is {text!r}, expected name:field=value,field=value")
     return Variant(name=name.strip(), group=name.strip(), settings=found)
-
-
-def parse_value(text: str) -> Any:
-    """Returns a value as JSON, else as the string that it is."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
 
 
 def _split(text: str) -> Iterator[str]:

@@ -4,10 +4,12 @@ import math
 
 import tensorflow as tf
 
-from spine_tf.configuration import config
+from spine_tf.configuration import data_config
 
 
-def augment(images: tf.Tensor, seeds: tf.Tensor, settings: config.AugmentationConfig) -> tf.Tensor:
+def augment(
+    images: tf.Tensor, seeds: tf.Tensor, settings: data_config.AugmentationConfig
+) -> tf.Tensor:
     """Changes each image in its own way; equal seeds give equal changes.
 
     Args:
@@ -107,7 +109,9 @@ def _blur(images: tf.Tensor, seed: tf.Tensor, largest: float) -> tf.Tensor:
     return tf.einsum("bij,bhjs->bhis", kernel(shape[2]), along_rows)
 
 
-def _move(images: tf.Tensor, seed: tf.Tensor, settings: config.AugmentationConfig) -> tf.Tensor:
+def _move(
+    images: tf.Tensor, seed: tf.Tensor, settings: data_config.AugmentationConfig
+) -> tf.Tensor:
     """Rotation, zoom and shear about the centre, then translation, in one bilinear resampling."""
     size = tf.shape(images)[1:3]
     height, width = tf.cast(size[0], tf.float32), tf.cast(size[1], tf.float32)

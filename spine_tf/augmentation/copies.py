@@ -7,13 +7,13 @@ import numpy as np
 import tensorflow as tf
 
 from spine_tf.augmentation import changes
-from spine_tf.configuration import config
+from spine_tf.configuration import data_config
 
 _BATCH = 256
 
 
 def make_copies(
-    images: np.ndarray, settings: config.AugmentationConfig, *, num: int, seed: int
+    images: np.ndarray, settings: data_config.AugmentationConfig, *, num: int, seed: int
 ) -> Iterator[np.ndarray]:
     """Yields the images as they are, then changed ones; the same seed gives the same.
 
@@ -44,7 +44,7 @@ def make_copies(
         yield np.concatenate(changed)
 
 
-def is_change(settings: config.AugmentationConfig) -> bool:
+def is_change(settings: data_config.AugmentationConfig) -> bool:
     """Says whether the augmentation changes an image by itself."""
     if settings.unchanged == 1.0:
         return False

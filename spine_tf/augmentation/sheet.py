@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
 
 from spine_tf.augmentation import changes, mixing
-from spine_tf.configuration import config
+from spine_tf.configuration import data_config
 from tfrecords import atomic, records
 
 STRENGTHS: Mapping[str, tuple[float, float, float]] = types.MappingProxyType(
@@ -39,8 +39,8 @@ _GAP_PX = 4
 _MARGIN_PX = 150
 _HEADING_PX = 26
 _TEXT, _BACKGROUND = (235, 235, 235), (24, 24, 24)
-_OFF = config.AugmentationConfig(
-    **{field.name: 0.0 for field in dataclasses.fields(config.AugmentationConfig)}
+_OFF = data_config.AugmentationConfig(
+    **{field.name: 0.0 for field in dataclasses.fields(data_config.AugmentationConfig)}
 )
 
 
@@ -78,7 +78,7 @@ def change(images: tf.Tensor, seeds: tf.Tensor, name: str, strength: float) -> t
     Args:
         images: float32 (batch, side, side, slices) in [0, 1].
         seeds: int32 (batch, 2).
-        name: a field of config.AugmentationConfig.
+        name: a field of data_config.AugmentationConfig.
         strength: its value; all others are off.
     """
     settings = dataclasses.replace(_OFF, **{name: strength})

@@ -1,9 +1,10 @@
-"""Dataclasses from JSON values, and single fields of nested ones set by name."""
+"""Fields: dataclasses built from JSON values, nested ones by name, and the checks of a value."""
 
 import dataclasses
+import difflib
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -20,9 +21,8 @@ def build(cls: type, values: Mapping[str, Any], prefix: str) -> Any:
     """
     hints = typing.get_type_hints(cls)
     names = [field.name for field in dataclasses.fields(cls)]
-    unknown = sorted(set(values) - set(names))
-    if unknown:
-        raise ValueError(f"there is no field {prefix}{unknown[0]}; there are {', '.join(names)}")
+    for name in sorted(set(values) - set(names)):
+        raise ValueError(describe_unknown(prefix + name, [prefix + known for known in names]))
     arguments = {
         name: _convert(hints[name], value, prefix + name) for name, value in values.items()
     }
@@ -32,21 +32,6 @@ def build(cls: type, values: Mapping[str, Any], prefix: str) -> Any:
         raise ValueError(f"{prefix or 'configuration'}: {err}") from err
     except ValueError as err:
         raise ValueError(f"{prefix}{err}") from err
-
-
-def assign(values: dict[str, Any], name: str, value: Any) -> None:
-    """Sets one field of nested dictionaries, named such as "model.dropout".
-
-    Raises:
-        ValueError: there is no such field; the message lists those there are.
-    """
-    *parents, leaf = name.split(".")
-    target: Any = values
-    for parent in parents:
-        target = target.get(parent) if isinstance(target, dict) else None
-    if not isinstance(target, dict) or leaf not in target or isinstance(target[leaf], dict):
-        raise ValueError(f"there is no field {name!r}; there are {', '.join(_leaves(values))}")
-    target[leaf] = value
 
 
 def _convert(hint: Any, value: Any, name: str) -> Any:
@@ -69,11 +54,36 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
     raise ValueError(f"{name} is {value!r}, expected {expected}")
 
 
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> list[str]:
-    names = []
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns the values of nested mappings by the path of their names, such as "model.dropout"."""
+    found: dict[str, Any] = {}
     for name, value in values.items():
-        if isinstance(value, Mapping):
-            names.extend(_leaves(value, f"{prefix}{name}."))
-        else:
-            names.append(prefix + name)
-    return names
+        path = f"{prefix}{name}"
+        found.update(flatten(value, f"{path}.") if isinstance(value, Mapping) else {path: value})
+    return found
+
+
+def describe_unknown(name: str, known: Iterable[str]) -> str:
+    """Says that there is no field of that name, which ones there are, and which was meant."""
+    known = list(known)
+    nearest = difflib.get_close_matches(name, known, n=1)
+    meant = f"; did you mean {nearest[0]}?" if nearest else ""
+    return f"there is no field {name!r}; there are {', '.join(known)}{meant}"
+
+
+def require_range(name: str, value: float, low: float, high: float) -> None:
+    """Raises ValueError unless low <= value <= high."""
+    if not low <= value <= high:
+        raise ValueError(f"{name} is {value}, expected {low} to {high}")
+
+
+def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raises ValueError unless the value is one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(choices)}")
+
+
+def require_widths(name: str, values: tuple[int, ...]) -> None:
+    """Raises ValueError unless there is at least one width and each is 1 to 4096."""
+    if not values or min(values) < 1 or max(values) > 4096:
+        raise ValueError(f"{name} is {list(values)}, expected at least one number from 1 to 4096")

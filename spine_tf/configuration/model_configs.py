@@ -6,7 +6,7 @@ import types
 from collections.abc import Mapping
 from typing import ClassVar
 
-from spine_tf.configuration import backbones, limits
+from spine_tf.configuration import backbones, fields
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,13 +34,13 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         if self.input_px != 0:
-            limits.require_range("input_px", self.input_px, 16, 1024)
+            fields.require_range("input_px", self.input_px, 16, 1024)
         if self.bias_correction != 0.0:
-            limits.require_range("bias_correction", self.bias_correction, 0.02, 1.0)
-        limits.require_choice("activation", self.activation, ("relu", "gelu", "silu", "elu"))
-        limits.require_choice("pooling", self.pooling, ("average", "max"))
-        limits.require_range("dropout", self.dropout, 0.0, 0.95)
-        limits.require_choice("head", self.head, ("softmax", "ordinal"))
+            fields.require_range("bias_correction", self.bias_correction, 0.02, 1.0)
+        fields.require_choice("activation", self.activation, ("relu", "gelu", "silu", "elu"))
+        fields.require_choice("pooling", self.pooling, ("average", "max"))
+        fields.require_range("dropout", self.dropout, 0.0, 0.95)
+        fields.require_choice("head", self.head, ("softmax", "ordinal"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,11 +67,11 @@ class ConvolutionalConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        limits.require_range("width", self.width, 0.0625, 16.0)
-        limits.require_range("stem_kernel", self.stem_kernel, 0, 15)
-        limits.require_range("stem_stride", self.stem_stride, 1, 4)
-        limits.require_choice("norm", self.norm, ("batch", "group", "layer", "none"))
-        limits.require_range("norm_momentum", self.norm_momentum, 0.0, 0.9999)
+        fields.require_range("width", self.width, 0.0625, 16.0)
+        fields.require_range("stem_kernel", self.stem_kernel, 0, 15)
+        fields.require_range("stem_stride", self.stem_stride, 1, 4)
+        fields.require_choice("norm", self.norm, ("batch", "group", "layer", "none"))
+        fields.require_range("norm_momentum", self.norm_momentum, 0.0, 0.9999)
         if self.first_kernel == 1 and self.stem_stride > 1:
             # TensorFlow 2.21 corrupts the heap in the gradient of such a layer on a CPU.
             raise ValueError(
@@ -98,8 +98,8 @@ class PoolingChainConfig(ConvolutionalConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        limits.require_widths("filters", self.filters)
-        limits.require_range("kernel_size", self.kernel_size, 1, 11)
+        fields.require_widths("filters", self.filters)
+        fields.require_range("kernel_size", self.kernel_size, 1, 11)
 
     @property
     def first_kernel(self) -> int:
@@ -116,7 +116,7 @@ class SimpleConfig(PoolingChainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        limits.require_range("units", self.units, 1, 4096)
+        fields.require_range("units", self.units, 1, 4096)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -135,8 +135,8 @@ class DenseConfig(PoolingChainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        limits.require_range("grid_px", self.grid_px, 1, 16)
-        limits.require_widths("units", self.units)
+        fields.require_range("grid_px", self.grid_px, 1, 16)
+        fields.require_widths("units", self.units)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -162,11 +162,11 @@ class DenseNetConfig(ConvolutionalConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        limits.require_range("stem_filters", self.stem_filters, 1, 512)
-        limits.require_range("growth_rate", self.growth_rate, 1, 128)
-        limits.require_range("kernel_size", self.kernel_size, 1, 11)
-        limits.require_widths("blocks", self.blocks)
-        limits.require_range("compression", self.compression, 0.1, 1.0)
+        fields.require_range("stem_filters", self.stem_filters, 1, 512)
+        fields.require_range("growth_rate", self.growth_rate, 1, 128)
+        fields.require_range("kernel_size", self.kernel_size, 1, 11)
+        fields.require_widths("blocks", self.blocks)
+        fields.require_range("compression", self.compression, 0.1, 1.0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -186,9 +186,9 @@ class StagesConfig(ConvolutionalConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        limits.require_widths("filters", self.filters)
-        limits.require_range("blocks_per_stage", self.blocks_per_stage, 1, 16)
-        limits.require_range("kernel_size", self.kernel_size, 1, 11)
+        fields.require_widths("filters", self.filters)
+        fields.require_range("blocks_per_stage", self.blocks_per_stage, 1, 16)
+        fields.require_range("kernel_size", self.kernel_size, 1, 11)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -215,10 +215,10 @@ class SlicesConfig(StagesConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        limits.require_choice(
+        fields.require_choice(
             "slice_pooling", self.slice_pooling, ("attention", "lstm", "average", "max")
         )
-        limits.require_range("slice_units", self.slice_units, 1, 1024)
+        fields.require_range("slice_units", self.slice_units, 1, 1024)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -252,15 +252,15 @@ class PretrainedConfig(ModelConfig, abc.ABC):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        limits.require_choice(
+        fields.require_choice(
             "weights_scaling", self.weights_scaling, ("auto", "caffe", "torch", "unit", "lite")
         )
-        limits.require_range("frozen_epochs", self.frozen_epochs, 0, 10_000)
-        limits.require_range("feature_copies", self.feature_copies, 0, 1000)
-        limits.require_range("trainable_blocks", self.trainable_blocks, 0, self.network.num_blocks)
-        limits.require_range("fine_tune_factor", self.fine_tune_factor, 1e-6, 1.0)
+        fields.require_range("frozen_epochs", self.frozen_epochs, 0, 10_000)
+        fields.require_range("feature_copies", self.feature_copies, 0, 1000)
+        fields.require_range("trainable_blocks", self.trainable_blocks, 0, self.network.num_blocks)
+        fields.require_range("fine_tune_factor", self.fine_tune_factor, 1e-6, 1.0)
         if self.units:
-            limits.require_widths("units", self.units)
+            fields.require_widths("units", self.units)
 
     @property
     @abc.abstractmethod
@@ -308,7 +308,7 @@ class TransferConfig(PretrainedConfig):
     backbone: str = "efficientnetv2b0"
 
     def __post_init__(self) -> None:
-        limits.require_choice("backbone", self.backbone, tuple(backbones.BACKBONES))
+        fields.require_choice("backbone", self.backbone, tuple(backbones.BACKBONES))
         super().__post_init__()
 
     @property

@@ -8,7 +8,7 @@ import pathlib
 import shlex
 from collections.abc import Sequence
 
-from spine_tf.configuration import config
+from spine_tf.configuration import roi_config
 from spine_tf.conversion import plan, shard_writer
 from spine_tf.rsna import sources
 
@@ -16,7 +16,7 @@ from spine_tf.rsna import sources
 def write_shards(
     parts: Sequence[plan.Shard],
     source: sources.Source,
-    roi: config.RoiConfig,
+    roi: roi_config.RoiConfig,
     output_dir: pathlib.Path,
     beam_args: str,
 ) -> None:

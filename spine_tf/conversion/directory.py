@@ -90,7 +90,7 @@ def remove_leftovers(directory: pathlib.Path) -> None:
 def _difference(found: Any, wanted: dict[str, Any]) -> str:
     found = found if isinstance(found, dict) else {}
     config, source = found.get("config") or {}, found.get("source")
-    # A window by slice is not written: see config.roi_to_dict.
+    # A window by slice is not written: see roi_config.to_dict.
     is_now = {"window": "slice", **wanted["config"]}
     for name, value in is_now.items():
         before = config.get(name, "slice" if name == "window" else None)

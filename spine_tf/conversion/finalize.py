@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import spine_tf
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import roi_config
 from spine_tf.conversion import directory, note as note_module, plan
 from spine_tf.crops import record
 from spine_tf.dicom import reasons
@@ -28,7 +28,7 @@ class TooManyRejects(ValueError):
 def finalize(
     wanted: plan.Plan,
     *,
-    roi: config.RoiConfig,
+    roi: roi_config.RoiConfig,
     output_dir: pathlib.Path,
     max_reject_fraction: float,
 ) -> manifest.Manifest:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from absl import logging
 
-from spine_tf.configuration import config
+from spine_tf.configuration import roi_config
 from spine_tf.conversion import (
     beam_engine,
     directory,
@@ -145,7 +145,7 @@ class Writer:
     """
 
     source: sources.Source
-    roi: config.RoiConfig
+    roi: roi_config.RoiConfig
     output_dir: pathlib.Path
     num_workers: int
     beam_args: str | None
@@ -218,7 +218,10 @@ def _file_of(part: plan.Shard) -> str:
 
 
 def _finalize(
-    wanted: plan.Plan, roi: config.RoiConfig, output_dir: pathlib.Path, max_reject_fraction: float
+    wanted: plan.Plan,
+    roi: roi_config.RoiConfig,
+    output_dir: pathlib.Path,
+    max_reject_fraction: float,
 ) -> manifest.Manifest:
     return finalize.finalize(
         wanted, roi=roi, output_dir=output_dir, max_reject_fraction=max_reject_fraction

@@ -6,7 +6,7 @@ import pathlib
 from typing import Any
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import roi_config
 from spine_tf.conversion import plan
 from spine_tf.rsna import annotations, folds, layout, sources, tables
 
@@ -29,7 +29,7 @@ class Settings:
 
     conditions: tuple[str, ...]
     levels: tuple[str, ...]
-    roi: config.RoiConfig = dataclasses.field(default_factory=config.RoiConfig)
+    roi: roi_config.RoiConfig = dataclasses.field(default_factory=roi_config.RoiConfig)
     num_folds: int = 5
     test_fraction: float = 0.15
     seed: int = 0
@@ -95,7 +95,7 @@ def _to_json(settings: Settings, folds_csv: bytes | None, exclude: bytes | None)
     return {
         "conditions": list(settings.conditions),
         "levels": list(settings.levels),
-        **config.roi_to_dict(settings.roi),
+        **roi_config.to_dict(settings.roi),
         "num_folds": settings.num_folds,
         "test_fraction": settings.test_fraction,
         "seed": settings.seed,

@@ -9,7 +9,7 @@ from typing import IO, Any
 import numpy as np
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import roi_config
 from spine_tf.conversion import note as note_module, plan
 from spine_tf.crops import cutting, record
 from spine_tf.dicom import reasons
@@ -24,7 +24,7 @@ def write_shard(
     part: plan.Shard,
     *,
     source: sources.Source,
-    roi: config.RoiConfig,
+    roi: roi_config.RoiConfig,
     output_dir: pathlib.Path,
 ) -> note_module.Note:
     """Writes a shard and its note, or returns the note of a shard that is done.
@@ -80,7 +80,7 @@ def serialize(crop: cutting.Crop, record_schema: schema.Schema) -> bytes:
 
 
 @functools.cache
-def _schema(roi: config.RoiConfig) -> schema.Schema:
+def _schema(roi: roi_config.RoiConfig) -> schema.Schema:
     return record.record_schema(roi)
 
 

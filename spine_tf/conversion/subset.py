@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Iterator
 
 from spine_tf import labels
-from spine_tf.configuration import config, limits
+from spine_tf.configuration import fields, roi_config
 from spine_tf.crops import cutting
 from spine_tf.dicom import geometry, reasons
 from spine_tf.rsna import annotations, layout, sources
@@ -56,14 +56,14 @@ def write_subset(
         output_dir: new, empty, or an earlier run of the same that was interrupted.
         conditions, levels: which rows.
         num_slices: the most slices a crop is to have.
-        window: as in `config.RoiConfig`; "series" takes all images of a series.
+        window: as in `roi_config.RoiConfig`; "series" takes all images of a series.
 
     Raises:
         ValueError: the output directory holds a data set, or an option is out of range.
     """
     if num_slices < 1 or num_slices % 2 == 0:
         raise ValueError(f"--num_slices is {num_slices}, expected an odd number from 1")
-    limits.require_choice("--window", window, config.WINDOWS)
+    fields.require_choice("--window", window, roi_config.WINDOWS)
     if (output_dir / layout.LABELS_CSV).exists():
         raise ValueError(f"--output_dir {output_dir} holds a data set: choose a new one")
     found = annotations.read_annotations(source, conditions=conditions, levels=levels)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from spine_tf.configuration import config
+from spine_tf.configuration import roi_config as roi_config_module
 from spine_tf.crops import roi
 from spine_tf.dicom import elements, geometry, header as header_module, pixels, reasons
 from spine_tf.rsna import annotations, layout, sources
@@ -57,7 +57,7 @@ class Stack:
 def read_crops(
     source: sources.Source,
     rows: Iterable[annotations.Annotation],
-    roi_config: config.RoiConfig,
+    roi_config: roi_config_module.RoiConfig,
     unreadable: set[str] | None = None,
 ) -> Iterator[Crop | reasons.Reject]:
     """Yields one crop or reject a row, sorted by image.
@@ -87,7 +87,7 @@ def read_crops(
                 yield _reject(source, row, rejected)
 
 
-def cut(stack: Stack, row: annotations.Annotation, roi_config: config.RoiConfig) -> Crop:
+def cut(stack: Stack, row: annotations.Annotation, roi_config: roi_config_module.RoiConfig) -> Crop:
     """Cuts one region out of a decoded stack.
 
     Raises:

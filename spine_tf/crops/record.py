@@ -1,13 +1,13 @@
 """The fields of a converted record: the contract between the converter and every reader."""
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import roi_config
 from tfrecords import schema
 
 DATASET_NAME = "lumbar_spine"
 
 
-def record_schema(roi: config.RoiConfig) -> schema.Schema:
+def record_schema(roi: roi_config.RoiConfig) -> schema.Schema:
     """Returns the fields of a record that holds one region of interest.
 
     - image: resampled stored values, uint16 (roi_px, roi_px, num_slices), not windowed.

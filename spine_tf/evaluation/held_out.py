@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import roi_config
 from spine_tf.evaluation import analysis, unseen
 from spine_tf.runs import run
 from spine_tf.scoring import calibration, comparison, predictions as predictions_module
@@ -137,9 +137,9 @@ def _predicted_test(
 
 
 def _require_same_roi(trained: run.Run, source: records.Records) -> None:
-    own = config.roi_from_dict(trained.provenance["records"]["config"])
-    other = config.roi_from_dict(source.manifest.config)
-    for field in dataclasses.fields(config.RoiConfig):
+    own = roi_config.from_dict(trained.provenance["records"]["config"])
+    other = roi_config.from_dict(source.manifest.config)
+    for field in dataclasses.fields(roi_config.RoiConfig):
         wanted, found = getattr(own, field.name), getattr(other, field.name)
         if found != wanted:
             raise ValueError(

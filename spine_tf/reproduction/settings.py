@@ -6,7 +6,7 @@ import pathlib
 from typing import Any
 
 from spine_tf import labels
-from spine_tf.configuration import config, differences, model_configs
+from spine_tf.configuration import config, differences, model_configs, overrides
 
 # The report's families, in the order of its text.
 FAMILIES = ("simple", "dense", "densenet", "residual", "resnet50")
@@ -44,9 +44,7 @@ class Settings:
             raise ValueError(f"--search is {self.num_trials}, expected 0 or a number of trials")
         if self.is_fast and self.num_trials:
             raise ValueError("--fast has no search: leave out --fast or --search")
-        for change in self.changes:
-            if not any(of_family(family, change) for family in self.families):
-                raise ValueError(f"--set {change}: no chosen model has that field")
+        overrides.require_concerned(self.families, self.changes)
         for task in self.tasks:
             for family in self.families:
                 self.make_config(task, family)
@@ -72,9 +70,7 @@ class Settings:
             changes += _FAST_SETTINGS
             is_large = isinstance(base.model, model_configs.PretrainedConfig)
             changes += _FAST_PRETRAINED if is_large else ()
-        given = [of_family(family, change) for change in self.changes]
-        changes += [change for change in given if change is not None]
-        return config.with_settings(base, changes)
+        return overrides.apply(base, [*changes, *overrides.of_family(family, self.changes)])
 
     def to_json(self) -> dict[str, Any]:
         """Returns the settings as JSON types."""
@@ -127,20 +123,6 @@ def _flag(stored: config.Config, field: str) -> str:
     if field == "seed":
         return f"--seed={value}"
     return f"--set '{stored.model.family}:{field}={json.dumps(value)}'"
-
-
-def of_family(family: str, change: str) -> str | None:
-    """Returns a change as the family's `field=value`, None where it does not concern the family.
-
-    Args:
-        family: of a model.
-        change: `field=value` or `family:field=value`.
-    """
-    name, colon, setting = change.partition(":")
-    if colon and name in model_configs.MODEL_CONFIGS:
-        # A field that the family lacks is an error here: nobody else can be meant.
-        return setting if name == family else None
-    return change if config.has_field(family, change) else None
 
 
 def _check_names(flag: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:

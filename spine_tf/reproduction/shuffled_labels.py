@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from spine_tf.configuration import config
+from spine_tf.configuration import config, data_config
 from spine_tf.scoring import bootstrap, metrics, predictions as predictions_module
 from spine_tf.training import fit, folds
 from tfrecords import example, features_json, manifest, records, shard
@@ -70,7 +70,7 @@ def _of_the_records_alone(run_config: config.Config) -> config.Config:
         run_config,
         task=run_config.task_spec.collapsed.name,
         data=dataclasses.replace(
-            run_config.data, label_review=config.LabelReviewConfig(), mild_split=""
+            run_config.data, label_review=data_config.LabelReviewConfig(), mild_split=""
         ),
         training=dataclasses.replace(
             run_config.training, epochs=min(run_config.training.epochs, MAX_EPOCHS)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spine_tf.configuration import config
+from spine_tf.configuration import roi_config
 from spine_tf.runs import run
 from spine_tf.scoring import predictions
 from spine_tf.serving import spec
@@ -71,5 +71,5 @@ def _spec_of_one(one: run.Run) -> spec.Spec:
         conditions=tuple(records["conditions"]),
         levels=tuple(records["levels"]),
         class_prior=tuple(prior.tolist()),
-        roi=config.roi_from_dict(records),
+        roi=roi_config.from_dict(records),
     )

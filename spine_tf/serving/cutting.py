@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from spine_tf.configuration import config
+from spine_tf.configuration import roi_config
 from spine_tf.crops import cutting
 from spine_tf.dicom import reasons
 from spine_tf.processes import pool
@@ -37,7 +37,7 @@ class Batch:
 def cut(
     source: sources.Source,
     rows: Iterable[annotations.Annotation],
-    roi: config.RoiConfig,
+    roi: roi_config.RoiConfig,
     *,
     num_workers: int,
 ) -> Iterator[Batch]:
@@ -62,7 +62,7 @@ def cut(
 
 
 def cut_chunk(
-    rows: list[annotations.Annotation], *, source: sources.Source, roi: config.RoiConfig
+    rows: list[annotations.Annotation], *, source: sources.Source, roi: roi_config.RoiConfig
 ) -> Batch:
     """Cuts the crops of some rows in this process."""
     found, rejects = [], []

@@ -7,7 +7,7 @@ import pathlib
 from typing import Any
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import roi_config
 from tfrecords import atomic
 
 LABELS_FILE = "labels.json"
@@ -60,7 +60,7 @@ class Spec:
     conditions: tuple[str, ...]
     levels: tuple[str, ...]
     class_prior: tuple[float, ...]
-    roi: config.RoiConfig
+    roi: roi_config.RoiConfig
 
     def __post_init__(self) -> None:
         _require_known("condition", self.conditions, labels.CONDITIONS)
@@ -109,7 +109,7 @@ def write(directory: pathlib.Path, spec: Spec) -> None:
         directory / PREPROCESS_FILE,
         {
             "format_version": FORMAT_VERSION,
-            "roi": config.roi_to_dict(spec.roi),
+            "roi": roi_config.to_dict(spec.roi),
             "stored_values": _STORED_VALUES,
             "window": _WINDOW.format(pixels=_WINDOW_PIXELS[spec.roi.window]),
             "crop": _CROP,
@@ -137,7 +137,7 @@ def read(directory: pathlib.Path) -> Spec:
             conditions=tuple(answers["conditions"]),
             levels=tuple(answers["levels"]),
             class_prior=tuple(answers["class_prior"]),
-            roi=config.RoiConfig(**pixels["roi"]),
+            roi=roi_config.RoiConfig(**pixels["roi"]),
         )
     except (KeyError, TypeError) as err:
         raise ValueError(

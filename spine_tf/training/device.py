@@ -6,13 +6,13 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from spine_tf.configuration import config
+from spine_tf.configuration import data_config, training_config
 
 # Compute capability from which a GPU has tensor cores for float16.
 _TENSOR_CORES = (7, 0)
 
 
-def prepare(settings: config.TrainingConfig, seed: int) -> None:
+def prepare(settings: training_config.TrainingConfig, seed: int) -> None:
     """Sets what TensorFlow and Keras hold for the whole process: seeds, determinism, precision.
 
     Raises:
@@ -30,7 +30,7 @@ def prepare(settings: config.TrainingConfig, seed: int) -> None:
     keras.mixed_precision.set_global_policy("mixed_float16" if is_mixed else "float32")
 
 
-def uses_mixed_precision(settings: config.TrainingConfig) -> bool:
+def uses_mixed_precision(settings: training_config.TrainingConfig) -> bool:
     """Says whether training computes in float16."""
     gpus = tf.config.list_physical_devices("GPU")
     if settings.mixed_precision == "on" and not gpus:
@@ -46,7 +46,7 @@ def uses_mixed_precision(settings: config.TrainingConfig) -> bool:
     return bool(gpus) and min(capabilities) >= _TENSOR_CORES
 
 
-def uses_xla(settings: config.TrainingConfig) -> bool:
+def uses_xla(settings: training_config.TrainingConfig) -> bool:
     """Says whether the training step is compiled.
 
     "auto" doesn't where training is deterministic, which compiled pooling is not; on a CPU, where
@@ -67,7 +67,7 @@ def uses_xla(settings: config.TrainingConfig) -> bool:
     return len(tf.config.list_physical_devices("GPU")) == 1 and _convolution_compiles()
 
 
-def make_strategy(settings: config.DataConfig) -> tf.distribute.Strategy:
+def make_strategy(settings: data_config.DataConfig) -> tf.distribute.Strategy:
     """Returns a strategy over all GPUs where there are several, else the present one.
 
     Raises:

@@ -6,7 +6,7 @@ import tensorflow as tf
 from absl import logging
 
 from spine_tf.augmentation import changes, copies as copies_module
-from spine_tf.configuration import config
+from spine_tf.configuration import data_config
 from spine_tf.training import step
 from tfrecords import feed
 
@@ -25,7 +25,7 @@ def plain_feed(extractor: keras.Model, source: feed.Feed, *, balanced: bool) -> 
 def augmented_feed(
     extractor: keras.Model,
     source: feed.Feed,
-    settings: config.AugmentationConfig,
+    settings: data_config.AugmentationConfig,
     *,
     num_copies: int,
     seed: int,

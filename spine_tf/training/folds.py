@@ -3,7 +3,7 @@
 import dataclasses
 import re
 
-from spine_tf.configuration import config
+from spine_tf.configuration import data_config
 from tfrecords import records
 
 
@@ -28,7 +28,7 @@ def fold_splits(source: records.Records) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: int(name.removeprefix("fold_"))))
 
 
-def assign(source: records.Records, settings: config.DataConfig) -> Assignment:
+def assign(source: records.Records, settings: data_config.DataConfig) -> Assignment:
     """Assigns the folds of a directory.
 
     Raises:

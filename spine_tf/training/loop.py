@@ -13,7 +13,7 @@ import tensorflow as tf
 from absl import logging
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import config, training_config
 from spine_tf.scoring import metrics, predictions
 from spine_tf.training import (
     checkpoint,
@@ -152,7 +152,7 @@ class _PhaseTools:
     def make(
         cls,
         phase: phases.Phase,
-        settings: config.TrainingConfig,
+        settings: training_config.TrainingConfig,
         *,
         class_weights: np.ndarray,
         num_steps: int,
@@ -193,7 +193,7 @@ class _PhaseTools:
 def monitor_figures(
     probabilities: np.ndarray, truth: np.ndarray, task: labels.Task
 ) -> dict[str, float]:
-    """Returns every figure that config.MONITORS names, NaN where it is undefined.
+    """Returns every figure that training_config.MONITORS names, NaN where it is undefined.
 
     Args:
         probabilities: float (n, classes).
@@ -217,7 +217,10 @@ def monitor_figures(
         ),
         task,
     )
-    return {name: float(figures.overall[name.removeprefix("val_")][0]) for name in config.MONITORS}
+    return {
+        name: float(figures.overall[name.removeprefix("val_")][0])
+        for name in training_config.MONITORS
+    }
 
 
 def _seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import training_config
 
 _EPSILON = 1e-7
 # Share of cross entropy beside the kappa, whose gradient alone dies out where all answers are alike
@@ -16,7 +16,7 @@ _CROSS_ENTROPY_SHARE = 0.2
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-def make_loss(settings: config.TrainingConfig) -> Loss:
+def make_loss(settings: training_config.TrainingConfig) -> Loss:
     """Returns the loss of the configuration.
 
     Returns:
@@ -67,7 +67,7 @@ def quadratic_kappa(targets: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
     return observed / tf.maximum(expected, _EPSILON)
 
 
-def _soften(targets: tf.Tensor, settings: config.TrainingConfig) -> tf.Tensor:
+def _soften(targets: tf.Tensor, settings: training_config.TrainingConfig) -> tf.Tensor:
     """Spreads each class over its neighbours, then a little over all."""
     if settings.label_softness:
         targets = tf.matmul(targets, _neighbours(tf.shape(targets)[-1], settings.label_softness))

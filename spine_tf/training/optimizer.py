@@ -6,11 +6,15 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from spine_tf.configuration import config
+from spine_tf.configuration import training_config
 
 
 def make_optimizer(
-    settings: config.TrainingConfig, *, learning_rate: float, num_steps: int, steps_per_epoch: int
+    settings: training_config.TrainingConfig,
+    *,
+    learning_rate: float,
+    num_steps: int,
+    steps_per_epoch: int,
 ) -> keras.optimizers.Optimizer:
     """Returns the optimiser of `num_steps` steps, with its schedule.
 
@@ -40,7 +44,10 @@ def make_optimizer(
 
 
 def _make_schedule(
-    settings: config.TrainingConfig, learning_rate: float, num_steps: int, steps_per_epoch: int
+    settings: training_config.TrainingConfig,
+    learning_rate: float,
+    num_steps: int,
+    steps_per_epoch: int,
 ) -> keras.optimizers.schedules.LearningRateSchedule | float:
     warmup_steps = min(settings.warmup_epochs * steps_per_epoch, num_steps - 1)
     decay_steps = num_steps - warmup_steps

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from spine_tf.configuration import config
+from spine_tf.configuration import training_config
 
 
 @dataclasses.dataclass
@@ -69,4 +69,4 @@ class Progress:
         # A figure is NaN where the inner fold lacks a class; anything is better than that.
         if np.isnan(best):
             return not np.isnan(value)
-        return value > best if config.MONITORS[self.monitor] else value < best
+        return value > best if training_config.MONITORS[self.monitor] else value < best

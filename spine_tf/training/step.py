@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from spine_tf.augmentation import changes, mixing
-from spine_tf.configuration import config
+from spine_tf.configuration import data_config, training_config
 from spine_tf.training import losses
 from tfrecords import feed
 
@@ -30,7 +30,7 @@ class TrainStep:
         source: feed.Feed,
         prepare: Callable[[Batch], tf.Tensor],
         *,
-        settings: config.TrainingConfig,
+        settings: training_config.TrainingConfig,
         class_weights: np.ndarray,
         mixup: float,
         cutmix: float,
@@ -122,7 +122,7 @@ def _targets(batch: Batch, num_classes: int) -> tf.Tensor:
     return targets
 
 
-def prepare_images(settings: config.AugmentationConfig | None) -> Callable[[Batch], tf.Tensor]:
+def prepare_images(settings: data_config.AugmentationConfig | None) -> Callable[[Batch], tf.Tensor]:
     """Returns what makes a network's input of a batch: the window, then any augmentation."""
 
     def prepare(batch: Batch) -> tf.Tensor:

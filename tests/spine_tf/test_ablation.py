@@ -11,7 +11,7 @@ import pytest
 
 from spine_tf import labels
 from spine_tf.ablation import page, presets, scores, settings as ablation_settings, table, variant
-from spine_tf.configuration import config, model_configs
+from spine_tf.configuration import config, model_configs, overrides, roi_config
 from spine_tf.conversion import settings as conversion_settings
 from spine_tf.scoring import bootstrap, comparison, metrics, predictions
 
@@ -79,8 +79,8 @@ def test_variant_changes_its_fields_and_no_other():
         "b:roi_mm=30,window=crop,model.dropout=0.1,data.sampling=balanced"
     )
     found = base.apply(bundle)
-    assert found.roi == config.RoiConfig(roi_mm=30.0, window="crop")
-    assert found.config == config.with_settings(
+    assert found.roi == roi_config.RoiConfig(roi_mm=30.0, window="crop")
+    assert found.config == overrides.apply(
         base.recipe.config, ["model.dropout=0.1", "data.sampling=balanced"]
     )
     assert found.config.training.epochs == 3

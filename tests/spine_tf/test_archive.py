@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import roi_config
 from spine_tf.conversion import job, settings, subset
 from spine_tf.dicom import geometry, header
 from spine_tf.rsna import archive, sources
@@ -22,7 +22,7 @@ from spine_tf.rsna import archive, sources
 _SETTINGS = settings.Settings(
     conditions=labels.CONDITIONS[3:],
     levels=("l4_l5",),
-    roi=config.RoiConfig(roi_px=16, roi_mm=16.0, num_slices=3),
+    roi=roi_config.RoiConfig(roi_px=16, roi_mm=16.0, num_slices=3),
 )
 
 
@@ -83,7 +83,7 @@ def test_subset_gives_the_same_bytes(spoilt_dir, expected, tmp_path, is_zip):
 
 def test_subset_for_a_window_by_series_holds_whole_series(spoilt_dir, tmp_path):
     by_series = dataclasses.replace(
-        _SETTINGS, roi=config.RoiConfig(roi_px=16, roi_mm=16.0, window="series")
+        _SETTINGS, roi=roi_config.RoiConfig(roi_px=16, roi_mm=16.0, window="series")
     )
     written = subset.write_subset(
         sources.open_source(spoilt_dir),

@@ -6,9 +6,9 @@ import tensorflow as tf
 from scipy import ndimage
 
 from spine_tf.augmentation import changes
-from spine_tf.configuration import config
+from spine_tf.configuration import data_config
 
-_OFF = config.AugmentationConfig(
+_OFF = data_config.AugmentationConfig(
     unchanged=0, rotation_degrees=0, shift=0, scale=0, contrast=0, brightness=0
 )
 _STRENGTHS = {

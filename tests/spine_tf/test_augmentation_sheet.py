@@ -9,11 +9,11 @@ import tensorflow as tf
 from PIL import Image
 
 from spine_tf.augmentation import sheet
-from spine_tf.configuration import config
+from spine_tf.configuration import data_config
 
 
 def test_every_change_of_the_configuration_is_drawn() -> None:
-    names = {field.name for field in dataclasses.fields(config.AugmentationConfig)}
+    names = {field.name for field in dataclasses.fields(data_config.AugmentationConfig)}
     assert set(sheet.STRENGTHS) == names - {"unchanged"}
 
 

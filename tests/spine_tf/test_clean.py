@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import config, overrides
 from spine_tf.label_review import cleaning
 from spine_tf.runs import run
 from spine_tf.scoring import predictions
@@ -26,7 +26,7 @@ _FAST = ("model.filters=[4]", "model.units=4", "training.epochs=1", "training.ba
 
 
 def _config(*settings, task="multiclass"):
-    return config.with_settings(config.default_config(task, "simple"), [*_FAST, *settings])
+    return overrides.apply(config.default_config(task, "simple"), [*_FAST, *settings])
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,12 @@ import pathlib
 
 import pytest
 
-from spine_tf.configuration import config, model_configs
+from spine_tf.configuration import config, model_configs, overrides, roi_config
 
 
 @pytest.mark.parametrize("family", model_configs.MODEL_CONFIGS)
 def test_json_round_trip_keeps_every_field(family: str) -> None:
-    made = config.with_settings(
+    made = overrides.apply(
         config.default_config("binary", family),
         ["model.dropout=0.25", "data.augmentation.mixup=0.4", "seed=7"],
     )
@@ -16,7 +16,7 @@ def test_json_round_trip_keeps_every_field(family: str) -> None:
 
 
 def test_settings_apply_in_order_and_parse_json() -> None:
-    made = config.with_settings(
+    made = overrides.apply(
         config.default_config("multiclass", "dense"),
         [
             "model.units=[32, 16]",
@@ -58,7 +58,7 @@ def test_settings_apply_in_order_and_parse_json() -> None:
 )
 def test_setting_that_does_not_fit_says_what_would(setting: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        config.with_settings(config.default_config("binary", "simple"), [setting])
+        overrides.apply(config.default_config("binary", "simple"), [setting])
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,10 @@ def test_setting_that_does_not_fit_says_what_would(setting: str, message: str) -
         ({"task": "binary"}, "no model family"),
         ({"task": "binary", "model": {"family": "vgg"}}, "model is 'vgg', expected one of simple"),
         ({"model": {"family": "simple"}}, "configuration"),
-        ({"task": "binary", "model": {"family": "simple"}, "extra": 1}, "no field extra"),
+        (
+            {"task": "binary", "model": {"family": "simple"}, "extra": 1},
+            "no field 'extra'; there are task",
+        ),
         ({"task": "binary", "model": {"family": "simple", "growth_rate": 3}}, "model.growth_rate"),
     ],
 )
@@ -110,22 +113,22 @@ def test_missing_file_is_named(tmp_path: pathlib.Path) -> None:
 )
 def test_roi_out_of_range_is_refused(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=field):
-        config.RoiConfig(**{field: value})
+        roi_config.RoiConfig(**{field: value})
 
 
 def test_window_of_unknown_pixels_is_refused() -> None:
     with pytest.raises(ValueError, match="window is 'study', expected one of slice, series, crop"):
-        config.RoiConfig(window="study")
+        roi_config.RoiConfig(window="study")
 
 
 def test_roi_comes_back_from_a_manifest_and_a_window_by_slice_leaves_no_trace() -> None:
-    for window in config.WINDOWS:
-        roi = config.RoiConfig(roi_px=32, window=window)
-        values = {**config.roi_to_dict(roi), "levels": ["l4_l5"]}
-        assert config.roi_from_dict(values) == roi
+    for window in roi_config.WINDOWS:
+        roi = roi_config.RoiConfig(roi_px=32, window=window)
+        values = {**roi_config.to_dict(roi), "levels": ["l4_l5"]}
+        assert roi_config.from_dict(values) == roi
         assert ("window" in values) == (window != "slice")
 
 
 def test_roi_that_lacks_a_field_is_refused() -> None:
     with pytest.raises(ValueError, match="region of interest has no roi_px"):
-        config.roi_from_dict({"roi_mm": 50.0})
+        roi_config.from_dict({"roi_mm": 50.0})

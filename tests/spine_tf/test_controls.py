@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import config, overrides
 from spine_tf.evaluation import analysis, controls, label_baseline, verdict
 from spine_tf.scoring import predictions
 from tfrecords import manifest, records, shard
@@ -163,7 +163,7 @@ def test_label_baseline_refuses_another_data_set(tmp_path):
 def test_shuffled_labels_give_chance(records_dir):
     from spine_tf.reproduction import shuffled_labels
 
-    run_config = config.with_settings(
+    run_config = overrides.apply(
         config.default_config("multiclass", "simple"),
         ["model.filters=[4,8]", "model.units=8", "training.epochs=4"],
     )

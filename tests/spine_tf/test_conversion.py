@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import roi_config as roi_config_module
 from spine_tf.conversion import beam_engine, directory, finalize, job, settings
 from spine_tf.crops import roi
 from spine_tf.processes import lock
@@ -28,7 +28,7 @@ from tfrecords import example, features_json, manifest, shard, verify
 _SETTINGS = settings.Settings(
     conditions=labels.CONDITIONS[3:],
     levels=("l3_l4", "l4_l5"),
-    roi=config.RoiConfig(roi_px=16, roi_mm=16.0, num_slices=3),
+    roi=roi_config_module.RoiConfig(roi_px=16, roi_mm=16.0, num_slices=3),
 )
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import roi_config as roi_config_module
 from spine_tf.crops import cutting, roi
 from spine_tf.dicom import geometry, header, reasons
 from spine_tf.rsna import annotations, sources
@@ -136,7 +136,7 @@ def _row(study=1, series=10, instance=2, condition=_LEFT, x=36.0, y=32.0):
     )
 
 
-_ROI = config.RoiConfig(roi_px=16, roi_mm=16.0)
+_ROI = roi_config_module.RoiConfig(roi_px=16, roi_mm=16.0)
 
 
 def _crops(data, rows, roi_config=_ROI):

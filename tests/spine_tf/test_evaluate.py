@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import config, overrides
 from spine_tf.scoring import predictions as predictions_module
 from tfrecords import records
 
@@ -22,7 +22,7 @@ def run_dir(records_dir, tmp_path_factory):
     from spine_tf.training import cross_validation
 
     directory = tmp_path_factory.mktemp("runs") / "all"
-    run_config = config.with_settings(
+    run_config = overrides.apply(
         config.default_config("multiclass", "simple"),
         ["model.filters=[4]", "model.units=4", "training.epochs=1"],
     )

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spine_tf.configuration import config
+from spine_tf.configuration import config, data_config, overrides
 from spine_tf.training import features, fit
 from tfrecords import feed, records
 
-_AUGMENTATION = config.AugmentationConfig(unchanged=0)
+_AUGMENTATION = data_config.AugmentationConfig(unchanged=0)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_an_epoch_takes_one_copy_of_each_by_seed_and_epoch(
 def test_copies_without_augmentation_are_refused(
     extractor: keras.Model, images: feed.MemoryFeed
 ) -> None:
-    still = config.AugmentationConfig(
+    still = data_config.AugmentationConfig(
         rotation_degrees=0, shift=0, scale=0, contrast=0, brightness=0, mixup=0.4
     )
     with pytest.raises(ValueError, match=r"feature_copies is 2, but data.augmentation changes no"):
@@ -114,7 +114,7 @@ def _fit(
         "training.batch_size=16",
         *changes,
     ]
-    made = config.with_settings(config.default_config("binary", "transfer"), settings)
+    made = overrides.apply(config.default_config("binary", "transfer"), settings)
     splits = {"train_splits": ["fold_1", "fold_2"], "monitor_split": "fold_0"}
     return fit.fit(made, source, **splits, **options)
 

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import config, overrides, training_config
 from spine_tf.training import fit, loop
 from tfrecords import records
 
@@ -29,7 +29,7 @@ def source(records_dir: pathlib.Path) -> records.Records:
 
 
 def _config(*settings: str, family: str = "simple", task: str = "multiclass") -> config.Config:
-    return config.with_settings(config.default_config(task, family), [*_FAST, *settings])
+    return overrides.apply(config.default_config(task, family), [*_FAST, *settings])
 
 
 def _fit(run_config: config.Config, source: records.Records, **options: object) -> fit.Fitted:
@@ -50,7 +50,7 @@ def test_history_has_every_figure_and_the_best_epoch_is_the_monitors(base: fit.F
     losses = [figures["val_log_loss"] for figures in base.history]
     assert len(losses) == 2
     assert base.best_epoch == int(np.argmin(losses))
-    assert set(config.MONITORS) < set(base.history[0])
+    assert set(training_config.MONITORS) < set(base.history[0])
     assert base.class_counts == (16, 16, 16)
 
 
@@ -132,7 +132,7 @@ def test_every_field_of_a_family_changes_the_model(family: str, first: str, seco
     from spine_tf.models import families
 
     def outline(setting: str) -> str:
-        made = config.with_settings(config.default_config("binary", family), [setting])
+        made = overrides.apply(config.default_config("binary", family), [setting])
         return families.build_model(made.model, (64, 64, 1), 2).to_json()
 
     assert outline(first) != outline(second)
@@ -217,14 +217,14 @@ def test_flip_and_slice_shuffle_change_the_weights_where_they_may(
 _TWO_DEVICES = """
 import sys
 import numpy as np, tensorflow as tf
-from spine_tf import config
+from spine_tf.configuration import config, overrides
 from spine_tf.training import fit
 from tfrecords import records
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 source = records.open_records(sys.argv[1])
-made = config.with_settings(config.default_config("multiclass", "simple"), sys.argv[3:])
+made = overrides.apply(config.default_config("multiclass", "simple"), sys.argv[3:])
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
     fitted = fit.fit(made, source, train_splits=["fold_1", "fold_2"], monitor_split="fold_0")
@@ -329,19 +329,19 @@ def test_loss_that_diverges_ends_with_a_sentence(source: records.Records) -> Non
 
 _SHORT_OF_MEMORY = """
 import resource, sys
-from spine_tf import config
+from spine_tf.configuration import config, overrides
 from spine_tf.training import fit
 from tfrecords import records
 
 source = records.open_records(sys.argv[1])
-base = config.with_settings(config.default_config("multiclass", "simple"), sys.argv[2:])
+base = overrides.apply(config.default_config("multiclass", "simple"), sys.argv[2:])
 splits = {"train_splits": ["fold_1", "fold_2"], "monitor_split": "fold_0"}
 fit.fit(base, source, **splits)
 with open("/proc/self/status") as status:
     mapped = next(int(line.split()[1]) for line in status if line.startswith("VmSize"))
 limit = (mapped + 400 * 1024) * 1024
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-big = config.with_settings(base, ["model.filters=[4096]", "training.batch_size=48"])
+big = overrides.apply(base, ["model.filters=[4096]", "training.batch_size=48"])
 try:
     fit.fit(big, source, **splits)
 except ValueError as err:
@@ -399,7 +399,7 @@ def test_transfer_trains_the_head_on_cached_features_then_the_last_blocks(
     keras.utils.set_random_seed(3)
     path = tmp_path / "published.weights.h5"
     keras.applications.ResNet50(include_top=False, weights=None).save_weights(path)
-    run_config = config.with_settings(
+    run_config = overrides.apply(
         config.default_config("binary", "resnet50"),
         [
             f"model.weights={path}",

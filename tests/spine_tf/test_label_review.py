@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import config, overrides
 from spine_tf.label_review import neighbours, quality, review_summary
 from spine_tf.scoring import predictions as predictions_module
 from spine_tf.training import cure, mild_split, review, task_examples
@@ -73,7 +73,7 @@ def review_of(source, tmp_path):
 
 
 def _config(path, *settings):
-    return config.with_settings(
+    return overrides.apply(
         config.default_config("multiclass", "simple"),
         [f"data.label_review.path={path}", "data.label_review.action=drop", *settings],
     )
@@ -357,7 +357,7 @@ def halves_of(source, tmp_path):
 
 
 def _split_config(path):
-    return config.with_settings(
+    return overrides.apply(
         config.default_config("multiclass_split", "simple"), [f"data.mild_split={path}"]
     )
 
@@ -412,7 +412,7 @@ def test_task_and_halves_belong_together(source, tmp_path):
         task_examples.load_examples(
             config.default_config("multiclass_split", "simple"), source, ["fold_0"]
         )
-    plain = config.with_settings(
+    plain = overrides.apply(
         config.default_config("multiclass", "simple"), ["data.mild_split=x.csv"]
     )
     with pytest.raises(ValueError, match="task multiclass has no halves"):

@@ -4,7 +4,7 @@ import tensorflow as tf
 from sklearn import metrics
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import training_config
 from spine_tf.training import losses
 
 _TRUTH = np.array([0, 2, 1, 1])
@@ -15,7 +15,9 @@ _PROBABILITIES = np.array(
 
 
 def _loss(**settings: object) -> np.ndarray:
-    return losses.make_loss(config.TrainingConfig(**settings))(_TARGETS, _PROBABILITIES).numpy()
+    return losses.make_loss(training_config.TrainingConfig(**settings))(
+        _TARGETS, _PROBABILITIES
+    ).numpy()
 
 
 def test_cross_entropy_is_scikit_learns() -> None:
@@ -77,7 +79,9 @@ def test_quadratic_kappa_of_a_batch_of_one_class_is_finite_and_has_a_gradient() 
     targets = np.eye(3, dtype=np.float32)[[0, 0]]
     answers = tf.Variable([[1.0, 0.0, 0.0], [0.6, 0.3, 0.1]])
     with tf.GradientTape() as tape:
-        loss = losses.make_loss(config.TrainingConfig(loss="quadratic_kappa"))(targets, answers)
+        loss = losses.make_loss(training_config.TrainingConfig(loss="quadratic_kappa"))(
+            targets, answers
+        )
     assert np.isfinite(loss).all()
     gradient = tape.gradient(loss, answers).numpy()
     assert np.isfinite(gradient).all()
@@ -85,7 +89,7 @@ def test_quadratic_kappa_of_a_batch_of_one_class_is_finite_and_has_a_gradient() 
 
 
 def test_certain_mistake_has_a_finite_loss() -> None:
-    loss = losses.make_loss(config.TrainingConfig())
+    loss = losses.make_loss(training_config.TrainingConfig())
     assert np.isfinite(loss(np.array([[1.0, 0.0]], "f"), np.array([[0.0, 1.0]], "f"))).all()
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spine_tf.configuration import config, model_configs
+from spine_tf.configuration import config, model_configs, overrides
 from spine_tf.models import families
 
 _SHAPE = (64, 64, 3)
@@ -47,7 +47,7 @@ _FIELDS = [
 
 
 def _make(family: str, *settings: str) -> model_configs.ModelConfig:
-    return config.with_settings(config.default_config("multiclass", family), settings).model
+    return overrides.apply(config.default_config("multiclass", family), settings).model
 
 
 def _outline(model_config: model_configs.ModelConfig) -> str:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spine_tf.configuration import config, model_configs
+from spine_tf.configuration import config, model_configs, overrides
 from spine_tf.models import families, heads
 
 _SMALL = {
@@ -45,7 +45,7 @@ def test_resnet50_takes_any_number_of_slices(num_slices: int) -> None:
 def test_one_step_lowers_the_loss_and_the_model_survives_saving(
     family: str, head: str, tmp_path: pathlib.Path
 ) -> None:
-    settings = config.with_settings(
+    settings = overrides.apply(
         config.Config(task="multiclass", model=_SMALL[family]), [f"model.head={head}"]
     )
     keras.utils.set_random_seed(1)

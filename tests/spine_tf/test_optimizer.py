@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spine_tf.configuration import config
+from spine_tf.configuration import training_config
 from spine_tf.training import optimizer
 
 
 def _rates(**settings: object) -> list[float]:
     made = optimizer.make_optimizer(
-        config.TrainingConfig(learning_rate=0.1, **settings),
+        training_config.TrainingConfig(learning_rate=0.1, **settings),
         learning_rate=0.1,
         num_steps=40,
         steps_per_epoch=10,
@@ -48,7 +48,7 @@ def test_biases_are_not_decayed() -> None:
     layer = keras.layers.Dense(2, kernel_initializer="ones", bias_initializer="ones")
     layer.build((None, 3))
     made = optimizer.make_optimizer(
-        config.TrainingConfig(weight_decay=0.5, warmup_epochs=0, schedule="constant"),
+        training_config.TrainingConfig(weight_decay=0.5, warmup_epochs=0, schedule="constant"),
         learning_rate=0.1,
         num_steps=9,
         steps_per_epoch=9,

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from spine_tf.configuration import config
+from spine_tf.configuration import config, roi_config
 from spine_tf.crops import cutting
 from spine_tf.models import families
 from spine_tf.rsna import annotations, sources
@@ -113,7 +113,7 @@ def test_answers_are_those_of_the_converters_crops(exported, data, tmp_path):
     data_dir = data.write()
     rows, _, _ = _predict(model_dir, data_dir, tmp_path)
     found = annotations.read_annotations(sources.open_source(data_dir), has_labels=False)
-    roi = config.RoiConfig(roi_mm=30.0, roi_px=_PX)
+    roi = roi_config.RoiConfig(roi_mm=30.0, roi_px=_PX)
     answers = {row["row_id"]: _numbers(row) for row in rows}
     for crop in cutting.read_crops(sources.open_source(data_dir), found.rows, roi):
         low, high = crop.window
@@ -134,7 +134,7 @@ def test_window_of_the_model_is_that_of_its_answers(data, tmp_path, window):
     rows, _, _ = _predict(model_dir, data_dir, tmp_path)
     answers = {row["row_id"]: _numbers(row) for row in rows}
     found = annotations.read_annotations(source, has_labels=False)
-    roi = config.RoiConfig(roi_mm=30.0, roi_px=_PX, window=window)
+    roi = roi_config.RoiConfig(roi_mm=30.0, roi_px=_PX, window=window)
     for crop in cutting.read_crops(source, found.rows, roi):
         low, high = crop.window
         image = np.clip((crop.image.astype(np.float32) - low) / (high - low), 0, 1)

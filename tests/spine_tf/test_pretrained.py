@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spine_tf.configuration import backbones, config, model_configs
+from spine_tf.configuration import backbones, config, model_configs, overrides
 from spine_tf.models import efficientnet_lite, families, pretrained, state_dict
 from spine_tf.training import loop
 
@@ -360,7 +360,7 @@ def test_weights_that_can_not_be_downloaded_are_named(
 )
 def test_setting_that_does_not_fit_the_backbone_is_refused(setting: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        config.with_settings(config.default_config("binary", "transfer"), [setting])
+        overrides.apply(config.default_config("binary", "transfer"), [setting])
 
 
 @pytest.mark.parametrize(

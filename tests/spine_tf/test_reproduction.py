@@ -153,7 +153,7 @@ def test_finished_run_of_another_configuration_is_refused_and_a_missing_one_may_
     settings.require_same_runs(dataclasses.replace(wanted, changes=mending), tmp_path)
     values["training"]["of_old"] = 1
     stored.write_text(json.dumps(values))
-    with pytest.raises(ValueError, match=r"no field training.of_old.*another version wrote it"):
+    with pytest.raises(ValueError, match=r"no field 'training.of_old'.*another version wrote it"):
         settings.require_same_runs(wanted, tmp_path)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spine_tf.configuration import config
+from spine_tf.configuration import config, roi_config
 from spine_tf.crops import roi
 from spine_tf.models import families
 from spine_tf.runs import run
@@ -138,7 +138,7 @@ def test_export_says_what_it_answers_and_how_it_wants_its_pixels(export_dir, one
     assert described.conditions == tuple(_RECORDS["conditions"])
     assert described.levels == ("l4_l5",)
     assert described.class_prior == pytest.approx(one_run.class_prior)
-    assert described.roi == config.RoiConfig(roi_px=_PX, num_slices=3)
+    assert described.roi == roi_config.RoiConfig(roi_px=_PX, num_slices=3)
 
 
 @pytest.mark.parametrize("batch_size", [1, 256])
@@ -284,7 +284,7 @@ def _spec_of(image):
         conditions=("spinal_canal_stenosis",),
         levels=("l4_l5",),
         class_prior=(1 / 3, 1 / 3, 1 / 3),
-        roi=config.RoiConfig(roi_px=image.shape[1], num_slices=image.shape[3]),
+        roi=roi_config.RoiConfig(roi_px=image.shape[1], num_slices=image.shape[3]),
     )
 
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from spine_tf.configuration import config
+from spine_tf.configuration import training_config
 from spine_tf.training import step
 from tfrecords import feed
 
@@ -23,7 +23,7 @@ def _weights_after_a_step(mixup=0.0, class_weights=(1.0, 1.0, 1.0), rows=slice(N
         keras.optimizers.SGD(1.0),
         source,
         lambda batch: batch["feature"],
-        settings=config.TrainingConfig(),
+        settings=training_config.TrainingConfig(),
         class_weights=np.array(class_weights, np.float32),
         mixup=mixup,
         cutmix=0.0,

@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 
 from spine_tf.augmentation import copies as copies_module
-from spine_tf.configuration import config
+from spine_tf.configuration import config, data_config, overrides
 from spine_tf.evaluation import held_out, unseen
 from spine_tf.models import families
 from spine_tf.runs import run
 from tfrecords import records
 
 _STUDIES = np.array([1, 1, 2, 3, 4, 4])
-_STILL = config.AugmentationConfig(rotation_degrees=0, shift=0, scale=0, contrast=0, brightness=0)
+_STILL = data_config.AugmentationConfig(
+    rotation_degrees=0, shift=0, scale=0, contrast=0, brightness=0
+)
 
 
 def _images(count: int = 6) -> np.ndarray:
@@ -108,7 +110,7 @@ def test_augmented_answer_is_the_mean_over_the_image_and_its_copies() -> None:
 
 def test_copies_change_with_the_runs_seed_and_augmentation() -> None:
     base = _run(_member(1))
-    softer = config.DataConfig(augmentation=dataclasses.replace(_STILL, brightness=0.01))
+    softer = data_config.DataConfig(augmentation=dataclasses.replace(_STILL, brightness=0.01))
     found = [
         list(one.copies(_images(), 2))[1]
         for one in (base, _run(_member(1), seed=7), _run(_member(1), data=softer))
@@ -149,7 +151,7 @@ def run_dirs(
     for seed, filters in enumerate((4, 6)):
         settings = [f"model.filters=[{filters}]", "model.units=4", "training.epochs=1"]
         settings.append("model.activation=elu")  # no unit dies, so that a changed image shows
-        made = config.with_settings(
+        made = overrides.apply(
             config.default_config("multiclass", "simple"), [*settings, f"seed={seed}"]
         )
         cross_validation.train_all_folds(

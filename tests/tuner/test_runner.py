@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spine_tf.configuration import config
+from spine_tf.configuration import config, training_config
 from tfrecords import example, manifest, records, shard
 from tuner import directory, runner, settings, trial
 
@@ -124,7 +124,7 @@ def test_objective_that_the_fold_leaves_undefined_fails_the_trial(
     make_runner: Callable[..., runner.Runner], make_records: Callable[..., pathlib.Path]
 ) -> None:
     # Unlike the loss, AUC needs both classes in the fold.
-    assert config.MONITORS["val_auc"]
+    assert training_config.MONITORS["val_auc"]
     job = dataclasses.replace(_job(), objective="auc")
     watch = runner._Watch(
         objective=runner.objective.Objective(name="auc"),

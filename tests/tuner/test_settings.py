@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from spine_tf.configuration import config, model_configs
+from spine_tf.configuration import config, model_configs, overrides
 from tuner import settings
 
 
@@ -19,7 +19,7 @@ def test_setting_goes_to_every_family_that_has_the_field() -> None:
 
 
 def test_start_configuration_gives_its_model_to_its_family_and_the_rest_to_all() -> None:
-    start = config.with_settings(
+    start = overrides.apply(
         config.default_config("multiclass", "dense"), ["model.grid_px=2", "training.patience=3"]
     )
     bases, _ = settings.make_bases(None, ["dense", "simple"], start=start, seed=7, max_epochs=4)

@@ -3,7 +3,7 @@
 import keras_tuner
 import pytest
 
-from spine_tf.configuration import config, model_configs
+from spine_tf.configuration import config, model_configs, overrides
 from tuner import presets, settings, space
 
 FAMILIES = tuple(model_configs.MODEL_CONFIGS)
@@ -88,7 +88,7 @@ def test_base_value_outside_the_space_becomes_part_of_it() -> None:
     bases, _ = settings.make_bases(
         "binary",
         ["simple"],
-        start=config.with_settings(
+        start=overrides.apply(
             config.default_config("binary", "simple"),
             ["model.units=100", "training.learning_rate=0.05"],
         ),

@@ -43,6 +43,7 @@ from spine_tf import labels
 from spine_tf.ablation import scores, table, variant
 from spine_tf.configuration import model_configs, roi_config
 from spine_tf.conversion import job, settings
+from spine_tf.processes import pool
 from spine_tf.rsna import annotations, folds, sources
 from spine_tf.scoring import predictions
 from spine_tf.training import mild_split, review
@@ -208,7 +209,7 @@ def _convert(
         sources.open_source(arguments.data_dir),
         records_dir,
         conversion,
-        num_workers=len(os.sched_getaffinity(0)),
+        num_workers=pool.num_cpus(),
     )
     folds_csv = conversion.folds_csv
     print(f"converted {records_dir}" + (f" by {folds_csv}" if folds_csv else ""), flush=True)

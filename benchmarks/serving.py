@@ -8,7 +8,6 @@ slows both alike.
 
 import argparse
 import functools
-import os
 import pathlib
 import tempfile
 import time
@@ -23,6 +22,7 @@ from spine_tf import labels
 from spine_tf.configuration import config, roi_config
 from spine_tf.conversion import job, settings
 from spine_tf.models import families
+from spine_tf.processes import pool
 from spine_tf.rsna import sources
 from spine_tf.runs import run
 from spine_tf.serving import bundle, format_files, formats, prediction, saved_model
@@ -124,7 +124,7 @@ def _measure_openvino(export_dir: pathlib.Path, family: str, num_calls: int) -> 
 def _measure_predict(work_dir: pathlib.Path, num_rows: int) -> None:
     """The reference does the same work in two steps: convert, then answer the records."""
     data_dir = convert_data.write_data(work_dir / "data", num_rows)
-    num_workers = os.cpu_count() or 1
+    num_workers = pool.num_cpus()
     source = sources.open_source(data_dir)
     wanted = settings.Settings(conditions=_CONDITIONS, levels=labels.LEVELS)
     model = saved_model.SavedModel(work_dir / "simple")

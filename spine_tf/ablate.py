@@ -1,6 +1,5 @@
 """Changes one thing at a time and measures it: `python -m spine_tf.ablate`."""
 
-import os
 import pathlib
 import typing
 
@@ -8,6 +7,7 @@ from absl import flags, logging
 
 from spine_tf import labels
 from spine_tf.configuration import model_configs
+from spine_tf.processes import pool
 from tfrecords import program
 
 if typing.TYPE_CHECKING:
@@ -81,7 +81,7 @@ def main() -> None:
         sources.open_source(data_dir),
         work_dir,
         is_resumed=_RESUME.value,
-        num_workers=_WORKERS.value or len(os.sched_getaffinity(0)),
+        num_workers=_WORKERS.value or pool.num_cpus(),
         max_minutes=_MAX_MINUTES.value,
     )
     logging.info(

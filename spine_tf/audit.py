@@ -1,11 +1,11 @@
 """Finds errors in a data set: points, sides, levels, files."""
 
-import os
 import pathlib
 import time
 
 from absl import flags, logging
 
+from spine_tf.processes import pool
 from tfrecords import program
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Data set: a folder or a zip.", required=True)
@@ -34,7 +34,7 @@ def main() -> None:
 
 def _num_workers() -> int:
     if _WORKERS.value is None:
-        return len(os.sched_getaffinity(0))
+        return pool.num_cpus()
     if not 1 <= _WORKERS.value <= 1024:
         raise ValueError(f"--workers is {_WORKERS.value}, expected 1 to 1024")
     return _WORKERS.value

@@ -1,12 +1,12 @@
 """Converts annotated DICOM into sharded TFRecords."""
 
-import os
 import pathlib
 import time
 import typing
 
 from absl import flags, logging
 
+from spine_tf.processes import pool
 from tfrecords import program
 
 if typing.TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _names(given: list[str], known: tuple[str, ...]) -> tuple[str, ...]:
 
 def _num_workers() -> int:
     if _WORKERS.value is None:
-        return len(os.sched_getaffinity(0))
+        return pool.num_cpus()
     if not 1 <= _WORKERS.value <= 1024:
         raise ValueError(f"--workers is {_WORKERS.value}, expected 1 to 1024")
     return _WORKERS.value

@@ -6,6 +6,7 @@ import time
 
 from absl import flags, logging
 
+from spine_tf.processes import pool
 from tfrecords import program
 
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "New or empty directory for the data set.")
@@ -43,7 +44,7 @@ def _write_data_set(output_dir: pathlib.Path) -> None:
     config = settings.PhantomConfig(
         num_studies=_NUM_STUDIES.value, seed=_SEED.value, with_errors=_ERRORS.value
     )
-    num_workers = _WORKERS.value or dataset.default_num_workers()
+    num_workers = _WORKERS.value or pool.num_cpus()
     start = time.monotonic()
     dataset.write_studies(config, output_dir, num_workers=num_workers)
     logging.info(

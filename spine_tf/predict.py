@@ -1,10 +1,10 @@
 """Predicts with an exported model: `python -m spine_tf.predict`."""
 
-import os
 import pathlib
 
 from absl import flags, logging
 
+from spine_tf.processes import pool
 from tfrecords import program
 
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "Directory that spine_tf.export wrote.")
@@ -23,7 +23,7 @@ _COMPETITION_WEIGHTED = flags.DEFINE_bool(
     "competition_weighted", False, "Weight classes 1/2/4: best for the RSNA 2024 metric."
 )
 _WORKERS = flags.DEFINE_integer(
-    "workers", os.cpu_count() or 1, "Processes that decode images.", lower_bound=1
+    "workers", pool.num_cpus(), "Processes that decode images.", lower_bound=1
 )
 
 _USAGE = """Predicts for every study of a folder, or for a place on one DICOM file.

@@ -1,11 +1,11 @@
 """Repeats the report's experiment and fills in its table: `python -m spine_tf.reproduce`."""
 
-import os
 import pathlib
 import time
 
 from absl import flags, logging
 
+from spine_tf.processes import pool
 from tfrecords import program
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Data set in the RSNA layout.")
@@ -104,7 +104,7 @@ def _convert(data_dir: pathlib.Path, output_dir: pathlib.Path) -> None:
         sources.open_source(data_dir),
         output_dir,
         conversion,
-        num_workers=_WORKERS.value or len(os.sched_getaffinity(0)),
+        num_workers=_WORKERS.value or pool.num_cpus(),
     )
     logging.info("%s", report.summarize(dataset))
 

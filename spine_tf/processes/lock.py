@@ -1,4 +1,4 @@
-"""Keeps a second converter out of a directory. The kernel drops the locks when a process dies."""
+"""Keeps a second program out of a directory. The kernel drops the locks when a process dies."""
 
 import contextlib
 import fcntl
@@ -24,7 +24,7 @@ def lock_directory(
         owner, flag: what is at work there, and which flag names the directory, for the message.
 
     Raises:
-        ValueError: another converter holds it.
+        ValueError: another program holds it.
     """
     descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:

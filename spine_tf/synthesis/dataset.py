@@ -8,14 +8,14 @@ planted errors) and truth.csv (latent and probabilities of each row's grades).
 
 import dataclasses
 import functools
-import os
 import pathlib
 from collections.abc import Iterable
 
 import tqdm
 
 from spine_tf import labels
-from spine_tf.synthesis import layout, settings, study, truth, workers
+from spine_tf.processes import pool
+from spine_tf.synthesis import layout, settings, study, truth
 from tfrecords import atomic
 
 
@@ -33,7 +33,7 @@ def write_studies(
 
     Raises:
         ValueError: the directory is not empty, or `num_workers` is not positive.
-        OSError: the disk is full, or a worker died.
+        OSError: the disk is full, or a worker died twice on a study.
     """
     if num_workers < 1:
         raise ValueError(f"workers is {num_workers}, expected at least 1")
@@ -85,14 +85,17 @@ def _write_images(
     indices: range,
 ) -> Iterable[study.Study]:
     write = functools.partial(_write_study, config, str(output_dir / f"{side}_images"))
-    results = workers.ordered_map(write, indices, min(num_workers, max(1, len(indices))))
+    results: Iterable[study.Study] = map(write, indices)
+    if num_workers > 1:
+        results = pool.run_tasks(
+            write,
+            indices,
+            num_workers=num_workers,
+            name_of=lambda index: f"study {index}",
+            is_in_order=True,
+        )
     return tqdm.tqdm(results, total=len(indices), desc=f"{side} studies", disable=None)
 
 
 def _write_study(config: settings.PhantomConfig, images_dir: str, index: int) -> study.Study:
     return study.write_study(config, index, pathlib.Path(images_dir))
-
-
-def default_num_workers() -> int:
-    """Returns the number of processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -96,7 +96,8 @@ def _write_images(
     has_rescale = bool(rng.random() < _HAS_RESCALE)
     for series in all_series:
         series_dir = study_dir / str(series.series_id)
-        series_dir.mkdir(parents=True)
+        # A worker that died may have begun it.
+        series_dir.mkdir(parents=True, exist_ok=True)
         contrast = sequence.draw_sequence(series.description, rng)
         for number, plane in enumerate(series.slices, start=1):
             pixels = scanner.image(plane, contrast, rng)

@@ -25,6 +25,11 @@ def fail(number):
     raise ValueError(f"no {number}")
 
 
+def wait_if_first(number):
+    time.sleep(0.5 if number == 0 else 0.0)
+    return number, time.monotonic()
+
+
 def pid(number):
     time.sleep(0.05)
     return os.getpid()

@@ -75,7 +75,7 @@ def _alive(processes):
 def test_it_ends_with_a_caller_that_is_killed():
     code = (
         "import time\n"
-        "from spine_tf.experiment import isolated\n"
+        "from spine_tf.processes import isolated\n"
         "if __name__ == '__main__': isolated.call(time.sleep, 60)\n"
     )
     caller = subprocess.Popen([sys.executable, "-c", code])

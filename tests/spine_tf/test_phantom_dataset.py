@@ -4,6 +4,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -45,6 +46,27 @@ def test_two_workers_write_the_same_bytes_as_one(studies_dir, tmp_path):
     dataset.write_studies(SMALL, tmp_path / "two", num_workers=2)
 
     assert hashes(tmp_path / "two") == hashes(studies_dir)
+
+
+@pytest.mark.slow
+def test_study_whose_worker_is_killed_is_written_all_the_same(studies_dir, tmp_path):
+    killed = []
+
+    def kill_workers():
+        while not list(tmp_path.glob("d/train_images/*/*")):
+            time.sleep(0.01)
+        for process in psutil.Process().children():
+            if "spawn_main" in " ".join(process.cmdline()):
+                process.kill()
+                killed.append(process)
+
+    killer = threading.Thread(target=kill_workers)
+    killer.start()  # beside a thread, workers are spawned
+    dataset.write_studies(SMALL, tmp_path / "d", num_workers=2)
+    killer.join()
+
+    assert killed
+    assert hashes(tmp_path / "d") == hashes(studies_dir)
 
 
 def test_another_seed_writes_other_studies(studies_dir, tmp_path):

@@ -22,9 +22,9 @@ def run(monkeypatch):
     """Runs a function of pool_tasks.py; on the path, so that spawned workers import it too."""
     monkeypatch.syspath_prepend(pathlib.Path(__file__).parent)
 
-    def run(name, tasks, num_workers=2):
+    def run(name, tasks, num_workers=2, **options):
         function = getattr(importlib.import_module("pool_tasks"), name)
-        return pool.run_tasks(function, tasks, num_workers=num_workers, name_of=str)
+        return pool.run_tasks(function, tasks, num_workers=num_workers, name_of=str, **options)
 
     return run
 
@@ -48,7 +48,9 @@ def test_task_of_a_dead_worker_is_done_by_another(run, tmp_path):
 
 
 def test_task_whose_worker_dies_twice_is_named(run):
-    with pytest.raises(ChildProcessError, match=r"worker of 7 died 2 times \(exit status 9\)"):
+    with pytest.raises(
+        ChildProcessError, match=r"worker of 7 died 2 times \(it ended with status 9\)"
+    ):
         list(run("always_die", [7]))
 
 
@@ -58,11 +60,30 @@ def test_error_of_a_task_is_raised_with_its_traceback(run):
     assert "in fail" in caught.value.__notes__[0]
 
 
+def test_results_come_in_order_when_asked(run, tmp_path):
+    tasks = [(number, tmp_path / "died") for number in range(20)]
+    assert list(run("die_at", tasks, is_in_order=True)) == list(range(20))
+    assert (tmp_path / "died").exists()
+
+
+def test_few_results_wait_for_the_oldest(run):
+    results = list(run("wait_if_first", list(range(20)), is_in_order=True))
+    first_end = results[0][1]
+    assert [number for number, _ in results] == list(range(20))
+    assert sum(end < first_end for _, end in results) == 4 * 2 - 1  # as many as may be ahead
+
+
 def test_leaving_early_ends_the_workers(run):
     results = run("pid", list(range(50)))
     pid = next(results)
     results.close()
     assert not psutil.pid_exists(pid)
+
+
+def test_number_of_processors_is_what_this_process_may_use(monkeypatch):
+    assert pool.num_cpus() == len(os.sched_getaffinity(0))
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS
+    assert pool.num_cpus() == os.cpu_count()
 
 
 @pytest.fixture
@@ -176,7 +197,7 @@ def test_dead_worker_is_replaced_once_then_named(stuck):
         time.sleep(0.5)
     _, errors = stuck.communicate(timeout=20)
     assert stuck.returncode == 1
-    assert re.search(r"worker of lumbar_spine-\S+ died 2 times \(signal 9\)", errors)
+    assert re.search(r"worker of lumbar_spine-\S+ died 2 times \(it was killed by SIGKILL", errors)
 
 
 @pytest.mark.slow

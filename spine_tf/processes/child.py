@@ -1,0 +1,181 @@
+"""A process of our own, with a pipe for messages, that dies when this one does."""
+
+import contextlib
+import ctypes
+import logging as std_logging
+import multiprocessing
+import os
+import pathlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing import connection as connection_module
+from typing import Any
+
+from absl import flags, logging
+
+Connection = connection_module.Connection
+"""A pipe's end: `send`, `recv`, `poll`; the messages are what can be pickled."""
+
+_END_SECONDS = 5.0
+_PR_SET_PDEATHSIG = 1
+_WATCH_SECONDS = 0.5
+
+
+class Child:
+    """A started process and our end of its pipe.
+
+    However this process ends, killed or not, the child ends too. It leaves Ctrl-C to us.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., None],
+        *arguments: Any,
+        start_method: str = "spawn",
+        inherited: Sequence[int] = (),
+        log_path: pathlib.Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Starts the process.
+
+        Args:
+            function: of a module; called in the child with its end of the pipe and `arguments`.
+            arguments: what can be pickled.
+            start_method: "spawn" starts afresh, so that the child may import TensorFlow whatever
+                has been imported here; "fork" shares what is imported.
+            inherited: descriptors that a fork closes at once, so that no lock outlives its owner.
+            log_path: what the child writes to stdout and stderr is added to it; None is ours.
+            environment: variables that the child sets before it does anything else.
+        """
+        self.connection, child_end = multiprocessing.Pipe()
+        is_fork = start_method == "fork"
+        made = multiprocessing.get_context(start_method).Process(  # type: ignore[attr-defined]
+            target=_work if is_fork else _work_afresh,
+            args=(
+                *(os.getpid(), inherited if is_fork else (), log_path, dict(environment or {})),
+                *(function, child_end, *arguments),
+            ),
+            daemon=True,
+        )
+        # Ctrl-C goes to the whole process group: the child must not see it before it ignores it.
+        with _blocked_interrupt():
+            made.start()
+        child_end.close()
+        self._process = made
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.is_alive()
+
+    def fileno(self) -> int:
+        """The descriptor of the pipe: to be waited for."""
+        return self.connection.fileno()
+
+    def send(self, message: Any) -> None:
+        """Sends a message; that the child is dead is found out by `receive`."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.connection.send(message)
+
+    def receive(self) -> Any:
+        """Waits for a message.
+
+        Raises:
+            ChildProcessError: the child has ended; says how.
+        """
+        try:
+            return self.connection.recv()
+        except (EOFError, OSError) as err:
+            self.join()
+            raise ChildProcessError(self._how_it_ended()) from err
+
+    def join(self, seconds: float = _END_SECONDS) -> None:
+        """Waits for the end of the process, which is at it."""
+        self._process.join(seconds)
+
+    def end(self) -> None:
+        """Ends the process, whatever it is at."""
+        self._process.kill()
+        self.connection.close()
+        self._process.join(_END_SECONDS)
+
+    def _how_it_ended(self) -> str:
+        code = self._process.exitcode
+        if code is None or code >= 0:
+            return f"ended with status {code}"
+        hint = ", mostly for want of memory" if -code == signal.SIGKILL else ""
+        return f"was killed by {signal.Signals(-code).name}{hint}"
+
+
+@contextlib.contextmanager
+def _blocked_interrupt() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work_afresh(*arguments: Any) -> None:
+    """What a fork has from its parent, a new process has to set up: it logs as a program does."""
+    flags.FLAGS.mark_as_parsed()
+    logging.set_verbosity(logging.INFO)
+    logging.use_absl_handler()
+    std_logging.getLogger("tensorflow").setLevel(std_logging.ERROR)
+    _work(*arguments)
+
+
+def _work(
+    parent: int,
+    inherited: Sequence[int],
+    log_path: pathlib.Path | None,
+    environment: Mapping[str, str],
+    function: Callable[..., None],
+    *arguments: Any,
+) -> None:
+    os.environ.update(environment)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    for descriptor in inherited:
+        os.close(descriptor)
+    die_with(parent)
+    if log_path is not None:
+        _log_to(log_path)
+    function(*arguments)
+
+
+def _log_to(path: pathlib.Path) -> None:
+    with path.open("ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+
+
+def die_with(parent: int) -> None:
+    """Ends this process when its parent is gone: a killed parent can't tell anyone.
+
+    Linux sends the SIGKILL, also when only the thread ends that started this process. Elsewhere a
+    thread looks twice a second whether this process has been given another parent.
+
+    Args:
+        parent: the process id of the parent, as the parent knows it.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_WATCH_SECONDS)
+    os._exit(1)

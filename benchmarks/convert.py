@@ -23,7 +23,6 @@ import numpy as np
 
 from spine_tf import labels
 from spine_tf.conversion import plan, settings, shard_writer
-from spine_tf.crops import cutting
 from spine_tf.dicom import elements, header, pixels
 from spine_tf.processes import pool
 from spine_tf.rsna import layout, sources
@@ -149,7 +148,7 @@ def write_and_weigh(part: plan.Shard, **options: object) -> int:
 def decode_images(part: plan.Shard, source: sources.Source) -> int:
     """Decodes each image of a shard once; returns the process's largest memory, in kB."""
     for image in sorted({row.image for row in part.rows}):
-        data = cutting.read_file(source, layout.image_name("train", *image))
+        data = sources.read_image(source, layout.image_name("train", *image))
         found = elements.read_elements(data)
         pixels.decode(found, header.parse_header(found))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -25,7 +25,7 @@ from spine_tf.models import families
 from spine_tf.processes import pool
 from spine_tf.rsna import sources
 from spine_tf.runs import run
-from spine_tf.serving import bundle, format_files, formats, prediction, saved_model
+from spine_tf.serving import bundle, formats, prediction, saved_model
 from tfrecords import records
 
 _CONDITIONS = labels.CONDITIONS[3:]
@@ -111,7 +111,7 @@ def _measure_openvino(export_dir: pathlib.Path, family: str, num_calls: int) -> 
     default = openvino.Core().compile_model(str(path), "CPU")
     plain, exact, fast = _fastest(
         functools.partial(model.ask, "serving_default", image=image, window=window),
-        functools.partial(format_files.load(export_dir, "openvino"), image, window),
+        functools.partial(formats.load(export_dir, "openvino"), image, window),
         functools.partial(default, {"image": image, "window": window}),
         num_calls=num_calls,
     )

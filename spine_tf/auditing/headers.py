@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from spine_tf.crops import cutting
 from spine_tf.dicom import header, reasons
 from spine_tf.processes import pool
 from spine_tf.rsna import layout, sources
@@ -43,6 +42,6 @@ def _read_batch(task: tuple[sources.Source, list[Image]]) -> list[tuple[Image, A
 
 def _read(source: sources.Source, image: Image) -> Answer:
     try:
-        return cutting.read_header(source, layout.image_name(source.side, *image))
+        return sources.read_header(source, layout.image_name(source.side, *image))
     except reasons.Rejected as rejected:
         return rejected

@@ -2,18 +2,20 @@
 
 import collections
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from spine_tf.configuration import roi_config as roi_config_module
+from spine_tf.configuration import roi_config
 from spine_tf.crops import roi
 from spine_tf.dicom import elements, geometry, header as header_module, pixels, reasons
+from spine_tf.processes import pool
 from spine_tf.rsna import annotations, layout, sources
 
-_MAX_FILE_BYTES = 2**26
-_HEADER_BYTES = 2**14
+# Rows that a worker cuts and hands on at once: its memory stays flat, and its reader's.
+_BATCH_ROWS = 64
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,7 +25,7 @@ class Crop:
     Attributes:
         annotation: the row.
         image: uint16 (roi_px, roi_px, num_slices), stored values, mirrored if so.
-        window: 0.5 and 99.5 percentile of what `roi_config.window` says, stored values.
+        window: 0.5 and 99.5 percentile of what `region.window` says, stored values.
         center_xy: column and row in pixels, float32 values.
         spacing: mm between rows and between columns, float32 values.
         is_mirrored: the image was flipped left-right.
@@ -37,6 +39,23 @@ class Crop:
     spacing: tuple[float, float]
     is_mirrored: bool
     stack: tuple[np.ndarray, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Crops of some annotations.
+
+    Attributes:
+        rows: n annotations.
+        images: uint16 (n, roi_px, roi_px, num_slices), stored values.
+        windows: float32 (n, 2).
+        rejects: annotations that gave no crop.
+    """
+
+    rows: list[annotations.Annotation]
+    images: np.ndarray
+    windows: np.ndarray
+    rejects: list[reasons.Reject]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,7 +76,7 @@ class Stack:
 def read_crops(
     source: sources.Source,
     rows: Iterable[annotations.Annotation],
-    roi_config: roi_config_module.RoiConfig,
+    region: roi_config.RoiConfig,
     unreadable: set[str] | None = None,
 ) -> Iterator[Crop | reasons.Reject]:
     """Yields one crop or reject a row, sorted by image.
@@ -65,12 +84,12 @@ def read_crops(
     Args:
         source: where the images are.
         rows: in any order; their labels are not looked at.
-        roi_config: what is cut out.
+        region: what is cut out.
         unreadable: gets the files of a row's series that could be no neighbour, or gave nothing to
             the series' window, being unreadable.
     """
     reader = SliceReader(
-        source, roi_config.num_slices, unreadable, has_series_window=roi_config.window == "series"
+        source, region.num_slices, unreadable, has_series_window=region.window == "series"
     )
     by_image = sorted(rows, key=lambda row: row.image)
     for image, group in itertools.groupby(by_image, key=lambda row: row.image):
@@ -82,12 +101,80 @@ def read_crops(
             continue
         for row in members:
             try:
-                yield cut(stack, row, roi_config)
+                yield cut(stack, row, region)
             except reasons.Rejected as rejected:
                 yield _reject(source, row, rejected)
 
 
-def cut(stack: Stack, row: annotations.Annotation, roi_config: roi_config_module.RoiConfig) -> Crop:
+def _reject(
+    source: sources.Source, row: annotations.Annotation, rejected: reasons.Rejected
+) -> reasons.Reject:
+    return reasons.Reject(
+        key=row.key,
+        reason=rejected.reason,
+        detail=rejected.detail,
+        file=layout.image_name(source.side, *row.image),
+    )
+
+
+def cut_batches(
+    source: sources.Source,
+    rows: Iterable[annotations.Annotation],
+    region: roi_config.RoiConfig,
+    *,
+    num_workers: int,
+) -> Iterator[Batch]:
+    """Yields crops, whole series together, in the order in which processes finish.
+
+    What is in one batch does not depend on the number of workers.
+
+    Args:
+        source, rows, region: as `read_crops` has them.
+        num_workers: processes.
+    """
+    parts = list(_parts(rows))
+    narrowed = source.narrowed({row.image[:2] for part in parts for row in part})
+    return pool.run_tasks(
+        functools.partial(cut_batch, source=narrowed, region=region),
+        parts,
+        num_workers=num_workers,
+        name_of=lambda part: f"the images from {part[0].key} on",
+    )
+
+
+def _parts(rows: Iterable[annotations.Annotation]) -> Iterator[list[annotations.Annotation]]:
+    """Whole series together: a worker then decodes an image once and lists a series once."""
+    by_image = sorted(rows, key=lambda row: (row.image, row.condition, row.level, row.x, row.y))
+    part: list[annotations.Annotation] = []
+    for _, group in itertools.groupby(by_image, key=lambda row: row.image[:2]):
+        part.extend(group)
+        if len(part) >= _BATCH_ROWS:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def cut_batch(
+    rows: list[annotations.Annotation], *, source: sources.Source, region: roi_config.RoiConfig
+) -> Batch:
+    """Cuts the crops of some rows in this process."""
+    found, rejects = [], []
+    for item in read_crops(source, rows, region):
+        if isinstance(item, Crop):
+            found.append((item.annotation, item.image, item.window))
+        else:
+            rejects.append(item)
+    shape = (len(found), region.roi_px, region.roi_px, region.num_slices)
+    return Batch(
+        rows=[row for row, _, _ in found],
+        images=np.array([image for _, image, _ in found], np.uint16).reshape(shape),
+        windows=np.array([window for _, _, window in found], np.float32).reshape(-1, 2),
+        rejects=rejects,
+    )
+
+
+def cut(stack: Stack, row: annotations.Annotation, region: roi_config.RoiConfig) -> Crop:
     """Cuts one region out of a decoded stack.
 
     Raises:
@@ -101,18 +188,18 @@ def cut(stack: Stack, row: annotations.Annotation, roi_config: roi_config_module
             reasons.Reason.OFF_IMAGE,
             f"x {row.x:.9g}, y {row.y:.9g} on an image of {columns} columns and {rows} rows",
         )
-    is_mirrored = roi_config.mirror_right and geometry.is_mirrored(row.condition, stack.header)
+    is_mirrored = region.mirror_right and geometry.is_mirrored(row.condition, stack.header)
     crops = roi.crop_stack(
         stack.slices,
         center_xy=center_xy,
         spacing=stack.header.spacing,
-        roi_mm=roi_config.roi_mm,
-        roi_px=roi_config.roi_px,
+        roi_mm=region.roi_mm,
+        roi_px=region.roi_px,
     )
     return Crop(
         annotation=row,
         image=crops[:, ::-1] if is_mirrored else crops,
-        window=roi.window(crops) if roi_config.window == "crop" else stack.window,
+        window=roi.window(crops) if region.window == "crop" else stack.window,
         center_xy=center_xy,
         spacing=stack.header.spacing,
         is_mirrored=is_mirrored,
@@ -204,7 +291,9 @@ class SliceReader:
         if instance_number in self._decoded:
             self._decoded.move_to_end(instance_number)
             return self._decoded[instance_number]
-        found = elements.read_elements(self._read(instance_number))
+        found = elements.read_elements(
+            sources.read_image(self._source, self._name(instance_number))
+        )
         slice_header = header_module.parse_header(found)
         result = slice_header, pixels.decode(found, slice_header)
         if self._num_slices > 1:
@@ -219,16 +308,10 @@ class SliceReader:
         if not self._headers:
             for number in self._source.instances(study_id, series_id):
                 try:
-                    self._headers[number] = self._header(number)
+                    self._headers[number] = sources.read_header(self._source, self._name(number))
                 except reasons.Rejected:
                     self._unreadable.add(self._name(number))
         return self._headers
-
-    def _header(self, instance_number: int) -> header_module.Header:
-        return read_header(self._source, self._name(instance_number))
-
-    def _read(self, instance_number: int) -> bytes:
-        return read_file(self._source, self._name(instance_number))
 
     def _name(self, instance_number: int) -> str:
         study_id, series_id = self._series or (0, 0)
@@ -238,49 +321,3 @@ class SliceReader:
 def _count_values(values: np.ndarray) -> np.ndarray:
     """How many pixels have each stored value, int64 (65536,)."""
     return np.bincount(values.ravel(), minlength=2**16)
-
-
-def read_header(source: sources.Source, name: str) -> header_module.Header:
-    """Reads a header from the beginning of the file, or from all of it where that's short.
-
-    Raises:
-        reasons.Rejected: the file can't be read, or is no image that could be converted.
-    """
-    found = elements.walk(read_file(source, name, _HEADER_BYTES))
-    return header_module.parse_header(found or elements.read_elements(read_file(source, name)))
-
-
-def read_file(source: sources.Source, name: str, limit: int | None = None) -> bytes:
-    """Reads an image file, or its beginning.
-
-    Args:
-        source: where it is.
-        name: of the file.
-        limit: bytes to read; None is all.
-
-    Raises:
-        reasons.Rejected: it is missing, too large, or can't be read.
-    """
-    try:
-        data = source.read(name, _MAX_FILE_BYTES + 1 if limit is None else limit)
-    except FileNotFoundError as err:
-        raise reasons.Rejected(reasons.Reason.MISSING_FILE, "there is no such file") from err
-    except OSError as err:
-        detail = err.strerror or type(err).__name__
-        raise reasons.Rejected(reasons.Reason.UNREADABLE_FILE, detail) from err
-    if len(data) > _MAX_FILE_BYTES:
-        raise reasons.Rejected(
-            reasons.Reason.FILE_TOO_LARGE, f"more than {_MAX_FILE_BYTES} bytes, expected fewer"
-        )
-    return data
-
-
-def _reject(
-    source: sources.Source, row: annotations.Annotation, rejected: reasons.Rejected
-) -> reasons.Reject:
-    return reasons.Reject(
-        key=row.key,
-        reason=rejected.reason,
-        detail=rejected.detail,
-        file=layout.image_name(source.side, *row.image),
-    )

@@ -1,6 +1,6 @@
 """The region of interest: which pixels a crop is made of, and the window of a slice.
 
-`spine_tf.serving.served_crop` repeats these formulas in TensorFlow; the crops are equal integers.
+`spine_tf.serving.graph` repeats these formulas in TensorFlow; the crops are equal integers.
 """
 
 import dataclasses

@@ -1,4 +1,7 @@
-"""Exports runs as one directory that a server can take, once it answers as the runs do."""
+"""Exports runs as one directory that a server can take, once it answers as the runs do.
+
+A run that tells the halves of a severity apart is served as one that doesn't: they are added up.
+"""
 
 import dataclasses
 import os
@@ -9,20 +12,13 @@ from collections.abc import Sequence
 import numpy as np
 from absl import logging
 
+from spine_tf.configuration import roi_config
 from spine_tf.runs import run
-from spine_tf.serving import (
-    averaging,
-    checksums,
-    format_files,
-    formats,
-    golden,
-    graph,
-    model_card,
-    reference,
-    representative,
-    saved_model,
-    spec,
-)
+from spine_tf.scoring import predictions
+from spine_tf.serving import formats, golden, graph, model_card, saved_model, spec, verification
+from tfrecords import records
+
+_NUM_REPRESENTATIVE = 200
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,11 +57,11 @@ def export(
     if export_dir.exists():
         raise ValueError(f"{export_dir} exists; choose another --export_dir or remove it")
     for name in format_names:
-        formats.import_module(name)
-    served = averaging.spec_of(runs)
+        formats.require(name)
+    served = spec_of(runs)
     crops = None
     if formats.INT8 in format_names:
-        crops = representative.load_crops(runs, records_dir, served)
+        crops = _representative_crops(runs, records_dir, served)
     export_dir.parent.mkdir(parents=True, exist_ok=True)
     temporary = export_dir.with_name(f".{export_dir.name}.tmp-{os.getpid()}")
     try:
@@ -79,42 +75,113 @@ def export(
     return Bundle(directory=export_dir, differences=differences)
 
 
+def spec_of(runs: Sequence[run.Run]) -> spec.Spec:
+    """Returns what the exported model answers and how it wants its pixels.
+
+    Raises:
+        ValueError: no run, or runs of another task, region of interest, conditions or levels.
+    """
+    if not runs:
+        raise ValueError("--run_dir names no run, expected at least one")
+    specs = [_spec_of_one(one) for one in runs]
+    for other, described in zip(runs[1:], specs[1:], strict=True):
+        for name in ("task", "roi", "conditions", "levels"):
+            first, second = getattr(specs[0], name), getattr(described, name)
+            if first != second:
+                raise ValueError(
+                    f"{other.run_dir} has {name} {second}, {runs[0].run_dir} has {first}: runs "
+                    "that are exported together have to share it"
+                )
+    prior = np.average(
+        [described.class_prior for described in specs], axis=0, weights=_weights(runs)
+    )
+    return dataclasses.replace(specs[0], class_prior=tuple(prior.tolist()))
+
+
+def _spec_of_one(one: run.Run) -> spec.Spec:
+    prior = predictions.collapse_probabilities(np.array(one.class_prior), one.config.task_spec)
+    converted = one.provenance["records"]["config"]
+    return spec.Spec(
+        task=one.config.task_spec.collapsed.name,
+        conditions=tuple(converted["conditions"]),
+        levels=tuple(converted["levels"]),
+        class_prior=tuple(prior.tolist()),
+        roi=roi_config.from_dict(converted),
+    )
+
+
+def _weights(runs: Sequence[run.Run]) -> list[int]:
+    return [len(one.members) for one in runs]
+
+
+def _representative_crops(
+    runs: Sequence[run.Run], records_dir: pathlib.Path | None, served: spec.Spec
+) -> formats.Crops:
+    """Crops that the first run was trained on, for the ranges of int8; none of them is exported."""
+    if records_dir is None:
+        raise ValueError(
+            "format litert_int8 needs --records_dir: crops from there set its value ranges"
+        )
+    opened = records.open_records(records_dir)
+    if opened.image_shape != served.image_shape:
+        raise ValueError(
+            f"{records_dir} has crops of {opened.image_shape}, the model takes "
+            f"{served.image_shape}: give the records that it was trained on"
+        )
+    splits = [split for split in opened.splits if split in runs[0].provenance["train_splits"]]
+    examples = records.load_examples(opened, splits, served.task_spec.severities)
+    if not len(examples):
+        raise ValueError(f"{records_dir} has no example of the splits that the run trained on")
+    count = min(_NUM_REPRESENTATIVE, len(examples))
+    chosen = np.random.default_rng(0).choice(len(examples), count, replace=False)
+    return examples.images[chosen], examples.windows[chosen]
+
+
 def _fill(
     directory: pathlib.Path,
     runs: Sequence[run.Run],
     served: spec.Spec,
     format_names: Sequence[str],
-    crops: tuple[np.ndarray, np.ndarray] | None,
+    crops: formats.Crops | None,
 ) -> dict[str, float]:
     members = [(member.model, member.temperature) for one in runs for member in one.members]
     tasks = [one.config.task_spec for one in runs for _ in one.members]
-    graph.Graph(members, served, tasks).save(directory / saved_model.FOLDER / saved_model.VERSION)
+    graph.Graph(members, served, tasks).save(directory / formats.SAVED_MODEL_DIR)
     spec.write(directory, served)
     inputs = golden.make_inputs(served)
     outputs = golden.ask_all(saved_model.SavedModel(directory), inputs)
-    own = reference.answers(lambda images: averaging.predict(runs, images), served, inputs)
+    own = golden.reference_answers(lambda images: _predict(runs, images), served, inputs)
     differences = {
         formats.SAVED_MODEL: golden.compare(own, outputs, "the SavedModel beside the run")
     }
     golden.write(directory, inputs, outputs)
     for name in format_names:
-        format_files.write(directory, name, crops)
+        formats.write(directory, name, crops)
         differences[name] = _compare_format(directory, name, inputs, outputs, crops)
     for name, difference in differences.items():
         logging.info("%s differs by %.1e from the run's own probabilities", name, difference)
     model_card.write(directory, runs, served, differences)
-    checksums.write(directory)
+    verification.write_checksums(directory)
     return differences
+
+
+def _predict(runs: Sequence[run.Run], images: np.ndarray) -> np.ndarray:
+    """The mean over all members of all runs, of whole severities, float64 (n, classes)."""
+    answers = [
+        predictions.collapse_probabilities(one.predict(images), one.config.task_spec)
+        for one in runs
+    ]
+    return np.average(answers, axis=0, weights=_weights(runs))
 
 
 def _compare_format(
     directory: pathlib.Path,
     name: str,
     inputs: golden.Inputs,
-    outputs: saved_model.Answer,
-    crops: tuple[np.ndarray, np.ndarray] | None,
+    outputs: spec.Answer,
+    crops: formats.Crops | None,
 ) -> float:
-    ask = format_files.load(directory, name)
+    ask = formats.load(directory, name)
     answer = ask(inputs.image, inputs.window)
     if formats.FORMATS[name].is_exact:
         return golden.compare(golden.crop_answers(outputs), answer, f"{name} beside the SavedModel")
@@ -123,10 +190,7 @@ def _compare_format(
 
 
 def _mean_difference(
-    directory: pathlib.Path,
-    name: str,
-    ask: golden.Ask,
-    crops: tuple[np.ndarray, np.ndarray] | None,
+    directory: pathlib.Path, name: str, ask: spec.Ask, crops: formats.Crops | None
 ) -> float:
     """How far a quantised model is from the SavedModel on the real crops that set its ranges."""
     images, windows = crops if crops is not None else (np.empty(0), np.empty(0))

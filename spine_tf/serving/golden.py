@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from scipy import ndimage
 
+from spine_tf.crops import roi
 from spine_tf.serving import saved_model, spec
 from tfrecords import example, schema
 
@@ -25,7 +26,8 @@ _LARGEST_STORED = 1500
 # Answers as float32 from other kernels, devices and runtimes: measured differences are below 1e-5.
 TOLERANCE = 1e-4
 
-Ask = Callable[[np.ndarray, np.ndarray], saved_model.Answer]
+# Images float32 (n, px, px, slices) in [0, 1] -> calibrated probabilities float64 (n, classes).
+Predict = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,18 @@ def make_inputs(served: spec.Spec, *, seed: int = 0) -> Inputs:
     )
 
 
-def ask_all(model: saved_model.SavedModel, inputs: Inputs) -> saved_model.Answer:
+def _field(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
+    """Blobs of several sizes with a little noise, uint16 (rows, columns, slices)."""
+    rows, columns, _ = shape
+    field = rng.normal(0, 0.05, shape)
+    for sigma in (2.0, 6.0, 15.0):
+        blobs = ndimage.gaussian_filter(rng.normal(0, 1, (rows, columns)), sigma, mode="wrap")
+        field += (blobs / max(blobs.std(), 1e-6))[:, :, None]
+    unit = (field - field.min()) / max(np.ptp(field), 1e-6)
+    return np.rint(unit * _LARGEST_STORED).astype(np.uint16)
+
+
+def ask_all(model: saved_model.SavedModel, inputs: Inputs) -> spec.Answer:
     """Returns the answers of all signatures, `crop_*` and, where there is that one, `slice_*`.
 
     Raises:
@@ -97,7 +110,7 @@ def ask_all(model: saved_model.SavedModel, inputs: Inputs) -> saved_model.Answer
     return found
 
 
-def _ask_slice(model: saved_model.SavedModel, inputs: Inputs) -> saved_model.Answer:
+def _ask_slice(model: saved_model.SavedModel, inputs: Inputs) -> spec.Answer:
     """The answers for all places in the slice."""
     answers = [
         model.ask(
@@ -112,7 +125,60 @@ def _ask_slice(model: saved_model.SavedModel, inputs: Inputs) -> saved_model.Ans
     return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
 
 
-def crop_answers(outputs: saved_model.Answer) -> saved_model.Answer:
+def reference_answers(predict: Predict, served: spec.Spec, inputs: Inputs) -> spec.Answer:
+    """Returns what has to be answered, named as `ask_all` does, found without the graph.
+
+    Args:
+        predict: the trained members.
+        served: the crop and the classes.
+        inputs: golden inputs.
+    """
+    answer = {}
+    for name, value in _answer(predict, served, inputs.image, inputs.window).items():
+        answer[f"crop_{name}"] = value
+    if served.has_slice_signature:
+        crops, windows = _cut(served, inputs)
+        for name, value in _answer(predict, served, crops, windows).items():
+            answer[f"slice_{name}"] = value
+    return answer
+
+
+def _cut(served: spec.Spec, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the crops and windows that the converter would make of the places in the slice."""
+    spacing = (float(inputs.slice_pixel_spacing[0]), float(inputs.slice_pixel_spacing[1]))
+    slices = list(np.moveaxis(inputs.slice_image, 2, 0))
+    crops = []
+    for center, mirror in zip(inputs.slice_center_xy, inputs.slice_mirror, strict=True):
+        cut = roi.crop_stack(
+            slices,
+            center_xy=(float(center[0]), float(center[1])),
+            spacing=spacing,
+            roi_mm=served.roi.roi_mm,
+            roi_px=served.roi.roi_px,
+        )
+        crops.append(cut[:, ::-1] if mirror else cut)
+    center = inputs.slice_image[:, :, served.roi.num_slices // 2]
+    is_of_slice = served.roi.window == "slice"
+    windows = [roi.window(center if is_of_slice else cut) for cut in crops]
+    return np.stack(crops), np.array(windows, np.float32)
+
+
+def _answer(
+    predict: Predict, served: spec.Spec, images: np.ndarray, windows: np.ndarray
+) -> spec.Answer:
+    low = windows[:, 0, None, None, None]
+    high = windows[:, 1, None, None, None]
+    scale = 1.0 / np.maximum(high - low, 1.0)
+    probabilities = predict(np.clip((images.astype(np.float32) - low) * scale, 0.0, 1.0))
+    weighted = probabilities * served.task_spec.class_weights
+    return {
+        "probabilities": probabilities,
+        "competition_probabilities": weighted / weighted.sum(axis=1, keepdims=True),
+        "label": np.array(served.task_spec.classes)[probabilities.argmax(axis=1)],
+    }
+
+
+def crop_answers(outputs: spec.Answer) -> spec.Answer:
     """Returns the part of `ask_all` that answers the crops, by the names of a signature."""
     return {
         name.removeprefix("crop_"): value
@@ -121,19 +187,19 @@ def crop_answers(outputs: saved_model.Answer) -> saved_model.Answer:
     }
 
 
-def write(directory: pathlib.Path, inputs: Inputs, outputs: saved_model.Answer) -> None:
+def write(directory: pathlib.Path, inputs: Inputs, outputs: spec.Answer) -> None:
     """Writes both files below `golden/`."""
     (directory / FOLDER).mkdir()
     _save(directory / FOLDER / INPUTS_FILE, vars(inputs))
     write_answers(directory, OUTPUTS_FILE, outputs)
 
 
-def write_answers(directory: pathlib.Path, name: str, outputs: saved_model.Answer) -> None:
+def write_answers(directory: pathlib.Path, name: str, outputs: spec.Answer) -> None:
     """Writes answers to a file below `golden/`."""
     _save(directory / FOLDER / name, outputs)
 
 
-def read(directory: pathlib.Path) -> tuple[Inputs, saved_model.Answer]:
+def read(directory: pathlib.Path) -> tuple[Inputs, spec.Answer]:
     """Reads what `write` wrote; ValueError if it is not there or not that."""
     arrays = read_answers(directory, INPUTS_FILE)
     try:
@@ -146,7 +212,7 @@ def read(directory: pathlib.Path) -> tuple[Inputs, saved_model.Answer]:
     return inputs, read_answers(directory, OUTPUTS_FILE)
 
 
-def read_answers(directory: pathlib.Path, name: str) -> saved_model.Answer:
+def read_answers(directory: pathlib.Path, name: str) -> spec.Answer:
     """Reads the arrays of a file below `golden/`; ValueError if it has none."""
     path = directory / FOLDER / name
     try:
@@ -162,8 +228,8 @@ def _save(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def compare(
-    expected: saved_model.Answer,
-    found: saved_model.Answer,
+    expected: spec.Answer,
+    found: spec.Answer,
     what: str,
     *,
     tolerance: float = TOLERANCE,
@@ -196,9 +262,7 @@ def compare(
     return largest
 
 
-def _compare_labels(
-    expected: saved_model.Answer, found: saved_model.Answer, what: str, tolerance: float
-) -> None:
+def _compare_labels(expected: spec.Answer, found: spec.Answer, what: str, tolerance: float) -> None:
     for name in expected:
         if not name.endswith("label"):
             continue
@@ -211,14 +275,3 @@ def _compare_labels(
                 f"{what}: {name} of input {row} is {found[name][row]!r}, "
                 f"expected {expected[name][row]!r}"
             )
-
-
-def _field(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
-    """Blobs of several sizes with a little noise, uint16 (rows, columns, slices)."""
-    rows, columns, _ = shape
-    field = rng.normal(0, 0.05, shape)
-    for sigma in (2.0, 6.0, 15.0):
-        blobs = ndimage.gaussian_filter(rng.normal(0, 1, (rows, columns)), sigma, mode="wrap")
-        field += (blobs / max(blobs.std(), 1e-6))[:, :, None]
-    unit = (field - field.min()) / max(np.ptp(field), 1e-6)
-    return np.rint(unit * _LARGEST_STORED).astype(np.uint16)

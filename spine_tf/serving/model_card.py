@@ -8,7 +8,7 @@ from typing import Any
 import spine_tf
 from spine_tf.configuration import config
 from spine_tf.runs import run
-from spine_tf.serving import formats, golden, saved_model, spec
+from spine_tf.serving import formats, golden, spec
 from tfrecords import atomic
 
 FILE_NAME = "model_card.md"
@@ -202,7 +202,7 @@ def _interval(figure: Mapping[str, Any] | None) -> str:
 
 def _files(differences: Mapping[str, float]) -> str:
     paths = {
-        formats.SAVED_MODEL: f"{saved_model.FOLDER}/{saved_model.VERSION}",
+        formats.SAVED_MODEL: formats.SAVED_MODEL_DIR,
         **{name: fmt.file for name, fmt in formats.FORMATS.items()},
     }
     rows = "".join(

@@ -2,18 +2,11 @@
 
 import pathlib
 import re
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from spine_tf.serving import spec
-
-FOLDER = "saved_model"
-VERSION = "1"  # TensorFlow Serving reads <model folder>/<version>
-
-Answer = dict[str, np.ndarray]
+from spine_tf.serving import formats, spec
 
 
 class SavedModel:
@@ -21,7 +14,7 @@ class SavedModel:
 
     def __init__(self, export_dir: pathlib.Path):
         """Loads `saved_model/1` of an exported directory; ValueError if that can't be done."""
-        self._path = export_dir / FOLDER / VERSION
+        self._path = export_dir / formats.SAVED_MODEL_DIR
         if not (self._path / "saved_model.pb").is_file():
             raise ValueError(
                 f"{self._path} has no saved_model.pb; expected a directory written by "
@@ -37,7 +30,7 @@ class SavedModel:
         """Names of what can be asked; a model whose window is by series has no `serve_slice`."""
         return frozenset(self._loaded.signatures)
 
-    def ask(self, signature: str, **inputs: Any) -> Answer:
+    def ask(self, signature: str, **inputs: Any) -> spec.Answer:
         """Returns a signature's answer as arrays; labels as str.
 
         Raises:
@@ -54,7 +47,7 @@ class SavedModel:
             answer = self._loaded.signatures[signature](**tensors)
         except (TypeError, tf.errors.InvalidArgumentError) as err:
             raise ValueError(f"{signature} did not accept its input: {_reason(err)}") from err
-        return as_arrays({name: tensor.numpy() for name, tensor in answer.items()})
+        return spec.as_answer({name: tensor.numpy() for name, tensor in answer.items()})
 
     def require(self, served: spec.Spec) -> None:
         """Raises ValueError unless the signature takes the crops that preprocess.json names."""
@@ -77,14 +70,3 @@ def _reason(err: Exception) -> str:
 def output_name(is_competition_weighted: bool) -> str:
     """Returns the output that holds the asked probabilities."""
     return "competition_probabilities" if is_competition_weighted else "probabilities"
-
-
-def as_arrays(answer: Mapping[str, Any]) -> Answer:
-    """Returns an answer with its labels as str, whatever the runtime made of them."""
-    arrays = {name: np.asarray(value) for name, value in answer.items()}
-    if arrays["label"].dtype.kind != "U":
-        labels = [
-            item.decode() if isinstance(item, bytes) else str(item) for item in arrays["label"]
-        ]
-        arrays["label"] = np.array(labels, np.str_)
-    return arrays

@@ -5,9 +5,10 @@ import pathlib
 from collections.abc import Collection, Iterator
 
 from spine_tf import labels
+from spine_tf.crops import cutting
 from spine_tf.dicom import reasons
 from spine_tf.rsna import annotations, layout
-from spine_tf.serving import cutting, saved_model, spec, submission
+from spine_tf.serving import prediction, saved_model, spec
 
 _ASKED = 0  # the instance number that the asked file gets
 
@@ -82,7 +83,7 @@ def predict_file(
         y=center_xy[1],
         label=None,
     )
-    batch = cutting.cut_chunk([row], source=FileSource(path=dicom_path), roi=served.roi)
+    batch = cutting.cut_batch([row], source=FileSource(path=dicom_path), region=served.roi)
     for reject in batch.rejects:
         raise ValueError(_sentence(dicom_path, reject))
     model = saved_model.SavedModel(model_dir)
@@ -90,7 +91,7 @@ def predict_file(
     answer = model.ask("serving_default", image=batch.images, window=batch.windows)
     probabilities = answer[saved_model.output_name(is_competition_weighted)][0]
     output_path.parent.mkdir(parents=True, exist_ok=True)
-    submission.write_rows(output_path, served.task_spec, [(dicom_path.stem, probabilities)])
+    prediction.write_rows(output_path, served.task_spec, [(dicom_path.stem, probabilities)])
     return dict(zip(served.task_spec.columns, map(float, probabilities), strict=True))
 
 

@@ -4,7 +4,10 @@ import dataclasses
 import json
 import math
 import pathlib
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from spine_tf import labels
 from spine_tf.configuration import roi_config
@@ -13,6 +16,12 @@ from tfrecords import atomic
 LABELS_FILE = "labels.json"
 PREPROCESS_FILE = "preprocess.json"
 FORMAT_VERSION = 1
+
+# Name -> probabilities float (n, classes), or label str (n,).
+Answer = dict[str, np.ndarray]
+
+# Asks for crops: uint16 (n, px, px, slices), their windows float32 (n, 2).
+Ask = Callable[[np.ndarray, np.ndarray], Answer]
 
 _STORED_VALUES = (
     "Pixels as stored in the DICOM file, as uint16, without the modality LUT. Signed pixels are "
@@ -88,6 +97,12 @@ class Spec:
     def has_slice_signature(self) -> bool:
         """Whether one slice is enough to answer: a window by series needs all of them."""
         return self.roi.window != "series"
+
+
+def _require_known(kind: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise ValueError(f"{kind} is {unknown or 'missing'}, expected some of {', '.join(known)}")
 
 
 def write(directory: pathlib.Path, spec: Spec) -> None:
@@ -169,7 +184,12 @@ def _read_json(directory: pathlib.Path, name: str) -> dict[str, Any]:
     return values
 
 
-def _require_known(kind: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        raise ValueError(f"{kind} is {unknown or 'missing'}, expected some of {', '.join(known)}")
+def as_answer(values: Mapping[str, Any]) -> Answer:
+    """Returns an answer with its labels as str, whatever the runtime made of them."""
+    arrays = {name: np.asarray(value) for name, value in values.items()}
+    if arrays["label"].dtype.kind != "U":
+        names = [
+            item.decode() if isinstance(item, bytes) else str(item) for item in arrays["label"]
+        ]
+        arrays["label"] = np.array(names, np.str_)
+    return arrays

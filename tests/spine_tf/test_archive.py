@@ -17,7 +17,7 @@ from spine_tf import labels
 from spine_tf.configuration import roi_config
 from spine_tf.conversion import job, settings, subset
 from spine_tf.dicom import geometry, header
-from spine_tf.rsna import archive, sources
+from spine_tf.rsna import sources
 
 _SETTINGS = settings.Settings(
     conditions=labels.CONDITIONS[3:],
@@ -246,7 +246,7 @@ def test_prediction_takes_the_test_side_of_a_zip(make_data_set, small_zip, tmp_p
     path = _zip(data.write(), tmp_path / "d.zip")
     assert sources.open_for_prediction(path).side == "test"
     assert sources.open_for_prediction(small_zip).side == "train"
-    assert isinstance(sources.open_for_prediction(path), archive.Archive)
+    assert isinstance(sources.open_for_prediction(path), sources.Archive)
 
 
 def test_program_writes_a_subset(small_zip, tmp_path):

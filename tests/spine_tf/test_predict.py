@@ -385,7 +385,7 @@ def test_one_file_that_cannot_be_answered_says_why(model_dir, data, tmp_path, ch
 
 def test_workers_import_no_tensorflow():
     code = (
-        "import sys, spine_tf.predict, spine_tf.serving.cutting\n"
+        "import sys, spine_tf.predict, spine_tf.crops.cutting\n"
         "sys.exit('tensorflow' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import strategies
 
 from spine_tf.crops import roi
-from spine_tf.serving import served_crop
+from spine_tf.serving import graph
 
 _ROIS = ((50.0, 128), (50.0, 32), (80.0, 17), (1000.0, 8))
 
@@ -17,7 +17,7 @@ _ROIS = ((50.0, 128), (50.0, 32), (80.0, 17), (1000.0, 8))
 @functools.cache
 def _graph_crop(roi_mm: float, roi_px: int):
     return tf.function(
-        functools.partial(served_crop.crop, roi_mm=roi_mm, roi_px=roi_px),
+        functools.partial(graph.crop, roi_mm=roi_mm, roi_px=roi_px),
         input_signature=[
             tf.TensorSpec([None, None, None], tf.uint16),
             tf.TensorSpec([2], tf.float32),
@@ -82,7 +82,7 @@ def test_graph_crop_equals_the_converters(place, size):
 def test_eager_crop_equals_the_converters(place):
     image, spacing, center, mirror = place
     expected = _converted(image, spacing, center, mirror, 50.0, 16)
-    found = served_crop.crop(
+    found = graph.crop(
         tf.constant(image), spacing, center, tf.constant(mirror), roi_mm=50.0, roi_px=16
     )
     np.testing.assert_array_equal(found.numpy(), expected)
@@ -93,7 +93,7 @@ def test_crop_inside_a_dataset_equals_the_converters():
     image = rng.integers(0, 4096, (90, 70, 1)).astype(np.uint16)
     spacing = np.array([0.7, 0.43], np.float32)
     centers = rng.uniform(-0.5, 69.0, (5, 2)).astype(np.float32)
-    cut = functools.partial(served_crop.crop, roi_mm=50.0, roi_px=64)
+    cut = functools.partial(graph.crop, roi_mm=50.0, roi_px=64)
     crops = tf.data.Dataset.from_tensor_slices(centers).map(
         lambda center: cut(tf.constant(image), spacing, center, tf.constant(True)),
         num_parallel_calls=2,
@@ -124,4 +124,4 @@ def test_window_takes_the_exact_rank_where_the_share_is_a_whole_number(size):
 
 @tf.function(input_signature=[tf.TensorSpec([None, None], tf.uint16)])
 def _graph_window(pixels):
-    return served_crop.pixel_window(pixels)
+    return graph.pixel_window(pixels)

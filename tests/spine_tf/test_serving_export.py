@@ -18,19 +18,7 @@ from spine_tf.configuration import config, roi_config
 from spine_tf.crops import roi
 from spine_tf.models import families
 from spine_tf.runs import run
-from spine_tf.serving import (
-    averaging,
-    bundle,
-    checksums,
-    format_files,
-    formats,
-    golden,
-    model_card,
-    quiet,
-    saved_model,
-    spec,
-    verification,
-)
+from spine_tf.serving import bundle, formats, golden, model_card, saved_model, spec, verification
 from tfrecords import records
 
 _PX = 32
@@ -350,15 +338,15 @@ def test_export_that_answers_otherwise_does_not_count(one_run, tmp_path):
 
 
 def test_format_without_its_package_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "spine_tf.serving.onnx_format", None)
-    with pytest.raises(ValueError, match=r"format onnx needs the package .*spine-tf\[formats\]"):
-        formats.import_module("onnx")
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    with pytest.raises(ValueError, match=r"onnx needs the package tf2onnx: .*spine-tf\[formats\]"):
+        formats.require("onnx")
 
 
 def test_card_says_which_folds_the_members_did_not_see(one_run, tmp_path):
     provenance = {**one_run.provenance, "folds": ["fold_0", "fold_1"]}
     folded = dataclasses.replace(one_run, provenance=provenance)
-    model_card.write(tmp_path, [folded], averaging.spec_of([folded]), {})
+    model_card.write(tmp_path, [folded], bundle.spec_of([folded]), {})
     card = (tmp_path / "model_card.md").read_text("utf-8")
     assert "one member for each of fold_0, fold_1, which it never saw" in card
     assert "itself was not measured" in card
@@ -367,7 +355,7 @@ def test_card_says_which_folds_the_members_did_not_see(one_run, tmp_path):
 def test_log_is_as_before_when_a_converter_rearranged_it():
     root, spoiled = logging.getLogger(), logging.NullHandler()
     before = list(root.handlers), root.level
-    with quiet.quiet():
+    with formats.quiet():
         root.handlers[:] = [spoiled]
         root.setLevel(logging.CRITICAL)
     assert (list(root.handlers), root.level) == before
@@ -380,12 +368,12 @@ def test_a_file_that_its_runtime_does_not_take_is_named(name, tmp_path):
     path.parent.mkdir()
     path.write_bytes(b"no model")
     with pytest.raises(ValueError, match=f"{path.name} can't be loaded"):
-        format_files.load(tmp_path, name)
+        formats.load(tmp_path, name)
 
 
 def _write_and_load(directory, name):
-    format_files.write(directory, name)
-    format_files.load(directory, name)
+    formats.write(directory, name)
+    formats.load(directory, name)
 
 
 @pytest.mark.slow
@@ -463,7 +451,7 @@ def test_check_finds_answers_that_are_not_the_golden_ones(copy):
     _, outputs = golden.read(copy)
     outputs["crop_probabilities"] = np.roll(outputs["crop_probabilities"], 1, axis=1)
     golden.write_answers(copy, "outputs.npz", outputs)
-    checksums.write(copy)
+    verification.write_checksums(copy)
     with pytest.raises(ValueError, match="saved_model: crop_probabilities differs by"):
         verification.check(copy)
 
@@ -472,7 +460,7 @@ def test_check_finds_a_model_of_another_crop(copy):
     values = json.loads((copy / "preprocess.json").read_bytes())
     values["roi"]["roi_px"] = 64
     (copy / "preprocess.json").write_text(json.dumps(values))
-    checksums.write(copy)
+    verification.write_checksums(copy)
     with pytest.raises(ValueError, match=r"takes crops of \(32, 32, 3\), preprocess.json names"):
         verification.check(copy)
 
@@ -581,7 +569,7 @@ def test_card_has_figures_limits_and_licence(one_run, tmp_path):
     }
     (run_dir / "metrics.json").write_text(json.dumps(summary))
     measured = dataclasses.replace(one_run, run_dir=run_dir, members=one_run.members[:1])
-    model_card.write(tmp_path, [measured], averaging.spec_of([measured]), {"saved_model": 1e-7})
+    model_card.write(tmp_path, [measured], bundle.spec_of([measured]), {"saved_model": 1e-7})
     card = (tmp_path / "model_card.md").read_text("utf-8")
     assert "| Accuracy | 0.710 (0.620 to 0.790) | 0.450 |" in card
     assert "| Recall, Severe | - | - |" in card
@@ -600,7 +588,7 @@ def test_every_format_answers_as_the_run_and_is_checked(one_run, tmp_path, make_
     examples = records.load_examples(records.open_records(records_dir), ["fold_0"], (0, 1, 2))
     expected = one_run.predict(examples.normalized())
     for name in names:
-        answer = format_files.load(exported.directory, name)(examples.images, examples.windows)
+        answer = formats.load(exported.directory, name)(examples.images, examples.windows)
         tolerance = 1e-5 if formats.FORMATS[name].is_exact else 0.05
         np.testing.assert_allclose(answer["probabilities"], expected, atol=tolerance)
     assert set(verification.check(exported.directory).differences) == {"saved_model", *names}

@@ -25,10 +25,10 @@ import references
 
 from spine_tf import labels
 from spine_tf.configuration import config, overrides, roi_config
-from spine_tf.conversion import job, settings as conversion_settings
+from spine_tf.conversion import job, settings
 from spine_tf.rsna import sources
 from spine_tf.scoring import comparison, metrics, predictions
-from spine_tf.synthesis import dataset, settings as synthesis_settings
+from spine_tf.synthesis import dataset, phantom_config
 from tfrecords import records
 
 ROI_PX = 64
@@ -115,9 +115,9 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _phantom_config(num_studies: int, seed: int) -> synthesis_settings.PhantomConfig:
+def _phantom_config(num_studies: int, seed: int) -> phantom_config.PhantomConfig:
     """Two axial slices a disc; sagittal ones, which are not read, as small as can be."""
-    return synthesis_settings.PhantomConfig(
+    return phantom_config.PhantomConfig(
         num_studies=num_studies,
         seed=seed,
         num_test_studies=0,
@@ -128,7 +128,7 @@ def _phantom_config(num_studies: int, seed: int) -> synthesis_settings.PhantomCo
 
 
 def _convert(studies_dir: pathlib.Path, records_dir: pathlib.Path) -> records.Records:
-    wanted = conversion_settings.Settings(
+    wanted = settings.Settings(
         conditions=CONDITIONS,
         levels=("l4_l5",),
         roi=roi_config.RoiConfig(roi_px=ROI_PX),

@@ -9,9 +9,9 @@ import pandas as pd
 
 from spine_tf import labels
 from spine_tf.configuration import roi_config
-from spine_tf.conversion import job, settings as conversion_settings
+from spine_tf.conversion import job, settings
 from spine_tf.rsna import sources
-from spine_tf.synthesis import dataset, settings as synthesis_settings
+from spine_tf.synthesis import dataset, phantom_config
 from tfrecords import records
 
 CONDITIONS = ("left_subarticular_stenosis", "right_subarticular_stenosis")
@@ -22,7 +22,7 @@ _ROI_PX = 64
 def write_studies(directory: pathlib.Path, *, num_studies: int, seed: int) -> pathlib.Path:
     """Writes studies once: two axial slices a disc, sagittal ones as small as can be."""
     if not (directory / "train.csv").exists():
-        phantom = synthesis_settings.PhantomConfig(
+        phantom = phantom_config.PhantomConfig(
             num_studies=num_studies,
             seed=seed,
             num_test_studies=0,
@@ -37,7 +37,7 @@ def write_studies(directory: pathlib.Path, *, num_studies: int, seed: int) -> pa
 
 def convert(studies_dir: pathlib.Path, records_dir: pathlib.Path) -> records.Records:
     """Converts the subarticular crops of all levels, a third of the studies to test."""
-    wanted = conversion_settings.Settings(
+    wanted = settings.Settings(
         conditions=CONDITIONS,
         levels=labels.LEVELS,
         roi=roi_config.RoiConfig(roi_px=_ROI_PX),

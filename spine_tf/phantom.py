@@ -32,16 +32,16 @@ def main() -> None:
     if _OUTPUT_DIR.value is not None:
         _write_data_set(pathlib.Path(_OUTPUT_DIR.value))
     if _PNG.value is not None:
-        from spine_tf.synthesis import page
+        from spine_tf.synthesis import atlas
 
-        for path in page.write_pages(pathlib.Path(_PNG.value), seed=_SEED.value):
+        for path in atlas.write_pages(pathlib.Path(_PNG.value), seed=_SEED.value):
             print(f"picture: {path}")
 
 
 def _write_data_set(output_dir: pathlib.Path) -> None:
-    from spine_tf.synthesis import dataset, settings
+    from spine_tf.synthesis import dataset, phantom_config
 
-    config = settings.PhantomConfig(
+    config = phantom_config.PhantomConfig(
         num_studies=_NUM_STUDIES.value, seed=_SEED.value, with_errors=_ERRORS.value
     )
     num_workers = _WORKERS.value or pool.num_cpus()

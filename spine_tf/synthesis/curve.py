@@ -1,16 +1,18 @@
-"""The curve of a spine in the sagittal plane, and the frame that follows it.
+"""The curve of a spine, the frame that follows it, and quantities that change along it.
 
 Every structure is described in the frame (u, v, s): u millimetres to the patient's left, v
 millimetres behind the posterior wall of the vertebral bodies, s millimetres along that wall, from
 the disc L1/L2 towards the feet. In the patient's coordinates (DICOM: x left, y back, z head) the
-wall is a smooth curve with the lumbar lordosis.
+wall is a smooth curve in the sagittal plane, with the lumbar lordosis.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
 _STEP_MM = 0.5
+_PROFILE_STEP = 0.25
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,3 +85,29 @@ def _smooth(values: np.ndarray, radius: int) -> np.ndarray:
     window = np.hanning(2 * radius + 1)
     padded = np.pad(values, radius, mode="edge")
     return np.convolve(padded, window / window.sum(), mode="valid")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Values at equal steps of s, quick to look up; beyond the ends the last value holds.
+
+    Attributes:
+        start: s of the first value.
+        values: float32 (n,).
+    """
+
+    start: float
+    values: np.ndarray
+
+    def __call__(self, s: np.ndarray) -> np.ndarray:
+        """Returns the nearest values, of the shape of `s`."""
+        index = np.rint((s - self.start) * np.float32(1 / _PROFILE_STEP)).astype(np.int32)
+        return self.values.take(index, mode="clip")
+
+
+def make_profile(
+    start: float, stop: float, function: Callable[[np.ndarray], np.ndarray]
+) -> Profile:
+    """Returns the table of a function of s from `start` to `stop`."""
+    s = np.arange(start, stop + _PROFILE_STEP, _PROFILE_STEP)
+    return Profile(start=start, values=np.asarray(function(s), np.float32))

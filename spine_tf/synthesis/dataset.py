@@ -6,21 +6,28 @@ test_series_descriptions.csv, test_images/) and what only a phantom can tell: tr
 planted errors) and truth.csv (latent and probabilities of each row's grades).
 """
 
+import contextlib
+import csv
 import dataclasses
 import functools
+import io
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import tqdm
 
 from spine_tf import labels
 from spine_tf.processes import pool
-from spine_tf.synthesis import layout, settings, study, truth
+from spine_tf.rsna import layout
+from spine_tf.synthesis import annotation, grading, phantom_config, study as study_module
 from tfrecords import atomic
+
+Row = tuple[Any, ...]
 
 
 def write_studies(
-    config: settings.PhantomConfig, output_dir: pathlib.Path, *, num_workers: int = 1
+    config: phantom_config.PhantomConfig, output_dir: pathlib.Path, *, num_workers: int = 1
 ) -> None:
     """Writes the train and the test side; the same bytes for any number of workers.
 
@@ -41,11 +48,11 @@ def write_studies(
     output_dir.mkdir(parents=True, exist_ok=True)
     studies = functools.partial(_write_images, config, output_dir, num_workers)
     first_test = config.num_studies
-    with layout.TestTables(output_dir) as test_tables:
-        for result in studies("test", range(first_test, first_test + config.num_test_studies)):
-            test_tables.add(result)
-    with layout.TrainTables(output_dir) as train_tables:
-        _write_truth(config, output_dir, train_tables, studies("train", range(config.num_studies)))
+    with open_tables(output_dir, TEST_TABLES) as add:
+        for study in studies("test", range(first_test, first_test + config.num_test_studies)):
+            add(study)
+    with open_tables(output_dir, TRAIN_TABLES) as add:
+        _write_truth(config, output_dir, add, studies("train", range(config.num_studies)))
 
 
 def _require_empty(output_dir: pathlib.Path) -> None:
@@ -53,39 +60,20 @@ def _require_empty(output_dir: pathlib.Path) -> None:
         raise ValueError(f"{output_dir} is a file, expected a new or empty directory")
     if not output_dir.exists() or not any(output_dir.iterdir()):
         return
-    is_complete = (output_dir / "train.csv").exists()
+    is_complete = (output_dir / layout.LABELS_CSV).exists()
     state = "is not empty" if is_complete else "is not empty and holds no complete data set"
     raise ValueError(f"{output_dir} {state}: remove it, or name another directory")
 
 
-def _write_truth(
-    config: settings.PhantomConfig,
-    output_dir: pathlib.Path,
-    tables: layout.TrainTables,
-    studies: Iterable[study.Study],
-) -> None:
-    ceilings = {name: truth.Ceiling(labels.TASKS[name]) for name in labels.WHOLE_TASKS}
-    planted_errors = []
-    for result in studies:
-        tables.add(result)
-        for ceiling in ceilings.values():
-            ceiling.add(result.latents, result.grades)
-        planted_errors += [dataclasses.asdict(error) for error in result.planted_errors]
-    content = truth.describe(ceilings)
-    content["config"] = dataclasses.asdict(config)
-    content["planted_errors"] = planted_errors
-    atomic.write_json(output_dir / "truth.json", content)
-
-
 def _write_images(
-    config: settings.PhantomConfig,
+    config: phantom_config.PhantomConfig,
     output_dir: pathlib.Path,
     num_workers: int,
     side: str,
     indices: range,
-) -> Iterable[study.Study]:
-    write = functools.partial(_write_study, config, str(output_dir / f"{side}_images"))
-    results: Iterable[study.Study] = map(write, indices)
+) -> Iterable[study_module.Study]:
+    write = functools.partial(_write_study, config, str(output_dir / layout.images_dir(side)))
+    results: Iterable[study_module.Study] = map(write, indices)
     if num_workers > 1:
         results = pool.run_tasks(
             write,
@@ -97,5 +85,127 @@ def _write_images(
     return tqdm.tqdm(results, total=len(indices), desc=f"{side} studies", disable=None)
 
 
-def _write_study(config: settings.PhantomConfig, images_dir: str, index: int) -> study.Study:
-    return study.write_study(config, index, pathlib.Path(images_dir))
+def _write_study(
+    config: phantom_config.PhantomConfig, images_dir: str, index: int
+) -> study_module.Study:
+    return study_module.write_study(config, index, pathlib.Path(images_dir))
+
+
+def _write_truth(
+    config: phantom_config.PhantomConfig,
+    output_dir: pathlib.Path,
+    add: Callable[[study_module.Study], None],
+    studies: Iterable[study_module.Study],
+) -> None:
+    """Writes truth.json, and the studies' rows on the way."""
+    ceilings = {name: grading.Ceiling(labels.TASKS[name]) for name in labels.WHOLE_TASKS}
+    planted_errors = []
+    for study in studies:
+        add(study)
+        for ceiling in ceilings.values():
+            ceiling.add(study.latents, study.grades)
+        planted_errors += [dataclasses.asdict(error) for error in study.planted_errors]
+    content = grading.describe(ceilings)
+    content["config"] = dataclasses.asdict(config)
+    content["planted_errors"] = planted_errors
+    atomic.write_json(output_dir / "truth.json", content)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Table:
+    """A CSV of a data set: its file, its columns, and the rows that a study has in it."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows_of: Callable[[study_module.Study], Iterable[Row]]
+
+
+@contextlib.contextmanager
+def open_tables(
+    output_dir: pathlib.Path, tables: Sequence[Table]
+) -> Iterator[Callable[[study_module.Study], None]]:
+    """Gives what adds a study to CSVs; they get their names as the block ends without an error.
+
+    Args:
+        output_dir: where they are written.
+        tables: the first one gets its name last.
+    """
+    with contextlib.ExitStack() as stack:
+        writers = [
+            (table, stack.enter_context(_open_csv(output_dir / table.name, table.columns)))
+            for table in tables
+        ]
+
+        def add(study: study_module.Study) -> None:
+            for table, writer in writers:
+                writer.writerows(table.rows_of(study))
+
+        yield add
+
+
+@contextlib.contextmanager
+def _open_csv(path: pathlib.Path, columns: Sequence[str]) -> Iterator[Any]:
+    with atomic.open_binary(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns)
+        yield writer
+        text.detach()  # flushes, and leaves the file open
+
+
+def _grade_rows(study: study_module.Study) -> Iterable[Row]:
+    grades = (labels.SEVERITIES[grade] if grade >= 0 else "" for grade in study.grades.ravel())
+    yield (study.study_id, *grades)
+
+
+def _truth_rows(study: study_module.Study) -> Iterable[Row]:
+    probabilities = grading.grade_probabilities(study.latents)
+    for row, condition in enumerate(labels.CONDITIONS):
+        for column, level in enumerate(labels.LEVELS):
+            figures = (study.latents[row, column], *probabilities[row, column])
+            yield (study.study_id, condition, level, *(f"{figure:.6f}" for figure in figures))
+
+
+def _coordinate_rows(study: study_module.Study) -> Iterable[Row]:
+    return ((study.study_id, *_coordinates(mark)) for mark in study.annotations)
+
+
+def _coordinates(mark: annotation.Annotation) -> Row:
+    """The row as the real file spells it: `Left Subarticular Stenosis`, `L4/L5`."""
+    return (
+        mark.series_id,
+        mark.instance_number,
+        mark.condition.replace("_", " ").title(),
+        mark.level.replace("_", "/").upper(),
+        f"{mark.x:.6f}",
+        f"{mark.y:.6f}",
+    )
+
+
+def _series_rows(study: study_module.Study) -> Iterable[Row]:
+    return ((study.study_id, *series) for series in study.series)
+
+
+_TARGETS = tuple(
+    f"{condition}_{level}" for condition in labels.CONDITIONS for level in labels.LEVELS
+)
+_SERIES_COLUMNS = ("study_id", "series_id", "series_description")
+
+# The first one gets its name last: a directory without it is not complete.
+TRAIN_TABLES = (
+    Table(name=layout.LABELS_CSV, columns=("study_id", *_TARGETS), rows_of=_grade_rows),
+    Table(
+        name="truth.csv",
+        columns=("study_id", "condition", "level", "latent", *labels.SEVERITY_COLUMNS),
+        rows_of=_truth_rows,
+    ),
+    Table(
+        name=layout.coordinates_csv("train"),
+        columns=("study_id", "series_id", "instance_number", "condition", "level", "x", "y"),
+        rows_of=_coordinate_rows,
+    ),
+    Table(name=layout.series_csv("train"), columns=_SERIES_COLUMNS, rows_of=_series_rows),
+)
+TEST_TABLES = (
+    Table(name=layout.series_csv("test"), columns=_SERIES_COLUMNS, rows_of=_series_rows),
+)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from spine_tf import labels
-from spine_tf.synthesis import annotation, omission, protocol, sequence, slice_geometry
+from spine_tf.synthesis import annotation, protocol, sequence
 
 # Fraction of studies that get one of the errors.
 FRACTION = 0.5
@@ -134,7 +134,7 @@ def _coordinate_without_label(
 ) -> Case:
     mark = _any_mark(case, rng)
     grades = case.grades.copy()
-    grades[omission.target(mark)] = omission.MISSING
+    grades[annotation.target(mark)] = annotation.MISSING
     return dataclasses.replace(case, grades=grades, changed=(mark,))
 
 
@@ -176,7 +176,7 @@ KINDS = tuple(_PLANTERS)
 
 def _any_mark(case: Case, rng: np.random.Generator) -> annotation.Annotation:
     """A point whose grade is there."""
-    graded = [mark for mark in case.annotations if case.grades[omission.target(mark)] >= 0]
+    graded = [mark for mark in case.annotations if case.grades[annotation.target(mark)] >= 0]
     return graded[int(rng.integers(len(graded)))]
 
 
@@ -207,6 +207,6 @@ def _replaced(case: Case, changes: Mapping[annotation.Annotation, annotation.Ann
 
 def _slice_of(
     mark: annotation.Annotation, all_series: tuple[protocol.Series, ...]
-) -> slice_geometry.Slice:
+) -> protocol.Slice:
     series = next(item for item in all_series if item.series_id == mark.series_id)
     return series.slices[mark.instance_number - 1]

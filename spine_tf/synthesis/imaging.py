@@ -3,23 +3,47 @@
 import dataclasses
 
 import numpy as np
+from scipy import ndimage
 
 from spine_tf.synthesis import (
-    anatomy,
-    grid,
-    kspace,
-    painting,
     patient as patient_module,
+    protocol,
     sequence as sequence_module,
-    slice_geometry,
-    texture,
+    stenosis,
+    structure,
     torso,
+    vertebrae,
 )
 
 # Layers through the thickness of a slice that are averaged, as fractions of it.
 _LAYERS = (-0.25, 0.25)
 _LARGEST_STORED = 4095
 _KNOT_PX = 6
+_TEXTURE_PX = 512
+
+
+def make_structures(patient: patient_module.Patient) -> tuple[structure.Structure, ...]:
+    """Returns all structures of a patient in the order of painting: later ones cover earlier.
+
+    Discs come before bodies, whose hollow end plates cut them to a lens, and after the sac, which
+    they dent; facets and flavum come last around the canal and give it its shape.
+    """
+    return (
+        *torso.make_vessels(patient),
+        *torso.make_muscles(patient),
+        *stenosis.make_epidural_fat(patient),
+        *stenosis.make_foraminal_fat(patient),
+        *stenosis.make_sac(patient),
+        *vertebrae.make_discs(patient),
+        *vertebrae.make_pedicles(patient),
+        *vertebrae.make_bodies(patient),
+        *vertebrae.make_pedicle_roots(patient),
+        *vertebrae.make_arches(patient),
+        *stenosis.make_exiting_roots(patient),
+        *stenosis.make_flavum(patient),
+        *stenosis.make_facets(patient),
+        *stenosis.make_traversing_roots(patient),
+    )
 
 
 class Scanner:
@@ -27,27 +51,27 @@ class Scanner:
 
     def __init__(self, patient: patient_module.Patient, rng: np.random.Generator) -> None:
         self._patient = patient
-        self._structures = anatomy.make_structures(patient)
+        self._structures = make_structures(patient)
         self._torso = torso.make_torso(patient)
-        self._textures = texture.draw_textures(rng)
-        self._sagittal: dict[slice_geometry.Slice, grid.Grid] = {}
+        self._textures = _draw_textures(rng)
+        self._sagittal: dict[protocol.Slice, structure.Grid] = {}
 
     def image(
         self,
-        plane: slice_geometry.Slice,
+        plane: protocol.Slice,
         sequence: sequence_module.Sequence,
         rng: np.random.Generator,
     ) -> np.ndarray:
         """Returns the stored pixels of a slice, uint16 (rows, columns) of 12 bits."""
         acquired = plane.resampled(sequence.acquired_mm)
         signal = self.signal(acquired, sequence, rng)
-        image = kspace.acquire(signal, plane.shape, sequence, rng)
+        image = sequence_module.acquire(signal, plane.shape, sequence, rng)
         stored = np.rint(image * np.float32(sequence.largest))
         return np.clip(stored, 0, _LARGEST_STORED).astype("<u2")
 
     def signal(
         self,
-        plane: slice_geometry.Slice,
+        plane: protocol.Slice,
         sequence: sequence_module.Sequence,
         rng: np.random.Generator,
     ) -> np.ndarray:
@@ -60,23 +84,23 @@ class Scanner:
         for layer in _LAYERS:
             image = back.copy()
             points = self._grid(plane, layer * plane.thickness)
-            painting.paint(image, self._structures, sequence.signals, points, edge)
+            structure.paint(image, self._structures, sequence.signals, points, edge)
             total += image
         total *= np.float32(1 / len(_LAYERS)) * (1 + np.float32(0.05) * fine)
         return total * torso.illumination(self._torso, sequence, y, z)
 
-    def _grid(self, plane: slice_geometry.Slice, depth: float) -> grid.Grid:
+    def _grid(self, plane: protocol.Slice, depth: float) -> structure.Grid:
         scale = self._patient.scale
         x, y, z = plane.coordinates(depth)
         if y.shape[1] == 1:
             v, s = self._locate(y, z)
             middle = np.interp(5.0, v[:, 0], s[:, 0])
             u = (x - self._patient.lateral(middle)) / scale
-            return grid.make_grid(u.astype(np.float32), v, s)
+            return structure.make_grid(u.astype(np.float32), v, s)
         key = dataclasses.replace(plane, position=(0.0, *plane.position[1:]))
         if key not in self._sagittal:
             v, s = self._locate(y, z)
-            self._sagittal[key] = grid.make_grid(np.zeros((1, 1), np.float32), v, s)
+            self._sagittal[key] = structure.make_grid(np.zeros((1, 1), np.float32), v, s)
         shared = self._sagittal[key]
         u = (x.astype(np.float32) - self._patient.lateral(shared.s)) / np.float32(scale)
         return shared.with_u(u)
@@ -102,3 +126,43 @@ def _filled(values: np.ndarray, knots: np.ndarray, axis: int) -> np.ndarray:
     part = (knots[upper] - pixels) / np.maximum(knots[upper] - knots[lower], 1)
     part = part[:, None] if axis == 0 else part
     return part * values.take(lower, axis) + (1 - part) * values.take(upper, axis)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Textures:
+    """Mottle of tissues: random fields that a study draws once and its slices cut at random.
+
+    Periodic, of mean 0 and standard deviation 1, float32 (512, 512).
+
+    Attributes:
+        fine: speckle of marrow and muscle.
+        coarse: patches of the size of bowel loops.
+    """
+
+    fine: np.ndarray
+    coarse: np.ndarray
+
+    def cut(
+        self, shape: tuple[int, int], rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the same random window of both fields, of the given shape."""
+        rows = (np.arange(shape[0]) + rng.integers(_TEXTURE_PX)) % _TEXTURE_PX
+        columns = (np.arange(shape[1]) + rng.integers(_TEXTURE_PX)) % _TEXTURE_PX
+        return (
+            self.fine.take(rows, axis=0).take(columns, axis=1),
+            self.coarse.take(rows, axis=0).take(columns, axis=1),
+        )
+
+
+def _draw_textures(rng: np.random.Generator) -> _Textures:
+    """Draws the fields of one study."""
+    noise = rng.standard_normal((_TEXTURE_PX, _TEXTURE_PX), dtype=np.float32)
+    fine = ndimage.gaussian_filter(noise, 1.2, mode="wrap", truncate=2.5)
+    patches = rng.standard_normal((_TEXTURE_PX // 8, _TEXTURE_PX // 8), dtype=np.float32)
+    patches = ndimage.gaussian_filter(patches, 1.4, mode="wrap")
+    coarse = ndimage.zoom(patches, 8, order=1, mode="grid-wrap", grid_mode=True)
+    return _Textures(fine=_standardized(fine), coarse=_standardized(coarse))
+
+
+def _standardized(field: np.ndarray) -> np.ndarray:
+    return ((field - field.mean()) / field.std()).astype(np.float32)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from spine_tf import labels
-from spine_tf.synthesis import curve, latent, profile
+from spine_tf.synthesis import curve, grading
 
 # s of the top of L1 above the disc L1/L2 reaches up to T11, s below L5/S1 down to S3.
 _ABOVE, _BELOW = -95.0, 90.0
@@ -45,7 +45,7 @@ class Patient:
     bulge_share: np.ndarray
     spine: curve.Curve
     scale: float
-    lateral: profile.Profile
+    lateral: curve.Profile
     disc_s: np.ndarray
     disc_height: np.ndarray
     degeneration: np.ndarray
@@ -121,9 +121,9 @@ def foramen_u(level: int) -> float:
 
 def make_patient(rng: np.random.Generator, latents: np.ndarray | None = None) -> Patient:
     """Draws a patient, with the given latents if there are any."""
-    drawn = latent.draw_latents(rng)
+    drawn = grading.draw_latents(rng)
     latents = drawn if latents is None else latents
-    narrowing = latent.narrowing(latents)
+    narrowing = grading.narrowing(latents)
     degeneration = _degeneration(narrowing, rng)
     disc_height = np.array([5.5, 6.5, 8.5, 9.5, 10.5, 11.5, 10.5, 3.0])
     disc_height = disc_height * rng.normal(1, 0.05, 8) * (1 - 0.35 * degeneration)
@@ -173,10 +173,10 @@ def _make_spine(disc_s: np.ndarray, rng: np.random.Generator) -> curve.Curve:
     return curve.make_curve(knots_s, np.radians(knots))
 
 
-def _make_lateral(disc_s: np.ndarray, rng: np.random.Generator) -> profile.Profile:
+def _make_lateral(disc_s: np.ndarray, rng: np.random.Generator) -> curve.Profile:
     amplitude = float(np.clip(rng.normal(0, 2.0), -5, 5))
     phase, offset = rng.uniform(0, 2 * np.pi), rng.normal(0, 1.5)
-    return profile.make_profile(
+    return curve.make_profile(
         disc_s[0] + _ABOVE,
         disc_s[-1] + _BELOW,
         lambda s: offset + amplitude * np.sin(2 * np.pi * s / 220 + phase),

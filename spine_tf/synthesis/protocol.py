@@ -8,7 +8,7 @@ import dataclasses
 
 import numpy as np
 
-from spine_tf.synthesis import patient as patient_module, sequence, settings, slice_geometry
+from spine_tf.synthesis import patient as patient_module, phantom_config, sequence
 
 _AXIAL_REVERSED = 0.12
 _SAGITTAL_REVERSED = 698 / 1965
@@ -21,17 +21,92 @@ _SAGITTAL_WIDTH_MM = 44.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Slice:
+    """A rectangle of pixels in the patient's coordinates (DICOM: x left, y back, z head; mm).
+
+    Attributes:
+        position: centre of the first pixel, as in ImagePositionPatient.
+        row_direction: unit vector along a row, to the image's right.
+        column_direction: unit vector down a column.
+        spacing: (row, column) as in PixelSpacing.
+        shape: (rows, columns).
+        thickness: of the slice.
+    """
+
+    position: tuple[float, float, float]
+    row_direction: tuple[float, float, float]
+    column_direction: tuple[float, float, float]
+    spacing: tuple[float, float]
+    shape: tuple[int, int]
+    thickness: float
+
+    @property
+    def normal(self) -> np.ndarray:
+        """Unit vector, row direction x column direction."""
+        a, b = self.row_direction, self.column_direction
+        return np.array(
+            [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+        )
+
+    def project(self, point: np.ndarray) -> tuple[float, float, float]:
+        """Returns a point's (x, y) in pixels and its distance from the slice along the normal."""
+        offset = [float(p - q) for p, q in zip(point, self.position, strict=True)]
+        x = sum(a * b for a, b in zip(offset, self.row_direction, strict=True))
+        y = sum(a * b for a, b in zip(offset, self.column_direction, strict=True))
+        distance = sum(a * float(b) for a, b in zip(offset, self.normal, strict=True))
+        return x / self.spacing[1], y / self.spacing[0], distance
+
+    def resampled(self, pixel_mm: float) -> "Slice":
+        """Returns the same slice with pixels of at least that size; the first pixel stays."""
+        rows = _num_pixels(self.shape[0], self.spacing[0], pixel_mm)
+        columns = _num_pixels(self.shape[1], self.spacing[1], pixel_mm)
+        spacing = (
+            self.spacing[0] * self.shape[0] / rows,
+            self.spacing[1] * self.shape[1] / columns,
+        )
+        return dataclasses.replace(self, shape=(rows, columns), spacing=spacing)
+
+    def coordinates(self, depth: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns x, y, z of the pixel centres, as arrays that broadcast to the slice's shape.
+
+        Args:
+            depth: millimetres along the normal from the slice's middle.
+        """
+        rows = np.arange(self.shape[0])[:, None] * self.spacing[0]
+        columns = np.arange(self.shape[1])[None, :] * self.spacing[1]
+        result = []
+        normal = self.normal
+        for axis in range(3):
+            value = np.full((1, 1), self.position[axis] + depth * normal[axis])
+            if self.column_direction[axis]:
+                value = value + rows * self.column_direction[axis]
+            if self.row_direction[axis]:
+                value = value + columns * self.row_direction[axis]
+            result.append(value.astype(np.float32))
+        return result[0], result[1], result[2]
+
+
+def _num_pixels(size: int, spacing: float, pixel_mm: float) -> int:
+    return min(size, 2 * round(size * spacing / pixel_mm / 2))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Series:
     """Slices of one kind; slice i is instance i + 1."""
 
     series_id: int
     description: str
-    slices: tuple[slice_geometry.Slice, ...]
+    slices: tuple[Slice, ...]
+
+    def nearest(self, point: np.ndarray) -> int:
+        """Returns the index of the slice that is nearest to a point of the patient (mm)."""
+        distances = [abs(plane.project(point)[2]) for plane in self.slices]
+        return distances.index(min(distances))
 
 
 def make_series(
     patient: patient_module.Patient,
-    config: settings.PhantomConfig,
+    config: phantom_config.PhantomConfig,
     first_series_id: int,
     rng: np.random.Generator,
 ) -> tuple[Series, ...]:
@@ -53,17 +128,15 @@ def make_series(
     )
 
 
-def _numbered(
-    description: str, stack: list[slice_geometry.Slice], rng: np.random.Generator
-) -> tuple[slice_geometry.Slice, ...]:
+def _numbered(description: str, stack: list[Slice], rng: np.random.Generator) -> tuple[Slice, ...]:
     is_axial = description == sequence.AXIAL_T2
     reversed_fraction = _AXIAL_REVERSED if is_axial else _SAGITTAL_REVERSED
     return tuple(stack[::-1] if rng.random() < reversed_fraction else stack)
 
 
 def _sagittal_stack(
-    patient: patient_module.Patient, config: settings.PhantomConfig, rng: np.random.Generator
-) -> list[slice_geometry.Slice]:
+    patient: patient_module.Patient, config: phantom_config.PhantomConfig, rng: np.random.Generator
+) -> list[Slice]:
     """Slices from the patient's right to the left, turned a little in their plane."""
     rows = int(rng.choice(config.sagittal_px))
     columns = (
@@ -78,7 +151,7 @@ def _sagittal_stack(
     column_direction = np.array([0.0, np.sin(turn), -np.cos(turn)])
     offsets = (np.arange(config.sagittal_slices) - (config.sagittal_slices - 1) / 2) * step
     return [
-        slice_geometry.centered(
+        _centered(
             center + np.array([offset, 0.0, 0.0]),
             row_direction,
             column_direction,
@@ -90,9 +163,40 @@ def _sagittal_stack(
     ]
 
 
+def _centered(
+    center: np.ndarray,
+    row_direction: np.ndarray,
+    column_direction: np.ndarray,
+    *,
+    shape: tuple[int, int],
+    spacing: float,
+    thickness: float,
+) -> Slice:
+    """Returns a slice of square pixels around a point.
+
+    The position is rounded to what a header holds, so that geometry read back is the same.
+    """
+    spacing = round(spacing, 6)
+    down, across = ((size - 1) / 2 * spacing for size in shape)
+    position = center - across * row_direction - down * column_direction
+    return Slice(
+        position=_rounded(position),
+        row_direction=_rounded(row_direction),
+        column_direction=_rounded(column_direction),
+        spacing=(spacing, spacing),
+        shape=shape,
+        thickness=thickness,
+    )
+
+
+def _rounded(vector: np.ndarray) -> tuple[float, float, float]:
+    x, y, z = (round(float(value), 6) + 0.0 for value in vector)
+    return x, y, z
+
+
 def _angled_stacks(
-    patient: patient_module.Patient, config: settings.PhantomConfig, rng: np.random.Generator
-) -> list[slice_geometry.Slice]:
+    patient: patient_module.Patient, config: phantom_config.PhantomConfig, rng: np.random.Generator
+) -> list[Slice]:
     """A few slices parallel to each disc, from head to feet: stacks of five orientations."""
     count, step = config.axial_slices_per_level, rng.uniform(3.6, 4.6)
     is_mixed = _happens(_MIXED_SIZES, rng)
@@ -107,8 +211,8 @@ def _angled_stacks(
 
 
 def _straight_stack(
-    patient: patient_module.Patient, config: settings.PhantomConfig, rng: np.random.Generator
-) -> list[slice_geometry.Slice]:
+    patient: patient_module.Patient, config: phantom_config.PhantomConfig, rng: np.random.Generator
+) -> list[Slice]:
     """One stack of parallel slices over all levels, as the disc L4/L5 lies."""
     step = rng.uniform(5.0, 6.0)
     s = float(patient.level_s[3])
@@ -118,7 +222,9 @@ def _straight_stack(
     return _axial_slices(patient, s, rng.normal(0, 0.04), distances, _axial_size(config, rng), step)
 
 
-def _axial_size(config: settings.PhantomConfig, rng: np.random.Generator) -> tuple[int, float]:
+def _axial_size(
+    config: phantom_config.PhantomConfig, rng: np.random.Generator
+) -> tuple[int, float]:
     return int(rng.choice(config.axial_px)), float(rng.uniform(*config.axial_fov_mm))
 
 
@@ -129,7 +235,7 @@ def _axial_slices(
     distances: list[float],
     size: tuple[int, float],
     step: float,
-) -> list[slice_geometry.Slice]:
+) -> list[Slice]:
     """Slices across the spine at s.
 
     Args:
@@ -146,7 +252,7 @@ def _axial_slices(
     towards_feet = np.array([0.0, -np.sin(angle), -np.cos(angle)])
     center = patient.position(0.0, 10.0, s)
     return [
-        slice_geometry.centered(
+        _centered(
             center + distance * towards_feet,
             np.array([1.0, 0.0, 0.0]),
             down,

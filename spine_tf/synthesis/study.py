@@ -4,24 +4,27 @@ import dataclasses
 import pathlib
 
 import numpy as np
+import pydicom
+from pydicom import encaps, uid
+from rle import rle
 
 from spine_tf.synthesis import (
     annotation,
-    dicom_file,
     error_planting,
+    grading,
     imaging,
-    omission,
     patient as patient_module,
+    phantom_config,
     protocol,
-    reader,
     sequence,
-    settings,
 )
 
 _FIRST_STUDY_ID = 4_000_000
 _STUDY_ID_STEP = 2_171
 _SERIES_IDS = 16
 _HAS_RESCALE = 196 / 269
+
+_ENHANCED_MR = uid.UID("1.2.840.10008.5.1.4.1.1.4.1")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,7 +48,9 @@ class Study:
     planted_errors: tuple[error_planting.PlantedError, ...]
 
 
-def write_study(config: settings.PhantomConfig, index: int, images_dir: pathlib.Path) -> Study:
+def write_study(
+    config: phantom_config.PhantomConfig, index: int, images_dir: pathlib.Path
+) -> Study:
     """Draws study `index` of the configuration and writes its images below `images_dir`."""
     anatomy_rng, reader_rng, image_rng, error_rng = (
         np.random.default_rng(seeds)
@@ -76,12 +81,12 @@ def _read(
     rng: np.random.Generator,
 ) -> error_planting.Case:
     """What the readers of a study leave behind: grades and points, some of them missing."""
-    grades = reader.draw_grades(reader.grade_probabilities(patient.latents), rng)
+    grades = grading.draw_grades(grading.grade_probabilities(patient.latents), rng)
     annotations = annotation.annotate(patient, all_series, rng)
-    missing = omission.draw_missing_grades(rng)
+    missing = annotation.draw_missing_grades(rng)
     return error_planting.Case(
-        annotations=omission.without_missing(annotations, missing, rng),
-        grades=np.where(missing, omission.MISSING, grades),
+        annotations=annotation.without_missing(annotations, missing, rng),
+        grades=np.where(missing, annotation.MISSING, grades),
     )
 
 
@@ -103,7 +108,7 @@ def _write_images(
             pixels = scanner.image(plane, contrast, rng)
             if (series.series_id, number) in removed:
                 continue
-            dicom_file.write_slice(
+            _write_slice(
                 series_dir / f"{number}.dcm",
                 pixels,
                 plane,
@@ -112,3 +117,54 @@ def _write_images(
                 instance_number=number,
                 has_rescale=has_rescale,
             )
+
+
+def _write_slice(
+    path: pathlib.Path,
+    pixels: np.ndarray,
+    plane: protocol.Slice,
+    *,
+    study_id: int,
+    series_id: int,
+    instance_number: int,
+    has_rescale: bool,
+) -> None:
+    """Writes pixels, uint16 (rows, columns) of 12 bits, as a DICOM file in RLE Lossless.
+
+    It has the tags that the RSNA 2024 files have and no others: no SOPClassUID although the file
+    meta claims Enhanced MR, and an instance UID that is not unique over series.
+    """
+    dataset = pydicom.Dataset()
+    dataset.SOPInstanceUID = f"{study_id}.1.{instance_number}"
+    dataset.PatientID = str(study_id)
+    dataset.SliceThickness = plane.thickness
+    dataset.PatientPosition = "HFS"
+    dataset.StudyInstanceUID = str(study_id)
+    dataset.SeriesInstanceUID = f"{study_id}.{series_id}"
+    dataset.InstanceNumber = instance_number
+    dataset.ImagePositionPatient = list(plane.position)
+    dataset.ImageOrientationPatient = [*plane.row_direction, *plane.column_direction]
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.Rows, dataset.Columns = plane.shape
+    dataset.PixelSpacing = list(plane.spacing)
+    dataset.BitsAllocated = 16
+    dataset.BitsStored = 12
+    dataset.HighBit = 11
+    dataset.PixelRepresentation = 0
+    if has_rescale:
+        dataset.RescaleIntercept = 0
+        dataset.RescaleSlope = 1
+    frame = rle.encode_frame(pixels.astype("<u2").tobytes(), *plane.shape, 1, 16, "<")
+    dataset.PixelData = encaps.encapsulate([frame], has_bot=True)
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta = _file_meta(str(dataset.SOPInstanceUID))
+    dataset.save_as(path, enforce_file_format=True)
+
+
+def _file_meta(instance_uid: str) -> pydicom.dataset.FileMetaDataset:
+    meta = pydicom.dataset.FileMetaDataset()
+    meta.MediaStorageSOPClassUID = _ENHANCED_MR
+    meta.MediaStorageSOPInstanceUID = uid.UID(instance_uid)
+    meta.TransferSyntaxUID = uid.RLELossless
+    return meta

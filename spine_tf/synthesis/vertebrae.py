@@ -1,15 +1,16 @@
-"""Bones: vertebral bodies, pedicles, facets, laminae, spinous processes, the sacrum."""
+"""Vertebral bodies, pedicles, arches, the sacrum, and the discs, which bulge where they narrow."""
 
 import numpy as np
 
 from spine_tf.synthesis import patient as patient_module, structure
-from spine_tf.synthesis.structure import Box, Structure
 
 # Half width and depth of the bodies T12 ... S2 at their end plates.
 _HALF_WIDTH = (20.5, 21.5, 22.5, 23.5, 24.5, 25.5, 25.0, 19.0)
 _DEPTH = (30.5, 32.0, 33.0, 34.0, 35.0, 35.5, 33.0, 21.0)
 
 _FIRST_SACRAL = 6
+# Of the discs.
+_FIRST_GRADED, _LAST_GRADED = 2, 6
 
 
 def body_size(patient: patient_module.Patient, index: int) -> tuple[float, float]:
@@ -26,7 +27,7 @@ def body_span(patient: patient_module.Patient, index: int) -> tuple[float, float
     return float(top), float(bottom)
 
 
-def make_bodies(patient: patient_module.Patient) -> list[Structure]:
+def make_bodies(patient: patient_module.Patient) -> list[structure.Structure]:
     """Returns the vertebral bodies with their veins, and the wings of the sacrum."""
     result = _sacral_wings(patient)
     for index in range(len(patient.disc_s)):
@@ -34,7 +35,7 @@ def make_bodies(patient: patient_module.Patient) -> list[Structure]:
     return result
 
 
-def make_pedicles(patient: patient_module.Patient) -> list[Structure]:
+def make_pedicles(patient: patient_module.Patient) -> list[structure.Structure]:
     """Returns pedicles and transverse processes of T12 to S1; bodies cover their front ends."""
     result = []
     for index in range(_FIRST_SACRAL + 1):
@@ -43,13 +44,13 @@ def make_pedicles(patient: patient_module.Patient) -> list[Structure]:
     return result
 
 
-def make_pedicle_roots(patient: patient_module.Patient) -> list[Structure]:
+def make_pedicle_roots(patient: patient_module.Patient) -> list[structure.Structure]:
     """Returns what joins the pedicles to the bodies, painted after both."""
     indices = range(_FIRST_SACRAL + 1)
     return [_pedicle_root(patient, index, side) for index in indices for side in (1, -1)]
 
 
-def make_arches(patient: patient_module.Patient) -> list[Structure]:
+def make_arches(patient: patient_module.Patient) -> list[structure.Structure]:
     """Returns laminae and spinous processes of T12 to S1."""
     result = []
     for index in range(_FIRST_SACRAL + 1):
@@ -57,7 +58,7 @@ def make_arches(patient: patient_module.Patient) -> list[Structure]:
     return result
 
 
-def _body(patient: patient_module.Patient, index: int) -> Structure:
+def _body(patient: patient_module.Patient, index: int) -> structure.Structure:
     half_width, depth = body_size(patient, index)
     top, bottom = body_span(patient, index)
     middle, half = (top + bottom) / 2, (bottom - top) / 2
@@ -73,15 +74,15 @@ def _body(patient: patient_module.Patient, index: int) -> Structure:
         plate = np.abs(s - middle) - half - 1.4 * np.minimum(radial, 0.0) / b
         return np.maximum(radial, plate)
 
-    return Structure(
+    return structure.Structure(
         tissue="marrow",
-        box=Box(u=(-half_width, half_width), v=(-depth, 1.0), s=(top - 2, bottom + 2)),
+        box=structure.Box(u=(-half_width, half_width), v=(-depth, 1.0), s=(top - 2, bottom + 2)),
         distance=distance,
         rim=0.8,
     )
 
 
-def _basivertebral_vein(patient: patient_module.Patient, index: int) -> Structure:
+def _basivertebral_vein(patient: patient_module.Patient, index: int) -> structure.Structure:
     top, bottom = body_span(patient, index)
     middle = (top + bottom) / 2
 
@@ -89,16 +90,16 @@ def _basivertebral_vein(patient: patient_module.Patient, index: int) -> Structur
         height = np.abs(s - middle) - 1.6 * np.clip(1 + (v + 1) / 9, 0, 1)
         return np.maximum(structure.ellipse(u, v + 2, 3.5, 7.5), height)
 
-    return Structure(
+    return structure.Structure(
         tissue="vein",
-        box=Box(u=(-4, 4), v=(-10, 2), s=(middle - 2, middle + 2)),
+        box=structure.Box(u=(-4, 4), v=(-10, 2), s=(middle - 2, middle + 2)),
         distance=distance,
         other="marrow",
         fraction=0.4,
     )
 
 
-def _sacral_wings(patient: patient_module.Patient) -> list[Structure]:
+def _sacral_wings(patient: patient_module.Patient) -> list[structure.Structure]:
     top, _ = body_span(patient, _FIRST_SACRAL)
 
     def distance(u: np.ndarray, v: np.ndarray, s: np.ndarray) -> np.ndarray:
@@ -107,16 +108,16 @@ def _sacral_wings(patient: patient_module.Patient) -> list[Structure]:
         return np.maximum(wing, np.abs(s - top - 27 - fall) - 24)
 
     return [
-        Structure(
+        structure.Structure(
             tissue="marrow",
-            box=Box(u=(-58, 58), v=(-26, 20), s=(top + 1, top + 62)),
+            box=structure.Box(u=(-58, 58), v=(-26, 20), s=(top + 1, top + 62)),
             distance=distance,
             rim=1.0,
         )
     ]
 
 
-def _pedicle(patient: patient_module.Patient, index: int, side: int) -> Structure:
+def _pedicle(patient: patient_module.Patient, index: int, side: int) -> structure.Structure:
     top, bottom = body_span(patient, index)
     u0, s0 = 14.0 + 0.8 * index, top + 0.3 * (bottom - top)
 
@@ -124,15 +125,17 @@ def _pedicle(patient: patient_module.Patient, index: int, side: int) -> Structur
         across = structure.rounded(side * u - u0, s - s0, 4.3, 6.8)
         return np.maximum(across, np.abs(v - 4) - 10)
 
-    return Structure(
+    return structure.Structure(
         tissue="marrow",
-        box=Box(u=structure.sided(side, u0 - 5, u0 + 5), v=(-6.5, 14), s=(s0 - 7, s0 + 7)),
+        box=structure.Box(
+            u=structure.sided(side, u0 - 5, u0 + 5), v=(-6.5, 14), s=(s0 - 7, s0 + 7)
+        ),
         distance=distance,
         rim=0.8,
     )
 
 
-def _pedicle_root(patient: patient_module.Patient, index: int, side: int) -> Structure:
+def _pedicle_root(patient: patient_module.Patient, index: int, side: int) -> structure.Structure:
     """The marrow that joins pedicle and body without a cortex between them."""
     top, bottom = body_span(patient, index)
     u0, s0 = 14.0 + 0.8 * index, top + 0.3 * (bottom - top)
@@ -141,14 +144,16 @@ def _pedicle_root(patient: patient_module.Patient, index: int, side: int) -> Str
         across = structure.ellipse(side * u - u0, s - s0, 3.5, 6.0)
         return np.maximum(across, np.abs(v + 1) - 4)
 
-    return Structure(
+    return structure.Structure(
         tissue="marrow",
-        box=Box(u=structure.sided(side, u0 - 4, u0 + 4), v=(-5, 3), s=(s0 - 6, s0 + 6)),
+        box=structure.Box(u=structure.sided(side, u0 - 4, u0 + 4), v=(-5, 3), s=(s0 - 6, s0 + 6)),
         distance=distance,
     )
 
 
-def _transverse_process(patient: patient_module.Patient, index: int, side: int) -> Structure:
+def _transverse_process(
+    patient: patient_module.Patient, index: int, side: int
+) -> structure.Structure:
     top, bottom = body_span(patient, index)
     s0, tip = top + 0.33 * (bottom - top), 38.0 if index else 26.0
 
@@ -156,15 +161,15 @@ def _transverse_process(patient: patient_module.Patient, index: int, side: int) 
         rod = structure.segment(side * u, v, (16.0, 8.0), (tip, 14.0)) - 2.8
         return np.maximum(rod, np.abs(s - s0) - 4.5)
 
-    return Structure(
+    return structure.Structure(
         tissue="marrow",
-        box=Box(u=structure.sided(side, 13, tip + 3), v=(5, 17), s=(s0 - 5, s0 + 5)),
+        box=structure.Box(u=structure.sided(side, 13, tip + 3), v=(5, 17), s=(s0 - 5, s0 + 5)),
         distance=distance,
         rim=0.9,
     )
 
 
-def _lamina(patient: patient_module.Patient, index: int) -> Structure:
+def _lamina(patient: patient_module.Patient, index: int) -> structure.Structure:
     top, bottom = body_span(patient, index)
     s0 = top + 0.62 * (bottom - top)
     back = 21.5 * patient.canal_size
@@ -173,15 +178,15 @@ def _lamina(patient: patient_module.Patient, index: int) -> Structure:
         plate = structure.segment(np.abs(u), v, (12.5, back - 7), (0.0, back)) - 2.6
         return np.maximum(plate, np.abs(s - s0 - 0.35 * (v - 18)) - 8.5)
 
-    return Structure(
+    return structure.Structure(
         tissue="marrow",
-        box=Box(u=(-15, 15), v=(back - 10, back + 3), s=(s0 - 13, s0 + 13)),
+        box=structure.Box(u=(-15, 15), v=(back - 10, back + 3), s=(s0 - 13, s0 + 13)),
         distance=distance,
         rim=0.9,
     )
 
 
-def _spinous_process(patient: patient_module.Patient, index: int) -> Structure:
+def _spinous_process(patient: patient_module.Patient, index: int) -> structure.Structure:
     top, bottom = body_span(patient, index)
     s0 = top + 0.72 * (bottom - top)
     back = 21.5 * patient.canal_size
@@ -194,9 +199,108 @@ def _spinous_process(patient: patient_module.Patient, index: int) -> Structure:
         )
         return np.maximum(side_on, np.abs(u) - 2.8)
 
-    return Structure(
+    return structure.Structure(
         tissue="marrow",
-        box=Box(u=(-3, 3), v=(back - 3, back + length + 3), s=(s0 - 12, s0 + 18)),
+        box=structure.Box(u=(-3, 3), v=(back - 3, back + length + 3), s=(s0 - 12, s0 + 18)),
         distance=distance,
         rim=0.9,
     )
+
+
+def make_discs(patient: patient_module.Patient) -> list[structure.Structure]:
+    """Returns annulus and nucleus of every disc."""
+    result = []
+    for index in range(len(patient.disc_s)):
+        result += [_annulus(patient, index), _nucleus(patient, index)]
+        if patient.degeneration[index] < 0.75:
+            result.append(_cleft(patient, index))
+    return result
+
+
+def _bulge(patient: patient_module.Patient, level: int, u: np.ndarray) -> np.ndarray:
+    """Returns how far a graded disc reaches behind the posterior wall at each u."""
+    canal_front, _ = patient.canal_walls(level)
+    center = canal_front - (2.8 if level == 4 else 1.3)
+    result = center * np.exp(-((u / 5.5) ** 2))
+    for side, sign in ((0, 1), (1, -1)):
+        recess, foramen = (
+            patient.recess_walls(side, level)[0],
+            patient.foramen_walls(side, level)[0],
+        )
+        result = result + (recess + 0.5) * np.exp(-(((sign * u - 9.3) / 4.0) ** 2))
+        lateral = patient_module.foramen_u(level)
+        result = result + (foramen + 2.5) * np.exp(-(((sign * u - lateral - 1) / 4.5) ** 2))
+    return result
+
+
+def _annulus(patient: patient_module.Patient, index: int) -> structure.Structure:
+    half_width, depth = _disc_size(patient, index)
+    middle, half = patient.disc_s[index], patient.disc_height[index] / 2
+    is_graded = _FIRST_GRADED <= index <= _LAST_GRADED
+
+    def distance(u: np.ndarray, v: np.ndarray, s: np.ndarray) -> np.ndarray:
+        b = depth / 2
+        if is_graded:
+            reach = _bulge(patient, index - _FIRST_GRADED, u)
+            v = v - reach * np.clip(1 + v / 12, 0, 1)
+        radial = structure.rounded(u, v + b, half_width, b)
+        overhang = 1.5 - 0.5 * np.clip(v, 0, 4)
+        return np.maximum(radial, np.abs(s - middle) - half - overhang)
+
+    return structure.Structure(
+        tissue="annulus",
+        box=structure.Box(
+            u=(-half_width - 1, half_width + 1),
+            v=(-depth - 1, 11),
+            s=(middle - half - 2, middle + half + 2),
+        ),
+        distance=distance,
+    )
+
+
+def _nucleus(patient: patient_module.Patient, index: int) -> structure.Structure:
+    half_width, depth = _disc_size(patient, index)
+    middle, half = patient.disc_s[index], patient.disc_height[index] / 2
+
+    def distance(u: np.ndarray, v: np.ndarray, s: np.ndarray) -> np.ndarray:
+        x, y, z = u / (0.66 * half_width), (v + 0.53 * depth) / (0.33 * depth), s - middle
+        z = z / (half + 0.6)
+        return (np.sqrt(x * x + y * y + z * z) - 1) * half
+
+    return structure.Structure(
+        tissue="nucleus",
+        box=structure.Box(
+            u=(-0.7 * half_width, 0.7 * half_width),
+            v=(-0.9 * depth, -0.15 * depth),
+            s=(middle - half - 1, middle + half + 1),
+        ),
+        distance=distance,
+        other="annulus",
+        fraction=float(patient.degeneration[index]) ** 0.7,
+    )
+
+
+def _cleft(patient: patient_module.Patient, index: int) -> structure.Structure:
+    half_width, depth = _disc_size(patient, index)
+    middle = patient.disc_s[index]
+
+    def distance(u: np.ndarray, v: np.ndarray, s: np.ndarray) -> np.ndarray:
+        inside = structure.ellipse(u, v + 0.53 * depth, 0.5 * half_width, 0.25 * depth)
+        return np.maximum(inside, np.abs(s - middle) - 0.5)
+
+    return structure.Structure(
+        tissue="annulus",
+        box=structure.Box(
+            u=(-0.5 * half_width, 0.5 * half_width),
+            v=(-0.8 * depth, -0.25 * depth),
+            s=(middle - 1, middle + 1),
+        ),
+        distance=distance,
+        other="nucleus",
+        fraction=0.3,
+    )
+
+
+def _disc_size(patient: patient_module.Patient, index: int) -> tuple[float, float]:
+    half_width, depth = body_size(patient, index)
+    return half_width * 1.02, depth * 1.02

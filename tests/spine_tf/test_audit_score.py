@@ -13,23 +13,21 @@ import pytest
 from pydicom import uid
 
 from spine_tf.auditing import audit, finding, table
-from spine_tf.conversion import settings as conversion_settings
+from spine_tf.conversion import settings
 from spine_tf.rsna import sources
 from spine_tf.synthesis import (
     annotation,
     dataset,
     error_planting,
-    layout,
-    omission,
+    grading,
     patient as patient_module,
+    phantom_config,
     protocol,
-    reader,
-    settings as synthesis_settings,
     study,
 )
 
 NUM_STUDIES = 120
-CONFIG = synthesis_settings.PhantomConfig(axial_slices_per_level=4, sagittal_slices=15)
+CONFIG = phantom_config.PhantomConfig(axial_slices_per_level=4, sagittal_slices=15)
 KINDS = {
     "placeholder_point": finding.Kind.PLACEHOLDER_POINT,
     "off_image": finding.Kind.OFF_IMAGE,
@@ -49,12 +47,12 @@ def draw_study(index: int, images_dir: pathlib.Path, *, kind: str | None) -> stu
     rng = np.random.default_rng([index, 7])
     patient = patient_module.make_patient(rng)
     all_series = protocol.make_series(patient, CONFIG, 100 * study_id, rng)
-    grades = reader.draw_grades(reader.grade_probabilities(patient.latents), rng)
+    grades = grading.draw_grades(grading.grade_probabilities(patient.latents), rng)
     marks = annotation.annotate(patient, all_series, rng)
-    missing = omission.draw_missing_grades(rng)
+    missing = annotation.draw_missing_grades(rng)
     case = error_planting.Case(
-        annotations=omission.without_missing(marks, missing, rng),
-        grades=np.where(missing, omission.MISSING, grades),
+        annotations=annotation.without_missing(marks, missing, rng),
+        grades=np.where(missing, annotation.MISSING, grades),
     )
     errors: tuple[error_planting.PlantedError, ...] = ()
     if kind is not None:
@@ -114,10 +112,10 @@ def decimals(values):
 def write_data_set(directory: pathlib.Path, kinds: list[str | None]) -> list[study.Study]:
     directory.mkdir()
     studies = []
-    with layout.TrainTables(directory) as tables:
+    with dataset.open_tables(directory, dataset.TRAIN_TABLES) as add:
         for index, kind in enumerate(kinds):
             studies.append(draw_study(index, directory / "train_images", kind=kind))
-            tables.add(studies[-1])
+            add(studies[-1])
     return studies
 
 
@@ -216,7 +214,7 @@ def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_conversion_leaves_out_what_the_audit_found(tmp_path):
-    config = synthesis_settings.PhantomConfig(
+    config = phantom_config.PhantomConfig(
         num_studies=10,
         num_test_studies=0,
         with_errors=True,
@@ -253,14 +251,14 @@ def test_exclusion_changes_the_plan_by_the_keys_alone(scored, tmp_path):
     directory, _, audited = scored
     path = tmp_path / "audit.csv"
     path.write_text(table.to_csv(audited.findings))
-    everything = conversion_settings.Settings(
+    everything = settings.Settings(
         conditions=tuple(f"{side}_subarticular_stenosis" for side in ("left", "right")),
         levels=("l4_l5",),
     )
 
     source = sources.open_source(directory)
-    before = conversion_settings.make_plan(source, everything)
-    after = conversion_settings.make_plan(source, dataclasses.replace(everything, exclude=path))
+    before = settings.make_plan(source, everything)
+    after = settings.make_plan(source, dataclasses.replace(everything, exclude=path))
 
     def keys(plan):
         return {row.key for shard in plan.shards for row in shard.rows}

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from hypothesis import given, strategies as st
 
 from spine_tf import labels
-from spine_tf.synthesis import latent, omission, reader, shares, truth
+from spine_tf.synthesis import annotation, grading
 
 NUM_PATIENTS = 8000
 
@@ -10,12 +11,12 @@ NUM_PATIENTS = 8000
 @pytest.fixture(scope="module")
 def latents() -> np.ndarray:
     rng = np.random.default_rng(0)
-    return np.array([latent.draw_latents(rng) for _ in range(NUM_PATIENTS)])
+    return np.array([grading.draw_latents(rng) for _ in range(NUM_PATIENTS)])
 
 
 @pytest.fixture(scope="module")
 def grades(latents: np.ndarray) -> np.ndarray:
-    return reader.draw_grades(reader.grade_probabilities(latents), np.random.default_rng(1))
+    return grading.draw_grades(grading.grade_probabilities(latents), np.random.default_rng(1))
 
 
 def agreement(grades: np.ndarray) -> float:
@@ -23,7 +24,7 @@ def agreement(grades: np.ndarray) -> float:
 
 
 def test_shares_of_grades_are_those_of_the_data(grades):
-    expected = shares.severity_shares()
+    expected = grading.severity_shares()
     found = np.stack([(grades == severity).mean(axis=0) for severity in range(3)], axis=-1)
     error = np.sqrt(expected * (1 - expected) / NUM_PATIENTS)
 
@@ -31,7 +32,7 @@ def test_shares_of_grades_are_those_of_the_data(grades):
 
 
 def test_shares_of_all_targets_are_those_of_the_data():
-    assert shares.severity_shares().mean(axis=(0, 1)) == pytest.approx(
+    assert grading.severity_shares().mean(axis=(0, 1)) == pytest.approx(
         (0.774, 0.163, 0.063), abs=0.002
     )
 
@@ -52,16 +53,16 @@ def test_latents_are_standard_normal_and_correlated(latents):
 
 def test_probabilities_are_those_of_the_grades_that_are_drawn(latents):
     one = np.broadcast_to(latents[0], (20_000, 5, 5))
-    drawn = reader.draw_grades(reader.grade_probabilities(one), np.random.default_rng(2))
+    drawn = grading.draw_grades(grading.grade_probabilities(one), np.random.default_rng(2))
 
-    expected = reader.grade_probabilities(latents[0])
+    expected = grading.grade_probabilities(latents[0])
     found = np.stack([(drawn == severity).mean(axis=0) for severity in range(3)], axis=-1)
     assert np.abs(found - expected).max() < 0.02
     assert expected.sum(axis=-1) == pytest.approx(1)
 
 
 def ceiling_of(name: str, latents: np.ndarray, grades: np.ndarray) -> dict:
-    ceiling = truth.Ceiling(labels.TASKS[name])
+    ceiling = grading.Ceiling(labels.TASKS[name])
     for one_latents, one_grades in zip(latents, grades, strict=True):
         ceiling.add(one_latents, one_grades)
     return ceiling.figures()
@@ -83,12 +84,12 @@ def test_a_perfect_model_scores_the_ceiling(latents, grades, name):
     figures = ceiling_of(name, latents, grades)["left_subarticular_stenosis_l4_l5"]
 
     rows = np.isin(grades[:, 3, 3], task.severities)
-    answers = reader.grade_probabilities(latents)[rows, 3, 3][:, list(task.severities)]
+    answers = grading.grade_probabilities(latents)[rows, 3, 3][:, list(task.severities)]
     answers /= answers.sum(axis=1, keepdims=True)
     classes = np.searchsorted(task.severities, grades[rows, 3, 3])
     accuracy = (answers.argmax(axis=1) == classes).mean()
     log_loss = -np.log(answers[np.arange(len(classes)), classes]).mean()
-    prior = shares.severity_shares()[3, 3][list(task.severities)]
+    prior = grading.severity_shares()[3, 3][list(task.severities)]
     balanced = (answers / prior).argmax(axis=1)
     recall = np.mean(
         [(balanced[classes == index] == index).mean() for index in range(len(task.severities))]
@@ -104,7 +105,7 @@ def test_a_perfect_model_scores_the_ceiling(latents, grades, name):
 
 
 def test_ceiling_leaves_out_missing_grades(latents):
-    figures = ceiling_of("multiclass", latents[:1], np.full((1, 5, 5), omission.MISSING))
+    figures = ceiling_of("multiclass", latents[:1], np.full((1, 5, 5), annotation.MISSING))
 
     assert figures["all"] == {"num_examples": 0}
 
@@ -115,9 +116,11 @@ def test_balanced_accuracy_is_left_open_where_a_class_is_too_rare(latents):
     assert figures["left_subarticular_stenosis_l1_l2"]["balanced_accuracy"] is None
 
 
-def test_missing_labels_are_as_frequent_as_in_the_data():
-    rng = np.random.default_rng(0)
-    missing = np.array([omission.draw_missing_grades(rng) for _ in range(4000)])
+@given(low=st.floats(-4, 4), high=st.floats(-4, 4))
+def test_narrowing_grows_with_the_latent(low, high):
+    low, high = sorted((low, high))
+    narrow = grading.narrowing(np.full((5, 5), low))
+    narrower = grading.narrowing(np.full((5, 5), high))
 
-    assert missing.any(axis=(1, 2)).mean() == pytest.approx(185 / 1975, abs=0.02)
-    assert missing.mean() == pytest.approx(572 / (25 * 1975), abs=0.003)
+    assert (narrow <= narrower).all()
+    assert (narrow >= 0).all() and (narrower <= 1).all()

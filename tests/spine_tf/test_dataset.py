@@ -15,9 +15,9 @@ import pytest
 from pydicom import uid
 
 from spine_tf import labels
-from spine_tf.synthesis import dataset, settings
+from spine_tf.synthesis import dataset, phantom_config
 
-SMALL = settings.PhantomConfig(
+SMALL = phantom_config.PhantomConfig(
     num_studies=4,
     num_test_studies=1,
     axial_px=(96,),
@@ -70,7 +70,7 @@ def test_study_whose_worker_is_killed_is_written_all_the_same(studies_dir, tmp_p
 
 
 def test_another_seed_writes_other_studies(studies_dir, tmp_path):
-    one = settings.PhantomConfig(
+    one = phantom_config.PhantomConfig(
         num_studies=1, num_test_studies=0, seed=1, sagittal_px=(64,), axial_px=(64,)
     )
     dataset.write_studies(one, tmp_path / "one")
@@ -164,6 +164,16 @@ def test_nothing_of_this_run_is_in_the_files(studies_dir):
         assert str(studies_dir) not in (studies_dir / name).read_text()
 
 
+def test_tables_of_studies_that_failed_are_not_there(tmp_path):
+    with (
+        pytest.raises(RuntimeError, match="the third study"),
+        dataset.open_tables(tmp_path, dataset.TRAIN_TABLES),
+    ):
+        raise RuntimeError("the third study")
+
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_directory_that_is_not_empty_is_refused(tmp_path):
     (tmp_path / "note.txt").write_text("mine")
 
@@ -204,7 +214,7 @@ def test_no_workers_are_refused(tmp_path):
 )
 def test_impossible_configuration_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
-        settings.PhantomConfig(**changes)
+        phantom_config.PhantomConfig(**changes)
 
 
 def run_program(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -11,13 +11,12 @@ from PIL import Image, ImageDraw
 
 from spine_tf import labels
 from spine_tf.synthesis import (
+    grading,
     imaging,
     patient as patient_module,
+    phantom_config,
     protocol,
-    reader,
     sequence,
-    settings,
-    slice_geometry,
 )
 
 # Position between the cut to Moderate (0) and the cut to Severe (1).
@@ -60,23 +59,17 @@ def make_page(seed: int) -> Image.Image:
     return Image.fromarray(np.concatenate(rows, axis=0))
 
 
-def latents_at(position: float) -> np.ndarray:
-    """Returns latents that lie equally between all targets' cuts, float64 (conditions, levels)."""
-    cuts = reader.thresholds()
-    return cuts[..., 0] + position * (cuts[..., 1] - cuts[..., 0])
-
-
 def _tiles(seed: int, severity: str, position: float) -> list[np.ndarray]:
-    patient = patient_module.make_patient(np.random.default_rng(seed), latents_at(position))
+    patient = patient_module.make_patient(np.random.default_rng(seed), grading.latents_at(position))
     all_series = protocol.make_series(
-        patient, settings.PhantomConfig(), 1, np.random.default_rng(seed)
+        patient, phantom_config.PhantomConfig(), 1, np.random.default_rng(seed)
     )
     scanner = imaging.Scanner(patient, np.random.default_rng(seed))
     tiles = []
     for description, condition in _COLUMNS:
         series = next(item for item in all_series if item.description == description)
         point = patient.landmark(condition, _LEVEL)
-        plane = min(series.slices, key=lambda item: abs(item.project(point)[2]))
+        plane = series.slices[series.nearest(point)]
         rng = np.random.default_rng(seed)
         contrast = sequence.draw_sequence(description, rng)
         picture = _shown(scanner.image(plane, contrast, rng))
@@ -94,7 +87,7 @@ def _shown(pixels: np.ndarray) -> Image.Image:
 
 
 def _whole_slice(
-    picture: Image.Image, plane: slice_geometry.Slice, point: np.ndarray, caption: str
+    picture: Image.Image, plane: protocol.Slice, point: np.ndarray, caption: str
 ) -> np.ndarray:
     scale = _TILE_PX / max(picture.size)
     shown = picture.resize((round(picture.width * scale), round(picture.height * scale)))
@@ -106,7 +99,7 @@ def _whole_slice(
 
 
 def _crop(
-    picture: Image.Image, plane: slice_geometry.Slice, point: np.ndarray, caption: str
+    picture: Image.Image, plane: protocol.Slice, point: np.ndarray, caption: str
 ) -> np.ndarray:
     x, y, _ = plane.project(point)
     half = _CROP_MM / 2 / plane.spacing[0]

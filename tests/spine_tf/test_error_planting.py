@@ -9,14 +9,13 @@ from spine_tf.synthesis import (
     annotation,
     dataset,
     error_planting,
-    omission,
+    grading,
     patient as patient_module,
+    phantom_config,
     protocol,
-    reader,
-    settings,
 )
 
-CONFIG = settings.PhantomConfig(
+CONFIG = phantom_config.PhantomConfig(
     num_studies=12,
     num_test_studies=0,
     with_errors=True,
@@ -31,7 +30,7 @@ def draw_case(seed: int) -> tuple[error_planting.Case, tuple[protocol.Series, ..
     rng = np.random.default_rng(seed)
     patient = patient_module.make_patient(rng)
     all_series = protocol.make_series(patient, CONFIG, 100, rng)
-    grades = reader.draw_grades(reader.grade_probabilities(patient.latents), rng)
+    grades = grading.draw_grades(grading.grade_probabilities(patient.latents), rng)
     marks = annotation.annotate(patient, all_series, rng)
     return error_planting.Case(annotations=marks, grades=grades), all_series
 
@@ -59,7 +58,7 @@ def test_only_the_named_rows_change(kind):
     changed |= {
         target
         for target, mark in old.items()
-        if after.grades[omission.target(mark)] != before.grades[omission.target(mark)]
+        if after.grades[annotation.target(mark)] != before.grades[annotation.target(mark)]
         or (mark.series_id, mark.instance_number) in after.removed
     }
     assert changed == {(error.condition, error.level) for error in errors}
@@ -121,7 +120,7 @@ def test_truth_lists_the_errors_that_are_in_the_files(studies_dir):
 
 
 def test_errors_are_not_planted_unless_asked_for(studies_dir, tmp_path):
-    clean = settings.PhantomConfig(
+    clean = phantom_config.PhantomConfig(
         num_studies=2, num_test_studies=0, axial_px=(64,), sagittal_px=(64,), sagittal_slices=3
     )
     dataset.write_studies(clean, tmp_path / "d")

@@ -1,10 +1,18 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings as hypothesis_settings, strategies as st
 
-from spine_tf.synthesis import annotation, patient as patient_module, protocol, sequence, settings
+from spine_tf import labels
+from spine_tf.synthesis import (
+    annotation,
+    patient as patient_module,
+    phantom_config,
+    protocol,
+    sequence,
+)
 
 NUM_PATIENTS = 150
-CONFIG = settings.PhantomConfig()
+CONFIG = phantom_config.PhantomConfig()
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +103,40 @@ def test_pixel_spacing_of_axial_series_is_that_of_the_data(studies):
 
     assert min(spacings) > 0.2 and max(spacings) < 1.1
     assert np.median(spacings) == pytest.approx(0.43, abs=0.07)
+
+
+def pixel_position(plane: protocol.Slice, x: float, y: float) -> np.ndarray:
+    """The DICOM standard's equation C.7.6.2.1-1."""
+    return (
+        np.array(plane.position)
+        + x * plane.spacing[1] * np.array(plane.row_direction)
+        + y * plane.spacing[0] * np.array(plane.column_direction)
+    )
+
+
+@hypothesis_settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    target=st.sampled_from([(c, v) for c in labels.CONDITIONS for v in labels.LEVELS]),
+)
+def test_a_landmark_is_one_point_of_the_patient_in_every_series(seed, target):
+    patient = patient_module.make_patient(np.random.default_rng(seed))
+    landmark = patient.landmark(*target)
+
+    for series in protocol.make_series(patient, CONFIG, 1, np.random.default_rng(seed)):
+        plane = series.slices[len(series.slices) // 2]
+        x, y, distance = plane.project(landmark)
+        seen = pixel_position(plane, x, y) + distance * plane.normal
+        assert seen == pytest.approx(landmark, abs=1e-3)
+
+
+@hypothesis_settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 10_000), x=st.floats(0, 100), y=st.floats(0, 100))
+def test_coordinates_of_pixels_are_those_of_the_standard(seed, x, y):
+    patient = patient_module.make_patient(np.random.default_rng(seed))
+    plane = protocol.make_series(patient, CONFIG, 1, np.random.default_rng(seed))[0].slices[0]
+    column, row = int(x), int(y)
+
+    axes = [np.broadcast_to(axis, plane.shape)[row, column] for axis in plane.coordinates()]
+
+    assert axes == pytest.approx(pixel_position(plane, column, row), abs=1e-3)

@@ -72,7 +72,8 @@ def _write_images(
     side: str,
     indices: range,
 ) -> Iterable[study_module.Study]:
-    write = functools.partial(_write_study, config, str(output_dir / layout.images_dir(side)))
+    images_dir = output_dir / layout.images_dir(side)
+    write = functools.partial(study_module.write_study, config, images_dir)
     results: Iterable[study_module.Study] = map(write, indices)
     if num_workers > 1:
         results = pool.run_tasks(
@@ -83,12 +84,6 @@ def _write_images(
             is_in_order=True,
         )
     return tqdm.tqdm(results, total=len(indices), desc=f"{side} studies", disable=None)
-
-
-def _write_study(
-    config: phantom_config.PhantomConfig, images_dir: str, index: int
-) -> study_module.Study:
-    return study_module.write_study(config, index, pathlib.Path(images_dir))
 
 
 def _write_truth(

@@ -49,7 +49,7 @@ class Study:
 
 
 def write_study(
-    config: phantom_config.PhantomConfig, index: int, images_dir: pathlib.Path
+    config: phantom_config.PhantomConfig, images_dir: pathlib.Path, index: int
 ) -> Study:
     """Draws study `index` of the configuration and writes its images below `images_dir`."""
     anatomy_rng, reader_rng, image_rng, error_rng = (

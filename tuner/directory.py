@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import pathlib
@@ -9,8 +10,8 @@ import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from spine_tf.configuration import differences
 from tfrecords import atomic
-from tuner import identity as identity_module
 
 SEARCH_FILE = "search.json"
 TRIALS_DIR = "trials"
@@ -100,13 +101,11 @@ def read_identity(directory: pathlib.Path) -> dict[str, Any]:
 
 def check(directory: pathlib.Path, identity: Mapping[str, Any]) -> None:
     """Raises ValueError, with the difference, if a directory holds another search."""
-    differences = identity_module.difference(read_identity(directory), identity)
-    if differences:
-        shown = "; ".join(differences[:5])
-        more = f"; and {len(differences) - 5} more" if len(differences) > 5 else ""
+    found = differences.differences(read_identity(directory), identity)
+    if found:
         raise ValueError(
-            f"{directory} holds another search: {shown}{more}. Repeat its settings, choose another "
-            "--search_dir, or begin anew with --overwrite"
+            f"{directory} holds another search: {differences.in_words(found)}. Repeat its "
+            "settings, choose another --search_dir, or begin anew with --overwrite"
         )
 
 
@@ -132,10 +131,15 @@ def size_bytes(directory: pathlib.Path) -> int:
 def _write(directory: pathlib.Path, identity: Mapping[str, Any]) -> None:
     values = {
         "format_version": _FORMAT_VERSION,
-        "sha256": identity_module.digest(identity),
+        "sha256": _digest(identity),
         "identity": identity,
     }
     atomic.write_json(directory / SEARCH_FILE, values)
+
+
+def _digest(identity: Mapping[str, Any]) -> str:
+    text = json.dumps(identity, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def _refuse_foreign_files(directory: pathlib.Path) -> None:

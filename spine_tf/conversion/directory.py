@@ -5,6 +5,7 @@ import pathlib
 import re
 from typing import Any
 
+from spine_tf.configuration import differences, roi_config
 from spine_tf.conversion import note, plan
 from spine_tf.crops import record
 from tfrecords import atomic, features_json, info, manifest
@@ -89,13 +90,14 @@ def remove_leftovers(directory: pathlib.Path) -> None:
 
 def _difference(found: Any, wanted: dict[str, Any]) -> str:
     found = found if isinstance(found, dict) else {}
-    config, source = found.get("config") or {}, found.get("source")
     # A window by slice is not written: see roi_config.to_dict.
-    is_now = {"window": "slice", **wanted["config"]}
-    for name, value in is_now.items():
-        before = config.get(name, "slice" if name == "window" else None)
-        if before != value:
-            return f"{name} is {before!r}, now {value!r}"
-    if source != wanted["source"]:
+    before, now = (
+        {"window": roi_config.RoiConfig.window, **(plan_json.get("config") or {})}
+        for plan_json in (found, wanted)
+    )
+    changed = differences.differences(before, now)
+    if changed:
+        return differences.in_words(changed)
+    if found.get("source") != wanted["source"]:
         return "the CSVs have changed"
     return "another division into shards"

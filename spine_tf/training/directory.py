@@ -7,7 +7,7 @@ from typing import Any
 
 from absl import logging
 
-from spine_tf.configuration import config
+from spine_tf.configuration import config, differences
 from spine_tf.runs import run
 from spine_tf.scoring import predictions, summary
 from spine_tf.training import provenance
@@ -39,8 +39,7 @@ def begin(
             f"{run_dir} exists: choose another --run_dir, or go on with it by --resume"
         )
     elif (run_dir / run.CONFIG_FILE).is_file():
-        stored = json.loads((run_dir / run.CONFIG_FILE).read_text("utf-8"))
-        provenance.require_same(stored, wanted)
+        _require_same(run_dir / run.CONFIG_FILE, wanted)
     elif any(run_dir.iterdir()):
         raise ValueError(f"{run_dir} holds no run to resume: choose another --run_dir")
     if run.is_run(run_dir):
@@ -48,6 +47,15 @@ def begin(
         return False
     atomic.write_json(run_dir / run.CONFIG_FILE, wanted)
     return True
+
+
+def _require_same(path: pathlib.Path, wanted: Mapping[str, Any]) -> None:
+    found = differences.differences(json.loads(path.read_text("utf-8")), wanted)
+    if found:
+        raise ValueError(
+            f"{path} was started otherwise: {differences.in_words(found)}: resume with the same, "
+            "or choose another --run_dir"
+        )
 
 
 def write_metrics(

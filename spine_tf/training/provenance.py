@@ -61,19 +61,6 @@ def studies(source: records.Records, splits: Sequence[str]) -> list[int]:
     return sorted({values["study_id"] for values in records.iterate(source, splits)})
 
 
-def require_same(stored: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> None:
-    """Raises ValueError, with the first difference, where a run would go on as another one."""
-    for name in sorted(set(stored) | set(asked)):
-        one, other = stored.get(name), asked.get(name)
-        if isinstance(one, dict) and isinstance(other, dict):
-            require_same(one, other, f"{prefix}{name}.")
-        elif one != other:
-            raise ValueError(
-                f"the run was started with {prefix}{name} {one!r}, now it is {other!r}: "
-                "resume with the same, or choose another --run_dir"
-            )
-
-
 def config_json(run_config: config.Config, origin: dict[str, Any]) -> dict[str, Any]:
     """Returns the contents of config.json, as JSON types."""
     values = {**config.to_dict(run_config), "provenance": origin}

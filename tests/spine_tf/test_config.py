@@ -15,52 +15,6 @@ def test_json_round_trip_keeps_every_field(family: str) -> None:
     assert config.from_dict(json.loads(json.dumps(config.to_dict(made)))) == made
 
 
-def test_settings_apply_in_order_and_parse_json() -> None:
-    made = overrides.apply(
-        config.default_config("multiclass", "dense"),
-        [
-            "model.units=[32, 16]",
-            "training.schedule=constant",
-            "training.epochs=3",
-            "seed=1",
-            "seed=2",
-        ],
-    )
-    assert isinstance(made.model, model_configs.DenseConfig)
-    assert made.model.units == (32, 16)
-    assert made.training.schedule == "constant"
-    assert (made.training.epochs, made.seed) == (3, 2)
-
-
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ("model.dropout", "has no '='"),
-        ("model.wideness=3", r"no field 'model.wideness'; there are task, model.family"),
-        ("data.augmentation=1", "no field 'data.augmentation'"),
-        ("model.family=simple", "choose the family with --model"),
-        ("model.dropout=high", "model.dropout is 'high', expected float"),
-        ("model.dropout=2", "model.dropout is 2.0, expected 0.0 to 0.95"),
-        ("model.dropout=NaN", "model.dropout is nan, expected float"),
-        ("model.dropout=true", "model.dropout is True, expected float"),
-        ("model.filters=[8.5]", "model.filters is 8.5, expected int"),
-        ("model.filters=[]", "expected at least one number"),
-        ("model.filters=8", "model.filters is 8, expected list of integers"),
-        ("model.head=linear", "expected one of softmax, ordinal"),
-        ("data.label_review.action=delete", "expected one of drop, down_weight, soften"),
-        ("data.label_review.budget=0.6", "data.label_review.budget is 0.6, expected 0.0 to 0.5"),
-        ("data.mild_split=3", "data.mild_split is 3, expected str"),
-        ("training.monitor=loss", "expected one of val_log_loss"),
-        ("training.deterministic=1", "training.deterministic is 1, expected bool"),
-        ("task=ternary", "task is 'ternary'"),
-        ("seed=-1", "seed is -1, expected 0"),
-    ],
-)
-def test_setting_that_does_not_fit_says_what_would(setting: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        overrides.apply(config.default_config("binary", "simple"), [setting])
-
-
 @pytest.mark.parametrize(
     ("values", "message"),
     [

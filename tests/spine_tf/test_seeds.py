@@ -83,7 +83,7 @@ def test_finished_seeds_are_kept_and_a_third_is_another_run(
     assert (seeds_dir / "seed_4/fold_0/model.keras").stat().st_mtime_ns == weights
     refused = _train(*arguments, "--num_seeds=3", "--seed=4", "--resume")
     assert refused.returncode == 1
-    assert "seeds [4, 5], now it is [4, 5, 6]" in refused.stderr
+    assert "seeds is [4, 5], now [4, 5, 6]" in refused.stderr
 
 
 def test_seeds_without_all_folds_are_refused(

@@ -162,8 +162,8 @@ def test_finished_run_is_left_alone(run_dir: pathlib.Path, records_dir: pathlib.
     ("arguments", "message"),
     [
         ((), r"exists: choose another --run_dir, or go on with it by --resume"),
-        (("--resume", "--seed=9"), r"started with seed 0, now it is 9: resume with the same"),
-        (("--resume", "--set=model.dropout=0.1"), r"started with model.dropout 0.3, now it is 0.1"),
+        (("--resume", "--seed=9"), r"started otherwise: seed is 0, now 9: resume with the same"),
+        (("--resume", "--set=model.dropout=0.1"), r"otherwise: model.dropout is 0.3, now 0.1"),
     ],
 )
 def test_run_directory_is_not_overwritten(

@@ -18,6 +18,15 @@ def test_setting_goes_to_every_family_that_has_the_field() -> None:
     assert fixed == {"model.weights", "training.batch_size"}
 
 
+def test_setting_of_one_family_leaves_the_others_alone_and_searched() -> None:
+    bases, fixed = settings.make_bases(
+        "binary", ["dense", "simple"], settings=["dense:model.dropout=0.1"]
+    )
+    assert (bases["dense"].model.dropout, bases["simple"].model.dropout) == (0.1, 0.3)
+    assert settings.is_fixed("dense", "model.dropout", fixed)
+    assert not settings.is_fixed("simple", "model.dropout", fixed)
+
+
 def test_start_configuration_gives_its_model_to_its_family_and_the_rest_to_all() -> None:
     start = overrides.apply(
         config.default_config("multiclass", "dense"), ["model.grid_px=2", "training.patience=3"]
@@ -63,6 +72,15 @@ _DENSE = config.default_config("binary", "dense")
             {"task": "binary", "families": ["dense"], "max_epochs": 2}
             | {"settings": ["training.epochs=3"]},
             "give one",
+        ),
+        (
+            {"task": "binary", "families": ["dense"], "max_epochs": 2}
+            | {"settings": ["dense:training.epochs=3"]},
+            "give one",
+        ),
+        (
+            {"task": "binary", "families": ["dense"], "settings": ["simple:seed=3"]},
+            "no chosen model has that field",
         ),
     ],
 )

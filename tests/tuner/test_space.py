@@ -75,6 +75,14 @@ def test_set_field_is_not_searched_and_keeps_its_value() -> None:
     assert bases["dense"].model.dropout == 0.1
 
 
+def test_set_field_of_one_family_is_searched_for_the_others() -> None:
+    bases, fixed = _bases("binary", "dense:model.dropout=0.1")
+    hyperparameters = space.make_space(presets.declare_small, bases, fixed)
+    names = [hp.name for hp in hyperparameters.space]
+    assert "dense/model.dropout" not in names
+    assert "simple/model.dropout" in names
+
+
 def test_set_parent_frees_the_children_of_its_value_and_drops_the_others() -> None:
     bases, fixed = _bases("binary", "training.optimizer=sgd", "training.loss=cross_entropy")
     hyperparameters = space.make_space(presets.declare_full, bases, fixed)

@@ -17,7 +17,7 @@ _WORKERS = flags.DEFINE_integer("workers", None, "Processes; all cores if not gi
 
 def main() -> None:
     """Audits the data set and writes the table and the page."""
-    from spine_tf.auditing import audit, page, table
+    from spine_tf.auditing import audit, audit_page
     from spine_tf.rsna import sources
 
     start = time.monotonic()
@@ -25,11 +25,11 @@ def main() -> None:
     num_workers = _num_workers()
     source = sources.open_source(data_dir)
     audited = audit.audit(source, num_workers=num_workers)
-    page.write(report_dir, audited, source, name=data_dir.resolve().name)
+    audit_page.write(report_dir, audited, source, name=data_dir.resolve().name)
     logging.info("audited in %.1f s", time.monotonic() - start)
-    print(table.summarize(audited))
-    print(f"page: {report_dir / page.PAGE_FILE}")
-    print(f"table: {report_dir / page.CSV_FILE}")
+    print(audit.summarize(audited))
+    print(f"page: {report_dir / audit_page.PAGE_FILE}")
+    print(f"table: {report_dir / audit_page.CSV_FILE}")
 
 
 def _num_workers() -> int:

@@ -45,7 +45,7 @@ _ROOMS = (
 )
 _WITHOUT_TENSORFLOW = (
     "spine_tf.labels, spine_tf.configuration.config, spine_tf.convert, spine_tf.conversion.job, "
-    "spine_tf.auditing.page, spine_tf.crops.record, spine_tf.synthesis.dataset, "
+    "spine_tf.auditing.audit_page, spine_tf.crops.record, spine_tf.synthesis.dataset, "
     "spine_tf.scoring.summary, spine_tf.training.cure, spine_tf.label_review.quality, "
     "spine_tf.ablation.ablation, tfrecords.shard, tfrecords.example, tfrecords.records"
 )

@@ -1,13 +1,16 @@
 """An audit of a data set: every check, over the CSVs and the headers of annotated slices."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from absl import logging
 
-from spine_tf import labels
-from spine_tf.auditing import files, finding, headers, rows as rows_module, stacks
+from spine_tf.auditing import finding, point_checks, series_checks
+from spine_tf.dicom import reasons
+from spine_tf.processes import pool
 from spine_tf.rsna import annotations, layout, sources
+
+_IMAGES_PER_TASK = 500
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,12 +50,10 @@ def audit(source: sources.Source, *, num_workers: int = 1) -> Audit:
     read = annotations.read_annotations(source)
     images = {row.image for row in read.rows}
     logging.info("reading the headers of %d annotated images", len(images))
-    answers = headers.read_headers(source, images, num_workers)
+    answers = _read_headers(source, images, num_workers)
     found = [
-        *_of_tables(read),
-        *rows_module.find(read, answers, source.side),
-        *stacks.find(answers, source.side),
-        *files.find(source.image_names(), read.series, source.side),
+        *point_checks.find(read, answers, source.side),
+        *series_checks.find(read.series, answers, source.image_names(), source.side),
     ]
     order = {kind: index for index, kind in enumerate(finding.Kind)}
     return Audit(
@@ -64,22 +65,44 @@ def audit(source: sources.Source, *, num_workers: int = 1) -> Audit:
     )
 
 
-def _of_tables(read: annotations.Annotations) -> Iterator[finding.Finding]:
-    """What the CSVs alone tell."""
-    usable_keys = frozenset(row.key for row in read.rows)
-    for reject in read.rejects:
-        yield finding.of_reject(reject, usable_keys)
-    for study, condition, level in read.unplaced:
-        yield finding.Finding(
-            kind=finding.Kind.LABEL_WITHOUT_COORDINATE,
-            detail=f"{layout.LABELS_CSV} has a severity, the coordinates CSV no row",
-            place=f"{study}/{labels.CONDITIONS[condition]}/{labels.LEVELS[level]}",
-        )
-    known = rows_module.DESCRIPTIONS.values()
-    for (study, series), description in sorted(read.series.items()):
-        if description not in known:
-            yield finding.Finding(
-                kind=finding.Kind.UNKNOWN_DESCRIPTION,
-                detail=f"{description!r}, expected one of {', '.join(known)}",
-                place=f"{study}/{series}",
-            )
+def _read_headers(
+    source: sources.Source, images: Iterable[point_checks.Image], num_workers: int
+) -> dict[point_checks.Image, point_checks.Answer]:
+    """Returns the header of each image, or why it has none."""
+    in_order = sorted(set(images))
+    starts = range(0, len(in_order), _IMAGES_PER_TASK)
+    batches = [in_order[start : start + _IMAGES_PER_TASK] for start in starts]
+    tasks = [(source.narrowed({image[:2] for image in batch}), batch) for batch in batches]
+    answers = pool.run_tasks(
+        _read_batch,
+        tasks,
+        num_workers=num_workers,
+        name_of=lambda task: layout.image_name(source.side, *task[1][0]),
+    )
+    return {image: answer for answers_of_batch in answers for image, answer in answers_of_batch}
+
+
+def _read_batch(
+    task: tuple[sources.Source, list[point_checks.Image]],
+) -> list[tuple[point_checks.Image, point_checks.Answer]]:
+    source, images = task
+    return [(image, _read(source, image)) for image in images]
+
+
+def _read(source: sources.Source, image: point_checks.Image) -> point_checks.Answer:
+    try:
+        return sources.read_header(source, layout.image_name(source.side, *image))
+    except reasons.Rejected as rejected:
+        return rejected
+
+
+def summarize(audited: Audit) -> str:
+    """Returns the number of findings and of studies of each kind that was found."""
+    if not audited.findings:
+        return f"nothing is wrong with {audited.num_rows} rows of {audited.num_studies} studies"
+    lines = [f"{'severity':10}{'finding':28}{'found':>8}{'studies':>9}"]
+    for kind, found in finding.by_kind(audited.findings).items():
+        counts = f"{len(found):>8}{finding.num_studies(found):>9}"
+        lines.append(f"{kind.severity:10}{kind:28}{counts}")
+    rows = f"{len(audited.keys)} of {audited.num_rows} rows"
+    return "\n".join([*lines, f"{rows} have an error; convert --exclude leaves them out"])

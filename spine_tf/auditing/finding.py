@@ -1,10 +1,16 @@
-"""What an audit finds: a fixed vocabulary, and one finding."""
+"""What an audit finds: a fixed vocabulary, one finding, and findings as a table."""
 
+import collections
+import csv
 import dataclasses
 import enum
+import io
+from collections.abc import Iterable
 
 from spine_tf.dicom import reasons
 from spine_tf.rsna import annotations
+
+_COLUMNS = ("key", "finding", "severity", "detail", "file", "place")
 
 
 class Severity(enum.StrEnum):
@@ -122,3 +128,30 @@ def of_reject(reject: reasons.Reject, usable_keys: frozenset[str]) -> Finding:
         key=reject.key if has_key else "",
         file=reject.file,
     )
+
+
+def to_csv(findings: Iterable[Finding]) -> str:
+    """Returns a CSV, which `convert --exclude` takes, with one line a finding.
+
+    The key is empty where no row is to be left out.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for item in findings:
+        severity = item.kind.severity
+        writer.writerow((item.key, item.kind, severity, item.detail, item.file, item.place))
+    return buffer.getvalue()
+
+
+def by_kind(findings: Iterable[Finding]) -> dict[Kind, list[Finding]]:
+    """Returns the findings of each kind that was found, in the order of the kinds."""
+    groups = collections.defaultdict(list)
+    for item in findings:
+        groups[item.kind].append(item)
+    return {kind: groups[kind] for kind in Kind if kind in groups}
+
+
+def num_studies(findings: Iterable[Finding]) -> int:
+    """Returns in how many studies the findings are."""
+    return len({item.place.partition("/")[0] for item in findings})

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from spine_tf.auditing import point
+from spine_tf.auditing import point_checks
 from spine_tf.crops import cutting, roi
 from spine_tf.dicom import reasons
 from spine_tf.rsna import annotations, sources
@@ -72,7 +72,7 @@ def _whole(
     image = _grey(stack.slices[0], stack.window).resize((width, height), Image.Resampling.BILINEAR)
     drawing = ImageDraw.Draw(image)
     for other in others:
-        if point.is_on_image(other, stack.header):
+        if point_checks.is_on_image(other, stack.header):
             _draw_dot(drawing, _scaled(other, stack, width, height))
     x, y = _scaled(row, stack, width, height)
     _draw_cross(drawing, min(max(x, 0), width - 1), min(max(y, 0), height - 1))

@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from spine_tf import labels
-from spine_tf.auditing import audit, finding, level_order, page, sides, table
+from spine_tf.auditing import audit, audit_page, finding, point_checks
 from spine_tf.rsna import sources
 
 LEFT, RIGHT = "left_subarticular_stenosis", "right_subarticular_stenosis"
@@ -36,7 +36,7 @@ def places(audited, kind):
     ],
 )
 def test_out_of_order_names_what_some_longest_run_is_without(heights, expected):
-    assert level_order.out_of_order(heights) == expected
+    assert point_checks.out_of_order(heights) == expected
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,9 @@ def test_out_of_order_names_what_some_longest_run_is_without(heights, expected):
     ],
 )
 def test_pairs_are_judged_by_their_distance(distance, expected):
-    assert sides.judge(distance, sides.Limits(closest=5, farthest=40)) == expected
+    assert (
+        point_checks.judge_pair(distance, point_checks.Limits(closest=5, farthest=40)) == expected
+    )
 
 
 @pytest.mark.parametrize("direction", [1.0, -1.0])
@@ -175,7 +177,7 @@ def test_table_has_one_line_a_finding(data_set):
     data_set.add_image(1, 2, 1)
     key = data_set.add_row(1, 2, 1, LEFT, x=400.0)
 
-    (row,) = csv.DictReader(io.StringIO(table.to_csv(run(data_set).findings)))
+    (row,) = csv.DictReader(io.StringIO(finding.to_csv(run(data_set).findings)))
 
     assert row == {
         "key": key,
@@ -193,7 +195,7 @@ def test_summary_counts_findings_and_studies(data_set):
         data_set.add_row(study, 2, 1, LEFT, x=400.0)
         data_set.add_row(study, 2, 1, LEFT, "l1_l2", y=400.0)
 
-    lines = table.summarize(run(data_set)).splitlines()
+    lines = audit.summarize(run(data_set)).splitlines()
 
     assert lines[1].split() == ["error", "off_image", "4", "2"]
     assert lines[2].startswith("4 of 4 rows have an error")
@@ -203,7 +205,7 @@ def test_summary_of_a_clean_data_set_says_so(data_set):
     data_set.add_image(1, 2, 1)
     data_set.add_row(1, 2, 1)
 
-    assert table.summarize(run(data_set)) == "nothing is wrong with 1 rows of 1 studies"
+    assert audit.summarize(run(data_set)) == "nothing is wrong with 1 rows of 1 studies"
 
 
 def test_every_kind_has_a_meaning_and_errors_come_first():
@@ -222,7 +224,7 @@ def test_pixels_that_cannot_be_decoded_cost_a_picture_not_the_page(data_set, tmp
     audited = audit.audit(source)
     path.write_bytes(path.read_bytes()[:700])
 
-    page.write(tmp_path / "new/report", audited, source, name="<b>")
+    audit_page.write(tmp_path / "new/report", audited, source, name="<b>")
 
     text = (tmp_path / "new/report/audit.html").read_text()
     assert text.count("<img") == 2

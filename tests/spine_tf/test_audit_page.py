@@ -2,12 +2,12 @@
 
 import pytest
 
-from spine_tf.auditing import audit, page
+from spine_tf.auditing import audit, audit_page
 from spine_tf.rsna import sources
 
 pytestmark = pytest.mark.slow
 
-NUM_PLACEHOLDERS = page.PICTURES_PER_KIND + 2
+NUM_PLACEHOLDERS = audit_page.PICTURES_PER_KIND + 2
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +21,11 @@ def path(tmp_path_factory, make_data_set):
         data.add_row(study, 2, 1, "right_subarticular_stenosis", x=10.0)
     data.add_image(99, 2, 1)
     data.add_row(99, 2, 1, x=500.0)
-    for series in range(page.ROWS_PER_KIND + 3):
+    for series in range(audit_page.ROWS_PER_KIND + 3):
         data.series[99, 1000 + series] = "Axial T2"
     source = sources.open_source(data.write())
-    page.write(directory / "p", audit.audit(source), source, name="<data> & co")
-    return directory / "p" / page.PAGE_FILE
+    audit_page.write(directory / "p", audit.audit(source), source, name="<data> & co")
+    return directory / "p" / audit_page.PAGE_FILE
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +56,14 @@ def test_first_few_of_a_kind_have_pictures_that_load(opened):
         "return [...document.images].map(i => i.complete ? i.naturalWidth : 0)"
     )
 
-    assert len(widths) == 2 * (page.PICTURES_PER_KIND + 1)
+    assert len(widths) == 2 * (audit_page.PICTURES_PER_KIND + 1)
     assert min(widths) > 200
 
 
 def test_long_table_says_how_many_more_there_are(opened):
     section = opened.driver.find_element("id", "missing_series")
 
-    assert len(section.find_elements("css selector", "tbody tr")) == page.ROWS_PER_KIND
+    assert len(section.find_elements("css selector", "tbody tr")) == audit_page.ROWS_PER_KIND
     assert "3 more are in audit.csv" in section.text
 
 

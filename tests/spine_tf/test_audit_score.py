@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pydicom import uid
 
-from spine_tf.auditing import audit, finding, table
+from spine_tf.auditing import audit, finding
 from spine_tf.conversion import settings
 from spine_tf.rsna import sources
 from spine_tf.synthesis import (
@@ -191,7 +191,7 @@ def test_gaps_of_the_tables_are_those_of_the_csvs(scored):
         for name in row
         if name != "study_id" and row[name]
     }
-    counts = {kind: len(found) for kind, found in table.by_kind(audited.findings).items()}
+    counts = {kind: len(found) for kind, found in finding.by_kind(audited.findings).items()}
 
     assert counts[finding.Kind.COORDINATE_WITHOUT_LABEL] == len(placed - labelled)
     assert counts[finding.Kind.LABEL_WITHOUT_COORDINATE] == len(labelled - placed)
@@ -250,7 +250,7 @@ def test_conversion_leaves_out_what_the_audit_found(tmp_path):
 def test_exclusion_changes_the_plan_by_the_keys_alone(scored, tmp_path):
     directory, _, audited = scored
     path = tmp_path / "audit.csv"
-    path.write_text(table.to_csv(audited.findings))
+    path.write_text(finding.to_csv(audited.findings))
     everything = settings.Settings(
         conditions=tuple(f"{side}_subarticular_stenosis" for side in ("left", "right")),
         levels=("l4_l5",),

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from spine_tf.auditing import audit, finding, pictures, table
+from spine_tf.auditing import audit, finding, pictures
 from spine_tf.pages import template
 from spine_tf.rsna import sources
 from tfrecords import atomic
@@ -25,19 +25,19 @@ def write(
     """
     report_dir.mkdir(parents=True, exist_ok=True)
     atomic.write_text(report_dir / PAGE_FILE, render(audited, source, name=name))
-    atomic.write_text(report_dir / CSV_FILE, table.to_csv(audited.findings))
+    atomic.write_text(report_dir / CSV_FILE, finding.to_csv(audited.findings))
 
 
 def render(audited: audit.Audit, source: sources.Source, *, name: str) -> str:
     """Returns the page."""
-    groups = table.by_kind(audited.findings)
+    groups = finding.by_kind(audited.findings)
     shown = {kind: _shown(found) for kind, found in groups.items()}
     rows = [item.row for found in shown.values() for item in found if item.row is not None]
     return template.load("spine_tf.auditing", "audit.html.jinja").render(
         name=name,
         audited=audited,
         groups=groups,
-        num_studies={kind: table.num_studies(found) for kind, found in groups.items()},
+        num_studies={kind: finding.num_studies(found) for kind, found in groups.items()},
         passed=[kind for kind in finding.Kind if kind not in groups],
         shown=shown,
         pictures=pictures.draw(source, rows, audited.rows),

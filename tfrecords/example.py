@@ -1,28 +1,30 @@
 """tf.train.Example without TensorFlow: one record's values <-> bytes.
 
-The bytes are those of protobuf's deterministic serialisation, with the features in sorted order:
-protobuf promises no order of map entries, and equal records have to be equal bytes.
+The messages are protobuf's, described here in a pool of their own: in the default pool TensorFlow
+registers the same names. A map field is on the wire a repeated entry of key and value, and is
+described as that, since protobuf promises no order of map entries: the features stand in sorted
+order, so equal records are equal bytes.
 """
 
 import functools
 from typing import Any
 
 import numpy as np
+from google.protobuf import (
+    descriptor_pb2,
+    descriptor_pool,
+    message as message_module,
+    message_factory,
+)
 
-from tfrecords import schema, wire
+from tfrecords import schema
 
-# Numbers of the fields in tensorflow/core/example/{example,feature}.proto.
-_FEATURES = 1
-_ENTRY = 1
-_KEY, _VALUE = 1, 2
-_BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3
-_LIST_VALUE = 1
-
-_KINDS = {
-    "bytes": _BYTES_LIST,
-    "uint16": _BYTES_LIST,
-    "float32": _FLOAT_LIST,
-    "int64": _INT64_LIST,
+_PACKAGE = "tfrecords"
+_LISTS = {
+    "bytes": "bytes_list",
+    "uint16": "bytes_list",
+    "float32": "float_list",
+    "int64": "int64_list",
 }
 
 
@@ -33,115 +35,116 @@ def serialize(record_schema: schema.Schema, values: dict[str, Any]) -> bytes:
         ValueError: the values don't fit the schema.
     """
     record_schema.check(values)
-    # One join at the end: an image would otherwise be copied at each level of nesting.
-    parts: list[bytes] = []
+    message = _example_class()()
+    entries = message.features.feature
     for feature in record_schema.features:
-        content = _content(feature, values[feature.name])
-        header = wire.nested_header((_VALUE, _KINDS[feature.dtype], _LIST_VALUE), len(content))
-        key = _key_field(feature.name)
-        entry = wire.nested_header((_ENTRY,), len(key) + len(header) + len(content))
-        parts += entry, key, header, content
-    return b"".join((wire.nested_header((_FEATURES,), sum(map(len, parts))), *parts))
+        entry = entries.add()
+        entry.key = feature.name
+        stored = getattr(entry.value, _LISTS[feature.dtype]).value
+        stored.extend(_content(feature, values[feature.name]))
+    return message.SerializeToString(deterministic=True)
 
 
 def parse(record_schema: schema.Schema, data: bytes) -> dict[str, Any]:
-    """Returns a record's values: arrays, or int, float and bytes for scalars.
+    """Returns a record's values: arrays, not to be written into, or int, float and bytes.
 
-    Features that the schema doesn't name are left aside.
+    Features that the schema doesn't name are left aside, and cost next to nothing.
 
     Raises:
         ValueError: no Example, or one without a feature of the schema, or of another kind or size.
     """
     try:
-        contents = _features(memoryview(data))
-    except (ValueError, UnicodeDecodeError) as err:
+        message = _example_class().FromString(data)
+        found = {entry.key: entry.value for entry in message.features.feature}
+    except (message_module.DecodeError, UnicodeDecodeError) as err:
         raise ValueError(f"not a tf.train.Example: {err}") from err
     return {
-        feature.name: _decode(feature, contents.get(feature.name))
+        feature.name: _decode(feature, found.get(feature.name))
         for feature in record_schema.features
     }
 
 
-@functools.lru_cache(maxsize=4096)
-def _key_field(name: str) -> bytes:
-    return wire.encode_field(_KEY, name.encode())
+@functools.cache
+def _example_class() -> Any:
+    """The message class of tensorflow/core/example/{example,feature}.proto, numbers and all."""
+    file = descriptor_pb2.FileDescriptorProto(
+        name="tfrecords/example.proto", package=_PACKAGE, syntax="proto3"
+    )
+    for name, kind in (("BytesList", "BYTES"), ("FloatList", "FLOAT"), ("Int64List", "INT64")):
+        _add_field(file.message_type.add(name=name), 1, "value", kind, is_repeated=True)
+    feature = file.message_type.add(name="Feature")
+    feature.oneof_decl.add(name="kind")
+    for number, name in enumerate(("bytes_list", "float_list", "int64_list"), start=1):
+        kind = file.message_type[number - 1].name
+        _add_field(feature, number, name, kind).oneof_index = 0
+    entry = file.message_type.add(name="Entry")
+    _add_field(entry, 1, "key", "STRING")
+    _add_field(entry, 2, "value", "Feature")
+    features = file.message_type.add(name="Features")
+    _add_field(features, 1, "feature", "Entry", is_repeated=True)
+    _add_field(file.message_type.add(name="Example"), 1, "features", "Features")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.Example"))
 
 
-def _content(feature: schema.Feature, value: Any) -> bytes:
-    """A string, or packed numbers."""
+def _add_field(
+    message: descriptor_pb2.DescriptorProto,
+    number: int,
+    name: str,
+    kind: str,
+    *,
+    is_repeated: bool = False,
+) -> descriptor_pb2.FieldDescriptorProto:
+    """Adds a field of a scalar type in capitals, or of a message of the same file."""
+    field = message.field.add(name=name, number=number)
+    field.label = field.LABEL_REPEATED if is_repeated else field.LABEL_OPTIONAL
+    if kind.isupper():
+        field.type = getattr(field, f"TYPE_{kind}")
+    else:
+        field.type, field.type_name = field.TYPE_MESSAGE, f".{_PACKAGE}.{kind}"
+    return field
+
+
+def _content(feature: schema.Feature, value: Any) -> Any:
+    """A string in a list, or numbers."""
     if feature.dtype == "bytes":
-        return value
+        return [value]
     if feature.dtype == "uint16":
-        return np.asarray(value, "<u2").tobytes()
-    if feature.dtype == "float32":
-        return np.asarray(value, "<f4").tobytes()
-    return b"".join(map(wire.encode_varint, np.asarray(value, np.int64).ravel().tolist()))
+        return [np.asarray(value, "<u2").tobytes()]
+    if not feature.shape:
+        return [value]
+    dtype = np.float32 if feature.dtype == "float32" else np.int64
+    return np.asarray(value, dtype).ravel().tolist()
 
 
-def _features(data: memoryview) -> dict[str, tuple[int, memoryview]]:
-    result = {}
-    for features in _contents(data, _FEATURES):
-        for entry in _contents(features, _ENTRY):
-            name, value = b"", memoryview(b"")
-            for number, _, content in wire.fields(entry):
-                if number == _KEY:
-                    name = bytes(content)
-                elif number == _VALUE:
-                    value = content
-            kind, content = 0, memoryview(b"")
-            for number, _, part in wire.fields(value):
-                kind, content = number, part
-            result[name.decode()] = kind, content
-    return result
-
-
-def _contents(data: memoryview, wanted: int) -> list[memoryview]:
-    return [
-        content
-        for number, wire_type, content in wire.fields(data)
-        if number == wanted and wire_type == wire.LENGTH_DELIMITED
-    ]
-
-
-def _decode(feature: schema.Feature, found: tuple[int, memoryview] | None) -> Any:
+def _decode(feature: schema.Feature, found: Any) -> Any:
     if found is None:
         raise ValueError(f"a record has no feature {feature.name!r}")
-    kind, content = found
-    if kind != _KINDS[feature.dtype]:
+    kind = _LISTS[feature.dtype]
+    if found.WhichOneof("kind") != kind:
         raise ValueError(f"feature {feature.name!r} is not a {feature.dtype} feature")
-    if kind == _BYTES_LIST:
-        return _decode_bytes(feature, content)
-    numbers = _numbers(kind, content)
-    if numbers.size != feature.size:
-        raise ValueError(f"{feature.name} has {numbers.size} numbers, expected {feature.size}")
-    return numbers.reshape(feature.shape) if feature.shape else numbers[0].item()
+    stored = getattr(found, kind).value
+    if kind == "bytes_list":
+        return _decode_bytes(feature, stored)
+    if len(stored) != feature.size:
+        raise ValueError(f"{feature.name} has {len(stored)} numbers, expected {feature.size}")
+    if not feature.shape:
+        return stored[0]
+    dtype = np.float32 if feature.dtype == "float32" else np.int64
+    return np.array(stored, dtype).reshape(feature.shape)
 
 
-def _decode_bytes(feature: schema.Feature, content: memoryview) -> Any:
-    strings = _contents(content, _LIST_VALUE)
+def _decode_bytes(feature: schema.Feature, strings: Any) -> Any:
     if len(strings) != 1:
         raise ValueError(f"{feature.name} has {len(strings)} strings, expected 1")
+    content = strings[0]
     if feature.dtype == "bytes":
-        return bytes(strings[0])
-    if len(strings[0]) != 2 * feature.size:
+        return content
+    if len(content) != 2 * feature.size:
         raise ValueError(
-            f"{feature.name} has {len(strings[0])} bytes, expected {2 * feature.size} "
+            f"{feature.name} has {len(content)} bytes, expected {2 * feature.size} "
             f"for uint16 {feature.shape}"
         )
-    numbers = np.frombuffer(strings[0], "<u2").astype(np.uint16)
+    numbers = np.frombuffer(content, "<u2").astype(np.uint16, copy=False)
     return numbers.reshape(feature.shape) if feature.shape else numbers[0].item()
-
-
-def _numbers(kind: int, content: memoryview) -> np.ndarray:
-    """Numbers may be packed or not: both are valid, and some writers don't pack."""
-    parts = [part for number, _, part in wire.fields(content) if number == _LIST_VALUE]
-    if kind == _FLOAT_LIST:
-        joined = b"".join(parts)
-        return np.frombuffer(joined[: len(joined) // 4 * 4], "<f4").astype(np.float32)
-    numbers = []
-    for part in parts:
-        position = 0
-        while position < len(part):
-            number, position = wire.decode_int64(part, position)
-            numbers.append(number)
-    return np.asarray(numbers, np.int64)

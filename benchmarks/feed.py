@@ -32,7 +32,7 @@ from PIL import Image
 from spine_tf.configuration import config, data_config, overrides
 from spine_tf.models import families
 from spine_tf.training import fit
-from tfrecords import example, features_json, feed, info, manifest, records, shard
+from tfrecords import example, feed, manifest, records, shard, tfds_files
 
 _SPLIT = "fold_0"
 _SHARD = 256
@@ -81,8 +81,8 @@ def write_repeated(
     dataset = dataclasses.replace(
         source.manifest, shards=tuple(shards), class_counts={_SPLIT: counts}
     )
-    features_json.write(directory, source.schema)
-    info.write(directory, dataset, "A benchmark's.")
+    tfds_files.write_schema(directory, source.schema)
+    tfds_files.write_info(directory, dataset, "A benchmark's.")
     manifest.write_manifest(directory, dataset)
     return records.open_records(directory)
 

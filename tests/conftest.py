@@ -16,7 +16,7 @@ from selenium.webdriver.chrome import service
 from spine_tf import labels
 from spine_tf.configuration import roi_config
 from spine_tf.crops import record
-from tfrecords import example, features_json, manifest, shard
+from tfrecords import example, manifest, shard, tfds_files
 
 _SPLITS = ("fold_0", "fold_1", "fold_2", "test")
 _CONDITION = labels.CONDITIONS.index("left_subarticular_stenosis")
@@ -62,7 +62,7 @@ def write_records(
     counts = {
         name: per_class * (index in severities) for index, name in enumerate(labels.SEVERITIES)
     }
-    features_json.write(directory, schema)
+    tfds_files.write_schema(directory, schema)
     manifest.write_manifest(
         directory,
         manifest.Manifest(

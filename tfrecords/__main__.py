@@ -39,13 +39,18 @@ def _verify(directory: pathlib.Path) -> None:
 
 
 def _inspect(directory: pathlib.Path) -> None:
-    from tfrecords import atomic, contact_sheet, features_json, inspection, manifest
+    from tfrecords import atomic, inspection, manifest, records, tfds_files
 
-    dataset, record_schema = manifest.read_manifest(directory), features_json.read(directory)
-    print(inspection.describe(dataset, record_schema))
+    # Not opened as for reading: a damaged directory is worth a look too.
+    source = records.Records(
+        directory=directory,
+        manifest=manifest.read_manifest(directory),
+        schema=tfds_files.read_schema(directory),
+    )
+    print(inspection.describe(source))
     if _PNG.value is not None:
         path = pathlib.Path(_PNG.value)
-        atomic.write_bytes(path, contact_sheet.render(directory, dataset, record_schema))
+        atomic.write_bytes(path, inspection.draw_crops(source))
         logging.info("wrote %s", path)
 
 

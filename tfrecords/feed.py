@@ -5,6 +5,8 @@ goes on with the batches it would have seen.
 """
 
 import dataclasses
+import math
+import types
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -95,7 +97,7 @@ def open_dataset(
         Elements (image float32 (b, height, width, slices) in [0, 1], label int64 (b,)), with a
         weight float32 (b,) as third if there are class weights.
     """
-    opened = records.open_records(directory)
+    opened = records.open_records(directory, keep_mb=math.inf)
     feed = memory_feed(records.load_examples(opened, splits, label_values))
     if shuffle_seed is None:
         batches = feed.ordered(batch_size=batch_size)
@@ -117,17 +119,29 @@ class MemoryFeed:
     # A GPU would otherwise take the whole data set when the arrays become tensors.
     _device = "CPU:0"
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], *, balanced: bool = False):
+    def __init__(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        *,
+        rows: Mapping[str, np.ndarray] = types.MappingProxyType({}),
+        balanced: bool = False,
+    ):
         """Takes what a batch is gathered from.
 
         Args:
             arrays: n rows each; `label` int64 (n,) among them. `seed` is added to every batch.
+            rows: of an array with other rows, which of them are the examples', int64 (n,). Such
+                an array is shared with others: it must stay as it is.
             balanced: a shuffled epoch has as many examples of each class that there is.
         """
         self._labels = np.asarray(arrays["label"])
         self._balanced = balanced
         with tf.device(self._device):
-            self._arrays = {name: _gatherable(array) for name, array in arrays.items()}
+            self._arrays = {
+                name: _gatherable(_shared(array) if name in rows else tf.constant(array))
+                for name, array in arrays.items()
+            }
+            self._rows = {name: tf.constant(of_array) for name, of_array in rows.items()}
         self._dtypes = {name: array.dtype for name, array in arrays.items()}
         self.extra = {name: arrays[name] for name in EXTRA if name in arrays}
 
@@ -177,11 +191,13 @@ class MemoryFeed:
         return generator.permutation(np.concatenate(drawn))[: self.num_examples]
 
     def _gather(self, element: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        batch = {
-            name: _restored(tf.gather(array, element["index"]), self._dtypes[name])
-            for name, array in self._arrays.items()
-        }
-        return {**batch, "seed": element["seed"]}
+        batch = {"seed": element["seed"]}
+        for name, array in self._arrays.items():
+            index = element["index"]
+            if name in self._rows:
+                index = tf.gather(self._rows[name], index)
+            batch[name] = _restored(tf.gather(array, index), self._dtypes[name])
+        return batch
 
 
 class DeviceFeed(MemoryFeed):
@@ -203,7 +219,7 @@ def memory_feed(
     balanced: bool = False,
     extra: Mapping[str, np.ndarray] | None = None,
 ) -> MemoryFeed:
-    """Returns a feed of decoded examples.
+    """Returns a feed of decoded examples, which shares their images unless a device holds them.
 
     Args:
         examples: what it gives.
@@ -211,9 +227,12 @@ def memory_feed(
         balanced: a shuffled epoch has as many examples of each class that there is.
         extra: what batches hold besides, one row an example.
     """
-    arrays = {"image": examples.images, "window": examples.windows, "label": examples.labels}
-    arrays |= extra or {}
-    return (DeviceFeed if on_device else MemoryFeed)(arrays, balanced=balanced)
+    arrays = {"window": examples.windows, "label": examples.labels, **(extra or {})}
+    if on_device:
+        return DeviceFeed({"image": examples.images, **arrays}, balanced=balanced)
+    return MemoryFeed(
+        {"image": examples.pixels, **arrays}, rows={"image": examples.rows}, balanced=balanced
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -319,9 +338,15 @@ def parse_batch(
     return parsed
 
 
-def _gatherable(array: np.ndarray) -> tf.Tensor:
-    """The array as a tensor; uint16, which no GPU gathers, as the same bits of a float16."""
-    tensor = tf.constant(array)
+def _shared(array: np.ndarray) -> tf.Tensor:
+    """The array as a tensor of the same memory, if it begins where TensorFlow's own would."""
+    if array.ctypes.data % records.ALIGNMENT:
+        return tf.constant(array)
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+
+
+def _gatherable(tensor: tf.Tensor) -> tf.Tensor:
+    """The tensor; uint16, which no GPU gathers, as the same bits of a float16."""
     return tf.bitcast(tensor, tf.float16) if tensor.dtype == tf.uint16 else tensor
 
 

@@ -1,17 +1,30 @@
-"""What a records directory holds, as text."""
+"""What a records directory holds, as text and as a picture of crops."""
 
-from tfrecords import manifest, schema
+import io
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from tfrecords import records, schema
+
+_TILE_PX = 96
+_TILES_PER_CLASS = 4
+_GAP_PX = 4
+_MARGIN_PX = 88
+_HEADING_PX = 26
+_TEXT, _BACKGROUND, _EMPTY = (235, 235, 235), (24, 24, 24), (44, 44, 44)
 
 
-def describe(dataset: manifest.Manifest, record_schema: schema.Schema) -> str:
+def describe(source: records.Records) -> str:
     """Returns name, configuration, fields, and a table of splits and classes."""
+    dataset, record_schema = source.manifest, source.schema
     lines = [f"{dataset.name}, format version {dataset.format_version}", ""]
     lines += [f"  {name}: {_short(value)}" for name, value in dataset.config.items()]
     lines += ["", *(_field(feature) for feature in record_schema.features), ""]
     classes = record_schema["label"].class_names or ()
     lines.append(f"{'split':12}{'shards':>8}{'records':>9}{'MB':>9}" + _cells(classes))
     for split in dataset.splits:
-        parts = [part for part in dataset.shards if part.split == split]
+        parts = dataset.shards_of(split)
         counts = dataset.class_counts.get(split, {})
         megabytes = sum(part.num_bytes for part in parts) / 1e6
         lines.append(
@@ -34,3 +47,67 @@ def _cells(texts: tuple[str, ...] | list[str]) -> str:
 
 def _short(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def draw_crops(source: records.Records) -> bytes:
+    """Returns a PNG of a few crops of each class in each split: one look shows what there is.
+
+    One row a split, one group of columns a class, counts beside each.
+
+    Args:
+        source: has the features image, window and label; its manifest.json need not exist yet.
+    """
+    dataset, classes = source.manifest, source.schema["label"].class_names or ()
+    group_px = _TILES_PER_CLASS * _TILE_PX + 3 * _GAP_PX
+    row_px = _TILE_PX + _HEADING_PX
+    width = _MARGIN_PX + len(classes) * (group_px + 4 * _GAP_PX)
+    sheet = Image.new("RGB", (width, len(dataset.splits) * row_px + _GAP_PX), _BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=14)
+    for row, split in enumerate(dataset.splits):
+        top = row * row_px
+        draw.text((8, top + _HEADING_PX + _TILE_PX // 2 - 8), split, _TEXT, font)
+        crops = _first_crops(source, split)
+        for column, name in enumerate(classes):
+            left = _MARGIN_PX + column * (group_px + 4 * _GAP_PX)
+            count = dataset.class_counts.get(split, {}).get(name, 0)
+            draw.text((left, top + 5), f"{name}: {count}", _TEXT, font)
+            for index in range(_TILES_PER_CLASS):
+                corner = left + index * (_TILE_PX + _GAP_PX), top + _HEADING_PX
+                _paste(sheet, corner, crops[column], index)
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _first_crops(source: records.Records, split: str) -> list[list[np.ndarray]]:
+    """The first few crops of each class of a split, uint8 (height, width)."""
+    counts = source.manifest.class_counts.get(split, {})
+    classes = source.schema["label"].class_names or ()
+    wanted = [min(_TILES_PER_CLASS, counts.get(name, 0)) for name in classes]
+    found: list[list[np.ndarray]] = [[] for _ in classes]
+    for values in records.iterate(source, [split]):
+        if [len(crops) for crops in found] == wanted:
+            break
+        crops = found[values["label"]]
+        if len(crops) < _TILES_PER_CLASS:
+            crops.append(_grey(values))
+    return found
+
+
+def _grey(values: dict) -> np.ndarray:
+    """The windowed middle slice, as a reader maps it to [0, 1]."""
+    low, high = values["window"]
+    image = values["image"]
+    middle = image[:, :, image.shape[2] // 2].astype(np.float32)
+    return (np.clip((middle - low) / max(high - low, 1.0), 0.0, 1.0) * 255).astype(np.uint8)
+
+
+def _paste(
+    sheet: Image.Image, corner: tuple[int, int], crops: list[np.ndarray], index: int
+) -> None:
+    if index < len(crops):
+        tile = Image.fromarray(crops[index]).resize((_TILE_PX, _TILE_PX), Image.Resampling.BILINEAR)
+        sheet.paste(tile.convert("RGB"), corner)
+    else:
+        sheet.paste(_EMPTY, (*corner, corner[0] + _TILE_PX, corner[1] + _TILE_PX))

@@ -58,9 +58,13 @@ class Manifest:
         """The names of the splits, in the order of their shards."""
         return tuple(dict.fromkeys(shard.split for shard in self.shards))
 
+    def shards_of(self, split: str) -> tuple[Shard, ...]:
+        """The files of a split, in the order of reading."""
+        return tuple(shard for shard in self.shards if shard.split == split)
+
     def num_examples(self, split: str) -> int:
         """Records of a split."""
-        return sum(shard.num_examples for shard in self.shards if shard.split == split)
+        return sum(shard.num_examples for shard in self.shards_of(split))
 
 
 def write_manifest(directory: pathlib.Path, manifest: Manifest) -> None:

@@ -1,6 +1,13 @@
-"""A finished records directory: what it holds, and its examples as numpy arrays."""
+"""A finished records directory, read once: what it holds without pixels, and its images.
+
+What the records of a split hold beside their images is read once for as long as a directory is
+open. Its images are decoded once too, in the same reading, into one array that all examples share,
+if the directory is opened with a budget of memory that they fit.
+"""
 
 import dataclasses
+import functools
+import math
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,40 +16,106 @@ import numpy as np
 
 from tfrecords import (
     example,
-    features_json,
     manifest as manifest_module,
     schema as schema_module,
     shard,
+    tfds_files,
 )
 
+# TensorFlow takes images that begin on such a boundary as a tensor without copying them.
+ALIGNMENT = 64
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Examples:
-    """Decoded examples of one or more splits, in file order.
+_IMAGE = "image"
+_CHUNK = 256
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Index:
+    """What the records of one or more splits hold beside their images, in file order.
 
     Attributes:
-        images: uint16 (n, height, width, slices), stored values.
-        windows: float32 (n, 2), the stored values that become 0 and 1.
-        labels: int64 (n,), the class: a position in the label values that were asked for.
         keys: n unique strings.
-        columns: every other int64 scalar of the schema by name, int64 (n,).
+        splits: the split of each.
+        windows: float32 (n, 2), the stored values that become 0 and 1.
+        columns: every int64 scalar of the schema by name, as stored, int64 (n,).
     """
 
-    images: np.ndarray
+    keys: tuple[str, ...]
+    splits: tuple[str, ...]
     windows: np.ndarray
-    labels: np.ndarray
-    keys: list[str]
     columns: Mapping[str, np.ndarray]
 
     def __len__(self) -> int:
         return len(self.keys)
 
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Examples:
+    """Examples of one or more splits, in file order.
+
+    Attributes:
+        pixels: uint16 (m, height, width, slices), stored values; shared, not to be written into.
+        rows: int64 (n,), the row of each example's image in `pixels`.
+        windows: float32 (n, 2), the stored values that become 0 and 1.
+        labels: int64 (n,), the class: a position in the label values that were asked for.
+        keys: n unique strings.
+        splits: the split of each.
+        columns: every other int64 scalar of the schema by name, int64 (n,).
+    """
+
+    pixels: np.ndarray
+    rows: np.ndarray
+    windows: np.ndarray
+    labels: np.ndarray
+    keys: list[str]
+    splits: list[str]
+    columns: Mapping[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def images(self) -> np.ndarray:
+        """A copy of the images, uint16 (n, height, width, slices)."""
+        return self.pixels[self.rows]
+
     def normalized(self) -> np.ndarray:
         """Returns the windowed images, float32 (n, height, width, slices) in [0, 1]."""
-        low = self.windows[:, 0].reshape(-1, 1, 1, 1)
-        high = self.windows[:, 1].reshape(-1, 1, 1, 1)
-        scale = 1.0 / np.maximum(high - low, 1.0)
-        return np.clip((self.images.astype(np.float32) - low) * scale, 0.0, 1.0)
+        result = np.empty((len(self), *self.pixels.shape[1:]), np.float32)
+        # In parts, since the steps in between would take several times the memory of the result.
+        for start in range(0, len(self), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            result[part] = normalize(self.pixels[self.rows[part]], self.windows[part])
+        return result
+
+    def take(self, chosen: np.ndarray) -> "Examples":
+        """Returns the chosen examples: bool (n,), or their positions, int64 (k,)."""
+        positions = np.arange(len(self))[chosen]
+        return Examples(
+            pixels=self.pixels,
+            rows=self.rows[positions],
+            windows=self.windows[positions],
+            labels=self.labels[positions],
+            keys=[self.keys[position] for position in positions],
+            splits=[self.splits[position] for position in positions],
+            columns={name: values[positions] for name, values in self.columns.items()},
+        )
+
+
+def normalize(images: np.ndarray, windows: np.ndarray) -> np.ndarray:
+    """Maps stored values to the window: `clip((x - lo) / max(hi - lo, 1), 0, 1)`.
+
+    Args:
+        images: uint16 (n, height, width, slices).
+        windows: float32 (n, 2).
+
+    Returns:
+        float32 (n, height, width, slices) in [0, 1].
+    """
+    low = windows[:, 0].reshape(-1, 1, 1, 1)
+    high = windows[:, 1].reshape(-1, 1, 1, 1)
+    scale = 1.0 / np.maximum(high - low, 1.0)
+    return np.clip((images.astype(np.float32) - low) * scale, 0.0, 1.0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,21 +126,24 @@ class Records:
         directory: where the shards lie.
         manifest: what the converter says of them.
         schema: the fields of a record.
+        keep_mb: MiB of decoded images that may stay in memory for as long as the directory is
+            open. If all of its images fit, each is decoded once; if not, whenever it is needed.
     """
 
     directory: pathlib.Path
     manifest: manifest_module.Manifest
     schema: schema_module.Schema
+    keep_mb: float = 0.0
 
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits that have examples, in the manifest's order."""
-        return tuple(dict.fromkeys(part.split for part in self.manifest.shards))
+        return self.manifest.splits
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and slices of an image."""
-        height, width, slices = self.schema["image"].shape
+        height, width, slices = self.schema[_IMAGE].shape
         return height, width, slices
 
     def shards_of(self, splits: Sequence[str]) -> list[manifest_module.Shard]:
@@ -78,15 +154,68 @@ class Records:
                     f"{self.directory} has no examples in split {split!r}; "
                     f"it has {', '.join(self.splits)}"
                 )
-        return [part for split in splits for part in self.manifest.shards if part.split == split]
+        return [part for split in splits for part in self.manifest.shards_of(split)]
 
     def num_examples(self, split: str) -> int:
         """Returns the number of examples in a split."""
         return sum(part.num_examples for part in self.shards_of([split]))
 
+    def decoded_mb(self, splits: Sequence[str]) -> float:
+        """Returns the MiB that the decoded images of the splits take."""
+        num_images = sum(self.num_examples(split) for split in splits)
+        return num_images * math.prod(self.image_shape) * 2 / 2**20
 
-def open_records(directory: pathlib.Path | str) -> Records:
+    def index(self, splits: Sequence[str]) -> Index:
+        """Returns what the splits hold beside images, reading each of them once.
+
+        Raises:
+            ValueError: as `iterate`.
+        """
+        self.shards_of(splits)
+        return _join(self.schema, [self._index_of(split) for split in splits])
+
+    def _index_of(self, split: str) -> Index:
+        if split not in self._indices:
+            images = None if self._kept is None else self._kept[self._kept_rows(split)]
+            self._indices[split] = _read_split(self, split, images)
+        return self._indices[split]
+
+    @functools.cached_property
+    def _indices(self) -> dict[str, Index]:
+        """What has been read, by split."""
+        return {}
+
+    @functools.cached_property
+    def _kept(self) -> np.ndarray | None:
+        """All images of the directory; those of a split are filled in along with its index."""
+        if self.decoded_mb(self.splits) > self.keep_mb:
+            return None
+        return _empty_images(sum(map(self.num_examples, self.splits)), self.image_shape)
+
+    def _kept_rows(self, split: str) -> slice:
+        before = self.splits[: self.splits.index(split)]
+        start = sum(map(self.num_examples, before))
+        return slice(start, start + self.num_examples(split))
+
+    def _pixels_of(
+        self, splits: Sequence[str], is_chosen: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Decoded images, and which rows of them are those of the chosen records, int64 (k,)."""
+        if self._kept is None:
+            images = _decode(self, splits, is_chosen)
+            return images, np.arange(len(images))
+        self.index(splits)
+        every = np.arange(len(self._kept))
+        rows = [every[self._kept_rows(split)] for split in splits]
+        return self._kept, np.concatenate([every[:0], *rows])[is_chosen]
+
+
+def open_records(directory: pathlib.Path | str, *, keep_mb: float = 0.0) -> Records:
     """Opens a finished directory.
+
+    Args:
+        directory: that a converter wrote.
+        keep_mb: as in `Records`.
 
     Raises:
         ValueError: it is missing, not finished, of another format version, or a shard is missing
@@ -98,7 +227,8 @@ def open_records(directory: pathlib.Path | str) -> Records:
     records = Records(
         directory=directory,
         manifest=manifest_module.read_manifest(directory),
-        schema=features_json.read(directory),
+        schema=tfds_files.read_schema(directory),
+        keep_mb=keep_mb,
     )
     for part in records.manifest.shards:
         path = directory / part.file
@@ -118,11 +248,78 @@ def iterate(records: Records, splits: Sequence[str]) -> Iterator[dict[str, Any]]
         ValueError: a split without examples, a damaged shard, or one whose number of records is
             not the manifest's.
     """
+    for serialized in _serialized(records, splits):
+        yield example.parse(records.schema, serialized)
+
+
+def load_examples(records: Records, splits: Sequence[str], label_values: Sequence[int]) -> Examples:
+    """Returns the examples of the splits whose label is one of the values.
+
+    Args:
+        records: an open directory.
+        splits: split names; an empty sequence gives no examples.
+        label_values: the labels that take part; the position of one is its class.
+
+    Raises:
+        ValueError: as `iterate`.
+    """
+    index = records.index(splits)
+    stored = index.columns["label"]
+    is_class = stored[:, np.newaxis] == np.array(label_values, np.int64)
+    takes_part = is_class.any(axis=1)
+    positions = np.flatnonzero(takes_part)
+    pixels, rows = records._pixels_of(splits, takes_part)
+    return Examples(
+        pixels=pixels,
+        rows=rows,
+        windows=index.windows[positions],
+        labels=is_class[positions].argmax(axis=1),
+        keys=[index.keys[position] for position in positions],
+        splits=[index.splits[position] for position in positions],
+        columns={
+            name: values[positions] for name, values in index.columns.items() if name != "label"
+        },
+    )
+
+
+def _read_split(records: Records, split: str, images: np.ndarray | None) -> Index:
+    """Reads a split once; its images are decoded only if there is an array for them."""
+    schema = records.schema if images is not None else records.schema.without(_IMAGE)
+    found = []
+    for row, serialized in enumerate(_serialized(records, [split])):
+        values = example.parse(schema, serialized)
+        if images is not None:
+            images[row] = values.pop(_IMAGE)
+        found.append(values)
+    return Index(
+        keys=tuple(values["key"].decode() for values in found),
+        splits=(split,) * len(found),
+        windows=np.array([values["window"] for values in found], np.float32).reshape(-1, 2),
+        columns={
+            name: np.array([values[name] for values in found], np.int64)
+            for name in _scalar_names(schema)
+        },
+    )
+
+
+def _decode(records: Records, splits: Sequence[str], is_chosen: np.ndarray) -> np.ndarray:
+    schema = schema_module.Schema(features=(records.schema[_IMAGE],))
+    images = _empty_images(int(is_chosen.sum()), records.image_shape)
+    row = 0
+    for serialized, chosen in zip(_serialized(records, splits), is_chosen, strict=True):
+        if chosen:
+            images[row] = example.parse(schema, serialized)[_IMAGE]
+            row += 1
+    return images
+
+
+def _serialized(records: Records, splits: Sequence[str]) -> Iterator[bytes]:
     for part in records.shards_of(splits):
         count = 0
         for serialized in shard.read_records(records.directory / part.file):
             count += 1
-            yield example.parse(records.schema, serialized)
+            if count <= part.num_examples:
+                yield serialized
         if count != part.num_examples:
             raise ValueError(
                 f"{part.file} has {count} records, manifest.json says {part.num_examples}: "
@@ -130,39 +327,29 @@ def iterate(records: Records, splits: Sequence[str]) -> Iterator[dict[str, Any]]
             )
 
 
-def load_examples(records: Records, splits: Sequence[str], label_values: Sequence[int]) -> Examples:
-    """Decodes the examples of the splits whose label is one of the values.
-
-    Args:
-        records: an open directory.
-        splits: split names; an empty sequence gives no examples.
-        label_values: the labels that take part; the position of one is its class.
-    """
-    capacity = sum(part.num_examples for part in records.shards_of(splits))
-    class_of = {value: index for index, value in enumerate(label_values)}
-    scalars = [
-        feature.name
-        for feature in records.schema.features
-        if feature.dtype == "int64" and not feature.shape and feature.name != "label"
-    ]
-    images = np.empty((capacity, *records.image_shape), np.uint16)
-    windows = np.empty((capacity, 2), np.float32)
-    labels: list[int] = []
-    keys: list[str] = []
-    columns: dict[str, list[int]] = {name: [] for name in scalars}
-    for values in iterate(records, splits):
-        if values["label"] not in class_of:
-            continue
-        images[len(keys)] = values["image"]
-        windows[len(keys)] = values["window"]
-        labels.append(class_of[values["label"]])
-        keys.append(values["key"].decode())
-        for name in scalars:
-            columns[name].append(values[name])
-    return Examples(
-        images=images[: len(keys)],
-        windows=windows[: len(keys)],
-        labels=np.array(labels, np.int64),
-        keys=keys,
-        columns={name: np.array(column, np.int64) for name, column in columns.items()},
+def _join(schema: schema_module.Schema, parts: Sequence[Index]) -> Index:
+    return Index(
+        keys=tuple(key for part in parts for key in part.keys),
+        splits=tuple(split for part in parts for split in part.splits),
+        windows=np.concatenate([np.empty((0, 2), np.float32), *(part.windows for part in parts)]),
+        columns={
+            name: np.concatenate([np.empty(0, np.int64), *(part.columns[name] for part in parts)])
+            for name in _scalar_names(schema)
+        },
     )
+
+
+def _scalar_names(schema: schema_module.Schema) -> list[str]:
+    return [
+        feature.name
+        for feature in schema.features
+        if feature.dtype == "int64" and not feature.shape
+    ]
+
+
+def _empty_images(count: int, shape: tuple[int, int, int]) -> np.ndarray:
+    """Room for images, uint16 (count, *shape); takes no memory before it is filled."""
+    num_bytes = 2 * count * math.prod(shape)
+    room = np.empty(num_bytes + ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % ALIGNMENT
+    return room[start : start + num_bytes].view(np.uint16).reshape(count, *shape)

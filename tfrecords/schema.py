@@ -58,6 +58,10 @@ class Schema:
                 return feature
         raise KeyError(f"no feature {name!r}; there are {[f.name for f in self.features]}")
 
+    def without(self, name: str) -> "Schema":
+        """Returns the other fields."""
+        return Schema(features=tuple(f for f in self.features if f.name != name))
+
     def check(self, values: dict[str, Any]) -> None:
         """Raises ValueError where the values of one record don't fit the schema."""
         names = {feature.name for feature in self.features}

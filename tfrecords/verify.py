@@ -3,10 +3,9 @@
 import collections
 import dataclasses
 import hashlib
-import json
 import pathlib
 
-from tfrecords import example, features_json, info, manifest, schema, shard
+from tfrecords import example, manifest, schema, shard, tfds_files
 
 _MEND = "copy the directory again or convert again with --overwrite"
 
@@ -31,16 +30,15 @@ def verify(directory: pathlib.Path) -> Verified:
         ValueError: the first thing that is wrong; names file and record.
     """
     dataset = manifest.read_manifest(directory)
-    record_schema = features_json.read(directory)
+    record_schema = tfds_files.read_schema(directory)
     _check_info(directory, dataset)
     keys: dict[bytes, str] = {}
     for part in dataset.shards:
         _check_file(directory / part.file, part)
     for split in dataset.splits:
         counts: collections.Counter[str] = collections.Counter()
-        for part in dataset.shards:
-            if part.split == split:
-                counts.update(_check_records(directory / part.file, part, record_schema, keys))
+        for part in dataset.shards_of(split):
+            counts.update(_check_records(directory / part.file, part, record_schema, keys))
         _check_counts(directory, split, dict(counts), dataset.class_counts.get(split, {}))
     return Verified(
         num_shards=len(dataset.shards),
@@ -110,16 +108,10 @@ def _check_counts(
 
 
 def _check_info(directory: pathlib.Path, dataset: manifest.Manifest) -> None:
-    path = directory / info.FILE_NAME
-    try:
-        splits = json.loads(path.read_bytes())["splits"]
-        said = {split["name"]: [int(n) for n in split["shardLengths"]] for split in splits}
-    except FileNotFoundError as err:
-        raise ValueError(f"{path} is missing: {_MEND}") from err
-    except (ValueError, KeyError, TypeError) as err:
-        raise ValueError(f"{path} can't be read ({err}): {_MEND}") from err
-    expected: dict[str, list[int]] = {}
-    for part in dataset.shards:
-        expected.setdefault(part.split, []).append(part.num_examples)
+    said = tfds_files.read_shard_lengths(directory)
+    expected = {
+        split: [part.num_examples for part in dataset.shards_of(split)] for split in dataset.splits
+    }
     if said != expected:
+        path = directory / tfds_files.INFO_FILE
         raise ValueError(f"{path} has shards of {said}, manifest.json of {expected}: {_MEND}")

@@ -8,7 +8,7 @@ from typing import Any
 from spine_tf.configuration import differences, roi_config
 from spine_tf.conversion import note, plan
 from spine_tf.crops import record
-from tfrecords import atomic, features_json, info, manifest
+from tfrecords import atomic, manifest, tfds_files
 
 PLAN_FILE = "plan.json"
 REJECTS_FILE = "rejects.csv"
@@ -19,10 +19,10 @@ _NAMES = {
     manifest.FILE_NAME,
     CONTACT_SHEET_FILE,
     REJECTS_FILE,
-    info.FILE_NAME,
-    features_json.FILE_NAME,
+    tfds_files.INFO_FILE,
+    tfds_files.FEATURES_FILE,
     PLAN_FILE,
-    *(features_json.labels_file_name(name) for name in ("label", "condition", "level")),
+    *(tfds_files.labels_file_name(name) for name in ("label", "condition", "level")),
 }
 
 

@@ -11,7 +11,7 @@ from spine_tf.configuration import roi_config
 from spine_tf.conversion import directory, note as note_module, plan
 from spine_tf.crops import record
 from spine_tf.dicom import reasons
-from tfrecords import atomic, contact_sheet, features_json, info, manifest
+from tfrecords import atomic, inspection, manifest, records, tfds_files
 
 _DESCRIPTION = (
     "Regions of interest of lumbar spine MRI, cut out in millimetres around annotated points. "
@@ -45,10 +45,12 @@ def finalize(
     num_records = sum(note.shard.num_examples for note in shard_notes)
     _check_rejects(counts, num_records, max_reject_fraction, output_dir)
     dataset = _make_manifest(wanted, shard_notes, counts)
-    record_schema = record.record_schema(roi)
-    features_json.write(output_dir, record_schema)
-    info.write(output_dir, dataset, _DESCRIPTION)
-    sheet = contact_sheet.render(output_dir, dataset, record_schema)
+    written = records.Records(
+        directory=output_dir, manifest=dataset, schema=record.record_schema(roi)
+    )
+    tfds_files.write_schema(output_dir, written.schema)
+    tfds_files.write_info(output_dir, dataset, _DESCRIPTION)
+    sheet = inspection.draw_crops(written)
     atomic.write_bytes(output_dir / directory.CONTACT_SHEET_FILE, sheet)
     manifest.write_manifest(output_dir, dataset)
     remove_notes(wanted, dataset, output_dir)

@@ -13,7 +13,7 @@ import numpy as np
 from spine_tf.configuration import config, data_config
 from spine_tf.scoring import bootstrap, metrics, predictions as predictions_module
 from spine_tf.training import fit, folds
-from tfrecords import example, features_json, manifest, records, shard
+from tfrecords import example, manifest, records, shard, tfds_files
 
 # Enough for a model that can learn these crops to have learned what there is to learn.
 MAX_EPOCHS = 15
@@ -101,7 +101,7 @@ def write_shuffled(
                 values = {**values, "label": label}
                 writer.write(example.serialize(source.schema, values))
         shards.append(writer.shard)
-    features_json.write(directory, source.schema)
+    tfds_files.write_schema(directory, source.schema)
     manifest.write_manifest(
         directory,
         dataclasses.replace(source.manifest, shards=tuple(shards), class_counts=counts),

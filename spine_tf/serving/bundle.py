@@ -134,7 +134,8 @@ def _representative_crops(
         raise ValueError(f"{records_dir} has no example of the splits that the run trained on")
     count = min(_NUM_REPRESENTATIVE, len(examples))
     chosen = np.random.default_rng(0).choice(len(examples), count, replace=False)
-    return examples.images[chosen], examples.windows[chosen]
+    crops = examples.take(chosen)
+    return crops.images, crops.windows
 
 
 def _fill(

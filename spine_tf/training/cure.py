@@ -66,7 +66,7 @@ def cure(run_config: config.Config, examples: records.Examples, splits: Sequence
     is_treated = choose(review, rows, settings.budget)
     if settings.action == "drop":
         _require_some_of_each(run_config, examples.labels, ~is_treated)
-        return Cured(examples=_select(examples, ~is_treated), extra={})
+        return Cured(examples=examples.take(~is_treated), extra={})
     if settings.action == "down_weight":
         return Cured(examples=examples, extra={"weight": _weights(is_treated)})
     probabilities = review.predictions.probabilities[rows]
@@ -160,14 +160,3 @@ def _require_some_of_each(
 
 def _weights(is_treated: np.ndarray) -> np.ndarray:
     return np.where(is_treated, DOWN_WEIGHT, 1.0).astype(np.float32)
-
-
-def _select(examples: records.Examples, is_kept: np.ndarray) -> records.Examples:
-    return dataclasses.replace(
-        examples,
-        images=examples.images[is_kept],
-        windows=examples.windows[is_kept],
-        labels=examples.labels[is_kept],
-        keys=[key for key, kept in zip(examples.keys, is_kept, strict=True) if kept],
-        columns={name: values[is_kept] for name, values in examples.columns.items()},
-    )

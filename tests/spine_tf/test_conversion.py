@@ -23,7 +23,7 @@ from spine_tf.conversion import beam_engine, directory, finalize, job, settings
 from spine_tf.crops import roi
 from spine_tf.processes import lock
 from spine_tf.rsna import sources
-from tfrecords import example, features_json, manifest, shard, verify
+from tfrecords import example, manifest, shard, tfds_files, verify
 
 _SETTINGS = settings.Settings(
     conditions=labels.CONDITIONS[3:],
@@ -75,7 +75,7 @@ def test_directory_is_whole(converted):
 def test_record_says_what_it_is(converted, small_data_dir):
     import pydicom
 
-    schema = features_json.read(converted)
+    schema = tfds_files.read_schema(converted)
     path = converted / manifest.read_manifest(converted).shards[0].file
     values = example.parse(schema, next(shard.read_records(path)))
     study, series, instance, condition, level = values["key"].decode().split("/")
@@ -99,7 +99,7 @@ def test_record_says_what_it_is(converted, small_data_dir):
 
 
 def test_records_are_in_the_order_of_the_plan(converted):
-    schema = features_json.read(converted)
+    schema = tfds_files.read_schema(converted)
     for part in json.loads((converted / "plan.json").read_text())["shards"]:
         records = shard.read_records(converted / part["file"])
         assert [example.parse(schema, r)["key"].decode() for r in records] == part["keys"]

@@ -102,9 +102,7 @@ def _crops(count, seed=0):
 
 
 def _normalized(image, window):
-    return records.Examples(
-        images=image, windows=window, labels=np.zeros(0), keys=[], columns={}
-    ).normalized()
+    return records.normalize(image, window)
 
 
 def test_export_has_the_files_of_the_contract(export_dir):

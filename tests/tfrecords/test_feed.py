@@ -1,3 +1,4 @@
+import dataclasses
 import pathlib
 
 import numpy as np
@@ -14,10 +15,11 @@ def opened(records_dir: pathlib.Path) -> records.Records:
     return records.open_records(records_dir)
 
 
-@pytest.fixture(scope="module", params=["memory", "device", "stream"])
+@pytest.fixture(scope="module", params=["memory", "kept", "device", "stream"])
 def any_feed(request: pytest.FixtureRequest, opened: records.Records) -> feed.Feed:
     if request.param != "stream":
-        examples = records.load_examples(opened, ["fold_0", "fold_1"], _LABELS)
+        source = dataclasses.replace(opened, keep_mb=1) if request.param == "kept" else opened
+        examples = records.load_examples(source, ["fold_0", "fold_1"], _LABELS)
         return feed.memory_feed(examples, on_device=request.param == "device")
     return feed.StreamFeed(source=opened, splits=("fold_0", "fold_1"), label_values=_LABELS)
 
@@ -74,6 +76,33 @@ def test_shuffle_order_is_golden(opened: records.Records) -> None:
     source = feed.MemoryFeed({"row": np.arange(10), "label": np.zeros(10, np.int64)})
     batches = source.shuffled(batch_size=5, seed=0, epoch=0)
     assert _joined(source, batches, "row").tolist() == [4, 6, 2, 7, 3, 5, 9, 0, 8, 1]
+
+
+def test_feed_of_kept_images_shares_their_memory(records_dir: pathlib.Path) -> None:
+    source = records.open_records(records_dir, keep_mb=1)
+    examples = records.load_examples(source, ["fold_1"], (2,))
+    made = feed.memory_feed(examples)
+    examples.pixels[examples.rows[3]] = 7
+    assert (_joined(made, made.ordered(batch_size=5), "image")[3] == 7).all()
+
+
+def test_shuffle_order_does_not_depend_on_where_the_images_lie() -> None:
+    pixels = np.arange(40, dtype=np.uint16).reshape(40, 1, 1, 1)
+    rows = np.array([30, 2, 17, 5, 9, 39, 0, 12, 21, 8])
+    labels = np.zeros(10, np.int64)
+    shared = feed.MemoryFeed({"image": pixels, "label": labels}, rows={"image": rows})
+    own = feed.MemoryFeed({"image": pixels[rows], "label": labels})
+    one, other = (
+        _joined(source, source.shuffled(batch_size=5, seed=0, epoch=0), "image").ravel()
+        for source in (shared, own)
+    )
+    assert one.tolist() == other.tolist() == rows[[4, 6, 2, 7, 3, 5, 9, 0, 8, 1]].tolist()
+
+
+def test_feed_of_no_example_is_made(opened: records.Records) -> None:
+    none = records.load_examples(opened, ["fold_0"], (2,)).take(np.zeros(8, bool))
+    for examples in (none, records.load_examples(opened, [], (0,))):
+        assert feed.memory_feed(examples).num_examples == 0
 
 
 def test_all_bits_of_stored_values_survive_the_gather() -> None:

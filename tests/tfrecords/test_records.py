@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tfrecords import records
+from tfrecords import example, records
 
 
 def test_examples_have_the_class_of_their_label(records_dir: pathlib.Path) -> None:
@@ -22,6 +22,102 @@ def test_normalized_follows_the_window(records_dir: pathlib.Path) -> None:
     examples = records.load_examples(records.open_records(records_dir), ["test"], (0, 1, 2))
     expected = np.clip((examples.images.astype(np.float64) - 50) / 1050, 0, 1)
     np.testing.assert_allclose(examples.normalized(), expected, atol=1e-6)
+
+
+def test_normalized_of_many_is_that_of_each(records_dir: pathlib.Path) -> None:
+    one = records.load_examples(records.open_records(records_dir), ["test"], (0, 1, 2))
+    many = one.take(np.resize(np.arange(len(one)), 600))
+    assert many.normalized().tobytes() == np.resize(one.normalized(), (600, 32, 32, 1)).tobytes()
+
+
+def test_examples_are_taken_by_position_or_by_choice(records_dir: pathlib.Path) -> None:
+    examples = records.load_examples(records.open_records(records_dir), ["test"], (0, 2))
+    is_dark = examples.labels == 1
+    for taken in (examples.take(is_dark), examples.take(np.flatnonzero(is_dark))):
+        assert taken.labels.tolist() == [1] * 8
+        assert taken.splits == ["test"] * 8
+        np.testing.assert_array_equal(taken.images, examples.images[is_dark])
+        np.testing.assert_array_equal(taken.windows, examples.windows[is_dark])
+        studies = [int(key.split("/")[0]) for key in taken.keys]
+        assert taken.columns["study_id"].tolist() == studies
+
+
+class _Counter:
+    """Counts parsed records, and those among them whose image was decoded."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self.records = self.images = 0
+        self._parse = example.parse
+        monkeypatch.setattr(example, "parse", self._count)
+
+    def _count(self, record_schema, data):
+        values = self._parse(record_schema, data)
+        self.records += 1
+        self.images += "image" in values
+        return values
+
+
+@pytest.fixture
+def counter(monkeypatch: pytest.MonkeyPatch) -> _Counter:
+    return _Counter(monkeypatch)
+
+
+def test_index_says_what_there_is_without_an_image(
+    records_dir: pathlib.Path, counter: _Counter
+) -> None:
+    index = records.open_records(records_dir).index(["test", "fold_0"])
+    assert (counter.records, counter.images) == (48, 0)
+    assert len(index) == len(set(index.keys)) == 48
+    assert index.splits == ("test",) * 24 + ("fold_0",) * 24
+    assert index.windows.tolist() == [[50, 1100]] * 48
+    assert sorted(index.columns) == [
+        *("condition", "instance_number", "label", "level"),
+        *("mirrored", "series_id", "study_id"),
+    ]
+    assert index.columns["label"].tolist() == [0, 1, 2] * 16
+    assert index.columns["study_id"].tolist() == [int(key.split("/")[0]) for key in index.keys]
+
+
+def test_index_of_no_split_is_empty(records_dir: pathlib.Path) -> None:
+    index = records.open_records(records_dir).index([])
+    assert len(index) == 0
+    assert index.windows.shape == (0, 2)
+    assert index.columns["study_id"].tolist() == []
+
+
+def test_index_of_a_split_is_read_once(records_dir: pathlib.Path, counter: _Counter) -> None:
+    opened = records.open_records(records_dir)
+    for splits in (["fold_0"], ["fold_1", "fold_0"], ["fold_0", "fold_1"]):
+        opened.index(splits)
+    assert counter.records == 48
+
+
+def test_images_that_fit_are_decoded_once_and_shared(
+    records_dir: pathlib.Path, counter: _Counter
+) -> None:
+    # 96 crops of 32 px are 0.1875 MiB.
+    opened = records.open_records(records_dir, keep_mb=0.19)
+    alone = records.load_examples(records.open_records(records_dir), ["fold_1", "test"], (2, 0))
+    counter.records = counter.images = 0
+    assert opened.index(["test"]).splits == ("test",) * 24
+    found = records.load_examples(opened, ["fold_1", "test"], (2, 0))
+    again = records.load_examples(opened, ["test"], (0, 1, 2))
+    assert (counter.records, counter.images) == (48, 48)
+    assert found.pixels is again.pixels
+    for name in ("images", "windows", "labels", "keys", "splits"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(alone, name))
+    stored = [values["image"].tobytes() for values in records.iterate(opened, ["test"])]
+    assert again.images.tobytes() == b"".join(stored)
+
+
+def test_images_beyond_the_budget_are_decoded_when_they_are_needed(
+    records_dir: pathlib.Path, counter: _Counter
+) -> None:
+    opened = records.open_records(records_dir, keep_mb=0.18)
+    for _ in range(2):
+        assert records.load_examples(opened, ["fold_0"], (0, 2)).pixels.shape == (16, 32, 32, 1)
+    # 24 for the index, and each time the 16 that are of a class.
+    assert (counter.records, counter.images) == (24 + 2 * 16, 2 * 16)
 
 
 def test_splits_are_those_with_examples(records_dir: pathlib.Path) -> None:
@@ -60,10 +156,15 @@ def test_missing_shard_is_found_on_opening(copied: pathlib.Path) -> None:
         records.open_records(copied)
 
 
-def test_other_count_than_the_manifest_says_is_found(copied: pathlib.Path) -> None:
+@pytest.mark.parametrize("keep_mb", [0.0, 1.0])
+@pytest.mark.parametrize("said", [23, 25])
+def test_other_count_than_the_manifest_says_is_found(
+    copied: pathlib.Path, keep_mb: float, said: int
+) -> None:
     path = copied / "manifest.json"
     values = json.loads(path.read_text())
-    values["shards"][0]["num_examples"] += 1
+    values["shards"][0]["num_examples"] = said
     path.write_text(json.dumps(values))
-    with pytest.raises(ValueError, match=r"has 24 records, manifest.json says 25"):
-        records.load_examples(records.open_records(copied), ["fold_0"], (0, 1, 2))
+    opened = records.open_records(copied, keep_mb=keep_mb)
+    with pytest.raises(ValueError, match=rf"has 24 records, manifest.json says {said}"):
+        records.load_examples(opened, ["fold_0"], (0, 1, 2))

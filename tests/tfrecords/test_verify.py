@@ -1,41 +1,27 @@
-"""verify finds what is wrong, and says where; inspect shows what there is."""
+"""verify finds what is wrong, and says where."""
 
 import dataclasses
-import io
 import json
 import pathlib
 import shutil
-import subprocess
-import sys
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from tfrecords import (
-    contact_sheet,
-    example,
-    features_json,
-    info,
-    inspection,
-    manifest,
-    shard,
-    verify,
-)
+from tfrecords import example, manifest, shard, tfds_files, verify
 
 
 @pytest.fixture
 def directory(records_dir, tmp_path):
     """A copy of the synthetic records, with the files that TFDS wants."""
     copy = shutil.copytree(records_dir, tmp_path / "r")
-    info.write(copy, manifest.read_manifest(copy), "x")
+    tfds_files.write_info(copy, manifest.read_manifest(copy), "x")
     return copy
 
 
 def _rewrite(directory: pathlib.Path, **changes) -> None:
     dataset = dataclasses.replace(manifest.read_manifest(directory), **changes)
     manifest.write_manifest(directory, dataset)
-    info.write(directory, dataset, "x")
+    tfds_files.write_info(directory, dataset, "x")
 
 
 def test_whole_directory_is_verified(directory):
@@ -103,7 +89,7 @@ def test_exchanged_record_is_found(directory):
 
 def test_label_out_of_range_is_found(directory):
     path = next(directory.glob("*fold_0.tfrecord*"))
-    schema = features_json.read(directory)
+    schema = tfds_files.read_schema(directory)
     values = example.parse(schema, next(shard.read_records(path)))
     _replace_shard(directory, [example.serialize(schema, {**values, "label": 9})])
     with pytest.raises(ValueError, match="record 0: label is 9, expected 0 to 2"):
@@ -132,56 +118,3 @@ def test_wrong_dataset_info_is_found(directory, text, match):
         path.write_text(text)
     with pytest.raises(ValueError, match=match):
         verify.verify(directory)
-
-
-def test_contact_sheet_shows_windowed_crops(directory):
-    dataset, schema = manifest.read_manifest(directory), features_json.read(directory)
-    sheet = Image.open(io.BytesIO(contact_sheet.render(directory, dataset, schema)))
-    pixels = np.asarray(sheet)
-    # A row is a heading of 26 px and tiles of 96; the first tile begins at 88, 26.
-    tile = pixels[26:122, 88:184, 0].astype(float)
-    assert tile[40:56, 40:56].mean() > tile[:8, :8].mean() + 50
-    assert sheet.height == 4 * 122 + 4
-
-
-def test_description_holds_counts_and_fields(directory):
-    text = inspection.describe(manifest.read_manifest(directory), features_json.read(directory))
-    assert "roi_px: 32" in text
-    assert "image             uint16   32 x 32 x 1" in text
-    assert "fold_0             1       24" in text
-
-
-def _run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "tfrecords", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_program_verifies_and_inspects(directory, tmp_path):
-    verified = _run("verify", directory)
-    assert verified.returncode == 0
-    assert "96 records in 4 shards" in verified.stdout
-    inspected = _run("inspect", directory, "--png", tmp_path / "x.png")
-    assert inspected.returncode == 0
-    assert Image.open(tmp_path / "x.png").size[1] == 492
-
-
-@pytest.mark.parametrize(
-    ("arguments", "match"),
-    [
-        ([], "expected verify or inspect"),
-        (["verify"], "expected verify or inspect"),
-        (["check", "r"], "expected verify or inspect"),
-        (["verify", "/no/such"], "/no/such is not a directory"),
-        (["verify", "/tmp", "--png=x.png"], "--png has no effect beside verify"),
-        (["verify", "a", "b"], "'b' is not a flag"),
-    ],
-)
-def test_program_refuses_in_one_sentence(arguments, match):
-    finished = _run(*arguments)
-    assert finished.returncode == 1
-    assert match in finished.stderr
-    assert "Traceback" not in finished.stderr

@@ -1,12 +1,17 @@
-"""A schema as TFDS's features.json and labels files, and back."""
+"""The files by which TFDS opens a records directory, the first of which holds its schema.
+
+`tfds.builder_from_directory` needs features.json, a labels file for each classed feature, and
+dataset_info.json, and refuses a key of our own in any of them.
+"""
 
 import json
 import pathlib
 from typing import Any
 
-from tfrecords import atomic, schema
+from tfrecords import atomic, manifest, schema
 
-FILE_NAME = "features.json"
+FEATURES_FILE = "features.json"
+INFO_FILE = "dataset_info.json"
 
 _TFDS = "tensorflow_datasets.core.features"
 _FEATURES_DICT = f"{_TFDS}.features_dict.FeaturesDict"
@@ -16,7 +21,7 @@ _SCALAR = f"{_TFDS}.scalar.Scalar"
 _TENSOR = f"{_TFDS}.tensor_feature.Tensor"
 
 
-def write(directory: pathlib.Path, record_schema: schema.Schema) -> list[str]:
+def write_schema(directory: pathlib.Path, record_schema: schema.Schema) -> list[str]:
     """Writes features.json and one `<feature>.labels.txt` a classed feature; returns the names."""
     written = []
     for feature in record_schema.features:
@@ -26,20 +31,20 @@ def write(directory: pathlib.Path, record_schema: schema.Schema) -> list[str]:
             written.append(name)
     features = {feature.name: _to_json(feature) for feature in record_schema.features}
     atomic.write_json(
-        directory / FILE_NAME,
+        directory / FEATURES_FILE,
         {"pythonClassName": _FEATURES_DICT, "featuresDict": {"features": features}},
         indent=4,
     )
-    return [*written, FILE_NAME]
+    return [*written, FEATURES_FILE]
 
 
-def read(directory: pathlib.Path) -> schema.Schema:
+def read_schema(directory: pathlib.Path) -> schema.Schema:
     """Reads the schema of a records directory.
 
     Raises:
-        ValueError: features.json or a labels file is missing or not what `write` makes.
+        ValueError: features.json or a labels file is missing or not what `write_schema` makes.
     """
-    path = directory / FILE_NAME
+    path = directory / FEATURES_FILE
     try:
         features = json.loads(path.read_bytes())["featuresDict"]["features"]
         return schema.Schema(
@@ -56,6 +61,39 @@ def read(directory: pathlib.Path) -> schema.Schema:
 def labels_file_name(feature_name: str) -> str:
     """Returns the name of the file that holds a feature's class names."""
     return f"{feature_name}.labels.txt"
+
+
+def write_info(directory: pathlib.Path, dataset: manifest.Manifest, description: str) -> str:
+    """Writes dataset_info.json for the shards of a manifest; returns its name.
+
+    Only splits that have shards are named: TFDS can't read a split without data.
+    """
+    values = {
+        "name": dataset.name,
+        "version": f"{dataset.format_version}.0.0",
+        "description": description,
+        "fileFormat": "tfrecord",
+        "splits": [_split_to_json(dataset, split) for split in dataset.splits],
+    }
+    atomic.write_json(directory / INFO_FILE, values)
+    return INFO_FILE
+
+
+def read_shard_lengths(directory: pathlib.Path) -> dict[str, list[int]]:
+    """Reads from dataset_info.json how many records each shard of each split has.
+
+    Raises:
+        ValueError: the file is missing or says nothing of that.
+    """
+    path = directory / INFO_FILE
+    mend = "copy the directory again or convert again with --overwrite"
+    try:
+        splits = json.loads(path.read_bytes())["splits"]
+        return {split["name"]: [int(n) for n in split["shardLengths"]] for split in splits}
+    except FileNotFoundError as err:
+        raise ValueError(f"{path} is missing: {mend}") from err
+    except (ValueError, KeyError, TypeError) as err:
+        raise ValueError(f"{path} can't be read ({err}): {mend}") from err
 
 
 def _to_json(feature: schema.Feature) -> dict[str, Any]:
@@ -82,3 +120,13 @@ def _from_json(directory: pathlib.Path, name: str, values: dict[str, Any]) -> sc
     tensor = values["tensor"]
     shape = tuple(int(size) for size in tensor["shape"].get("dimensions", ()))
     return schema.Feature(name=name, dtype=tensor["dtype"], shape=shape)
+
+
+def _split_to_json(dataset: manifest.Manifest, split: str) -> dict[str, Any]:
+    shards = dataset.shards_of(split)
+    return {
+        "name": split,
+        "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+        "numBytes": str(sum(shard.num_bytes for shard in shards)),
+        "shardLengths": [str(shard.num_examples) for shard in shards],
+    }

@@ -1,10 +1,10 @@
-"""features.json: back as it was, refused where it is damaged."""
+"""The schema in TFDS's files: back as it was, refused where it is damaged."""
 
 import json
 
 import pytest
 
-from tfrecords import features_json, schema
+from tfrecords import schema, tfds_files
 
 _SCHEMA = schema.Schema(
     features=(
@@ -18,25 +18,25 @@ _SCHEMA = schema.Schema(
 
 
 def test_schema_comes_back(tmp_path):
-    written = features_json.write(tmp_path, _SCHEMA)
+    written = tfds_files.write_schema(tmp_path, _SCHEMA)
     assert sorted(written) == sorted(path.name for path in tmp_path.iterdir())
-    assert features_json.read(tmp_path) == _SCHEMA
+    assert tfds_files.read_schema(tmp_path) == _SCHEMA
 
 
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"features\.json does not exist"):
-        features_json.read(tmp_path)
+        tfds_files.read_schema(tmp_path)
 
 
 def test_missing_labels_are_named(tmp_path):
-    features_json.write(tmp_path, _SCHEMA)
+    tfds_files.write_schema(tmp_path, _SCHEMA)
     (tmp_path / "label.labels.txt").unlink()
     with pytest.raises(ValueError, match=r"label\.labels\.txt does not exist"):
-        features_json.read(tmp_path)
+        tfds_files.read_schema(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", json.dumps({"featuresDict": {"features": 3}})])
 def test_damage_is_refused(tmp_path, text):
     (tmp_path / "features.json").write_text(text)
     with pytest.raises(ValueError, match="describes no records"):
-        features_json.read(tmp_path)
+        tfds_files.read_schema(tmp_path)

@@ -1,0 +1,79 @@
+"""inspect shows what there is; the program of both commands refuses in one sentence."""
+
+import io
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfrecords import inspection, manifest, records, tfds_files
+
+
+@pytest.fixture
+def directory(records_dir, tmp_path):
+    """A copy of the synthetic records, with the files that TFDS wants."""
+    copy = shutil.copytree(records_dir, tmp_path / "r")
+    tfds_files.write_info(copy, manifest.read_manifest(copy), "x")
+    return copy
+
+
+def test_contact_sheet_shows_windowed_crops(directory):
+    sheet = Image.open(io.BytesIO(inspection.draw_crops(records.open_records(directory))))
+    pixels = np.asarray(sheet)
+    # A row is a heading of 26 px and tiles of 96; the first tile begins at 88, 26.
+    tile = pixels[26:122, 88:184, 0].astype(float)
+    assert tile[40:56, 40:56].mean() > tile[:8, :8].mean() + 50
+    assert sheet.height == 4 * 122 + 4
+
+
+def test_description_holds_counts_and_fields(directory):
+    text = inspection.describe(records.open_records(directory))
+    assert "roi_px: 32" in text
+    assert "image             uint16   32 x 32 x 1" in text
+    assert "fold_0             1       24" in text
+
+
+def _run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "tfrecords", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_program_verifies_and_inspects(directory, tmp_path):
+    verified = _run("verify", directory)
+    assert verified.returncode == 0
+    assert "96 records in 4 shards" in verified.stdout
+    inspected = _run("inspect", directory, "--png", tmp_path / "x.png")
+    assert inspected.returncode == 0
+    assert Image.open(tmp_path / "x.png").size[1] == 492
+
+
+def test_program_shows_a_directory_without_its_shards(directory):
+    next(directory.glob("*fold_0.tfrecord*")).unlink()
+    inspected = _run("inspect", directory)
+    assert inspected.returncode == 0
+    assert "fold_0             1       24" in inspected.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ([], "expected verify or inspect"),
+        (["verify"], "expected verify or inspect"),
+        (["check", "r"], "expected verify or inspect"),
+        (["verify", "/no/such"], "/no/such is not a directory"),
+        (["verify", "/tmp", "--png=x.png"], "--png has no effect beside verify"),
+        (["verify", "a", "b"], "'b' is not a flag"),
+    ],
+)
+def test_program_refuses_in_one_sentence(arguments, match):
+    finished = _run(*arguments)
+    assert finished.returncode == 1
+    assert match in finished.stderr
+    assert "Traceback" not in finished.stderr

@@ -22,12 +22,12 @@ import convert_data
 import numpy as np
 
 from spine_tf import labels
-from spine_tf.conversion import plan, settings, shard_writer
+from spine_tf.conversion import plan, shard_writer
 from spine_tf.dicom import elements, header, pixels
 from spine_tf.processes import pool
 from spine_tf.rsna import layout, sources
 
-_SETTINGS = settings.Settings(conditions=labels.CONDITIONS[3:], levels=labels.LEVELS)
+_SETTINGS = plan.Settings(conditions=labels.CONDITIONS[3:], levels=labels.LEVELS)
 _HERE = pathlib.Path(__file__).parent
 _FULL_SET = 48_692
 
@@ -68,7 +68,7 @@ def _measure_plan(work_dir: pathlib.Path) -> None:
     directory = convert_data.write_csvs(work_dir / "csvs", _FULL_SET, np.random.default_rng(0))
     source = sources.open_source(directory)
     with Clock() as clock:
-        made = settings.make_plan(source, _SETTINGS)
+        made = plan.make_plan(source, _SETTINGS)
     _report(f"plan of {made.num_rows} rows", f"{clock.wall:.2f} s [{clock.cpu:.2f}]")
     with Clock() as clock:
         _run_program("--help")
@@ -78,7 +78,7 @@ def _measure_plan(work_dir: pathlib.Path) -> None:
 def _measure_conversion(work_dir: pathlib.Path, num_rows: int, has_notebook: bool) -> None:
     data_dir = convert_data.write_data(work_dir / "data", num_rows)
     source = sources.open_source(data_dir)
-    made = settings.make_plan(source, _SETTINGS)
+    made = plan.make_plan(source, _SETTINGS)
     images = {row.image for part in made.shards for row in part.rows}
     _report("rows, images", f"{made.num_rows}, {len(images)}")
     _decode_all(made, source, 2)  # warms the page cache

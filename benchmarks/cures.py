@@ -42,7 +42,7 @@ import trainings
 from spine_tf import labels
 from spine_tf.ablation import scores, table, variant
 from spine_tf.configuration import model_configs, roi_config
-from spine_tf.conversion import job, settings
+from spine_tf.conversion import job, plan
 from spine_tf.processes import pool
 from spine_tf.rsna import annotations, folds, sources
 from spine_tf.scoring import predictions
@@ -145,7 +145,7 @@ def _make_reviews(
     return found
 
 
-def _splits(arguments: argparse.Namespace, conversion: settings.Settings) -> dict[int, str]:
+def _splits(arguments: argparse.Namespace, conversion: plan.Settings) -> dict[int, str]:
     """The split of every study of train.csv, as the base's conversion deals them."""
     rows = annotations.read_annotations(
         sources.open_source(arguments.data_dir),
@@ -189,10 +189,10 @@ def _cured_trainings(
     return found
 
 
-def _conversion(arguments: argparse.Namespace) -> settings.Settings:
+def _conversion(arguments: argparse.Namespace) -> plan.Settings:
     """The base's."""
     given, levels = arguments.conditions, arguments.levels
-    return settings.Settings(
+    return plan.Settings(
         conditions=labels.CONDITIONS if given == "all" else tuple(given.split(",")),
         levels=labels.LEVELS if levels == "all" else tuple(levels.split(",")),
         roi=roi_config.RoiConfig(roi_px=arguments.roi_px),
@@ -202,7 +202,7 @@ def _conversion(arguments: argparse.Namespace) -> settings.Settings:
 
 def _convert(
     arguments: argparse.Namespace,
-    conversion: settings.Settings,
+    conversion: plan.Settings,
     records_dir: pathlib.Path,
 ) -> None:
     job.convert(

@@ -25,7 +25,7 @@ import references
 
 from spine_tf import labels
 from spine_tf.configuration import config, overrides, roi_config
-from spine_tf.conversion import job, settings
+from spine_tf.conversion import job, plan
 from spine_tf.rsna import sources
 from spine_tf.scoring import comparison, metrics, predictions
 from spine_tf.synthesis import dataset, phantom_config
@@ -128,7 +128,7 @@ def _phantom_config(num_studies: int, seed: int) -> phantom_config.PhantomConfig
 
 
 def _convert(studies_dir: pathlib.Path, records_dir: pathlib.Path) -> records.Records:
-    wanted = settings.Settings(
+    wanted = plan.Settings(
         conditions=CONDITIONS,
         levels=("l4_l5",),
         roi=roi_config.RoiConfig(roi_px=ROI_PX),

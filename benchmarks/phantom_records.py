@@ -9,7 +9,7 @@ import pandas as pd
 
 from spine_tf import labels
 from spine_tf.configuration import roi_config
-from spine_tf.conversion import job, settings
+from spine_tf.conversion import job, plan
 from spine_tf.rsna import sources
 from spine_tf.synthesis import dataset, phantom_config
 from tfrecords import records
@@ -37,7 +37,7 @@ def write_studies(directory: pathlib.Path, *, num_studies: int, seed: int) -> pa
 
 def convert(studies_dir: pathlib.Path, records_dir: pathlib.Path) -> records.Records:
     """Converts the subarticular crops of all levels, a third of the studies to test."""
-    wanted = settings.Settings(
+    wanted = plan.Settings(
         conditions=CONDITIONS,
         levels=labels.LEVELS,
         roi=roi_config.RoiConfig(roi_px=_ROI_PX),

@@ -20,7 +20,7 @@ import openvino
 
 from spine_tf import labels
 from spine_tf.configuration import config, roi_config
-from spine_tf.conversion import job, settings
+from spine_tf.conversion import job, plan
 from spine_tf.models import families
 from spine_tf.processes import pool
 from spine_tf.rsna import sources
@@ -126,7 +126,7 @@ def _measure_predict(work_dir: pathlib.Path, num_rows: int) -> None:
     data_dir = convert_data.write_data(work_dir / "data", num_rows)
     num_workers = pool.num_cpus()
     source = sources.open_source(data_dir)
-    wanted = settings.Settings(conditions=_CONDITIONS, levels=labels.LEVELS)
+    wanted = plan.Settings(conditions=_CONDITIONS, levels=labels.LEVELS)
     model = saved_model.SavedModel(work_dir / "simple")
 
     def in_two_steps() -> None:

@@ -11,8 +11,8 @@ from spine_tf.processes import pool
 from tfrecords import program
 
 if typing.TYPE_CHECKING:
-    from spine_tf.ablation import settings as ablation_settings, variant
-    from spine_tf.conversion import settings as conversion_settings
+    from spine_tf.ablation import settings, variant
+    from spine_tf.conversion import plan
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder or zip file in the RSNA layout.")
 _WORK_DIR = flags.DEFINE_string("work_dir", None, "Where everything is written.")
@@ -98,16 +98,16 @@ def main() -> None:
         )
 
 
-def _settings() -> "ablation_settings.Settings":
-    from spine_tf.ablation import settings as ablation_settings
+def _settings() -> "settings.Settings":
+    from spine_tf.ablation import settings
 
-    variants = ablation_settings.read_variants(_FACTORS.value, _VARIANT.value, _PRESETS.value)
+    variants = settings.read_variants(_FACTORS.value, _VARIANT.value, _PRESETS.value)
     if not variants and not _RESUME.value:
         raise ValueError("nothing varies: give --factors, --variant or --presets")
     if _FOLDS_CSV.value and flags.FLAGS["test_fraction"].present:
         raise ValueError("--test_fraction has no effect beside --folds_csv: leave one out")
     conversion = _conversion()
-    return ablation_settings.Settings(
+    return settings.Settings(
         base=_base(conversion, variants),
         conversion=conversion,
         variants=variants,
@@ -115,10 +115,8 @@ def _settings() -> "ablation_settings.Settings":
     )
 
 
-def _base(
-    conversion: "conversion_settings.Settings", variants: "tuple[variant.Variant, ...]"
-) -> "variant.Base":
-    from spine_tf.ablation import settings as ablation_settings
+def _base(conversion: "plan.Settings", variants: "tuple[variant.Variant, ...]") -> "variant.Base":
+    from spine_tf.ablation import settings
     from spine_tf.configuration import config
 
     if _CONFIG.value:
@@ -136,14 +134,14 @@ def _base(
     changes = list(_SET.value)
     if _SEED.value is not None:
         changes.append(f"seed={_SEED.value}")
-    return ablation_settings.make_base(base_config, changes, conversion, variants)
+    return settings.make_base(base_config, changes, conversion, variants)
 
 
-def _conversion() -> "conversion_settings.Settings":
+def _conversion() -> "plan.Settings":
     from spine_tf.configuration import roi_config
-    from spine_tf.conversion import settings as conversion_settings
+    from spine_tf.conversion import plan
 
-    return conversion_settings.Settings(
+    return plan.Settings(
         conditions=_names(_CONDITIONS.value, labels.CONDITIONS),
         levels=_names(_LEVELS.value, labels.LEVELS),
         roi=roi_config.RoiConfig(

@@ -10,7 +10,7 @@ from spine_tf.processes import pool
 from tfrecords import program
 
 if typing.TYPE_CHECKING:
-    from spine_tf.conversion import job, settings
+    from spine_tf.conversion import job, plan
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder or zip file in the RSNA layout.")
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Records directory.")
@@ -52,7 +52,7 @@ _FINALIZE = flags.DEFINE_bool("finalize", False, "Complete a directory of --shar
 
 def main() -> None:
     """Runs the conversion, or the part of it, that the flags describe."""
-    from spine_tf.conversion import job, report
+    from spine_tf.conversion import finalize, job
     from spine_tf.rsna import sources
 
     start = time.monotonic()
@@ -86,17 +86,17 @@ def main() -> None:
             max_reject_fraction=_MAX_REJECT_FRACTION.value,
             is_overwritten=_OVERWRITE.value,
         )
-    print(report.summarize(dataset))
+    print(finalize.summarize(dataset))
     logging.info("converted in %.1f s", time.monotonic() - start)
     print(f"records: {output_dir}")
 
 
-def _settings() -> "settings.Settings":
+def _settings() -> "plan.Settings":
     from spine_tf import labels
     from spine_tf.configuration import roi_config
-    from spine_tf.conversion import settings
+    from spine_tf.conversion import plan
 
-    return settings.Settings(
+    return plan.Settings(
         conditions=_names(_CONDITIONS.value, labels.CONDITIONS),
         levels=_names(_LEVELS.value, labels.LEVELS),
         roi=roi_config.RoiConfig(

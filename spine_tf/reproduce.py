@@ -44,10 +44,10 @@ def main() -> None:
     data_dir = pathlib.Path(program.require("data_dir", _DATA_DIR.value))
     work_dir = pathlib.Path(program.require("work_dir", _WORK_DIR.value))
 
-    from spine_tf.reproduction import settings as reproduction_settings
+    from spine_tf.reproduction import settings
     from tfrecords import atomic
 
-    wanted = reproduction_settings.Settings(
+    wanted = settings.Settings(
         tasks=tuple(_TASKS.value),
         families=tuple(_MODELS.value),
         changes=tuple(_SET.value),
@@ -56,7 +56,7 @@ def main() -> None:
         seed=_SEED.value,
     )
     _prepare(work_dir)
-    reproduction_settings.require_same_runs(wanted, work_dir)
+    settings.require_same_runs(wanted, work_dir)
     atomic.write_json(work_dir / _SETTINGS_FILE, wanted.to_json())
     _convert(data_dir, work_dir / "records")
 
@@ -87,13 +87,13 @@ def _prepare(work_dir: pathlib.Path) -> None:
 def _convert(data_dir: pathlib.Path, output_dir: pathlib.Path) -> None:
     from spine_tf import labels
     from spine_tf.configuration import roi_config
-    from spine_tf.conversion import job, report, settings as conversion_settings
+    from spine_tf.conversion import finalize, job, plan
     from spine_tf.rsna import sources
 
     def names(given: list[str], known: tuple[str, ...]) -> tuple[str, ...]:
         return known if given == ["all"] else tuple(given)
 
-    conversion = conversion_settings.Settings(
+    conversion = plan.Settings(
         conditions=names(_CONDITIONS.value, labels.CONDITIONS),
         levels=names(_LEVELS.value, labels.LEVELS),
         roi=roi_config.RoiConfig(roi_px=64 if _FAST.value else 128),
@@ -106,7 +106,7 @@ def _convert(data_dir: pathlib.Path, output_dir: pathlib.Path) -> None:
         conversion,
         num_workers=_WORKERS.value or pool.num_cpus(),
     )
-    logging.info("%s", report.summarize(dataset))
+    logging.info("%s", finalize.summarize(dataset))
 
 
 if __name__ == "__main__":

@@ -22,12 +22,12 @@ from absl import logging
 from spine_tf.ablation import (
     page as page_module,
     scores,
-    settings as ablation_settings,
+    settings as settings_module,
     table,
     training,
     variant as variant_module,
 )
-from spine_tf.conversion import settings as conversion_settings
+from spine_tf.conversion import plan
 from spine_tf.pages import figure_files
 from spine_tf.processes import isolated, lock
 from spine_tf.rsna import sources
@@ -57,7 +57,7 @@ class Ablation:
 
 
 def run(
-    settings: ablation_settings.Settings,
+    settings: settings_module.Settings,
     source: sources.Source,
     work_dir: pathlib.Path,
     *,
@@ -81,13 +81,13 @@ def run(
         ValueError: the directory holds something else, or an ablation with another base.
     """
     started = time.monotonic()
-    planned = conversion_settings.make_plan(source, settings.conversion)
+    planned = plan.make_plan(source, settings.conversion)
     _prepare(work_dir, is_resumed)
     with lock.lock_directory(work_dir, owner="ablation", flag="--work_dir"):
-        wanted = ablation_settings.to_json(settings, planned.config, planned.source)
-        merged = ablation_settings.merge(work_dir, wanted)
-        ablation_settings.write(work_dir, merged)
-        settings = dataclasses.replace(settings, variants=ablation_settings.variants_of(merged))
+        wanted = settings_module.to_json(settings, planned.config, planned.source)
+        merged = settings_module.merge(work_dir, wanted)
+        settings_module.write(work_dir, merged)
+        settings = dataclasses.replace(settings, variants=settings_module.variants_of(merged))
         with _progress(settings) as bar:
             trainer = training.Trainer(
                 settings=settings,
@@ -103,7 +103,7 @@ def run(
 
 
 def _prepare(work_dir: pathlib.Path, is_resumed: bool) -> None:
-    is_ours = (work_dir / ablation_settings.FILE).is_file()
+    is_ours = (work_dir / settings_module.FILE).is_file()
     if is_ours and not is_resumed:
         raise ValueError(
             f"{work_dir} holds an ablation: go on with it by --resume, or choose another --work_dir"
@@ -132,7 +132,7 @@ class _Bar:
 
 
 @contextlib.contextmanager
-def _progress(settings: ablation_settings.Settings) -> Iterator[_Bar]:
+def _progress(settings: settings_module.Settings) -> Iterator[_Bar]:
     # tqdm's monitor is a thread, and the conversion forks.
     tqdm.tqdm.monitor_interval = 0
     folds_per_variant = settings.conversion.num_folds * settings.num_seeds
@@ -149,7 +149,7 @@ class _Runner:
     """Goes through base and variants; knows the base's predictions once they are there."""
 
     def __init__(
-        self, settings: ablation_settings.Settings, trainer: training.Trainer, bar: _Bar
+        self, settings: settings_module.Settings, trainer: training.Trainer, bar: _Bar
     ) -> None:
         self._settings = settings
         self._trainer = trainer
@@ -252,7 +252,7 @@ class _Runner:
         return Ablation(rows=rows, page=path, text=text)
 
 
-def _about(settings: ablation_settings.Settings) -> dict[str, Any]:
+def _about(settings: settings_module.Settings) -> dict[str, Any]:
     base = settings.base.recipe
     values = dataclasses.asdict(base.config)
     return {

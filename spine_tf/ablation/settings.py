@@ -8,7 +8,7 @@ from typing import Any
 
 from spine_tf.ablation import presets, variant as variant_module
 from spine_tf.configuration import config, differences, overrides
-from spine_tf.conversion import settings as settings_module
+from spine_tf.conversion import plan
 from tfrecords import atomic
 
 FILE = "ablation.json"
@@ -26,7 +26,7 @@ class Settings:
     """
 
     base: variant_module.Base
-    conversion: settings_module.Settings
+    conversion: plan.Settings
     variants: tuple[variant_module.Variant, ...]
     num_seeds: int = 1
 
@@ -48,7 +48,7 @@ class Settings:
         first = self.base.recipe.config.seed
         return range(first, first + self.num_seeds)
 
-    def conversion_of(self, recipe: variant_module.Recipe) -> settings_module.Settings:
+    def conversion_of(self, recipe: variant_module.Recipe) -> plan.Settings:
         """Returns the conversion of a variant: the base's, with its own region of interest."""
         return dataclasses.replace(self.conversion, roi=recipe.roi)
 
@@ -56,7 +56,7 @@ class Settings:
 def make_base(
     base_config: config.Config,
     changes: Iterable[str],
-    conversion: settings_module.Settings,
+    conversion: plan.Settings,
     variants: Iterable[variant_module.Variant],
 ) -> variant_module.Base:
     """Returns the base: the configuration with the changes that its family has the fields for.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import spine_tf
 from spine_tf import labels
 from spine_tf.configuration import roi_config
-from spine_tf.conversion import directory, note as note_module, plan
+from spine_tf.conversion import output_directory, plan, shard_writer
 from spine_tf.crops import record
 from spine_tf.dicom import reasons
 from tfrecords import atomic, inspection, manifest, records, tfds_files
@@ -51,7 +51,7 @@ def finalize(
     tfds_files.write_schema(output_dir, written.schema)
     tfds_files.write_info(output_dir, dataset, _DESCRIPTION)
     sheet = inspection.draw_crops(written)
-    atomic.write_bytes(output_dir / directory.CONTACT_SHEET_FILE, sheet)
+    atomic.write_bytes(output_dir / output_directory.CONTACT_SHEET_FILE, sheet)
     manifest.write_manifest(output_dir, dataset)
     remove_notes(wanted, dataset, output_dir)
     return dataset
@@ -61,7 +61,7 @@ def remove_notes(wanted: plan.Plan, dataset: manifest.Manifest, output_dir: path
     """Removes the notes, and the shards of splits that have no record; the manifest is written."""
     kept = {part.file for part in dataset.shards}
     for part in wanted.shards:
-        note_module.note_path(output_dir, part.file).unlink(missing_ok=True)
+        shard_writer.note_path(output_dir, part.file).unlink(missing_ok=True)
         if part.file not in kept:
             (output_dir / part.file).unlink(missing_ok=True)
 
@@ -74,8 +74,30 @@ def count_reasons(rejects: Sequence[reasons.Reject]) -> dict[str, int]:
     return {reason: count for reason, count in counts.items() if count}
 
 
-def _read_notes(wanted: plan.Plan, output_dir: pathlib.Path) -> list[note_module.Note]:
-    found = [note_module.read_note(output_dir, part.file) for part in wanted.shards]
+def summarize(dataset: manifest.Manifest) -> str:
+    """Returns records per split and class, and rejects by reason."""
+    lines = [f"{'split':10}{'records':>9}" + "".join(f"{n:>13}" for n in labels.SEVERITIES)]
+    totals = dict.fromkeys(labels.SEVERITIES, 0)
+    for split in dataset.splits:
+        counts = dataset.class_counts[split]
+        lines.append(_line(split, counts))
+        totals = {name: totals[name] + counts[name] for name in labels.SEVERITIES}
+    lines.append(_line("all", totals))
+    rejects = ", ".join(f"{reason} {count}" for reason, count in dataset.rejects.items())
+    lines.append(f"not converted: {rejects or 'none'}")
+    unreadable = dataset.details.get("unreadable_neighbours", [])
+    if unreadable:
+        lines.append(f"unreadable, so no neighbours: {len(unreadable)} files, see manifest.json")
+    return "\n".join(lines)
+
+
+def _line(name: str, counts: dict[str, int]) -> str:
+    columns = "".join(f"{counts[severity]:>13}" for severity in labels.SEVERITIES)
+    return f"{name:10}{sum(counts.values()):>9}{columns}"
+
+
+def _read_notes(wanted: plan.Plan, output_dir: pathlib.Path) -> list[shard_writer.Note]:
+    found = [shard_writer.read_note(output_dir, part.file) for part in wanted.shards]
     missing = [part.file for part, note in zip(wanted.shards, found, strict=True) if note is None]
     if missing:
         raise ValueError(
@@ -91,14 +113,14 @@ def _write_rejects(output_dir: pathlib.Path, rejects: Sequence[reasons.Reject]) 
     writer.writerow(("key", "reason", "detail", "file"))
     for reject in rejects:
         writer.writerow((reject.key, reject.reason.value, reject.detail, reject.file))
-    atomic.write_text(output_dir / directory.REJECTS_FILE, buffer.getvalue())
+    atomic.write_text(output_dir / output_directory.REJECTS_FILE, buffer.getvalue())
 
 
 def _check_rejects(
     counts: dict[str, int], num_records: int, max_fraction: float, output_dir: pathlib.Path
 ) -> None:
     num_rejects = sum(n for reason, n in counts.items() if reason not in reasons.HARMLESS)
-    path = output_dir / directory.REJECTS_FILE
+    path = output_dir / output_directory.REJECTS_FILE
     if num_rejects > max_fraction * (num_rejects + num_records):
         listed = ", ".join(f"{reason} {count}" for reason, count in counts.items())
         raise TooManyRejects(
@@ -111,7 +133,7 @@ def _check_rejects(
 
 
 def _make_manifest(
-    wanted: plan.Plan, shard_notes: Sequence[note_module.Note], counts: dict[str, int]
+    wanted: plan.Plan, shard_notes: Sequence[shard_writer.Note], counts: dict[str, int]
 ) -> manifest.Manifest:
     """A split without a record has no shards: TFDS can't read one."""
     class_counts: dict[str, dict[str, int]] = {}

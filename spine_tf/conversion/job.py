@@ -5,22 +5,15 @@ import dataclasses
 import errno
 import functools
 import pathlib
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+import tqdm
 from absl import logging
 
 from spine_tf.configuration import roi_config
-from spine_tf.conversion import (
-    beam_engine,
-    directory,
-    finalize,
-    note as note_module,
-    plan,
-    progress,
-    settings,
-    shard_writer,
-)
+from spine_tf.conversion import beam_engine, finalize, output_directory, plan, shard_writer
 from spine_tf.processes import lock, pool
 from spine_tf.rsna import sources
 from tfrecords import manifest
@@ -41,7 +34,7 @@ class Slot:
 def convert(
     source: sources.Source,
     output_dir: pathlib.Path,
-    conversion: settings.Settings,
+    conversion: plan.Settings,
     *,
     num_workers: int,
     beam_args: str | None = None,
@@ -63,17 +56,17 @@ def convert(
         ValueError: input, configuration or directory don't allow it.
         OSError: the directory can't be written, or a worker died twice.
     """
-    wanted = settings.make_plan(source, conversion)
+    wanted = plan.make_plan(source, conversion)
     output_dir.mkdir(parents=True, exist_ok=True)
     with _explained_full_disk(), lock.lock_directory(output_dir) as descriptor:
         if is_overwritten:
-            directory.remove_ours(output_dir)
+            output_directory.remove_ours(output_dir)
         else:
-            directory.check(output_dir, wanted)
-        directory.remove_leftovers(output_dir)
-        if directory.is_complete(output_dir):
+            output_directory.check(output_dir, wanted)
+        output_directory.remove_leftovers(output_dir)
+        if output_directory.is_complete(output_dir):
             return _already_complete(wanted, output_dir)
-        directory.write_plan(output_dir, wanted)
+        output_directory.write_plan(output_dir, wanted)
         writer = Writer(
             source=_narrowed(source, wanted),
             roi=conversion.roi,
@@ -82,29 +75,34 @@ def convert(
             beam_args=beam_args,
         )
         writer.write(wanted.shards, [descriptor])
-        return _finalize(wanted, conversion.roi, output_dir, max_reject_fraction)
+        return finalize.finalize(
+            wanted,
+            roi=conversion.roi,
+            output_dir=output_dir,
+            max_reject_fraction=max_reject_fraction,
+        )
 
 
 def convert_slot(
     source: sources.Source,
     output_dir: pathlib.Path,
-    conversion: settings.Settings,
+    conversion: plan.Settings,
     slot: Slot,
     *,
     num_workers: int,
     beam_args: str | None = None,
 ) -> None:
     """Writes the shards of one slot of an array job; `finish` completes the directory."""
-    wanted = settings.make_plan(source, conversion)
+    wanted = plan.make_plan(source, conversion)
     output_dir.mkdir(parents=True, exist_ok=True)
     with _explained_full_disk(), contextlib.ExitStack() as stack:
         shared = stack.enter_context(lock.lock_directory(output_dir, is_shared=True))
-        directory.check(output_dir, wanted)
-        if directory.is_complete(output_dir):
+        output_directory.check(output_dir, wanted)
+        if output_directory.is_complete(output_dir):
             logging.info("%s is complete already", output_dir)
             return
-        directory.write_plan(output_dir, wanted)
-        path = output_dir / directory.PLAN_FILE
+        output_directory.write_plan(output_dir, wanted)
+        path = output_dir / output_directory.PLAN_FILE
         own = stack.enter_context(lock.lock_slot(path, slot.index))
         writer = Writer(
             source=_narrowed(source, wanted),
@@ -119,20 +117,25 @@ def convert_slot(
 def finish(
     source: sources.Source,
     output_dir: pathlib.Path,
-    conversion: settings.Settings,
+    conversion: plan.Settings,
     *,
     max_reject_fraction: float = 0.05,
 ) -> manifest.Manifest:
     """Completes a directory whose shards are all done."""
-    wanted = settings.make_plan(source, conversion)
+    wanted = plan.make_plan(source, conversion)
     if not output_dir.is_dir():
         raise ValueError(f"--output_dir {output_dir} does not exist; expected the slots' output")
     with _explained_full_disk(), lock.lock_directory(output_dir):
-        directory.check(output_dir, wanted)
-        directory.remove_leftovers(output_dir)
-        if directory.is_complete(output_dir):
+        output_directory.check(output_dir, wanted)
+        output_directory.remove_leftovers(output_dir)
+        if output_directory.is_complete(output_dir):
             return _already_complete(wanted, output_dir)
-        return _finalize(wanted, conversion.roi, output_dir, max_reject_fraction)
+        return finalize.finalize(
+            wanted,
+            roi=conversion.roi,
+            output_dir=output_dir,
+            max_reject_fraction=max_reject_fraction,
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -159,7 +162,7 @@ class Writer:
         """
         start = time.monotonic()
         missing = [
-            part for part in parts if note_module.read_note(self.output_dir, part.file) is None
+            part for part in parts if shard_writer.read_note(self.output_dir, part.file) is None
         ]
         total, to_do = (sum(len(part.rows) for part in some) for some in (parts, missing))
         if self.beam_args is None:
@@ -188,12 +191,37 @@ class Writer:
             output_dir=self.output_dir,
         )
         results = pool.run_tasks(
-            write, parts, num_workers=self.num_workers, name_of=_file_of, inherited=inherited
+            write,
+            parts,
+            num_workers=self.num_workers,
+            name_of=lambda part: part.file,
+            inherited=inherited,
         )
         done = total - sum(len(part.rows) for part in parts)
-        with progress.show(total, done) as advance, contextlib.closing(results):
+        with _progress(total, done) as advance, contextlib.closing(results):
             for note in results:
                 advance(note.shard.num_examples + len(note.rejects))
+
+
+@contextlib.contextmanager
+def _progress(total: int, done: int) -> Iterator[Callable[[int], None]]:
+    """Shows a bar on a terminal, nothing in a log file; yields what adds rows to it.
+
+    Args:
+        total: rows in all.
+        done: rows that an earlier run has converted.
+    """
+    # tqdm's monitor is a thread, and a process with threads can't be forked safely.
+    tqdm.tqdm.monitor_interval = 0
+    with tqdm.tqdm(
+        total=total,
+        initial=done,
+        unit="ROI",
+        desc="converting",
+        disable=not sys.stderr.isatty(),
+        smoothing=0.05,
+    ) as bar:
+        yield bar.update
 
 
 @contextlib.contextmanager
@@ -211,21 +239,6 @@ def _explained_full_disk() -> Iterator[None]:
 def _narrowed(source: sources.Source, wanted: plan.Plan) -> sources.Source:
     """What workers need to know of the data set; all of a zip's directory would be 100 MB each."""
     return source.narrowed({row.image[:2] for part in wanted.shards for row in part.rows})
-
-
-def _file_of(part: plan.Shard) -> str:
-    return part.file
-
-
-def _finalize(
-    wanted: plan.Plan,
-    roi: roi_config.RoiConfig,
-    output_dir: pathlib.Path,
-    max_reject_fraction: float,
-) -> manifest.Manifest:
-    return finalize.finalize(
-        wanted, roi=roi, output_dir=output_dir, max_reject_fraction=max_reject_fraction
-    )
 
 
 def _already_complete(wanted: plan.Plan, output_dir: pathlib.Path) -> manifest.Manifest:

@@ -3,15 +3,57 @@
 import dataclasses
 import hashlib
 import itertools
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spine_tf import labels
+from spine_tf.configuration import roi_config
 from spine_tf.crops import record
 from spine_tf.dicom import reasons
-from spine_tf.rsna import annotations, folds
+from spine_tf.rsna import annotations, folds, layout, sources, tables
 from tfrecords import shard
 
 ROWS_PER_SHARD = 256
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The configuration that must match where a directory is continued.
+
+    Attributes:
+        conditions, levels: which rows are converted.
+        roi: what is cut out.
+        num_folds: number of folds.
+        test_fraction: part of the studies that is the test split.
+        seed: of the folds.
+        folds_csv: a file with the columns study_id and fold that decides instead.
+        exclude: a file with the column key: rows to leave out.
+    """
+
+    conditions: tuple[str, ...]
+    levels: tuple[str, ...]
+    roi: roi_config.RoiConfig = dataclasses.field(default_factory=roi_config.RoiConfig)
+    num_folds: int = 5
+    test_fraction: float = 0.15
+    seed: int = 0
+    folds_csv: pathlib.Path | None = None
+    exclude: pathlib.Path | None = None
+
+    def __post_init__(self) -> None:
+        annotations.check_names("conditions", self.conditions, labels.CONDITIONS)
+        annotations.check_names("levels", self.levels, labels.LEVELS)
+        # In the order of the labels, so that the order on the command line changes nothing.
+        in_order = tuple(name for name in labels.CONDITIONS if name in self.conditions)
+        object.__setattr__(self, "conditions", in_order)
+        in_order = tuple(name for name in labels.LEVELS if name in self.levels)
+        object.__setattr__(self, "levels", in_order)
+        if not 2 <= self.num_folds <= 99:
+            raise ValueError(f"--num_folds is {self.num_folds}, expected 2 to 99")
+        if not 0 <= self.test_fraction < 1:
+            raise ValueError(
+                f"--test_fraction is {self.test_fraction}, expected at least 0 and less than 1"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,7 +106,76 @@ class Plan:
         }
 
 
-def make_plan(
+def make_plan(source: sources.Source, settings: Settings) -> Plan:
+    """Reads the CSVs and plans the conversion.
+
+    Raises:
+        ValueError: a CSV is missing or not as expected, or it has no row that is asked for.
+    """
+    folds_csv, exclude = _read(settings.folds_csv), _read(settings.exclude)
+    rows = annotations.read_annotations(
+        source,
+        conditions=settings.conditions,
+        levels=settings.levels,
+        excluded_keys=_keys(settings.exclude, exclude),
+    )
+    if not rows.rows and not rows.rejects:
+        raise ValueError(
+            f"{layout.coordinates_csv(source.side)} has no row for --conditions "
+            f"{','.join(settings.conditions)} and --levels {','.join(settings.levels)}"
+        )
+    return deal(
+        rows,
+        _splits(settings, rows.groups, folds_csv),
+        config=_to_json(settings, folds_csv, exclude),
+        source={name: hashlib.sha256(source.read(name)).hexdigest() for name in layout.TRAIN_CSVS},
+    )
+
+
+def _splits(settings: Settings, groups: dict[int, str], folds_csv: bytes | None) -> dict[int, str]:
+    if folds_csv is not None:
+        table = tables.parse_table(str(settings.folds_csv), folds_csv)
+        return folds.parse_folds(table, groups, settings.num_folds)
+    return folds.assign_folds(
+        groups,
+        num_folds=settings.num_folds,
+        test_fraction=settings.test_fraction,
+        seed=settings.seed,
+    )
+
+
+def _to_json(settings: Settings, folds_csv: bytes | None, exclude: bytes | None) -> dict[str, Any]:
+    """The settings as in plan.json and manifest.json: files by their content, not their path."""
+    return {
+        "conditions": list(settings.conditions),
+        "levels": list(settings.levels),
+        **roi_config.to_dict(settings.roi),
+        "num_folds": settings.num_folds,
+        "test_fraction": settings.test_fraction,
+        "seed": settings.seed,
+        "folds_csv": None if folds_csv is None else hashlib.sha256(folds_csv).hexdigest(),
+        "exclude": None if exclude is None else hashlib.sha256(exclude).hexdigest(),
+    }
+
+
+def _read(path: pathlib.Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as err:
+        raise ValueError(f"{path} does not exist; expected a CSV file") from err
+
+
+def _keys(path: pathlib.Path | None, data: bytes | None) -> frozenset[str]:
+    if data is None:
+        return frozenset()
+    table = tables.parse_table(str(path), data)
+    column = table.index("key")
+    return frozenset(row[column] for row in table.rows if len(row) > column)
+
+
+def deal(
     rows: annotations.Annotations,
     splits: Mapping[int, str],
     *,

@@ -1,23 +1,44 @@
-"""Step 2 of a conversion: one shard, from DICOM files to a file of records. No TensorFlow."""
+"""Step 2 of a conversion: one shard, from DICOM files to a file of records. No TensorFlow.
+
+The note beside a shard says what is in it. Its presence alone says that the shard is done.
+"""
 
 import collections
-import functools
+import dataclasses
+import json
 import pathlib
 import tempfile
 from typing import IO, Any
 
-import numpy as np
-
 from spine_tf import labels
 from spine_tf.configuration import roi_config
-from spine_tf.conversion import note as note_module, plan
+from spine_tf.conversion import plan
 from spine_tf.crops import cutting, record
 from spine_tf.dicom import reasons
 from spine_tf.rsna import sources
-from tfrecords import example, schema, shard
+from tfrecords import atomic, manifest, shard as shard_module
+
+NOTE_SUFFIX = ".json"
 
 # Records wait here for their place in the shard: in memory, on disk where crops are large.
 _MAX_BYTES_IN_MEMORY = 2**26
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Note:
+    """What a shard turned out to be.
+
+    Attributes:
+        shard: for the manifest.
+        class_counts: severity -> records.
+        rejects: rows of the plan that gave no record.
+        unreadable: files that could be no neighbour of an annotated slice, being unreadable.
+    """
+
+    shard: manifest.Shard
+    class_counts: dict[str, int]
+    rejects: tuple[reasons.Reject, ...]
+    unreadable: tuple[str, ...]
 
 
 def write_shard(
@@ -26,14 +47,15 @@ def write_shard(
     source: sources.Source,
     roi: roi_config.RoiConfig,
     output_dir: pathlib.Path,
-) -> note_module.Note:
+) -> Note:
     """Writes a shard and its note, or returns the note of a shard that is done.
 
     Idempotent: whoever writes it, and however often, the bytes are the same.
     """
-    done = note_module.read_note(output_dir, part.file)
+    done = read_note(output_dir, part.file)
     if done is not None:
         return done
+    record_schema = record.record_schema(roi)
     with tempfile.SpooledTemporaryFile(_MAX_BYTES_IN_MEMORY, dir=str(output_dir)) as spool:
         rejects = []
         places: dict[str, tuple[int, int]] = {}
@@ -43,45 +65,18 @@ def write_shard(
             if isinstance(crop, reasons.Reject):
                 rejects.append(crop)
             else:
-                data = serialize(crop, _schema(roi))
+                data = record.serialize(crop, record_schema)
                 places[crop.annotation.key] = spool.tell(), len(data)
                 spool.write(data)
         writer = _write_records(part, output_dir, spool, places)
-    note = note_module.Note(
+    note = Note(
         shard=writer.shard,
         class_counts=_class_counts(part, places),
         rejects=tuple(sorted(rejects)),
         unreadable=tuple(sorted(unreadable)),
     )
-    note_module.write_note(output_dir, note)
+    _write_note(output_dir, note)
     return note
-
-
-def serialize(crop: cutting.Crop, record_schema: schema.Schema) -> bytes:
-    """Returns a crop as a record."""
-    row = crop.annotation
-    return example.serialize(
-        record_schema,
-        {
-            "image": crop.image,
-            "window": np.array(crop.window, np.float32),
-            "label": row.label,
-            "condition": row.condition,
-            "level": row.level,
-            "study_id": row.study_id,
-            "series_id": row.series_id,
-            "instance_number": row.instance_number,
-            "center_xy": np.array(crop.center_xy, np.float32),
-            "pixel_spacing": np.array(crop.spacing, np.float32),
-            "mirrored": int(crop.is_mirrored),
-            "key": row.key.encode(),
-        },
-    )
-
-
-@functools.cache
-def _schema(roi: roi_config.RoiConfig) -> schema.Schema:
-    return record.record_schema(roi)
 
 
 def _write_records(
@@ -89,8 +84,8 @@ def _write_records(
     output_dir: pathlib.Path,
     spool: IO[Any],
     places: dict[str, tuple[int, int]],
-) -> shard.Writer:
-    writer = shard.Writer(output_dir / part.file, part.split)
+) -> shard_module.Writer:
+    writer = shard_module.Writer(output_dir / part.file, part.split)
     with writer:
         for row in part.rows:
             if row.key in places:
@@ -103,3 +98,32 @@ def _write_records(
 def _class_counts(part: plan.Shard, places: dict[str, tuple[int, int]]) -> dict[str, int]:
     counts = collections.Counter(row.label for row in part.rows if row.key in places)
     return {name: counts[index] for index, name in enumerate(labels.SEVERITIES)}
+
+
+def _write_note(directory: pathlib.Path, note: Note) -> None:
+    """Writes a shard's note; the shard is in place."""
+    atomic.write_json(note_path(directory, note.shard.file), dataclasses.asdict(note))
+
+
+def read_note(directory: pathlib.Path, file: str) -> Note | None:
+    """Reads a shard's note; None where the shard isn't done or isn't what the note says."""
+    try:
+        values = json.loads(note_path(directory, file).read_bytes())
+        note = Note(
+            shard=manifest.Shard(**values["shard"]),
+            class_counts=values["class_counts"],
+            rejects=tuple(
+                reasons.Reject(**{**reject, "reason": reasons.Reason(reject["reason"])})
+                for reject in values["rejects"]
+            ),
+            unreadable=tuple(values["unreadable"]),
+        )
+        is_whole = (directory / file).stat().st_size == note.shard.num_bytes
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return note if is_whole else None
+
+
+def note_path(directory: pathlib.Path, file: str) -> pathlib.Path:
+    """Returns where a shard's note lies."""
+    return directory / f"{file}{NOTE_SUFFIX}"

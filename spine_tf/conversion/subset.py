@@ -15,12 +15,6 @@ from spine_tf.dicom import geometry, reasons
 from spine_tf.rsna import annotations, layout, sources
 from tfrecords import atomic
 
-_CSVS = (
-    layout.LABELS_CSV,
-    layout.coordinates_csv("train"),
-    layout.series_csv("train"),
-)
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Written:
@@ -71,7 +65,7 @@ def write_subset(
     wanted = _images(source, found.rows, num_slices, window == "series")
     for name in wanted:
         counts.update(_put(source, name, output_dir / name))
-    for name in sorted(_CSVS, key=lambda name: name == layout.LABELS_CSV):
+    for name in sorted(layout.TRAIN_CSVS, key=lambda name: name == layout.LABELS_CSV):
         atomic.write_bytes(output_dir / name, source.read(name))
     return Written(
         num_images=counts["images"], num_linked=counts["linked"], num_bytes=counts["bytes"]

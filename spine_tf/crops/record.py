@@ -1,8 +1,11 @@
 """The fields of a converted record: the contract between the converter and every reader."""
 
+import numpy as np
+
 from spine_tf import labels
 from spine_tf.configuration import roi_config
-from tfrecords import schema
+from spine_tf.crops import cutting
+from tfrecords import example, schema
 
 DATASET_NAME = "lumbar_spine"
 
@@ -36,4 +39,26 @@ def record_schema(roi: roi_config.RoiConfig) -> schema.Schema:
             schema.Feature(name="mirrored", dtype="int64"),
             schema.Feature(name="key", dtype="bytes"),
         )
+    )
+
+
+def serialize(crop: cutting.Crop, record_schema: schema.Schema) -> bytes:
+    """Returns a crop as a record."""
+    row = crop.annotation
+    return example.serialize(
+        record_schema,
+        {
+            "image": crop.image,
+            "window": np.array(crop.window, np.float32),
+            "label": row.label,
+            "condition": row.condition,
+            "level": row.level,
+            "study_id": row.study_id,
+            "series_id": row.series_id,
+            "instance_number": row.instance_number,
+            "center_xy": np.array(crop.center_xy, np.float32),
+            "pixel_spacing": np.array(crop.spacing, np.float32),
+            "mirrored": int(crop.is_mirrored),
+            "key": row.key.encode(),
+        },
     )

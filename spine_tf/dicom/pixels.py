@@ -7,13 +7,22 @@ import pydicom
 import rle.rle as fast_rle  # the compiled module of pylibjpeg-rle
 from pydicom import pixels, uid
 
-from spine_tf.dicom import codestream, elements, header, reasons
+from spine_tf.dicom import elements, header, reasons
 
 _ITEM, _SEQUENCE_DELIMITER = 0xE000FFFE, 0xE0DDFFFE
 # JPEG, JPEG-LS, JPEG 2000 and High-Throughput JPEG 2000 (PS3.6, table A-1).
 _JPEG_SYNTAXES = "1.2.840.10008.1.2.4."
 _ITEM_HEADER = struct.Struct("<II")
 _RLE_HEADER = struct.Struct("<16I")
+
+_START_OF_IMAGE = b"\xff\xd8"
+_START_OF_CODESTREAM = b"\xff\x4f\xff\x51"
+_SIZE_SEGMENT = struct.Struct(">4xHHIIII")
+_MAX_BOX_BYTES = 4096
+
+# SOF0 to SOF15 without DHT, JPG and DAC (ITU T.81, table B.1), and JPEG-LS's SOF55.
+_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
+_STANDALONE = frozenset(range(0xD0, 0xD8)) | {0x01}
 
 
 def decode(source: elements.Elements, slice_header: header.Header) -> np.ndarray:
@@ -108,7 +117,10 @@ def _decode_rle(data: memoryview, slice_header: header.Header) -> np.ndarray:
 
 
 def _first_frame(data: memoryview) -> bytes:
-    """Returns the one frame of encapsulated pixel data (PS3.5, A.4): table, fragments, end."""
+    """Returns the one frame of encapsulated pixel data (PS3.5, A.4): table, fragments, end.
+
+    `pydicom.encaps` would yield a fragment that is cut off as if it were whole.
+    """
     fragments: list[memoryview] = []
     position = 0
     while position + 8 <= len(data):
@@ -167,9 +179,49 @@ def _check_codestream(
     if not source.transfer_syntax.startswith(_JPEG_SYNTAXES):
         return
     data = dataset.get_item(elements.PIXEL_DATA).value
-    shape = codestream.read_shape(_first_frame(memoryview(data)) if data else b"")
+    shape = codestream_shape(_first_frame(memoryview(data)) if data else b"")
     if shape != slice_header.shape:
         raise _bad_pixels(f"{_name(source)} says {shape}, the header {slice_header.shape}")
+
+
+def codestream_shape(data: bytes) -> tuple[int, int] | None:
+    """Returns what a JPEG, JPEG-LS or JPEG 2000 codestream says of its own size.
+
+    Decoders believe it, not the DICOM header: a stream that claims 20,000 x 20,000 pixels takes
+    2 GB and a minute and a half before anyone can compare. So it is compared first.
+
+    Returns:
+        Rows and columns, or None where it has no readable header.
+    """
+    if data.startswith(_START_OF_IMAGE):
+        return _read_jpeg(data)
+    # The codestream may lie in a box of a JP2 file.
+    start = data.find(_START_OF_CODESTREAM, 0, _MAX_BOX_BYTES)
+    return _read_jpeg_2000(data, start) if start >= 0 else None
+
+
+def _read_jpeg(data: bytes) -> tuple[int, int] | None:
+    position = 2
+    while position + 9 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker in _FRAME_MARKERS:
+            rows, columns = struct.unpack_from(">HH", data, position + 5)
+            return rows, columns
+        # Fill bytes and markers without a segment take no length.
+        if marker == 0xFF:
+            position += 1
+        elif marker in _STANDALONE:
+            position += 2
+        else:
+            position += 2 + max(struct.unpack_from(">H", data, position + 2)[0], 2)
+    return None
+
+
+def _read_jpeg_2000(data: bytes, start: int) -> tuple[int, int] | None:
+    if start + _SIZE_SEGMENT.size > len(data):
+        return None
+    _, _, right, bottom, left, top = _SIZE_SEGMENT.unpack_from(data, start)
+    return bottom - top, right - left
 
 
 def _name(source: elements.Elements) -> str:

@@ -40,3 +40,6 @@ def instances_among(names: Iterable[str]) -> list[int]:
     stems = (name.removesuffix(".dcm") for name in names if name.endswith(".dcm"))
     # "017" is no name that a row leads to.
     return sorted(int(stem) for stem in stems if stem.isdecimal() and str(int(stem)) == stem)
+
+
+TRAIN_CSVS = (LABELS_CSV, coordinates_csv("train"), series_csv("train"))

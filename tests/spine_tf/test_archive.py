@@ -15,11 +15,11 @@ from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from spine_tf import labels
 from spine_tf.configuration import roi_config
-from spine_tf.conversion import job, settings, subset
+from spine_tf.conversion import job, plan, subset
 from spine_tf.dicom import geometry, header
 from spine_tf.rsna import sources
 
-_SETTINGS = settings.Settings(
+_SETTINGS = plan.Settings(
     conditions=labels.CONDITIONS[3:],
     levels=("l4_l5",),
     roi=roi_config.RoiConfig(roi_px=16, roi_mm=16.0, num_slices=3),

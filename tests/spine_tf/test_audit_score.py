@@ -13,7 +13,7 @@ import pytest
 from pydicom import uid
 
 from spine_tf.auditing import audit, finding
-from spine_tf.conversion import settings
+from spine_tf.conversion import plan as plan_module
 from spine_tf.rsna import sources
 from spine_tf.synthesis import (
     annotation,
@@ -251,14 +251,14 @@ def test_exclusion_changes_the_plan_by_the_keys_alone(scored, tmp_path):
     directory, _, audited = scored
     path = tmp_path / "audit.csv"
     path.write_text(finding.to_csv(audited.findings))
-    everything = settings.Settings(
+    everything = plan_module.Settings(
         conditions=tuple(f"{side}_subarticular_stenosis" for side in ("left", "right")),
         levels=("l4_l5",),
     )
 
     source = sources.open_source(directory)
-    before = settings.make_plan(source, everything)
-    after = settings.make_plan(source, dataclasses.replace(everything, exclude=path))
+    before = plan_module.make_plan(source, everything)
+    after = plan_module.make_plan(source, dataclasses.replace(everything, exclude=path))
 
     def keys(plan):
         return {row.key for shard in plan.shards for row in shard.rows}

@@ -19,13 +19,13 @@ from PIL import Image
 
 from spine_tf import labels
 from spine_tf.configuration import roi_config as roi_config_module
-from spine_tf.conversion import beam_engine, directory, finalize, job, settings
+from spine_tf.conversion import beam_engine, finalize, job, output_directory, plan
 from spine_tf.crops import roi
 from spine_tf.processes import lock
 from spine_tf.rsna import sources
 from tfrecords import example, manifest, shard, tfds_files, verify
 
-_SETTINGS = settings.Settings(
+_SETTINGS = plan.Settings(
     conditions=labels.CONDITIONS[3:],
     levels=("l3_l4", "l4_l5"),
     roi=roi_config_module.RoiConfig(roi_px=16, roi_mm=16.0, num_slices=3),
@@ -116,7 +116,7 @@ def test_array_job_changes_no_byte(small_data_dir, converted, tmp_path):
     for index in (2, 0, 1):
         slot = job.Slot(index=index, count=3)
         job.convert_slot(source, tmp_path / "r", _SETTINGS, slot, num_workers=1)
-        assert not directory.is_complete(tmp_path / "r")
+        assert not output_directory.is_complete(tmp_path / "r")
         if index != 1:
             with pytest.raises(ValueError, match="of 6 shards are not done"):
                 job.finish(source, tmp_path / "r", _SETTINGS)
@@ -156,7 +156,7 @@ def test_beam_changes_no_byte(small_data_dir, converted, tmp_path):
 def test_failure_of_beam_is_one_sentence(small_data_dir, tmp_path):
     pytest.importorskip("apache_beam")
     source = sources.open_source(small_data_dir)
-    made = settings.make_plan(source, _SETTINGS)
+    made = plan.make_plan(source, _SETTINGS)
     with pytest.raises(OSError, match=r"the Beam pipeline failed: .*No such file") as caught:
         beam_engine.write_shards(
             made.shards,
@@ -259,12 +259,15 @@ def test_changed_csv_is_refused(small_data_dir, converted, tmp_path):
 
 def test_damaged_plan_is_refused(small_data_dir, converted, tmp_path):
     output_dir = shutil.copytree(converted, tmp_path / "r")
-    plan = json.loads((output_dir / "plan.json").read_text())
-    (output_dir / "plan.json").write_text(json.dumps({**plan, "shards": []}))
+    planned = json.loads((output_dir / "plan.json").read_text())
+    (output_dir / "plan.json").write_text(json.dumps({**planned, "shards": []}))
     with pytest.raises(ValueError, match="another division into shards"):
         _convert(small_data_dir, output_dir)
     (output_dir / "plan.json").write_text("{")
     with pytest.raises(ValueError, match="is not JSON"):
+        _convert(small_data_dir, output_dir)
+    (output_dir / "plan.json").write_text('{"config": []}')
+    with pytest.raises(ValueError, match=r"conditions is not set, now .*; and 4 more"):
         _convert(small_data_dir, output_dir)
 
 
@@ -304,8 +307,8 @@ def test_second_converter_is_refused(small_data_dir, tmp_path):
 
 def test_slot_is_refused_twice_and_others_are_not(small_data_dir, tmp_path):
     source = sources.open_source(small_data_dir)
-    wanted = settings.make_plan(source, _SETTINGS)
-    directory.write_plan(tmp_path, wanted)
+    wanted = plan.make_plan(source, _SETTINGS)
+    output_directory.write_plan(tmp_path, wanted)
     with lock.lock_slot(tmp_path / "plan.json", 1):
         job.convert_slot(source, tmp_path, _SETTINGS, job.Slot(index=0, count=2), num_workers=1)
         with pytest.raises(ValueError, match="another converter is at work on slot 1"):
@@ -341,7 +344,7 @@ def test_too_many_rejects_end_without_a_manifest(spoilt_data_dir, tmp_path):
     with pytest.raises(finalize.TooManyRejects, match=r"40 of 160 rows .*not_dicom 20") as caught:
         _convert(spoilt_data_dir, tmp_path / "r", single)
     assert caught.value.exit_status == 3
-    assert not directory.is_complete(tmp_path / "r")
+    assert not output_directory.is_complete(tmp_path / "r")
     assert len(_rejects(tmp_path / "r")) == 40
     dataset = _convert(spoilt_data_dir, tmp_path / "r", single, max_reject_fraction=0.25)
     assert dataset.rejects == {"missing_file": 20, "not_dicom": 20}
@@ -380,7 +383,7 @@ def test_missing_labels_and_exclusions_are_no_rejects(small_data_dir, tmp_path):
 def test_split_whose_rows_are_all_rejected_has_no_file(small_data_dir, tmp_path):
     data_dir = shutil.copytree(small_data_dir, tmp_path / "data")
     conversion = dataclasses.replace(_SETTINGS, num_folds=20)
-    wanted = settings.make_plan(sources.open_source(data_dir), conversion)
+    wanted = plan.make_plan(sources.open_source(data_dir), conversion)
     for row in wanted.shards[3].rows:
         shutil.rmtree(data_dir / f"train_images/{row.study_id}", ignore_errors=True)
     dataset = _convert(data_dir, tmp_path / "r", conversion, max_reject_fraction=0.5)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from pydicom.data import get_testdata_file
 
-from spine_tf.dicom import codestream, elements, header, pixels, reasons
+from spine_tf.dicom import elements, header, pixels, reasons
 from spine_tf.rsna import annotations, sources
 
 _FUZZER = pathlib.Path(__file__).parents[2] / "benchmarks" / "fuzz_dicom.py"
@@ -65,14 +65,14 @@ def test_codestream_that_claims_another_size_is_not_decoded(data):
     ],
 )
 def test_codestream_without_a_size_has_none(data):
-    assert codestream.read_shape(data) is None
+    assert pixels.codestream_shape(data) is None
 
 
 @given(st.binary(max_size=60))
 @settings(deadline=None)
 def test_codestream_of_noise_raises_nothing(data):
     for start in (b"\xff\xd8", b"\xff\x4f\xff\x51"):
-        found = codestream.read_shape(start + data)
+        found = pixels.codestream_shape(start + data)
         assert found is None or len(found) == 2
 
 

@@ -36,7 +36,7 @@ def _plan(rows, **options):
         groups, **{"num_folds": 3, "test_fraction": 0.15, "seed": 0, **options}
     )
     checked = annotations.Annotations(rows=rows, rejects=[], groups=groups, series={}, counts={})
-    return plan.make_plan(checked, splits, config={"a": 1}, source={})
+    return plan.deal(checked, splits, config={"a": 1}, source={})
 
 
 @settings(deadline=None, max_examples=25)
@@ -97,6 +97,6 @@ def test_number_of_shards(num_rows):
     rows = _rows(num_rows, 1)
     splits = dict.fromkeys((row.study_id for row in rows), "test")
     checked = annotations.Annotations(rows=rows, rejects=[], groups={}, series={}, counts={})
-    parts = plan.make_plan(checked, splits, config={}, source={}).shards
+    parts = plan.deal(checked, splits, config={}, source={}).shards
     assert len(parts) == -(-num_rows // 256)
     assert max(len(part.rows) for part in parts) - min(len(part.rows) for part in parts) <= 1

@@ -231,6 +231,16 @@ def test_cut_off_rle_frame_is_refused(make_slice):
         assert _reason(data[:size]) == "bad_pixels"
 
 
+def test_fragment_that_claims_more_than_there_is_is_refused():
+    """Decoders would take what there is for the whole of it."""
+    data = bytearray(_testdata("MR_small_jp2klossless"))
+    position = data.index(b"\xff\x4f\xff\x51") - 4
+    (length,) = struct.unpack_from("<I", data, position)
+    struct.pack_into("<I", data, position, length + 100)
+    with pytest.raises(reasons.Rejected, match=r"bad_pixels.*cut off or damaged"):
+        _decode(bytes(data))
+
+
 def test_deflate_bomb_is_refused_within_its_bound(make_slice):
     dataset = make_slice(_PIXELS, transfer_syntax=uid.ExplicitVRLittleEndian)
     data = _bytes(dataset)

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from spine_tf.configuration import differences, roi_config
-from spine_tf.conversion import note, plan
+from spine_tf.conversion import plan, shard_writer
 from spine_tf.crops import record
 from tfrecords import atomic, manifest, tfds_files
 
@@ -29,7 +29,7 @@ _NAMES = {
 def is_ours(path: pathlib.Path) -> bool:
     """Returns whether the converter writes files of that name."""
     name = path.name.rpartition(".tmp-")[0] if atomic.is_temporary(path) else path.name
-    return name in _NAMES or bool(_SHARD.fullmatch(name.removesuffix(note.SUFFIX)))
+    return name in _NAMES or bool(_SHARD.fullmatch(name.removesuffix(shard_writer.NOTE_SUFFIX)))
 
 
 def check(directory: pathlib.Path, wanted: plan.Plan) -> None:
@@ -53,6 +53,22 @@ def check(directory: pathlib.Path, wanted: plan.Plan) -> None:
         )
 
 
+def _difference(found: Any, wanted: dict[str, Any]) -> str:
+    found = found if isinstance(found, dict) else {}
+    said = differences.differences(_config_of(found), _config_of(wanted))
+    if said:
+        return differences.in_words(said)
+    if found.get("source") != wanted["source"]:
+        return "the CSVs have changed"
+    return "another division into shards"
+
+
+def _config_of(plan_json: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a plan; a window by slice is not written: see roi_config.to_dict."""
+    config = plan_json.get("config")
+    return {"window": roi_config.RoiConfig.window, **(config if isinstance(config, dict) else {})}
+
+
 def write_plan(directory: pathlib.Path, wanted: plan.Plan) -> None:
     """Writes plan.json unless it is there: the slots of an array job lock that very file."""
     if not (directory / PLAN_FILE).exists():
@@ -74,7 +90,7 @@ def remove_ours(directory: pathlib.Path) -> None:
     ours = [path for path in directory.iterdir() if is_ours(path)]
 
     def rank(path: pathlib.Path) -> tuple[bool, bool, bool]:
-        is_note = path.name.endswith(note.SUFFIX) and ".tfrecord-" in path.name
+        is_note = path.name.endswith(shard_writer.NOTE_SUFFIX) and ".tfrecord-" in path.name
         return path.name != manifest.FILE_NAME, path.name == PLAN_FILE, not is_note
 
     for path in sorted(ours, key=rank):
@@ -86,18 +102,3 @@ def remove_leftovers(directory: pathlib.Path) -> None:
     for path in directory.iterdir():
         if atomic.is_temporary(path) and is_ours(path):
             path.unlink()
-
-
-def _difference(found: Any, wanted: dict[str, Any]) -> str:
-    found = found if isinstance(found, dict) else {}
-    # A window by slice is not written: see roi_config.to_dict.
-    before, now = (
-        {"window": roi_config.RoiConfig.window, **(plan_json.get("config") or {})}
-        for plan_json in (found, wanted)
-    )
-    changed = differences.differences(before, now)
-    if changed:
-        return differences.in_words(changed)
-    if found.get("source") != wanted["source"]:
-        return "the CSVs have changed"
-    return "another division into shards"

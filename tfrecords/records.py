@@ -135,6 +135,10 @@ class Records:
     schema: schema_module.Schema
     keep_mb: float = 0.0
 
+    def keeping(self, keep_mb: float) -> "Records":
+        """Returns the directory as opened with at least this `keep_mb`: itself if it is so."""
+        return self if keep_mb <= self.keep_mb else dataclasses.replace(self, keep_mb=keep_mb)
+
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits that have examples, in the manifest's order."""

@@ -76,6 +76,9 @@ class Runner:
     max_parameters: int | None
     is_stopping: Callable[[], bool]
     on_epoch: Callable[..., None]
+    _opened: dict[float, records.Records] = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def run(self, job: trial.Job, run_config: config.Config) -> trial.Outcome:
         """Runs one trial.
@@ -85,7 +88,7 @@ class Runner:
         """
         started = time.monotonic()
         keras.backend.clear_session()
-        source = records.open_records(self.records_dir)
+        source = self._open(run_config.data.keep_mb)
         self._check_size(run_config, source)
         names = folds_module.fold_names(source)
         scores: list[float] = []
@@ -120,6 +123,12 @@ class Runner:
             seconds=time.monotonic() - started,
             fit_seconds=fit_seconds,
         )
+
+    def _open(self, keep_mb: float) -> records.Records:
+        """The same open directory for all trials, so that they share its decoded crops."""
+        if keep_mb not in self._opened:
+            self._opened[keep_mb] = records.open_records(self.records_dir, keep_mb=keep_mb)
+        return self._opened[keep_mb]
 
     def _watch(self, job: trial.Job, fold: int) -> _Watch:
         return _Watch(

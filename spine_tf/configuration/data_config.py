@@ -90,7 +90,8 @@ class DataConfig:
         feed: "memory" decodes all crops once and keeps them on the host, "device" on the device
             that trains, "stream" reads shards each epoch; "auto" takes memory while the crops fit
             memory_budget_mb.
-        memory_budget_mb: what "auto" may hold decoded.
+        memory_budget_mb: MiB that "auto" may hold decoded. Where all crops of a directory fit, each
+            is decoded once in a program.
         sampling: "shuffle" sees every training example once an epoch; "balanced" sees as many of
             each class, the rare ones repeatedly; needs the crops in memory.
         augmentation: random changes of training images.
@@ -113,3 +114,8 @@ class DataConfig:
         fields.require_choice("feed", self.feed, ("auto", "memory", "device", "stream"))
         fields.require_choice("sampling", self.sampling, ("shuffle", "balanced"))
         fields.require_range("memory_budget_mb", self.memory_budget_mb, 1, 10_000_000)
+
+    @property
+    def keep_mb(self) -> float:
+        """MiB of decoded crops that may stay with an open directory."""
+        return 0.0 if self.feed == "stream" else self.memory_budget_mb

@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from absl import logging
 
 from spine_tf import labels
@@ -103,6 +104,7 @@ def evaluate_run(
 ) -> Result:
     """Does what `evaluate` does, for a run that is loaded already."""
     require_report_dir(report_dir)
+    source = source.keeping(trained.config.data.keep_mb)
     found = held_out.load(trained, source, options.split, num_augmented=options.num_augmented)
     logging.info(
         "%d predictions of %s by %d model(s)",
@@ -152,6 +154,7 @@ def evaluate_ensemble(
     require_report_dir(report_dir)
     names = _names(run_dirs)
     runs = [run.load_run(path) for path in run_dirs]
+    source = source.keeping(runs[0].config.data.keep_mb)
     found = held_out.load_ensemble(runs, source, options.split, num_augmented=options.num_augmented)
     analysed = _analyse(runs[0], source, found, options)
     analysed["ensemble"] = ensemble.analyse(
@@ -205,9 +208,9 @@ def compare(
     require_report_dir(report_dir)
     runs = []
     for name, run_dir in zip(_names(run_dirs), run_dirs, strict=True):
-        found = held_out.load(
-            run.load_run(run_dir), source, options.split, num_augmented=options.num_augmented
-        )
+        trained = run.load_run(run_dir)
+        source = source.keeping(trained.config.data.keep_mb)
+        found = held_out.load(trained, source, options.split, num_augmented=options.num_augmented)
         runs.append((name, found.evaluated))
         logging.info("%s: %d predictions", name, len(found.evaluated.predictions))
     analysed = comparison_page.analyse(runs, seed=options.seed, num_resamples=options.num_resamples)
@@ -238,11 +241,11 @@ def _analyse(
             analysed, evaluated, answers, label_baseline.NOTE
         )
     if options.has_controls:
-        examples, splits_of = held_out.load_examples(source, source.splits, evaluated.task)
+        examples = held_out.load_examples(source, source.splits, evaluated.task)
         analysed["controls"] = {
             "studies": controls.require_studies_apart(source),
             "nearest": controls.nearest_across_splits(
-                examples.normalized(), examples.keys, splits_of
+                examples.normalized(), examples.keys, examples.splits
             ),
         }
     return analysed
@@ -257,11 +260,10 @@ def _pairs(
     pairs = analysed["controls"]["nearest"]["pairs"]
     wanted = {pair[side] for pair in pairs for side in ("first", "second")}
     examples = records.load_examples(source, source.splits, task.severities)
-    images = examples.normalized()
+    shown = examples.take(np.array([key in wanted for key in examples.keys]))
     crops = {
         key: gallery.data_uri(gallery.crop_png(image))
-        for key, image in zip(examples.keys, images, strict=True)
-        if key in wanted
+        for key, image in zip(shown.keys, shown.normalized(), strict=True)
     }
     return [
         {**pair, "first_crop": crops[pair["first"]], "second_crop": crops[pair["second"]]}

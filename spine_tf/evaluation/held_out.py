@@ -157,7 +157,7 @@ def _predicted(
 ) -> HeldOut:
     """Each example by the models that did not see its study; all of them, if it is a new one."""
     first = runs[0]
-    examples, splits_of = load_examples(source, splits, first.config.task_spec)
+    examples = load_examples(source, splits, first.config.task_spec)
     examples = _relabel_alike(runs, examples, splits)
     if name in ("test", EXTERNAL):
         for one in runs:
@@ -171,7 +171,7 @@ def _predicted(
         name,
         _make_predictions(examples, answers.calibrated),
         _make_predictions(examples, answers.uncalibrated),
-        splits_of,
+        examples.splits,
         images,
         lambda row: unseen.predictor(runs, study_ids[row]),
     )
@@ -224,14 +224,14 @@ def _from_stored(
     runs: dict[str, run.Run],
 ) -> HeldOut:
     """Predictions that training wrote, in the order of the records, each with its own model."""
-    examples, splits_of = load_examples(source, list(runs), trained.config.task_spec)
+    examples = load_examples(source, list(runs), trained.config.task_spec)
     examples = task_examples.relabel(trained.config, examples, list(runs))
     truth = np.eye(stored.num_classes)[examples.labels]
     predictions = comparison.align(stored, _make_predictions(examples, truth))
     images = examples.normalized()
     before = np.empty_like(predictions.probabilities)
     for split, part in runs.items():
-        inside = np.array(splits_of) == split
+        inside = np.array(examples.splits) == split
         before[inside] = _uncalibrated(
             part.members, images[inside], predictions.probabilities[inside]
         )
@@ -240,9 +240,9 @@ def _from_stored(
         name,
         predictions,
         _make_predictions(examples, before),
-        splits_of,
+        examples.splits,
         images,
-        lambda row: runs[splits_of[row]].predict,
+        lambda row: runs[examples.splits[row]].predict,
     )
 
 
@@ -277,8 +277,8 @@ def _held_out(
 
 def load_examples(
     source: records.Records, splits: Sequence[str], task: labels.Task
-) -> tuple[records.Examples, list[str]]:
-    """Returns the examples of the task, and the split that each of them lies in.
+) -> records.Examples:
+    """Returns the examples of the task.
 
     Their labels are severities of the task, also where it tells halves of one apart.
 
@@ -296,11 +296,7 @@ def load_examples(
         raise ValueError(
             f"{source.directory}: {', '.join(splits)} has no example of task {task.name}"
         )
-    split_of = {}
-    for split in splits:
-        for values in records.iterate(source, [split]):
-            split_of[values["key"].decode()] = split
-    return examples, [split_of[key] for key in examples.keys]
+    return examples
 
 
 def _require_unseen(trained: run.Run, source: records.Records, examples: records.Examples) -> None:

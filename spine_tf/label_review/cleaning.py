@@ -51,6 +51,7 @@ def clean(run_dir: pathlib.Path, source: records.Records, output_dir: pathlib.Pa
         )
     _require_out_of_fold(run_dir, source)
     trained = run.load_run(run_dir)
+    source = source.keeping(trained.config.data.keep_mb)
     task = trained.config.task_spec
     found = held_out.load(trained, source, "oof")
     judged = quality.assess(found.evaluated.predictions)

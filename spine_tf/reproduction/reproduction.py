@@ -163,7 +163,7 @@ def _run(step: _Step, records_dir: pathlib.Path) -> one_run.Trained:
     from spine_tf.runs import run
 
     trained = one_run.train(step.config, records_dir, step.run_dir)
-    source = records.open_records(records_dir)
+    source = records.open_records(records_dir, keep_mb=step.config.data.keep_mb)
     # The page is written last, so where it lies the figures are complete.
     missing = [
         split for split in _splits(source) if not (step.report_dir / split / _PAGE_FILE).is_file()

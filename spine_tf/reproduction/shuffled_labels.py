@@ -38,6 +38,7 @@ def run_control(
     assignment = folds.assign(source, run_config.data)
     with tempfile.TemporaryDirectory() as temporary:
         shuffled = write_shuffled(source, pathlib.Path(temporary) / "records", seed=seed)
+        shuffled = shuffled.keeping(run_config.data.keep_mb)
         fitted = fit.fit(
             run_config,
             shuffled,
@@ -87,7 +88,7 @@ def write_shuffled(
     """
     directory.mkdir()
     splits = folds.fold_splits(source)
-    truth = [values["label"] for values in records.iterate(source, splits)]
+    truth = source.index(splits).columns["label"]
     permuted = iter(np.random.default_rng(seed).permutation(truth).tolist())
     names = source.schema["label"].class_names or ()
     shards, counts = [], {}

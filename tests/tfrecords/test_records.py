@@ -110,6 +110,12 @@ def test_images_that_fit_are_decoded_once_and_shared(
     assert again.images.tobytes() == b"".join(stored)
 
 
+def test_directory_that_keeps_enough_stays_itself(records_dir: pathlib.Path) -> None:
+    opened = records.open_records(records_dir, keep_mb=2.0)
+    assert opened.keeping(1.0) is opened
+    assert opened.keeping(3.0).keep_mb == 3.0
+
+
 def test_images_beyond_the_budget_are_decoded_when_they_are_needed(
     records_dir: pathlib.Path, counter: _Counter
 ) -> None:

@@ -1,18 +1,15 @@
 """Finds errors in a data set: points, sides, levels, files."""
 
-import pathlib
 import time
 
 from absl import flags, logging
 
-from spine_tf.processes import pool
+from spine_tf import flags as flags_module
 from tfrecords import program
 
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Data set: a folder or a zip.", required=True)
-_REPORT_DIR = flags.DEFINE_string(
-    "report_dir", None, "Where audit.csv and audit.html go.", required=True
-)
-_WORKERS = flags.DEFINE_integer("workers", None, "Processes; all cores if not given.")
+_DATA_DIR = flags_module.data_dir()
+_REPORT_DIR = flags.DEFINE_string("report_dir", None, "Where audit.csv and audit.html go.")
+_WORKERS = flags_module.Workers()
 
 
 def main() -> None:
@@ -21,8 +18,8 @@ def main() -> None:
     from spine_tf.rsna import sources
 
     start = time.monotonic()
-    data_dir, report_dir = pathlib.Path(_DATA_DIR.value), pathlib.Path(_REPORT_DIR.value)
-    num_workers = _num_workers()
+    data_dir, report_dir = program.require_path(_DATA_DIR), program.require_path(_REPORT_DIR)
+    num_workers = _WORKERS.number()
     source = sources.open_source(data_dir)
     audited = audit.audit(source, num_workers=num_workers)
     audit_page.write(report_dir, audited, source, name=data_dir.resolve().name)
@@ -30,14 +27,6 @@ def main() -> None:
     print(audit.summarize(audited))
     print(f"page: {report_dir / audit_page.PAGE_FILE}")
     print(f"table: {report_dir / audit_page.CSV_FILE}")
-
-
-def _num_workers() -> int:
-    if _WORKERS.value is None:
-        return pool.num_cpus()
-    if not 1 <= _WORKERS.value <= 1024:
-        raise ValueError(f"--workers is {_WORKERS.value}, expected 1 to 1024")
-    return _WORKERS.value
 
 
 if __name__ == "__main__":

@@ -4,16 +4,17 @@ import pathlib
 
 from absl import flags, logging
 
+from spine_tf import flags as flags_module
 from tfrecords import program
 
-_RECORDS_DIR = flags.DEFINE_string("records_dir", None, "Directory that spine_tf.convert wrote.")
+_RECORDS_DIR = flags_module.records_dir()
 _PNG = flags.DEFINE_string("png", "augmentation.png", "The picture that is written.")
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the changes.", lower_bound=0)
+_SEED = flags_module.seed("the changes", lower_bound=0)
 
 
 def main() -> None:
     """Draws as the flags say."""
-    records_dir = program.require("records_dir", _RECORDS_DIR.value)
+    records_dir = program.require_path(_RECORDS_DIR)
     path = pathlib.Path(_PNG.value)
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.

@@ -1,16 +1,16 @@
 """Finds labels that are probably wrong: `python -m spine_tf.clean`."""
 
 import logging as std_logging
-import pathlib
 
 from absl import flags
 
+from spine_tf import flags as flags_module
 from tfrecords import program
 
 _RUN_DIR = flags.DEFINE_string(
     "run_dir", None, "A run of spine_tf.train --val_fold all, whose models judge the labels."
 )
-_RECORDS_DIR = flags.DEFINE_string("records_dir", None, "The records that it was trained on.")
+_RECORDS_DIR = flags_module.records_dir("The records that it was trained on.")
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", None, "Where review, page and halves are written; must hold no review."
 )
@@ -18,9 +18,9 @@ _OUTPUT_DIR = flags.DEFINE_string(
 
 def main() -> None:
     """Judges the labels of the run's records."""
-    run_dir = pathlib.Path(program.require("run_dir", _RUN_DIR.value))
-    records_dir = program.require("records_dir", _RECORDS_DIR.value)
-    output_dir = pathlib.Path(program.require("output_dir", _OUTPUT_DIR.value))
+    run_dir = program.require_path(_RUN_DIR)
+    records_dir = program.require_path(_RECORDS_DIR)
+    output_dir = program.require_path(_OUTPUT_DIR)
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
     from spine_tf.label_review import cleaning

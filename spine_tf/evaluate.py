@@ -7,13 +7,14 @@ from typing import Any
 
 from absl import flags, logging
 
+from spine_tf import flags as flags_module
 from tfrecords import program
 
-_RUN_DIR = flags.DEFINE_list(
-    "run_dir", None, "A run of spine_tf.train; a,b,... compares several, in pairs with the first."
+_RUN_DIRS = flags_module.run_dirs(
+    "A run of spine_tf.train; a,b,... compares several, in pairs with the first."
 )
-_RECORDS_DIR = flags.DEFINE_string(
-    "records_dir", None, "The records of the run, or others for an external validation."
+_RECORDS_DIR = flags_module.records_dir(
+    "The records of the run, or others for an external validation."
 )
 _REPORT_DIR = flags.DEFINE_string(
     "report_dir", None, "Where the report is written; one that lies there is replaced."
@@ -24,8 +25,8 @@ _SPLIT = flags.DEFINE_enum(
     ["test", "val", "oof"],
     "test (the default), val (the fold held out), or oof (all folds, after --val_fold all).",
 )
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "What the records were converted from: adds the baseline from other labels."
+_DATA_DIR = flags_module.data_dir(
+    "What the records were converted from: adds the baseline from other labels."
 )
 _CONTROLS = flags.DEFINE_bool(
     "controls",
@@ -46,15 +47,14 @@ _ENSEMBLE = flags.DEFINE_bool(
 )
 _EVIDENCE = flags.DEFINE_bool("evidence", True, "Draw evidence maps beside the crops.")
 _NUM_RESAMPLES = flags.DEFINE_integer("num_resamples", 1000, "Resamples of the bootstrap.")
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the bootstrap and the controls.")
+_SEED = flags_module.seed("the bootstrap and the controls")
 
 
 def main() -> None:
     """Evaluates as the flags say."""
-    program.require("run_dir", ",".join(_RUN_DIR.value or []))
-    run_dirs = [pathlib.Path(name) for name in _RUN_DIR.value or []]
-    records_dir = program.require("records_dir", _RECORDS_DIR.value)
-    report_dir = pathlib.Path(program.require("report_dir", _REPORT_DIR.value))
+    run_dirs = flags_module.require_run_dirs(_RUN_DIRS)
+    records_dir = program.require_path(_RECORDS_DIR)
+    report_dir = program.require_path(_REPORT_DIR)
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
     from spine_tf.evaluation import evaluation
@@ -68,7 +68,7 @@ def main() -> None:
         num_resamples=_NUM_RESAMPLES.value,
         has_evidence=_EVIDENCE.value,
         has_controls=_CONTROLS.value,
-        data_dir=pathlib.Path(_DATA_DIR.value) if _DATA_DIR.value else None,
+        data_dir=program.path(_DATA_DIR),
         num_augmented=_TTA.value,
     )
     source = records.open_records(records_dir)

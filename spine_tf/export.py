@@ -4,13 +4,12 @@ import pathlib
 
 from absl import flags, logging
 
+from spine_tf import flags as flags_module
 from spine_tf.serving import formats
 from tfrecords import program
 
-_RUN_DIR = flags.DEFINE_string(
-    "run_dir",
-    None,
-    "A run directory of spine_tf.train; several (a,b,c) give one model, their mean.",
+_RUN_DIRS = flags_module.run_dirs(
+    "A run directory of spine_tf.train; several (a,b,c) give one model, their mean."
 )
 _EXPORT_DIR = flags.DEFINE_string("export_dir", None, "Directory to write; must not exist.")
 _FORMATS = flags.DEFINE_list(
@@ -18,8 +17,8 @@ _FORMATS = flags.DEFINE_list(
     ["saved_model"],
     "Some of saved_model (always written), onnx, openvino, litert, litert_int8.",
 )
-_RECORDS_DIR = flags.DEFINE_string(
-    "records_dir", None, "The records that the run was trained on: litert_int8 needs them."
+_RECORDS_DIR = flags_module.records_dir(
+    "The records that the run was trained on: litert_int8 needs them."
 )
 _CHECK = flags.DEFINE_string(
     "check", None, "Checks files and answers of an exported directory, and writes nothing."
@@ -41,13 +40,13 @@ def main() -> None:
 
 
 def _export() -> None:
-    run_dirs = program.require("run_dir", _RUN_DIR.value).split(",")
-    export_dir = pathlib.Path(program.require("export_dir", _EXPORT_DIR.value))
+    run_dirs = flags_module.require_run_dirs(_RUN_DIRS)
+    export_dir = program.require_path(_EXPORT_DIR)
     if export_dir.exists():
         raise ValueError(f"{export_dir} exists; choose another --export_dir or remove it")
 
     names = formats.parse_names(_FORMATS.value)
-    records_dir = pathlib.Path(_RECORDS_DIR.value) if _RECORDS_DIR.value else None
+    records_dir = program.path(_RECORDS_DIR)
     if records_dir is not None and formats.INT8 not in names:
         raise ValueError("--records_dir has no effect without --formats litert_int8: leave it out")
 
@@ -63,7 +62,7 @@ def _export() -> None:
 
 
 def _check(export_dir: pathlib.Path) -> None:
-    if _RUN_DIR.value or _EXPORT_DIR.value:
+    if _RUN_DIRS.value or _EXPORT_DIR.value:
         raise ValueError("--check stands alone: leave out --run_dir and --export_dir")
     from spine_tf.serving import verification
 

@@ -6,13 +6,13 @@ import time
 
 from absl import flags, logging
 
-from spine_tf.processes import pool
+from spine_tf import flags as flags_module
 from tfrecords import program
 
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "New or empty directory for the data set.")
 _NUM_STUDIES = flags.DEFINE_integer("num_studies", 60, "Studies of the train side.")
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of everything random.")
-_WORKERS = flags.DEFINE_integer("workers", 0, "Processes; 0 takes all processors.")
+_SEED = flags_module.seed("everything random")
+_WORKERS = flags_module.Workers("Processes; 0 takes all cores.", default=0)
 _ERRORS = flags.DEFINE_bool("errors", False, "Plant the errors that the real data have.")
 _PNG = flags.DEFINE_string("png", None, "Directory for pictures of mild to severe anatomy.")
 
@@ -44,7 +44,7 @@ def _write_data_set(output_dir: pathlib.Path) -> None:
     config = phantom_config.PhantomConfig(
         num_studies=_NUM_STUDIES.value, seed=_SEED.value, with_errors=_ERRORS.value
     )
-    num_workers = _WORKERS.value or pool.num_cpus()
+    num_workers = _WORKERS.number()
     start = time.monotonic()
     dataset.write_studies(config, output_dir, num_workers=num_workers)
     logging.info(

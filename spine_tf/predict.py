@@ -4,12 +4,12 @@ import pathlib
 
 from absl import flags, logging
 
-from spine_tf.processes import pool
+from spine_tf import flags as flags_module
 from tfrecords import program
 
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "Directory that spine_tf.export wrote.")
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Studies in the RSNA layout, with coordinates; labels are not needed."
+_DATA_DIR = flags_module.data_dir(
+    "Studies in the RSNA layout, with coordinates; labels are not needed."
 )
 _DICOM = flags.DEFINE_string("dicom", None, "One DICOM file, instead of --data_dir.")
 _CENTER_XY = flags.DEFINE_list(
@@ -22,9 +22,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "CSV to write, such as submission.
 _COMPETITION_WEIGHTED = flags.DEFINE_bool(
     "competition_weighted", False, "Weight classes 1/2/4: best for the RSNA 2024 metric."
 )
-_WORKERS = flags.DEFINE_integer(
-    "workers", pool.num_cpus(), "Processes that decode images.", lower_bound=1
-)
+_WORKERS = flags_module.Workers("Processes that decode images; all cores if not given.")
 
 _USAGE = """Predicts for every study of a folder, or for a place on one DICOM file.
 
@@ -35,8 +33,8 @@ _USAGE = """Predicts for every study of a folder, or for a place on one DICOM fi
 
 def main() -> None:
     """Predicts as the flags say."""
-    model_dir = pathlib.Path(program.require("model_dir", _MODEL_DIR.value))
-    output = pathlib.Path(program.require("output", _OUTPUT.value))
+    model_dir = program.require_path(_MODEL_DIR)
+    output = program.require_path(_OUTPUT)
     if (_DATA_DIR.value is None) == (_DICOM.value is None):
         raise ValueError("--data_dir or --dicom is needed, one of them")
     if _DICOM.value is not None:
@@ -57,7 +55,7 @@ def _predict_folder(model_dir: pathlib.Path, data_dir: pathlib.Path, output: pat
         model_dir,
         data_dir,
         output,
-        num_workers=_WORKERS.value,
+        num_workers=_WORKERS.number(),
         is_competition_weighted=_COMPETITION_WEIGHTED.value,
     )
     logging.info(

@@ -5,35 +5,26 @@ import time
 
 from absl import flags, logging
 
-from spine_tf.processes import pool
+from spine_tf import flags as flags_module
 from tfrecords import program
 
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Data set in the RSNA layout.")
-_WORK_DIR = flags.DEFINE_string(
-    "work_dir", None, "Where everything is written; the same command goes on where it stopped."
-)
-_CONDITIONS = flags.DEFINE_list(
-    "conditions",
-    "left_subarticular_stenosis,right_subarticular_stenosis",
-    "Conditions to look at, or all.",
-)
-_LEVELS = flags.DEFINE_list("levels", "l4_l5", "Levels to look at, or all.")
+_DATA_DIR = flags_module.data_dir()
+_WORK_DIR = flags_module.work_dir("; the same command goes on where it stopped")
+_ROWS = flags_module.Rows("to look at")
 _TASKS = flags.DEFINE_list("tasks", "binary,multiclass", "Tasks.")
-_MODELS = flags.DEFINE_list("models", "simple,dense,densenet,residual,resnet50", "Model families.")
+_MODELS = flags_module.models(
+    ("simple", "dense", "densenet", "residual", "resnet50"), "Model families."
+)
 _SEARCH = flags.DEFINE_integer(
     "search", 0, "Trials of a search for each task and model; 0 takes the families' defaults."
 )
-_SET = flags.DEFINE_multi_string(
-    "set",
-    [],
-    "field=value, for every family that has the field, or family:field=value; may be repeated.",
-)
+_SET = flags_module.changes(", for every family that has the field")
 _FAST = flags.DEFINE_bool(
     "fast", False, "A look at the whole path in minutes: small crops, 3 folds, few epochs."
 )
 _NUM_FOLDS = flags.DEFINE_integer("num_folds", None, "Folds; 5, or 3 with --fast.")
-_WORKERS = flags.DEFINE_integer("workers", None, "Processes that convert; all cores if not given.")
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of folds, models and bootstraps.")
+_WORKERS = flags_module.Workers("Processes that convert; all cores if not given.")
+_SEED = flags_module.seed("folds, models and bootstraps")
 
 _SETTINGS_FILE = "reproduce.json"
 
@@ -41,8 +32,8 @@ _SETTINGS_FILE = "reproduce.json"
 def main() -> None:
     """Converts, trains, evaluates and writes the table, as the flags say."""
     started = time.monotonic()
-    data_dir = pathlib.Path(program.require("data_dir", _DATA_DIR.value))
-    work_dir = pathlib.Path(program.require("work_dir", _WORK_DIR.value))
+    data_dir = program.require_path(_DATA_DIR)
+    work_dir = program.require_path(_WORK_DIR)
 
     from spine_tf.reproduction import settings
     from tfrecords import atomic
@@ -85,17 +76,13 @@ def _prepare(work_dir: pathlib.Path) -> None:
 
 
 def _convert(data_dir: pathlib.Path, output_dir: pathlib.Path) -> None:
-    from spine_tf import labels
     from spine_tf.configuration import roi_config
     from spine_tf.conversion import finalize, job, plan
     from spine_tf.rsna import sources
 
-    def names(given: list[str], known: tuple[str, ...]) -> tuple[str, ...]:
-        return known if given == ["all"] else tuple(given)
-
     conversion = plan.Settings(
-        conditions=names(_CONDITIONS.value, labels.CONDITIONS),
-        levels=names(_LEVELS.value, labels.LEVELS),
+        conditions=_ROWS.conditions,
+        levels=_ROWS.levels,
         roi=roi_config.RoiConfig(roi_px=64 if _FAST.value else 128),
         num_folds=_NUM_FOLDS.value or (3 if _FAST.value else 5),
         seed=_SEED.value,
@@ -104,7 +91,7 @@ def _convert(data_dir: pathlib.Path, output_dir: pathlib.Path) -> None:
         sources.open_source(data_dir),
         output_dir,
         conversion,
-        num_workers=_WORKERS.value or pool.num_cpus(),
+        num_workers=_WORKERS.number(),
     )
     logging.info("%s", finalize.summarize(dataset))
 

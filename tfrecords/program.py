@@ -53,11 +53,21 @@ def arguments() -> list[str]:
     return list(flags.FLAGS(sys.argv)[1:])
 
 
-def require(name: str, value: str | None) -> str:
+def require(flag: flags.FlagHolder[str | None]) -> str:
     """Returns the value of a flag that has to be given; ValueError names it."""
-    if not value:
-        raise ValueError(f"--{name} is missing; see --help")
-    return value
+    if not flag.value:
+        raise ValueError(f"--{flag.name} is missing; see --help")
+    return flag.value
+
+
+def require_path(flag: flags.FlagHolder[str | None]) -> pathlib.Path:
+    """Returns the file or directory that a flag has to name; ValueError names the flag."""
+    return pathlib.Path(require(flag))
+
+
+def path(flag: flags.FlagHolder[str | None]) -> pathlib.Path | None:
+    """Returns the file or directory that a flag names, None where it is not given."""
+    return pathlib.Path(flag.value) if flag.value else None
 
 
 def _is_ours_or_serious(record: std_logging.LogRecord) -> bool:

@@ -1,11 +1,10 @@
 """Searches architectures and hyperparameters: `python -m tuner`."""
 
-import pathlib
 from typing import TYPE_CHECKING
 
 from absl import flags, logging
 
-from spine_tf import labels
+from spine_tf import flags as flags_module
 from spine_tf.configuration import config
 from tfrecords import program, records
 from tuner import folds, objective, settings as settings_module, space_file
@@ -13,9 +12,9 @@ from tuner import folds, objective, settings as settings_module, space_file
 if TYPE_CHECKING:
     from tuner import search
 
-_RECORDS_DIR = flags.DEFINE_string("records_dir", None, "Finished conversion to train on.")
-_TASK = flags.DEFINE_enum("task", None, list(labels.TASKS), "Which classes.")
-_MODELS = flags.DEFINE_list("models", [], "Families to search, such as dense,residual,resnet50.")
+_RECORDS_DIR = flags_module.records_dir()
+_TASK = flags_module.task()
+_MODELS = flags_module.models((), "Families to search, such as dense,residual,resnet50.")
 _SEARCH_DIR = flags.DEFINE_string("search_dir", None, "Where the search is written.")
 _ORACLE = flags.DEFINE_enum(
     "oracle", "bayesian", ["bayesian", "random", "hyperband", "grid"], "What proposes trials."
@@ -30,21 +29,21 @@ _SPACE = flags.DEFINE_string(
     "space", "small", "small, full, or a Python file with declare(hp, config)."
 )
 _MAX_TRIALS = flags.DEFINE_integer("max_trials", 30, "Trials of the whole search.")
-_MAX_MINUTES = flags.DEFINE_float("max_minutes", None, "Minutes that this call may take.")
+_MAX_MINUTES = flags_module.max_minutes()
 _MAX_EPOCHS = flags.DEFINE_integer("max_epochs", None, "Epochs of a training.")
 _MAX_DISK_MB = flags.DEFINE_float("max_disk_mb", None, "Size of the search directory.")
 _MAX_PARAMETERS = flags.DEFINE_integer("max_parameters", None, "Larger models are refused.")
 _FOLDS = flags.DEFINE_integer("folds", 1, "The objective is the mean over folds 0 to N - 1.")
 _WORKERS = flags.DEFINE_integer("workers", 1, "Processes that train on this machine.")
 _PRUNE = flags.DEFINE_boolean("prune", True, "Stop bad trials by their learning curve.")
-_CONFIG = flags.DEFINE_string("config", None, "Configuration JSON to start from.")
-_SET = flags.DEFINE_multi_string(
-    "set", [], "field=value, for every family that has the field; the field is not searched."
+_CONFIG = flags_module.config(" to start from")
+_SET = flags_module.changes(
+    ", for every family that has the field", more="; such a field is not searched"
 )
 _RETRAIN = flags.DEFINE_boolean("retrain", False, "Then train the best one on all folds.")
-_RESUME = flags.DEFINE_boolean("resume", False, "Continue the search in --search_dir.")
-_OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Remove the search in --search_dir first.")
-_SEED = flags.DEFINE_integer("seed", None, "Of the oracle and of the models; 0 if not given.")
+_RESUME = flags_module.resume("search in search_dir")
+_OVERWRITE = flags_module.overwrite("search")
+_SEED = flags_module.configured_seed("the oracle and the models")
 
 _USAGE = """Searches architectures and hyperparameters with Keras Tuner.
 
@@ -77,7 +76,8 @@ def main() -> None:
 
 
 def _make_settings() -> settings_module.Settings:
-    start = config.read_config(pathlib.Path(_CONFIG.value)) if _CONFIG.value else None
+    path = program.path(_CONFIG)
+    start = config.read_config(path) if path else None
     goal = objective.Objective(name=_OBJECTIVE.value)
     declare = space_file.get_space(_SPACE.value)
     seed = _SEED.value
@@ -91,8 +91,8 @@ def _make_settings() -> settings_module.Settings:
         monitor=goal.monitor,
     )
     return settings_module.Settings(
-        search_dir=pathlib.Path(program.require("search_dir", _SEARCH_DIR.value)),
-        records_dir=pathlib.Path(program.require("records_dir", _RECORDS_DIR.value)),
+        search_dir=program.require_path(_SEARCH_DIR),
+        records_dir=program.require_path(_RECORDS_DIR),
         task=next(iter(bases.values())).task,
         bases=bases,
         fixed=fixed,

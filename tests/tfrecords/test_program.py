@@ -22,7 +22,7 @@ def main():
         raise _Refused("too many")
     if _KIND.value == "bug":
         raise KeyError("bug")
-    print("ran", program.arguments(), program.require("kind", _KIND.value))
+    print("ran", program.arguments(), program.require(_KIND))
 
 program.run(main, usage="Fails as it is told.", max_arguments=1)
 """

@@ -1,16 +1,20 @@
 """House rules that hold over all packages."""
 
 import ast
+import collections
+import functools
 import graphlib
 import pathlib
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 import spine_tf
 import tfrecords
 import tuner
+from spine_tf import cli
 
 _PACKAGES = {
     module.__name__: pathlib.Path(module.__file__).parent for module in (tfrecords, spine_tf, tuner)
@@ -22,7 +26,6 @@ _MAY_IMPORT = {
 }
 # From the ground up: a room knows only the rooms before it.
 _ROOMS = (
-    "labels",
     "configuration",
     "processes",
     "pages",
@@ -43,93 +46,159 @@ _ROOMS = (
     "reproduction",
     "ablation",
 )
-_WITHOUT_TENSORFLOW = (
-    "spine_tf.labels, spine_tf.configuration.config, spine_tf.convert, spine_tf.conversion.job, "
-    "spine_tf.auditing.audit_page, spine_tf.crops.record, spine_tf.synthesis.dataset, "
-    "spine_tf.scoring.summary, spine_tf.training.cure, spine_tf.label_review.quality, "
-    "spine_tf.ablation.ablation, tfrecords.shard, tfrecords.example, tfrecords.records"
-)
-_PROGRAMS = (
-    "spine_tf.phantom",
+_ROOMS_WITHOUT_TENSORFLOW = _ROOMS[: _ROOMS.index("augmentation")]
+_MODULES_WITHOUT_TENSORFLOW = (
+    "spine_tf.labels",
+    "spine_tf.flags",
     "spine_tf.convert",
-    "spine_tf.subset",
-    "spine_tf.audit",
-    "spine_tf.augment",
-    "tfrecords",
-    "spine_tf.train",
-    "tuner",
-    "spine_tf.evaluate",
-    "spine_tf.clean",
-    "spine_tf.ablate",
-    "spine_tf.reproduce",
-    "spine_tf.export",
-    "spine_tf.predict",
-    "spine_tf.cli",
+    "spine_tf.training.cure",
+    "spine_tf.label_review.quality",
+    "spine_tf.ablation.ablation",
+    "tfrecords.shard",
+    "tfrecords.example",
+    "tfrecords.records",
 )
+_PROGRAMS = tuple(program.module for program in cli.PROGRAMS.values())
+# Their main modules: a package is run by its __main__.
+_PROGRAM_MODULES = {
+    name if name.startswith("spine_tf.") else f"{name}.__main__" for name in _PROGRAMS
+}
+_FOR_PROGRAMS = {"spine_tf.cli", "spine_tf.flags"}
+_RANK = {name: rank for rank, name in enumerate(("labels", *_ROOMS))}
 
 
-def _files(package: str) -> list[pathlib.Path]:
-    return sorted(_PACKAGES[package].rglob("*.py"))
+def _modules() -> dict[str, pathlib.Path]:
+    return {
+        ".".join(path.relative_to(root.parent).with_suffix("").parts).removesuffix(
+            ".__init__"
+        ): path
+        for root in _PACKAGES.values()
+        for path in sorted(root.rglob("*.py"))
+    }
 
 
-def _imports(path: pathlib.Path) -> list[str]:
-    modules = []
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+_MODULES = _modules()
+
+
+@functools.cache
+def _nodes(name: str) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(_MODULES[name].read_text("utf-8"))))
+
+
+def _aliases(name: str) -> Iterator[tuple[str, str | None]]:
+    """Yields what a module imports, and as what."""
+    for node in _nodes(name):
         if isinstance(node, ast.Import):
-            modules.extend(alias.name for alias in node.names)
+            yield from ((alias.name, alias.asname) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            modules.extend(f"{node.module}.{alias.name}" for alias in node.names)
-    return modules
+            yield from ((f"{node.module}.{alias.name}", alias.asname) for alias in node.names)
+
+
+def _imports(name: str) -> set[str]:
+    """Returns those of our modules that a module imports."""
+    return {imported for imported, _ in _aliases(name)} & set(_MODULES)
+
+
+def _room(name: str) -> str:
+    """Returns the folder that a module lies in, or the module where it lies in none."""
+    return ".".join(name.split(".")[:2])
 
 
 @pytest.mark.parametrize("package", _PACKAGES)
 def test_imports_point_down_between_packages(package: str) -> None:
-    for path in _files(package):
-        ours = {name.split(".")[0] for name in _imports(path)} & set(_PACKAGES)
-        assert ours <= _MAY_IMPORT[package], path
+    for name in _MODULES:
+        if name.split(".")[0] == package:
+            ours = {imported.split(".")[0] for imported, _ in _aliases(name)} & set(_PACKAGES)
+            assert ours <= _MAY_IMPORT[package], name
 
 
 def test_imports_point_down_inside_spine_tf() -> None:
-    rank = {name: index for index, name in enumerate(_ROOMS)}
-    for path in _files("spine_tf"):
-        own = path.relative_to(_PACKAGES["spine_tf"]).parts[0].removesuffix(".py")
-        if own not in rank:  # a program
+    for name in _MODULES:
+        own = _room(name).removeprefix("spine_tf.")
+        if own not in _RANK:  # a program
             continue
-        for name in _imports(path):
-            parts = name.split(".")
-            if parts[0] == "spine_tf" and len(parts) > 1 and parts[1] not in (own, "__version__"):
-                assert rank[parts[1]] < rank[own], f"{path} imports {name}"
+        for imported in _imports(name):
+            room = _room(imported).removeprefix("spine_tf.")
+            if imported.startswith("spine_tf.") and room != own:
+                assert _RANK[room] < _RANK[own], f"{name} imports {imported}"
+
+
+def test_folders_import_each_other_in_no_cycle() -> None:
+    graph: dict[str, set[str]] = collections.defaultdict(set)
+    for name in _MODULES:
+        graph[_room(name)] |= {_room(imported) for imported in _imports(name)} - {_room(name)}
+    assert set(graphlib.TopologicalSorter(graph).static_order()) == set(graph)
 
 
 def test_modules_import_each_other_in_no_cycle() -> None:
-    names = {_module_name(path): path for package in _PACKAGES for path in _files(package)}
-    graph = {
-        name: {imported for imported in _imports(path) if imported in names}
-        for name, path in names.items()
-    }
-    order = tuple(graphlib.TopologicalSorter(graph).static_order())
-    assert len(order) == len(names)
+    graph = {name: _imports(name) for name in _MODULES}
+    assert len(tuple(graphlib.TopologicalSorter(graph).static_order())) == len(_MODULES)
 
 
-def _module_name(path: pathlib.Path) -> str:
-    package = next(root for root in _PACKAGES.values() if path.is_relative_to(root))
-    parts = path.relative_to(package.parent).with_suffix("").parts
-    return ".".join(parts).removesuffix(".__init__")
+def test_root_holds_programs_and_what_they_share() -> None:
+    root = _PACKAGES["spine_tf"]
+    found = {path.name for path in root.iterdir() if path.name != "__pycache__"}
+    programs = {f"{name.partition('.')[2]}.py" for name in _PROGRAMS if "." in name}
+    shared = {"__init__.py", "py.typed", "cli.py", "flags.py", "labels.py"}
+    assert found == programs | shared | set(_ROOMS)
 
 
-def test_programs_are_not_imported() -> None:
-    programs = {name for name in _PROGRAMS if name.startswith("spine_tf.")}
-    for package in _PACKAGES:
-        for path in _files(package):
-            assert not programs & set(_imports(path)), path
+def test_every_folder_says_what_it_is() -> None:
+    for room in _ROOMS:
+        assert ast.get_docstring(
+            ast.parse((_PACKAGES["spine_tf"] / room / "__init__.py").read_text())
+        )
 
 
-def test_conversion_path_imports_no_tensorflow() -> None:
-    code = f"import sys, {_WITHOUT_TENSORFLOW}; sys.exit('tensorflow' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_alias_is_the_modules_own_name() -> None:
+    for name in _MODULES:
+        for imported, alias in _aliases(name):
+            if imported in _MODULES and alias is not None:
+                assert alias == f"{imported.rpartition('.')[2]}_module", f"{name}: {imported}"
 
 
-@pytest.mark.parametrize("module", _PROGRAMS)
+def test_programs_and_what_is_theirs_are_imported_by_programs_alone() -> None:
+    for name in _MODULES:
+        imported = _imports(name)
+        assert not imported & _PROGRAM_MODULES, name
+        if name not in _PROGRAM_MODULES:
+            assert not imported & _FOR_PROGRAMS, name
+
+
+def test_programs_alone_define_flags_and_print() -> None:
+    for name in _MODULES:
+        if name in _PROGRAM_MODULES:
+            continue
+        for node in _nodes(name):
+            if isinstance(node, ast.Attribute) and node.attr.startswith("DEFINE_"):
+                assert name == "spine_tf.flags", f"{name}, line {node.lineno}"
+            if isinstance(node, ast.Name):
+                assert node.id != "print", f"{name}, line {node.lineno}"
+
+
+def _run(code: str) -> None:
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert result.returncode == 0, result.stderr.decode()
+
+
+def test_import_of_the_shared_flags_defines_none() -> None:
+    _run(
+        "from absl import app, flags, logging\n"
+        "before = set(flags.FLAGS)\n"
+        "import spine_tf.flags\n"
+        "assert set(flags.FLAGS) == before\n"
+    )
+
+
+def test_ground_floor_imports_no_tensorflow() -> None:
+    rooms = tuple(f"spine_tf.{room}." for room in _ROOMS_WITHOUT_TENSORFLOW)
+    modules = [name for name in _MODULES if name.startswith(rooms)]
+    assert modules
+    names = ", ".join([*modules, *_MODULES_WITHOUT_TENSORFLOW])
+    _run(f"import sys, {names}\nassert 'tensorflow' not in sys.modules")
+
+
+@pytest.mark.parametrize("module", (*_PROGRAMS, "spine_tf.cli"))
 def test_help_names_flags_and_imports_no_tensorflow(module: str) -> None:
     code = (
         "import runpy, sys\n"

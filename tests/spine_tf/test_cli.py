@@ -31,6 +31,13 @@ def test_script_runs_a_program_with_its_own_flags(program: str) -> None:
     assert ("--num_folds" in result.stdout) == (program == "convert")
 
 
+@pytest.mark.parametrize(("name", "module"), [("records", "tfrecords"), ("search", "tuner")])
+def test_program_answers_to_the_name_of_its_module_too(name: str, module: str) -> None:
+    by_name, by_module = _run(name, "--help"), _run(module, "--help")
+    assert by_module.returncode == 0, by_module.stderr
+    assert by_module.stdout == by_name.stdout.replace(f"spine-tf {name}", f"spine-tf {module}")
+
+
 def test_exit_status_of_the_program_is_passed_on(tmp_path: pathlib.Path) -> None:
     result = _run("convert", f"--data_dir={tmp_path / 'none'}", f"--output_dir={tmp_path / 'out'}")
     assert result.returncode == 1

@@ -12,10 +12,7 @@ from spine_tf.processes import pool
 
 _PROGRAM = """
 import pathlib
-from absl import app, flags as absl_flags
-before = set(absl_flags.FLAGS)
 from spine_tf import flags
-assert set(absl_flags.FLAGS) == before, "the import defined flags"
 from tfrecords import program
 
 _CONFIGURATION = flags.Configuration(of=" of the test")

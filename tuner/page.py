@@ -1,12 +1,15 @@
 """search.html: the leaderboard and what led to it, in one file that needs nothing else."""
 
+import pathlib
+import time
 from collections.abc import Sequence
-
-import markupsafe
 
 from spine_tf.pages import template
 from tfrecords import atomic
 from tuner import charts, directory, leaderboard, settings as settings_module, trial
+
+# Drawing 30 trials takes two thirds of a second, beside workers that may need all cores.
+_REST_SECONDS = 15.0
 
 
 def write(
@@ -15,15 +18,21 @@ def write(
     *,
     ended_by: str | None,
 ) -> None:
-    """Writes the page.
+    """Writes the page; while the search runs, one that is a few seconds old stays as it is.
 
     Args:
         settings: of the search.
         ranked: the leaderboard.
         ended_by: what ended the search; None while it runs.
     """
-    page = render(settings, ranked, ended_by=ended_by)
-    atomic.write_text(settings.search_dir / directory.PAGE_FILE, page)
+    path = settings.search_dir / directory.PAGE_FILE
+    if ended_by is None and _is_fresh(path):
+        return
+    atomic.write_text(path, render(settings, ranked, ended_by=ended_by))
+
+
+def _is_fresh(path: pathlib.Path) -> bool:
+    return path.exists() and 0.0 <= time.time() - path.stat().st_mtime < _REST_SECONDS
 
 
 def render(
@@ -36,10 +45,6 @@ def render(
     goal = settings.objective
     started = sorted(ranked, key=lambda entry: entry.trial_id)
     statuses = [entry.status for entry in ranked]
-    pictures = {
-        "progress": charts.progress(started, goal),
-        "curves": charts.learning_curves(ranked, goal),
-    }
     return template.load("tuner", "search.html.jinja", duration=_duration).render(
         name=settings.search_dir.resolve().name,
         settings=settings,
@@ -48,11 +53,9 @@ def render(
         best=ranked[0] if ranked and ranked[0].score else None,
         counts={status: statuses.count(status) for status in _STATUSES},
         seconds=sum(entry.outcome.seconds for entry in ranked if entry.outcome),
-        pictures={name: markupsafe.Markup(picture) for name, picture in pictures.items()},
-        hyperparameters={
-            field: markupsafe.Markup(picture)
-            for field, picture in charts.hyperparameters(ranked, goal).items()
-        },
+        progress=charts.progress(started, goal) or "",
+        curves=charts.learning_curves(ranked, goal) or "",
+        hyperparameters=charts.hyperparameters(ranked, goal),
     )
 
 

@@ -28,7 +28,7 @@ from spine_tf.ablation import (
     variant as variant_module,
 )
 from spine_tf.conversion import plan
-from spine_tf.pages import figure_files
+from spine_tf.pages import picture
 from spine_tf.processes import isolated, lock
 from spine_tf.rsna import sources
 from tfrecords import atomic
@@ -246,7 +246,7 @@ class _Runner:
         text = table.to_markdown(rows)
         atomic.write_text(work_dir / "ablation.csv", table.to_csv(rows))
         atomic.write_text(work_dir / "ablation.md", text)
-        figure_files.write(work_dir / "figures", page_module.draw(rows))
+        picture.write(work_dir / "figures", page_module.draw(rows))
         path = work_dir / "ablation.html"
         atomic.write_text(path, page_module.render(rows, about=_about(self._settings)))
         return Ablation(rows=rows, page=path, text=text)

@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import markupsafe
 import numpy as np
 
 from spine_tf.ablation import scores, table
 from spine_tf.evaluation import report_charts
-from spine_tf.pages import charts, template
+from spine_tf.pages import charts, picture, template
 
-# The marks of svg.MARKS: a circle, a square and a triangle, told apart without colour.
+# Series of a chart: a dot, a ring and a triangle, told apart without colour.
 _UNCLEAR, _BETTER, _WORSE = 0, 4, 2
 _NAME_LENGTH = 24
 _LEAST_REACH = 0.05
@@ -31,7 +30,7 @@ def render(rows: Sequence[table.Row], *, about: Mapping[str, Any]) -> str:
         levels=", ".join(map(report_charts.group_in_words, about["levels"])),
         figure_names=tuple(scores.FIGURES),
         more_is_better=scores.FIGURES,
-        pictures={name: markupsafe.Markup(picture) for name, picture in draw(rows).items()},
+        pictures=draw(rows),
         sentences=sentences(rows),
         footnote=table.FOOTNOTE,
         in_words=table.in_words,
@@ -39,8 +38,8 @@ def render(rows: Sequence[table.Row], *, about: Mapping[str, Any]) -> str:
     )
 
 
-def draw(rows: Sequence[table.Row]) -> dict[str, str]:
-    """Returns a forest plot of the differences a figure, as SVG; none without a variant."""
+def draw(rows: Sequence[table.Row]) -> dict[str, picture.Picture]:
+    """Returns a forest plot of the differences a figure; none without a variant."""
     variants = [row for row in rows if not row.is_base]
     return {name: _forest(variants, name) for name in scores.FIGURES} if variants else {}
 
@@ -75,7 +74,7 @@ def sentences(rows: Sequence[table.Row]) -> list[str]:
     return said
 
 
-def _forest(variants: Sequence[table.Row], name: str) -> str:
+def _forest(variants: Sequence[table.Row], name: str) -> picture.Picture:
     found = [row.difference(name) for row in variants]
     ends = [abs(end) for figure in found for end in figure.values() if end is not None]
     reach = float(np.ceil(max([_LEAST_REACH, *ends]) * 20) / 20)

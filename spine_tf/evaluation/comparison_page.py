@@ -4,11 +4,10 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import markupsafe
 import numpy as np
 
 from spine_tf.evaluation import analysis as analysis_module, report, verdict
-from spine_tf.pages import charts, figure_files
+from spine_tf.pages import charts, picture
 from spine_tf.scoring import comparison as comparison_module, summary
 from tfrecords import atomic
 
@@ -80,14 +79,14 @@ def analyse(
 def write(report_dir: pathlib.Path, analysis: Mapping[str, Any]) -> pathlib.Path:
     """Writes report.html, metrics.json, figures/*.svg and *.png; returns the page's path."""
     pictures = draw(analysis)
-    figure_files.write(report_dir / "figures", pictures)
+    picture.write(report_dir / "figures", pictures)
     atomic.write_json(report_dir / "metrics.json", dict(analysis))
     page = report_dir / "report.html"
     atomic.write_text(page, render(analysis, pictures))
     return page
 
 
-def render(analysis: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
+def render(analysis: Mapping[str, Any], pictures: Mapping[str, picture.Picture]) -> str:
     """Returns the page."""
     return report.load_template("comparison.html.jinja").render(
         analysis=analysis,
@@ -95,12 +94,12 @@ def render(analysis: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
         first=next(iter(analysis["runs"].values())),
         split_in_words=verdict.split_in_words(analysis["split"]),
         sentences=[_sentence(comparison) for comparison in analysis["comparisons"]],
-        pictures={name: markupsafe.Markup(picture) for name, picture in pictures.items()},
+        pictures=pictures,
     )
 
 
-def draw(analysis: Mapping[str, Any]) -> dict[str, str]:
-    """Returns the charts by name, as SVG."""
+def draw(analysis: Mapping[str, Any]) -> dict[str, picture.Picture]:
+    """Returns the charts by name."""
     first = next(iter(analysis["runs"].values()))
     baselines = {
         name: figures["accuracy"]
@@ -123,7 +122,7 @@ def draw(analysis: Mapping[str, Any]) -> dict[str, str]:
     return pictures
 
 
-def _differences(comparisons: Sequence[Mapping[str, Any]], name: str) -> str:
+def _differences(comparisons: Sequence[Mapping[str, Any]], name: str) -> picture.Picture:
     figures = [comparison["differences"][name] for comparison in comparisons]
     ends = [abs(end) for figure in figures for end in figure.values() if end is not None]
     reach = float(np.ceil(max([0.05, *ends]) * 20) / 20)

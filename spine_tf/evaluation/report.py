@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jinja2
-import markupsafe
 import numpy as np
 
 from spine_tf.evaluation import (
@@ -17,7 +16,7 @@ from spine_tf.evaluation import (
     report_charts,
     verdict,
 )
-from spine_tf.pages import figure_files, template
+from spine_tf.pages import picture, template
 from spine_tf.scoring import competition, predictions as predictions_module
 from tfrecords import atomic
 
@@ -88,7 +87,7 @@ def write(report_dir: pathlib.Path, content: Content) -> pathlib.Path:
     """
     evaluated = content.evaluated
     pictures = report_charts.draw(content.analysis, evaluated, content.histories)
-    figure_files.write(report_dir / "figures", pictures)
+    picture.write(report_dir / "figures", pictures)
     predictions_module.write_csv(
         report_dir / "predictions.csv", evaluated.predictions, evaluated.task
     )
@@ -106,12 +105,12 @@ def write(report_dir: pathlib.Path, content: Content) -> pathlib.Path:
     return page
 
 
-def render(content: Content, pictures: Mapping[str, str]) -> str:
+def render(content: Content, pictures: Mapping[str, picture.Picture]) -> str:
     """Returns the page.
 
     Args:
         content: what it is made from.
-        pictures: the charts by name, as SVG.
+        pictures: the charts by name.
     """
     analysis = content.analysis
     return load_template("report.html.jinja").render(
@@ -119,7 +118,7 @@ def render(content: Content, pictures: Mapping[str, str]) -> str:
         analysis=analysis,
         split_in_words=verdict.split_in_words(analysis["split"]),
         sentences=verdict.sentences(analysis),
-        pictures={name: markupsafe.Markup(picture) for name, picture in pictures.items()},
+        pictures=pictures,
         galleries=make_galleries(content),
         gallery_titles=_GALLERY_TITLES,
         details=content.details,

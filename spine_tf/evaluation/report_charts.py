@@ -7,7 +7,7 @@ import numpy as np
 
 from spine_tf import labels
 from spine_tf.evaluation import analysis as analysis_module
-from spine_tf.pages import charts
+from spine_tf.pages import charts, picture
 from spine_tf.scoring import operating
 
 History = Sequence[Mapping[str, float]]
@@ -17,8 +17,8 @@ def draw(
     analysis: Mapping[str, Any],
     evaluated: analysis_module.Evaluated,
     histories: Mapping[str, History],
-) -> dict[str, str]:
-    """Returns the charts by name, as SVG."""
+) -> dict[str, picture.Picture]:
+    """Returns the charts by name."""
     pictures = {
         "accuracy": _accuracy(analysis),
         "confusion_matrix": charts.matrix(
@@ -37,7 +37,7 @@ def draw(
     return pictures
 
 
-def _accuracy(analysis: Mapping[str, Any]) -> str:
+def _accuracy(analysis: Mapping[str, Any]) -> picture.Picture:
     named = {"this run": analysis["metrics"]["accuracy"]}
     baselines = analysis["baselines"]
     if "labels" in baselines:
@@ -57,7 +57,7 @@ def _accuracy(analysis: Mapping[str, Any]) -> str:
     )
 
 
-def _per_class(analysis: Mapping[str, Any]) -> str:
+def _per_class(analysis: Mapping[str, Any]) -> picture.Picture:
     rows = [
         _row(f"{class_name}: {written}", figures[name], series=k)
         for k, (class_name, figures) in enumerate(analysis["per_class"].items())
@@ -66,7 +66,7 @@ def _per_class(analysis: Mapping[str, Any]) -> str:
     return charts.dot_and_whisker(rows, title="Per class", label="95 % interval")
 
 
-def _roc(analysis: Mapping[str, Any], evaluated: analysis_module.Evaluated) -> str:
+def _roc(analysis: Mapping[str, Any], evaluated: analysis_module.Evaluated) -> picture.Picture:
     series = []
     for k, class_name in enumerate(analysis["classes"]):
         is_positive = evaluated.predictions.labels == k
@@ -85,7 +85,7 @@ def _roc(analysis: Mapping[str, Any], evaluated: analysis_module.Evaluated) -> s
     )
 
 
-def _reliability(analysis: Mapping[str, Any]) -> str:
+def _reliability(analysis: Mapping[str, Any]) -> picture.Picture:
     found = analysis["reliability"]
     series = []
     if "uncalibrated" in found:
@@ -120,7 +120,7 @@ def _reliability_curve(name: str, bins: Sequence[Mapping[str, Any]], series: int
     )
 
 
-def _abstention(analysis: Mapping[str, Any]) -> str:
+def _abstention(analysis: Mapping[str, Any]) -> picture.Picture:
     found = analysis["abstention"]
     curve = charts.Curve(
         name="",
@@ -148,7 +148,7 @@ def _abstention(analysis: Mapping[str, Any]) -> str:
     )
 
 
-def _group(name: str, found: Mapping[str, Any], analysis: Mapping[str, Any]) -> str:
+def _group(name: str, found: Mapping[str, Any], analysis: Mapping[str, Any]) -> picture.Picture:
     order = [*labels.CONDITIONS, *labels.LEVELS]
     groups = sorted(found, key=lambda group: (order.index(group) if group in order else 99, group))
     rows = [
@@ -172,12 +172,13 @@ def group_in_words(group: str) -> str:
     return group.replace("_", " ")
 
 
-def _curves(histories: Mapping[str, History], column: str, label: str) -> str:
+def _curves(histories: Mapping[str, History], column: str, label: str) -> picture.Picture:
     series = [
         charts.Curve(
             name=name,
             points=[(index + 1.0, row[column]) for index, row in enumerate(rows)],
             series=number,
+            has_marks=len(rows) == 1,
         )
         for number, (name, rows) in enumerate(histories.items())
     ]
@@ -191,6 +192,7 @@ def _curves(histories: Mapping[str, History], column: str, label: str) -> str:
         x_label="epoch",
         y_label=label,
         x_range=(1.0, max(2.0, float(longest))),
+        x_scale="whole",
         y_range=(0.0, top),
         y_is_percent=is_share,
         legend_at="below",

@@ -1,17 +1,35 @@
-"""The kinds of chart that the report uses: values with intervals, a matrix, curves."""
+"""The kinds of chart that pages use: values with intervals, a matrix, curves and points."""
 
 import dataclasses
-import html
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
-from spine_tf.pages import svg
+from spine_tf.pages import picture
+
+if TYPE_CHECKING:
+    from matplotlib import axes as mpl_axes, axis as mpl_axis
 
 # Of a legend below the plot.
-_ROW_PX = 18.0
-_COLUMNS = 3
+_ROW_PX, _SAMPLE_PX, _LETTER_PX = 18.0, 52.0, 7.6
+_MAX_COLUMNS = 3
 
-_LARGE = ' font-size="20" font-weight="600"'
+_LEGENDS: Mapping[str, Any] = {
+    "bottom right": "lower right",
+    "top left": "upper left",
+    "below": "outside lower left",
+    "right": "outside right upper",
+}
+
+_FAINT = 0.35
+_MARK_PX, _LONE_MARK_PX = 9.0, 7.0
+_GREY: Mapping[str, Any] = {"color": picture.colour("muted")}
+_GUIDE: Mapping[str, Any] = {
+    "color": picture.colour("muted"),
+    "linewidth": 1.0,
+    "linestyle": (0, (2, 4)),
+    "zorder": 1.5,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,23 +54,27 @@ class Row:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Curve:
-    """A line of (x, y) values, with an optional band around it.
+    """(x, y) values as a line, as marks or both, with an optional band around them.
 
     Attributes:
-        name: in the legend.
+        name: in the legend; one without is not in it.
         points: in order of x.
         band: (x, low, high), in order of x.
-        series: colour, dash and mark.
+        series: colour, dash and mark; None is a plain grey line.
+        has_line: joins the points.
         has_marks: draws each point too.
         tooltips: one a point, shown on its mark.
+        is_faint: stands back behind others.
     """
 
     name: str
     points: Sequence[tuple[float, float]]
     band: Sequence[tuple[float, float, float]] = ()
-    series: int = 0
+    series: int | None = 0
+    has_line: bool = True
     has_marks: bool = False
     tooltips: Sequence[str] = ()
+    is_faint: bool = False
 
 
 def percent(value: float, digits: int = 1) -> str:
@@ -68,14 +90,14 @@ def dot_and_whisker(
     x_range: tuple[float, float] = (0.0, 1.0),
     guide: float | None = None,
     is_percent: bool = True,
-) -> str:
+) -> picture.Picture:
     """Draws one value with its interval a row.
 
     Args:
         rows: from top to bottom.
         title: of the picture, for those who don't see it.
         label: of the horizontal axis.
-        x_range: of the horizontal axis.
+        x_range: of the horizontal axis; what lies outside is drawn at its end.
         guide: a value at which a dashed vertical line stands.
         is_percent: numbers are written as percent.
     """
@@ -83,44 +105,43 @@ def dot_and_whisker(
     def written(value: float) -> str:
         return percent(value) if is_percent else f"{value:.3f}"
 
-    name_width = 14.0 + 7.3 * max(len(row.name) for row in rows)
-    axes = svg.Axes(
-        x_range=x_range,
-        y_range=(len(rows), 0.0),
-        height=len(rows) * 30.0 + 60.0,
-        margins=(min(name_width, 190.0), 6.0, 62.0, 46.0),
-    )
-    values = svg.ticks(*x_range, count=4)
-    names = [f"{100 * v:g}\u202f%" if is_percent else f"{v:g}" for v in values]
-    parts = [axes.x_axis(values, names, label)]
-    if guide is not None:
-        parts.append(svg.line(axes.x(guide), axes.top, axes.x(guide), axes.bottom, "guide"))
-    for index, row in enumerate(rows):
-        parts.append(_row(axes, row, axes.y(index + 0.5), written))
-    said = "; ".join(_in_words(row, written) for row in rows)
-    return svg.document(
-        "".join(parts), width=axes.width, height=axes.height, title=title, description=said
-    )
+    with picture.Canvas(height=len(rows) * 30.0 + 60.0, title=title) as canvas:
+        axes = canvas.axes
+        axes.set(xlim=x_range, ylim=(len(rows) - 0.5, -0.5), xlabel=label)
+        axes.set_yticks(range(len(rows)), [row.name for row in rows])
+        axes.tick_params("y", labelcolor=picture.colour("ink"))
+        axes.grid(visible=False, axis="y")
+        axes.spines.left.set_visible(False)
+        _set_ticks(axes.xaxis, is_percent, count=4)
+        if guide is not None:
+            axes.axvline(guide, **_GUIDE)
+        for place, row in enumerate(rows):
+            _draw_row(canvas, row, place, written)
+        return canvas.finish("; ".join(_in_words(row, written) for row in rows))
 
 
-def _row(axes: svg.Axes, row: Row, height: float, written: Callable[[float], str]) -> str:
-    parts = [svg.text(axes.left - 8, height + 4, row.name, anchor="end")]
-    colour = f"stroke: var(--c{row.series % 5})"
+def _draw_row(
+    canvas: picture.Canvas, row: Row, place: int, written: Callable[[float], str]
+) -> None:
+    axes, limits = canvas.axes, canvas.axes.get_xlim()
+    style = picture.series_style(row.series)
     if row.low is not None and row.high is not None:
-        low, high = (axes.x(_clip(value, axes.x_range)) for value in (row.low, row.high))
-        parts.append(
-            f'<line style="{colour}" stroke-width="3" stroke-opacity="0.55" '
-            f'x1="{svg.number(low)}" x2="{svg.number(high)}" '
-            f'y1="{svg.number(height)}" y2="{svg.number(height)}"/>'
-        )
+        ends = [_clip(row.low, limits), _clip(row.high, limits)]
+        axes.plot(ends, [place, place], color=style["color"], linewidth=3.0, alpha=0.55)
     note = row.note
     if row.value is not None:
-        at = axes.x(_clip(row.value, axes.x_range))
-        words = _in_words(row, written)
-        parts.append(svg.mark(at, height, row.series, words, size=5.0))
+        mark = axes.plot(_clip(row.value, limits), place, **style, clip_on=False)
+        canvas.set_tooltips(mark[0], [_in_words(row, written)])
         note = note or written(row.value)
-    parts.append(svg.text(axes.right + 8, height + 4, note, muted=row.value is None))
-    return "".join(parts)
+    axes.annotate(
+        note,
+        xy=(1.0, place),
+        xycoords=("axes fraction", "data"),
+        xytext=(8.0, 0.0),
+        textcoords="offset points",
+        verticalalignment="center_baseline",
+        color=picture.colour("muted" if row.value is None else "ink"),
+    )
 
 
 def _in_words(row: Row, written: Callable[[float], str]) -> str:
@@ -136,49 +157,66 @@ def _clip(value: float, limits: tuple[float, float]) -> float:
     return min(max(value, limits[0]), limits[1])
 
 
-def matrix(counts: Sequence[Sequence[int]], names: Sequence[str], *, title: str) -> str:
+def _set_ticks(
+    axis: "mpl_axis.Axis", is_percent: bool, *, count: int = 5, is_whole: bool = False
+) -> None:
+    """About `count` round numbers."""
+    from matplotlib import ticker
+
+    def written(value: float, _: object) -> str:
+        value = round(value, 10) + 0.0  # A tick may be 1e-17 or -0.
+        return f"{100 * value:g}\u202f%" if is_percent else f"{value:g}"
+
+    steps = [1, 2, 2.5, 5, 10]
+    axis.set_major_locator(ticker.MaxNLocator(count, steps=steps, integer=is_whole))
+    axis.set_major_formatter(ticker.FuncFormatter(written))
+
+
+def matrix(counts: Sequence[Sequence[int]], names: Sequence[str], *, title: str) -> picture.Picture:
     """Draws a confusion matrix: counts, and the share of each true class."""
-    cell, left, top = 92.0, 104.0, 44.0
-    parts = [
-        svg.text(left + cell * len(names) / 2, 12, "predicted", anchor="middle", muted=True),
-        svg.text(left - 8, top - 6, "truth", anchor="end", muted=True),
-    ]
-    said = []
-    for i, name in enumerate(names):
-        total = sum(counts[i])
-        parts.append(svg.text(left + cell * (i + 0.5), top - 6, name, anchor="middle"))
-        parts.append(svg.text(left - 8, top + cell * (i + 0.5) + 4, name, anchor="end"))
-        for j, count in enumerate(counts[i]):
-            share = count / total if total else 0.0
-            words = f"{count} of {total} {name} predicted {names[j]}"
-            said.append(words)
-            parts.append(_cell(left + cell * j, top + cell * i, cell, count, share, i == j, words))
-    side = cell * len(names)
-    return svg.document(
-        "".join(parts),
-        width=left + side + 4,
-        height=top + side + 4,
-        title=title,
-        description="; ".join(said),
-    )
+    side = 92.0 * len(names)
+    with picture.Canvas(width=104.0 + side + 4.0, height=44.0 + side + 4.0, title=title) as canvas:
+        axes, places = canvas.axes, range(len(names))
+        axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5))
+        axes.set_xticks(places, names)
+        axes.set_yticks(places, names)
+        axes.tick_params(labelcolor=picture.colour("ink"), labeltop=True, labelbottom=False)
+        axes.xaxis.set_label_position("top")
+        axes.set_xlabel("predicted", labelpad=8.0, color=picture.colour("muted"))
+        axes.set_ylabel("truth", color=picture.colour("muted"))
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
+        said = []
+        for i, name in enumerate(names):
+            total = sum(counts[i])
+            for j, count in enumerate(counts[i]):
+                words = f"{count} of {total} {name} predicted {names[j]}"
+                _draw_cell(canvas, i, j, count, count / total if total else 0.0, words)
+                said.append(words)
+        return canvas.finish("; ".join(said))
 
 
-def _cell(
-    x: float, y: float, size: float, count: int, share: float, is_right: bool, words: str
-) -> str:
-    # At most 0.55, so that text keeps its contrast on every shade.
-    fill = f"fill: var(--{'c0' if is_right else 'c2'}); fill-opacity: {0.04 + 0.5 * share:.3f}"
-    width = 2 if is_right else 1
-    stroke = "var(--ink)" if is_right else "var(--grid)"
-    middle = x + size / 2
-    return (
-        f'<rect x="{svg.number(x + 2)}" y="{svg.number(y + 2)}" rx="4" '
-        f'width="{svg.number(size - 4)}" height="{svg.number(size - 4)}" '
-        f'style="{fill}; stroke: {stroke}; stroke-width: {width}">'
-        f"<title>{html.escape(words)}</title></rect>"
-        + svg.text(middle, y + size / 2, str(count), anchor="middle", attributes=_LARGE)
-        + svg.text(middle, y + size / 2 + 20, percent(share, 0), anchor="middle", muted=True)
+def _draw_cell(
+    canvas: picture.Canvas, row: int, column: int, count: int, share: float, words: str
+) -> None:
+    from matplotlib import colors, patches
+
+    is_right = row == column
+    colour = picture.colour("c0" if is_right else "c2")
+    cell = patches.FancyBboxPatch(
+        (column - 0.46, row - 0.46),
+        0.92,
+        0.92,
+        boxstyle="round,pad=0,rounding_size=0.04",
+        # At most 0.54, so that text keeps its contrast on every shade.
+        facecolor=colors.to_rgba(colour, 0.04 + 0.5 * share),
+        edgecolor=picture.colour("ink" if is_right else "grid"),
+        linewidth=2.0 if is_right else 1.0,
     )
+    canvas.set_tooltips(canvas.axes.add_patch(cell), [words])
+    style: dict[str, Any] = {"horizontalalignment": "center", "verticalalignment": "center"}
+    canvas.axes.text(column, row - 0.05, str(count), **style, fontsize=20, fontweight="bold")
+    canvas.axes.text(column, row + 0.2, percent(share, 0), **style)
 
 
 def curves(
@@ -191,13 +229,18 @@ def curves(
     y_range: tuple[float, float] = (0.0, 1.0),
     x_is_percent: bool = False,
     y_is_percent: bool = False,
+    x_scale: Literal["linear", "whole", "log"] = "linear",
+    x_names: Sequence[str] = (),
     has_diagonal: bool = False,
+    guide: float | None = None,
     legend_at: str = "bottom right",
-) -> str:
-    """Draws lines over one pair of axes, with a legend where there are several.
+    description: str = "",
+    width: float = 420.0,
+) -> picture.Picture:
+    """Draws lines and points over one pair of axes, with a legend where there are several.
 
     Args:
-        series: the lines.
+        series: the lines; a y outside its range is drawn at the range's end.
         title: of the picture, for those who don't see it.
         x_label: of the horizontal axis.
         y_label: of the vertical axis.
@@ -205,76 +248,79 @@ def curves(
         y_range: of the vertical axis.
         x_is_percent: numbers are written as percent.
         y_is_percent: numbers are written as percent.
+        x_scale: "whole" has ticks at whole numbers alone.
+        x_names: what stands at 0, 1, 2, ... of the horizontal axis instead of numbers.
         has_diagonal: draws the line of equal x and y.
-        legend_at: "bottom right" or "top left" of the plot area, or "below" it, which suits lines
-            that may run anywhere.
+        guide: an x at which a dashed vertical line stands.
+        legend_at: "bottom right" or "top left" of the plot area, or "below" it or at its "right",
+            which suit lines that may run anywhere.
+        description: what the picture shows in words; by default the curves' names.
+        width: in CSS pixels.
     """
-    below = _ROW_PX * math.ceil(len(series) / _COLUMNS) + 6.0 if legend_at == "below" else 0.0
-    axes = svg.Axes(
-        x_range=x_range,
-        y_range=y_range,
-        height=320.0 + below,
-        margins=(64.0, 12.0, 24.0, 44.0 + below),
+    named = [curve.name for curve in series if curve.name]
+    columns = _legend_columns(named, width) if legend_at == "below" else 1
+    below = _ROW_PX * math.ceil(len(named) / columns) + 6.0 if legend_at == "below" else 0.0
+    with picture.Canvas(width=width, height=320.0 + below, title=title) as canvas:
+        axes = canvas.axes
+        axes.set(xlim=x_range, ylim=y_range, xlabel=x_label, ylabel=y_label)
+        _set_ticks(axes.yaxis, y_is_percent)
+        if x_names:
+            axes.set_xticks(range(len(x_names)), x_names)
+        elif x_scale == "log":
+            _set_log_ticks(axes)
+        else:
+            _set_ticks(axes.xaxis, x_is_percent, is_whole=x_scale == "whole")
+        if has_diagonal:
+            axes.plot([0.0, 1.0], [0.0, 1.0], **_GUIDE)
+        if guide is not None:
+            axes.axvline(guide, **_GUIDE)
+        for curve in series:
+            _draw_curve(canvas, curve)
+        if named:
+            _draw_legend(axes, legend_at, columns)
+        return canvas.finish(description or "; ".join(named))
+
+
+def _set_log_ticks(axes: "mpl_axes.Axes") -> None:
+    from matplotlib import ticker
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(
+        ticker.FuncFormatter(lambda value, _: f"1e{round(math.log10(value))}")
     )
-    parts = [
-        _axis(axes.x_axis, x_range, x_label, x_is_percent),
-        _axis(axes.y_axis, y_range, y_label, y_is_percent),
-    ]
-    if has_diagonal:
-        ends = axes.points([(0.0, 0.0), (1.0, 1.0)])
-        parts.append(svg.line(*ends[0], *ends[1], "guide"))
-    parts += [_curve(axes, curve) for curve in series]
-    parts.append(_legend(axes, series, legend_at))
-    said = "; ".join(curve.name for curve in series)
-    return svg.document(
-        "".join(parts), width=axes.width, height=axes.height, title=title, description=said
-    )
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
 
 
-def _axis(
-    draw: Callable[[Sequence[float], Sequence[str], str], str],
-    limits: tuple[float, float],
-    label: str,
-    is_percent: bool,
-) -> str:
-    values = svg.ticks(*limits)
-    names = [f"{100 * value:g}\u202f%" if is_percent else f"{value:g}" for value in values]
-    return draw(values, names, label)
-
-
-def _curve(axes: svg.Axes, curve: Curve) -> str:
-    parts = []
+def _draw_curve(canvas: picture.Canvas, curve: Curve) -> None:
+    axes, limits = canvas.axes, canvas.axes.get_ylim()
+    style = _GREY if curve.series is None else picture.series_style(curve.series)
     if curve.band:
-        upper = axes.points((x, _clip(high, axes.y_range)) for x, _, high in curve.band)
-        lower = axes.points((x, _clip(low, axes.y_range)) for x, low, _ in curve.band)
-        parts.append(svg.band([*upper, *reversed(lower)], curve.series))
-    points = axes.points((x, _clip(y, axes.y_range)) for x, y in curve.points)
-    parts.append(svg.polyline(points, curve.series))
-    tooltips = curve.tooltips or [""] * len(points)
-    if curve.has_marks:
-        parts += [
-            svg.mark(x, y, curve.series, tooltip)
-            for (x, y), tooltip in zip(points, tooltips, strict=True)
-        ]
-    return "".join(parts)
+        x, low, high = zip(*curve.band, strict=True)
+        lower, upper = ([_clip(value, limits) for value in values] for values in (low, high))
+        axes.fill_between(x, lower, upper, color=style["color"], alpha=0.16, linewidth=0.0)
+    hidden = {"linestyle": curve.has_line, "marker": curve.has_marks}
+    (line,) = axes.plot(
+        [x for x, _ in curve.points],
+        [_clip(y, limits) for _, y in curve.points],
+        **{**style, **{name: "none" for name, is_shown in hidden.items() if not is_shown}},
+        markersize=_MARK_PX if curve.has_line else _LONE_MARK_PX,
+        label=curve.name or None,
+        alpha=_FAINT if curve.is_faint else None,
+        clip_on=False,
+    )
+    if curve.tooltips:
+        canvas.set_tooltips(line, curve.tooltips)
 
 
-def _legend(axes: svg.Axes, series: Sequence[Curve], legend_at: str) -> str:
-    entries = [(curve.series, curve.name) for curve in series if curve.name]
-    if not entries:
-        return ""
-    if legend_at == "below":
-        step = (axes.right - axes.left) / _COLUMNS
-        return "".join(
-            svg.legend(
-                entries[column::_COLUMNS],
-                axes.left + step * column,
-                axes.bottom + 56.0,
-                step=_ROW_PX,
-            )
-            for column in range(_COLUMNS)
-        )
-    width = 46.0 + 6.6 * max(len(name) for _, name in entries)
-    x = axes.left + 10.0 if "left" in legend_at else axes.right - width
-    y = axes.top + 12.0 if "top" in legend_at else axes.bottom - 18.0 * len(entries) + 4.0
-    return svg.legend(entries, x, y)
+def _legend_columns(names: Sequence[str], width: float) -> int:
+    """As many as the longest name leaves room for."""
+    longest = max((len(name) for name in names), default=0)
+    return max(1, min(_MAX_COLUMNS, int(width // (_SAMPLE_PX + _LETTER_PX * longest))))
+
+
+def _draw_legend(axes: "mpl_axes.Axes", legend_at: str, columns: int) -> None:
+    owner = axes if legend_at in ("bottom right", "top left") else axes.figure
+    legend = owner.legend(loc=_LEGENDS[legend_at], ncols=columns)
+    for handle in legend.legend_handles:
+        if handle is not None:
+            handle.set_alpha(None)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jinja2
 import markupsafe
 
-from spine_tf.pages import charts, svg
+from spine_tf.pages import charts, picture
 
 DISCLAIMER = "Not a medical device: for research and teaching, never for decisions about patients."
 
@@ -32,7 +32,7 @@ def load(package: str, name: str, **filters: Callable[..., str]) -> jinja2.Templ
     )
     environment.filters.update(percent=charts.percent, words=in_words, **filters)
     environment.globals.update(
-        chart_style=markupsafe.Markup(svg.STYLE),
+        chart_style=markupsafe.Markup(picture.css()),
         disclaimer=DISCLAIMER,
     )
     return environment.get_template(name)

@@ -7,11 +7,9 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import markupsafe
-
 from spine_tf import labels
 from spine_tf.evaluation import report_charts
-from spine_tf.pages import charts, figure_files, template
+from spine_tf.pages import charts, picture, template
 from spine_tf.scoring import baselines
 from tfrecords import atomic
 
@@ -116,8 +114,9 @@ def write(
     atomic.write_text(work_dir / "table.csv", to_csv(rows))
     atomic.write_text(work_dir / "table.md", text)
     pictures = {task: _draw([row for row in rows if row.task == task]) for task in _tasks(rows)}
-    named = {f"accuracy_{task}": picture for task, picture in pictures.items()}
-    figure_files.write(work_dir / "figures", named)
+    picture.write(
+        work_dir / "figures", {f"accuracy_{task}": drawn for task, drawn in pictures.items()}
+    )
     page = work_dir / "report.html"
     atomic.write_text(page, render(rows, note, conversion, pictures))
     return Table(rows=rows, page=page, text=text)
@@ -204,7 +203,10 @@ def to_markdown(rows: Sequence[Row], note: str) -> str:
 
 
 def render(
-    rows: Sequence[Row], note: str, conversion: Mapping[str, Any], pictures: Mapping[str, str]
+    rows: Sequence[Row],
+    note: str,
+    conversion: Mapping[str, Any],
+    pictures: Mapping[str, picture.Picture],
 ) -> str:
     """Returns the page."""
     tasks = _tasks(rows)
@@ -214,7 +216,7 @@ def render(
         classes={task: ", ".join(labels.get_task(task).classes) for task in tasks},
         conditions=", ".join(map(report_charts.group_in_words, conversion["conditions"])),
         levels=", ".join(map(report_charts.group_in_words, conversion["levels"])),
-        pictures={task: markupsafe.Markup(picture) for task, picture in pictures.items()},
+        pictures=pictures,
         compared=[
             task
             for task in tasks
@@ -231,7 +233,7 @@ def _tasks(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(row.task for row in rows))
 
 
-def _draw(rows: Sequence[Row]) -> str:
+def _draw(rows: Sequence[Row]) -> picture.Picture:
     families = _families(rows)
     guide = next((r.oof["accuracy"]["value"] for r in rows if r.model == "majority"), None)
     marks = []

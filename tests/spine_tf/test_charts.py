@@ -1,34 +1,93 @@
+import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+from matplotlib import textpath
 
 from spine_tf.evaluation import verdict
-from spine_tf.pages import charts, svg
+from spine_tf.pages import charts
+
+_SVG = "{http://www.w3.org/2000/svg}"
 
 
-def _texts(picture):
-    return [element.text for element in ElementTree.fromstring(picture).iter() if element.text]
+def _root(drawn):
+    return ElementTree.fromstring(drawn.__html__())
+
+
+def _texts(drawn):
+    return [element.text for element in _root(drawn).iter() if element.text]
+
+
+def _places(drawn, tag):
+    """Where elements of a kind stand, by their text."""
+    return {
+        element.text: (float(element.get("x")), float(element.get("y")))
+        for element in _root(drawn).iter(f"{_SVG}{tag}")
+    }
+
+
+def _marks(drawn):
+    """Where marks with a tooltip stand, by their tooltip."""
+    return {
+        group.find(f"{_SVG}title").text: tuple(
+            float(group.find(f"{_SVG}use").get(axis)) for axis in "xy"
+        )
+        for group in _root(drawn).iter(f"{_SVG}g")
+        if group.find(f"{_SVG}title") is not None and group.find(f"{_SVG}use") is not None
+    }
+
+
+def _curves(*series, **options):
+    return charts.curves(series, title="t", x_label="across", y_label="up", **options)
+
+
+def _points(*points, **options):
+    tooltips = [f"{x:g}, {y:g}" for x, y in points]
+    return charts.Curve(
+        name="", points=points, has_line=False, has_marks=True, tooltips=tooltips, **options
+    )
 
 
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
     [
-        (0.0, 1.0, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]),
-        (-0.2, 0.2, [-0.2, -0.1, 0.0, 0.1, 0.2]),
-        (1.0, 31.0, [10.0, 20.0, 30.0]),
-        (0.0, 1.7, [0.0, 0.5, 1.0, 1.5]),
+        (0.0, 1.0, ["0", "0.2", "0.4", "0.6", "0.8", "1"]),
+        (-0.2, 0.2, ["-0.2", "-0.1", "0", "0.1", "0.2"]),
+        (1.0, 31.0, ["10", "20", "30"]),
+        (0.0, 1.7, ["0", "0.5", "1", "1.5"]),
     ],
 )
 def test_ticks_are_round_and_inside(low, high, expected):
-    assert svg.ticks(low, high) == pytest.approx(expected)
+    texts = _texts(_curves(x_range=(low, high), y_range=(1000.0, 1001.0)))
+
+    assert [text for text in texts if re.match(r"-?\d", text) and float(text) < 900] == expected
 
 
-def test_axes_put_values_where_they_belong():
-    axes = svg.Axes(x_range=(0.0, 2.0), y_range=(-1.0, 1.0))
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"x_range": (0.0, 2.0), "x_scale": "whole"}, ["0", "1", "2"]),
+        ({"x_range": (5e-4, 0.2), "x_scale": "log"}, ["1e-3", "1e-2", "1e-1"]),
+        ({"x_range": (-0.2, 1.2), "x_names": ("one", "two")}, ["one", "two"]),
+        ({"x_range": (0.0, 0.5), "x_is_percent": True}, [f"{10 * i}\u202f%" for i in range(6)]),
+    ],
+)
+def test_scale_decides_what_stands_at_the_axis(options, expected):
+    texts = _texts(_curves(y_range=(1000.0, 1001.0), **options))
 
-    assert (axes.x(0.0), axes.x(2.0)) == (axes.left, axes.right)
-    assert (axes.y(-1.0), axes.y(1.0)) == (axes.bottom, axes.top)
-    assert axes.y(0.0) == (axes.top + axes.bottom) / 2
+    assert texts[1 : texts.index("across")] == expected
+
+
+def test_values_stand_where_the_axes_say():
+    drawn = _curves(_points((0.4, 2.0), (1.0, 8.0)), y_range=(0.0, 10.0))
+
+    numbers, marks = _places(drawn, "text"), _marks(drawn)
+    (left, low), (right, high) = marks["0.4, 2"], marks["1, 8"]
+    assert left == pytest.approx(numbers["0.4"][0], abs=0.02)
+    assert right == pytest.approx(numbers["1"][0], abs=0.02)
+    # A number's foot stands somewhat below its tick, by the same for all of them.
+    assert 0 < numbers["2"][1] - low < 6
+    assert numbers["2"][1] - low == pytest.approx(numbers["8"][1] - high, abs=0.02)
 
 
 def test_whisker_chart_says_its_values_in_words():
@@ -37,58 +96,100 @@ def test_whisker_chart_says_its_values_in_words():
         charts.Row(name="nothing", value=None, note="none"),
     ]
 
-    picture = charts.dot_and_whisker(rows, title="T & U", label="share")
+    drawn = charts.dot_and_whisker(rows, title="T & U", label="share")
 
-    texts = _texts(picture)
+    texts = _texts(drawn)
     assert "T & U" in texts
     assert "a < b" in texts
-    said = ElementTree.fromstring(picture).find("{http://www.w3.org/2000/svg}desc").text
+    said = _root(drawn).find(f"{_SVG}desc").text
     assert "95 % interval 25.0\u202f% to 75.0\u202f%" in said
     assert "nothing: none" in said
+    assert list(_marks(drawn)) == [said.split("; ")[0]]
 
 
 def test_value_outside_the_axis_is_drawn_at_its_end():
-    picture = charts.dot_and_whisker(
+    drawn = charts.dot_and_whisker(
         [charts.Row(name="x", value=7.0)], title="t", label="l", is_percent=False
     )
 
-    root = ElementTree.fromstring(picture)
-    circle = root.find("{http://www.w3.org/2000/svg}circle")
-    assert float(circle.get("cx")) <= float(root.get("viewBox").split()[2])
-    assert "7.000" in _texts(picture)
+    ((column, _),) = _marks(drawn).values()
+    assert column == pytest.approx(_places(drawn, "text")["1"][0], abs=0.02)
+    assert column <= float(_root(drawn).get("viewBox").split()[2])
+    assert "7.000" in _texts(drawn)
+
+
+def test_y_outside_the_range_is_drawn_at_its_end():
+    drawn = _curves(_points((0.5, 9.0), (0.6, 1.0), (0.7, -3.0), (0.8, 0.0)))
+
+    marks = _marks(drawn)
+    assert marks["0.5, 9"][1] == marks["0.6, 1"][1]
+    assert marks["0.7, -3"][1] == marks["0.8, 0"][1]
+
+
+def _width(text):
+    """In the font that the layout reckons with, which is a wide one."""
+    return textpath.TextPath((0, 0), text, size=12, prop="DejaVu Sans").get_extents().width
+
+
+def test_long_names_leave_the_picture_at_no_side():
+    rows = [charts.Row(name="n" * 40, value=0.5, note="out of time")]
+    drawn = charts.dot_and_whisker(rows, title="t", label="l")
+    named = [charts.Curve(name=f"{'w' * 24}{k}", points=[(0, 0), (1, 1)]) for k in range(4)]
+    below = _curves(*named, legend_at="below")
+
+    name, note = (_places(drawn, "text")[text] for text in ("n" * 40, "out of time"))
+    assert name[0] - _width("n" * 40) > 0
+    assert note[0] + _width("out of time") < 420
+    places = {text: at for text, at in _places(below, "text").items() if "www" in text}
+    assert len({y for _, y in places.values()}) == 4
+    assert all(x + _width(text) < 420 for text, (x, _) in places.items())
 
 
 def test_matrix_shows_counts_and_shares_and_an_empty_row():
-    picture = charts.matrix([[3, 1], [0, 0]], ["no", "yes"], title="m")
+    drawn = charts.matrix([[3, 1], [0, 0]], ["no", "yes"], title="m")
 
-    texts = _texts(picture)
+    texts = _texts(drawn)
     assert {"3", "1", "75\u202f%", "25\u202f%"} <= set(texts)
-    assert "3 of 4 no predicted no" in texts
+    # Once for a screen reader, once as the cell's tooltip.
+    assert texts.count("3 of 4 no predicted no") == 1
+    assert "3 of 4 no predicted no; 1 of 4" in _root(drawn).find(f"{_SVG}desc").text
 
 
 def test_series_differ_by_dash_and_mark_not_by_colour_alone():
-    curves = [charts.Curve(name=str(k), points=[(0, 0), (1, 1)], series=k) for k in range(4)]
+    points = [(0, 0), (1, 1)]
+    lines = [charts.Curve(name="", points=points, series=k) for k in range(5)]
 
-    picture = charts.curves(curves, title="t", x_label="x", y_label="y")
+    drawn = _curves(*lines)
+    marked = _curves(*(_points((0.5, 0.5), series=k) for k in range(5)))
 
-    root = ElementTree.fromstring(picture)
-    lines = root.findall("{http://www.w3.org/2000/svg}polyline")
-    assert len({line.get("stroke-dasharray") for line in lines}) == 4
-    assert len(set(svg.MARKS)) == len(svg.DASHES) == 5
-
-
-def test_standalone_picture_is_whole_and_carries_its_style():
-    picture = svg.standalone(charts.matrix([[1]], ["a"], title="m"))
-
-    assert ElementTree.fromstring(picture).tag.endswith("svg")
-    assert "prefers-color-scheme: dark" in picture
+    styles = [path.get("style") for path in _root(drawn).iter(f"{_SVG}path")]
+    dashes = [style.partition("stroke-dasharray: ")[2] for style in styles if "var(--c" in style]
+    assert len(dashes) == len(set(dashes)) == 5
+    defined = _root(marked).iter(f"{_SVG}path")
+    shapes = {path.get("d") for path in defined if path.get("id")}
+    fills = {use.get("style") for use in _root(marked).iter(f"{_SVG}use")}
+    assert len(shapes) == 4
+    assert any("fill: var(--panel)" in fill for fill in fills)
 
 
-@pytest.mark.parametrize(
-    ("value", "written"), [(1.0, "1"), (0.126, "0.13"), (-2.50, "-2.5"), (0.0, "0")]
-)
-def test_coordinates_have_no_needless_digits(value, written):
-    assert svg.number(value) == written
+def test_legend_names_what_has_a_name_in_full_strength():
+    faint = charts.Curve(name="faint", points=[(0, 0), (1, 1)], is_faint=True)
+    drawn = _curves(faint, charts.Curve(name="", points=[(0, 1), (1, 0)], series=1))
+
+    styles = [path.get("style") for path in _root(drawn).iter(f"{_SVG}path")]
+    of_the_faint = [style for style in styles if "stroke: var(--c0)" in style]
+    assert len(of_the_faint) == 2
+    assert sum("opacity" in style for style in of_the_faint) == 1
+    assert sum("stroke: var(--c1)" in style for style in styles) == 1
+
+
+def test_guide_and_grey_line_are_of_no_series():
+    grey = charts.Curve(name="", points=[(0, 0), (1, 1)], series=None)
+    drawn = _curves(grey, guide=0.5, has_diagonal=True)
+
+    styles = [path.get("style", "") for path in _root(drawn).iter(f"{_SVG}path")]
+    assert not any("var(--c" in style for style in styles)
+    assert sum("stroke-dasharray" in style for style in styles) == 2
 
 
 def _analysis(**changes):

@@ -6,6 +6,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -13,6 +14,9 @@ from selenium.webdriver.common import keys
 from selenium.webdriver.common.by import By
 
 from tuner import leaderboard, objective, page, settings, trial
+
+# A line of a series, in a chart.
+_LINE = "path[style*='stroke: var(--c'][style*='fill: none']"
 
 _GOAL = objective.Objective(name="log_loss")
 
@@ -71,6 +75,25 @@ def test_page_needs_nothing_else_and_escapes_what_it_shows(tmp_path: pathlib.Pat
     assert "&lt;b&gt;]" in text
 
 
+def test_page_is_drawn_anew_at_the_end_and_while_it_runs_only_now_and_then(
+    tmp_path: pathlib.Path,
+) -> None:
+    path, search = tmp_path / "search.html", _settings(tmp_path)
+
+    def num_rows(seconds_ago: float, num_trials: int, ended_by: str | None) -> int:
+        """The trials that the page shows after it was that old and written again."""
+        if path.exists():
+            os.utime(path, times=(time.time() - seconds_ago,) * 2)
+        page.write(search, _ranked(num_trials), ended_by=ended_by)
+        return path.read_text("utf-8").count("<tr") - 1
+
+    assert num_rows(0, 1, None) == 1
+    assert num_rows(5, 2, None) == 1
+    assert num_rows(16, 2, None) == 2
+    assert num_rows(-1000, 4, None) == 4  # A clock that was set back.
+    assert num_rows(0, 5, "all trials were run") == 5
+
+
 @pytest.mark.slow
 def test_page_in_a_browser(browser: Any, tmp_path: pathlib.Path) -> None:
     page.write(_settings(tmp_path), _ranked(12), ended_by="all trials were run")
@@ -78,10 +101,9 @@ def test_page_in_a_browser(browser: Any, tmp_path: pathlib.Path) -> None:
     browser.open(path)
     assert "Ended: all trials were run." in browser.driver.find_element(By.ID, "state").text
     assert browser.driver.find_element(By.ID, "best-value").text == "0.51"
-    assert len(
-        browser.driver.find_elements(By.CSS_SELECTOR, "#progress svg circle, #progress polygon")
-    )
-    assert len(browser.driver.find_elements(By.CSS_SELECTOR, "#curves svg polyline")) >= 11
+    drawn = browser.driver.find_elements
+    assert len(drawn(By.CSS_SELECTOR, "#progress svg g > title + use")) == 11
+    assert len(drawn(By.CSS_SELECTOR, f"#curves svg {_LINE}")) >= 11
     assert len(browser.driver.find_elements(By.CSS_SELECTOR, "#hyperparameters svg")) == 3
     assert len(browser.driver.find_elements(By.CSS_SELECTOR, "#trials tbody tr")) == 12
     trial_head = browser.driver.find_element(By.CSS_SELECTOR, "#trials th:nth-child(2) button")
@@ -121,6 +143,6 @@ def test_page_of_30_trials_of_three_families_shows_what_the_leaderboard_says(
         for row in rows
     ]
     assert driver.find_element(By.ID, "best-value").text == f"{float(rows[0]['objective']):.4g}"
-    assert len(driver.find_elements(By.CSS_SELECTOR, "#curves svg polyline")) >= 30
+    assert len(driver.find_elements(By.CSS_SELECTOR, f"#curves svg {_LINE}")) >= 30
     assert driver.find_elements(By.CSS_SELECTOR, "#hyperparameters svg")
     assert browser.logged() == []

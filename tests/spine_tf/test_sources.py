@@ -11,7 +11,7 @@ import sys
 import zipfile
 
 import pytest
-from hypothesis import given, settings as hypothesis_settings, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from spine_tf import labels
 from spine_tf.configuration import roi_config
@@ -161,7 +161,7 @@ def _header(z, rows=64):
     )
 
 
-@hypothesis_settings(deadline=None)
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 12), st.sampled_from([64, 64, 64, 65])), min_size=1),
     st.sampled_from([3, 5, 7]),

@@ -46,7 +46,7 @@ from spine_tf.conversion import job, plan
 from spine_tf.processes import pool
 from spine_tf.rsna import annotations, folds, sources
 from spine_tf.scoring import predictions
-from spine_tf.training import mild_split, review
+from spine_tf.training import mild_split, reviewed_labels
 from tfrecords import atomic
 
 ACTIONS = ("drop", "down_weight", "soften")
@@ -171,7 +171,7 @@ def _cured_trainings(
         for action in ACTIONS:
             name = f"{action} {budget:g}"
             cured = base.change(
-                f"data.label_review.path={review_dir / review.FILE_NAME}",
+                f"data.label_review.path={review_dir / reviewed_labels.FILE_NAME}",
                 f"data.label_review.action={action}",
                 f"data.label_review.budget={budget}",
                 val_fold=str(index),

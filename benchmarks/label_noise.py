@@ -40,7 +40,7 @@ from scipy import stats
 from spine_tf import labels
 from spine_tf.configuration import config, overrides
 from spine_tf.scoring import bootstrap
-from spine_tf.training import review as review_module
+from spine_tf.training import reviewed_labels
 from tfrecords import atomic, records
 
 TASK = labels.TASKS["multiclass"]
@@ -116,7 +116,7 @@ def _run_seed(arguments: argparse.Namespace, seed: int) -> dict[str, Expected]:
     )
     name = f"{arguments.model}_{arguments.epochs}_{arguments.noise:g}"
     review_path = _clean(base, noisy, work_dir / f"run_{name}", work_dir / f"review_{name}")
-    review = review_module.read_csv(review_path, TASK)
+    review = reviewed_labels.read_csv(review_path, TASK)
     print(f"\nseed {seed}")
     _print_flags(review, planted, studies_dir)
     cures = _cures(arguments, review_path)
@@ -149,7 +149,7 @@ def _review_settings(path: pathlib.Path, action: str, budget: str) -> list[str]:
 
 
 def _read(
-    review: review_module.Review, source: records.Records, share: float, path: pathlib.Path
+    review: reviewed_labels.Review, source: records.Records, share: float, path: pathlib.Path
 ) -> pathlib.Path:
     """Writes the review as a reader leaves it who gives the labels of these records again."""
     examples = records.load_examples(source, phantom_records.train_splits(source), TASK.severities)
@@ -157,7 +157,7 @@ def _read(
     confirmed = [""] * len(review)
     for row in range(round(share * len(review))):
         confirmed[row] = TASK.columns[label_of[review.predictions.keys[row]]]
-    review_module.write_csv(path, dataclasses.replace(review, confirmed=tuple(confirmed)), TASK)
+    reviewed_labels.write_csv(path, dataclasses.replace(review, confirmed=tuple(confirmed)), TASK)
     return path
 
 
@@ -182,19 +182,19 @@ def _clean(
     output_dir: pathlib.Path,
 ) -> pathlib.Path:
     from spine_tf.label_review import cleaning
-    from spine_tf.training import cross_validation
+    from spine_tf.training import trainer
 
-    path = output_dir / review_module.FILE_NAME
+    path = output_dir / reviewed_labels.FILE_NAME
     if not path.exists():
         start = time.monotonic()
-        cross_validation.train_all_folds(base, source, run_dir, resume=run_dir.exists())
+        trainer.train_all_folds(base, source, run_dir, resume=run_dir.exists())
         cleaning.clean(run_dir, source, output_dir)
         print(f"out of fold and cleaning: {time.monotonic() - start:.0f} s")
     return path
 
 
 def _print_flags(
-    review: review_module.Review, planted: dict[tuple[int, str], int], studies_dir: pathlib.Path
+    review: reviewed_labels.Review, planted: dict[tuple[int, str], int], studies_dir: pathlib.Path
 ) -> None:
     keys = review.predictions.keys
     is_planted = np.array([phantom_records.target_of(key) in planted for key in keys])

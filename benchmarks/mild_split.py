@@ -76,7 +76,7 @@ def _train(
     run_dir: pathlib.Path,
     *settings: str,
 ) -> None:
-    from spine_tf.training import cross_validation
+    from spine_tf.training import trainer
 
     start = time.monotonic()
     run_config = overrides.apply(
@@ -88,7 +88,7 @@ def _train(
             *settings,
         ],
     )
-    cross_validation.train_all_folds(run_config, source, run_dir, resume=run_dir.exists())
+    trainer.train_all_folds(run_config, source, run_dir, resume=run_dir.exists())
     print(f"{task.name}: {time.monotonic() - start:.0f} s", flush=True)
 
 

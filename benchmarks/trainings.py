@@ -17,7 +17,7 @@ from spine_tf.configuration import config as config_module, overrides
 from spine_tf.processes import isolated
 from spine_tf.reproduction import one_run
 from spine_tf.scoring import predictions
-from spine_tf.training import review
+from spine_tf.training import reviewed_labels
 from tfrecords import records
 
 
@@ -83,7 +83,7 @@ def clean(training: Training, output_dir: pathlib.Path) -> None:
     flags = [f"--run_dir={training.run_dir}", f"--records_dir={training.records_dir}"]
     flags.append(f"--output_dir={output_dir}")
     print(shlex.join(["python", "-m", "spine_tf.clean", *flags]), flush=True)
-    if not (output_dir / review.FILE_NAME).exists():
+    if not (output_dir / reviewed_labels.FILE_NAME).exists():
         _call(training, _clean, training, output_dir)
 
 

@@ -32,16 +32,16 @@ def main() -> None:
     run_config = _read_config(run_dir)
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
-    from spine_tf.training import cross_validation, trainer
+    from spine_tf.training import trainer
     from tfrecords import records
 
     source = records.open_records(records_dir)
     if _NUM_SEEDS.value > 1:
-        cross_validation.train_all_seeds(
+        trainer.train_all_seeds(
             run_config, source, run_dir, num_seeds=_NUM_SEEDS.value, resume=_RESUME.value
         )
     elif _VAL_FOLD.value == "all":
-        cross_validation.train_all_folds(run_config, source, run_dir, resume=_RESUME.value)
+        trainer.train_all_folds(run_config, source, run_dir, resume=_RESUME.value)
     else:
         trainer.train(run_config, source, run_dir, resume=_RESUME.value)
     logging.info("the run is in %s", run_dir)

@@ -51,7 +51,7 @@ _MODULES_WITHOUT_TENSORFLOW = (
     "spine_tf.labels",
     "spine_tf.flags",
     "spine_tf.convert",
-    "spine_tf.training.cure",
+    "spine_tf.training.reviewed_labels",
     "spine_tf.label_review.quality",
     "spine_tf.ablation.ablation",
     "tfrecords.shard",

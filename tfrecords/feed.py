@@ -15,8 +15,7 @@ import tensorflow as tf
 
 from tfrecords import records, schema
 
-# What batches may hold besides: weight float32 (b,) of the loss; target float32 (b, classes).
-EXTRA = ("weight", "target")
+Batch = dict[str, tf.Tensor]
 
 _SHUFFLE_BUFFER = 1024
 _PARSE_BATCH = 128
@@ -27,16 +26,12 @@ _PARALLEL_GATHERS = 2
 class Feed(Protocol):
     """Where training batches come from.
 
-    A batch is a dict. Of a records directory: image uint16 (b, height, width, slices); window
-    float32 (b, 2); label int64 (b,), the class. Always: seed int32 (b, 2), different for every
-    example of every step. Of some memory feeds: one of EXTRA.
+    A batch is a dict of tensors with a row an example, such as image uint16 (b, height, width,
+    slices), window float32 (b, 2) and label int64 (b,), the class. Always: seed int32 (b, 2),
+    different for every example of every step.
     """
 
-    @property
-    def extra(self) -> Mapping[str, np.ndarray]:
-        """What batches hold of EXTRA, in file order."""
-
-    def complete(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def complete(self, batch: Batch) -> Batch:
         """Turns an element of `shuffled` or `ordered` into a batch, on the device that asks."""
 
     @property
@@ -104,7 +99,7 @@ def open_dataset(
     else:
         batches = feed.shuffled(batch_size=batch_size, seed=shuffle_seed, epoch=epoch)
 
-    def to_element(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+    def to_element(batch: Batch) -> tuple[tf.Tensor, ...]:
         element = (normalize(batch["image"], batch["window"]), batch["label"])
         if class_weights is None:
             return element
@@ -129,13 +124,18 @@ class MemoryFeed:
         """Takes what a batch is gathered from.
 
         Args:
-            arrays: n rows each; `label` int64 (n,) among them. `seed` is added to every batch.
+            arrays: n rows each. `seed` is added to every batch.
             rows: of an array with other rows, which of them are the examples', int64 (n,). Such
                 an array is shared with others: it must stay as it is.
-            balanced: a shuffled epoch has as many examples of each class that there is.
+            balanced: a shuffled epoch has as many examples of each value of `label` that there is.
+
+        Raises:
+            ValueError: it is to be balanced and has no label.
         """
-        self._labels = np.asarray(arrays["label"])
-        self._balanced = balanced
+        if balanced and "label" not in arrays:
+            raise ValueError(f"balanced epochs need label, the arrays are {', '.join(arrays)}")
+        self._num_examples = next(len(rows.get(name, array)) for name, array in arrays.items())
+        self._labels = np.asarray(arrays["label"]) if balanced else None
         with tf.device(self._device):
             self._arrays = {
                 name: _gatherable(_shared(array) if name in rows else tf.constant(array))
@@ -143,11 +143,10 @@ class MemoryFeed:
             }
             self._rows = {name: tf.constant(of_array) for name, of_array in rows.items()}
         self._dtypes = {name: array.dtype for name, array in arrays.items()}
-        self.extra = {name: arrays[name] for name in EXTRA if name in arrays}
 
     @property
     def num_examples(self) -> int:
-        return len(self._labels)
+        return self._num_examples
 
     def shuffled(self, *, batch_size: int, seed: int, epoch: int) -> tf.data.Dataset:
         batch_size = min(batch_size, self.num_examples)
@@ -169,7 +168,7 @@ class MemoryFeed:
         }
         return self._prefetched(tf.data.Dataset.from_tensor_slices(elements).batch(batch_size))
 
-    def complete(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def complete(self, batch: Batch) -> Batch:
         return batch
 
     def _prefetched(self, elements: tf.data.Dataset) -> tf.data.Dataset:
@@ -182,7 +181,7 @@ class MemoryFeed:
 
     def _order(self, generator: np.random.Generator) -> np.ndarray:
         """The examples of an epoch, int64 (num_examples,)."""
-        if not self._balanced:
+        if self._labels is None:
             return generator.permutation(self.num_examples)
         classes = np.unique(self._labels)
         of_class = [np.flatnonzero(self._labels == label) for label in classes]
@@ -190,7 +189,7 @@ class MemoryFeed:
         drawn = [_repeated(generator, members, share) for members in of_class]
         return generator.permutation(np.concatenate(drawn))[: self.num_examples]
 
-    def _gather(self, element: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def _gather(self, element: Batch) -> Batch:
         batch = {"seed": element["seed"]}
         for name, array in self._arrays.items():
             index = element["index"]
@@ -205,7 +204,7 @@ class DeviceFeed(MemoryFeed):
 
     _device = ""
 
-    def complete(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def complete(self, batch: Batch) -> Batch:
         return self._gather(batch)
 
     def _prefetched(self, elements: tf.data.Dataset) -> tf.data.Dataset:
@@ -242,15 +241,20 @@ class StreamFeed:
     Attributes:
         source: an open directory.
         splits: the splits that are read.
-        label_values: the labels that take part; the position of one is its class.
+        label_values: the labels that take part; the position of one is its class. None: every
+            record takes part, its label as it is stored.
+        fields: of a record that a batch holds; `label` among them where there are label values.
     """
 
     source: records.Records
     splits: tuple[str, ...]
-    label_values: tuple[int, ...]
+    label_values: tuple[int, ...] | None
+    fields: tuple[str, ...] = ("image", "window", "label")
 
     @property
     def num_examples(self) -> int:
+        if self.label_values is None:
+            return sum(self.source.num_examples(split) for split in self.splits)
         names = self.source.schema["label"].class_names or ()
         counts = self.source.manifest.class_counts
         return sum(
@@ -277,15 +281,14 @@ class StreamFeed:
     def ordered(self, *, batch_size: int) -> tf.data.Dataset:
         batches = self._parsed(tf.data.TFRecordDataset(self._paths())).rebatch(batch_size)
         batches = batches.map(
-            lambda batch: {**batch, "seed": tf.zeros((tf.size(batch["label"]), 2), tf.int32)}
+            lambda batch: {
+                **batch,
+                "seed": tf.zeros((tf.shape(batch[self.fields[0]])[0], 2), tf.int32),
+            }
         )
         return _unsharded(batches).prefetch(2)
 
-    @property
-    def extra(self) -> Mapping[str, np.ndarray]:
-        return {}
-
-    def complete(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def complete(self, batch: Batch) -> Batch:
         return batch
 
     def _paths(self) -> list[str]:
@@ -294,10 +297,12 @@ class StreamFeed:
         ]
 
     def _parsed(self, serialized: tf.data.Dataset) -> tf.data.Dataset:
-        values = tf.constant(self.label_values, tf.int64)
 
-        def parse(batch: tf.Tensor) -> dict[str, tf.Tensor]:
-            parsed = parse_batch(self.source.schema, batch, ("image", "window", "label"))
+        def parse(serialized: tf.Tensor) -> Batch:
+            parsed = parse_batch(self.source.schema, serialized, self.fields)
+            if self.label_values is None:
+                return parsed
+            values = tf.constant(self.label_values, tf.int64)
             matches = parsed["label"][:, tf.newaxis] == values
             takes_part = tf.reduce_any(matches, axis=1)
             parsed["label"] = tf.argmax(tf.cast(matches, tf.int8), axis=1)
@@ -308,9 +313,7 @@ class StreamFeed:
         )
 
 
-def parse_batch(
-    record_schema: schema.Schema, serialized: tf.Tensor, names: Sequence[str]
-) -> dict[str, tf.Tensor]:
+def parse_batch(record_schema: schema.Schema, serialized: tf.Tensor, names: Sequence[str]) -> Batch:
     """Parses serialized records in one vectorised call.
 
     Args:

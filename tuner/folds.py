@@ -1,12 +1,12 @@
 """The splits that a search may open: the folds, never the test split."""
 
-from spine_tf.training import folds as folds_module
+from spine_tf.training import fold_roles
 from tfrecords import records as records_module
 
 
 def fold_names(records: records_module.Records) -> tuple[str, ...]:
     """Returns the folds of a records directory that have examples, in order."""
-    return folds_module.fold_splits(records)
+    return fold_roles.fold_splits(records)
 
 
 def check_folds(records: records_module.Records, folds: int) -> None:

@@ -7,7 +7,7 @@ from absl import logging
 
 from spine_tf.configuration import config
 from spine_tf.runs import run
-from spine_tf.training import cross_validation
+from spine_tf.training import trainer
 from tfrecords import records
 from tuner import directory
 
@@ -33,7 +33,7 @@ def retrain(search_dir: pathlib.Path, records_dir: pathlib.Path) -> pathlib.Path
     if config_path.exists() and config.read_config(config_path) != best:
         logging.info("the best configuration has changed: %s is trained anew", run_dir)
         shutil.rmtree(run_dir)
-    cross_validation.train_all_folds(
+    trainer.train_all_folds(
         best, records.open_records(records_dir), run_dir, resume=run_dir.exists()
     )
     return run_dir

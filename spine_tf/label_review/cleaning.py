@@ -11,7 +11,7 @@ from spine_tf.evaluation import held_out
 from spine_tf.label_review import features, neighbours, page as page_module, quality, review_summary
 from spine_tf.runs import run
 from spine_tf.scoring import predictions as predictions_module
-from spine_tf.training import mild_split as mild_split_module, review as review_module
+from spine_tf.training import mild_split as mild_split_module, reviewed_labels
 from tfrecords import atomic, manifest, records
 
 
@@ -44,7 +44,7 @@ def clean(run_dir: pathlib.Path, source: records.Records, output_dir: pathlib.Pa
         ValueError: the run has no out-of-fold predictions, the records are not the run's, or there
             is a review already.
     """
-    path = output_dir / review_module.FILE_NAME
+    path = output_dir / reviewed_labels.FILE_NAME
     if path.exists():
         raise ValueError(
             f"{path} exists, and a reader may have written into it: choose another --output_dir"
@@ -73,7 +73,7 @@ def clean(run_dir: pathlib.Path, source: records.Records, output_dir: pathlib.Pa
     )
     atomic.write_json(output_dir / review_summary.FILE_NAME, summarized)
     halves = _write_halves(trained, source, found, output_dir)
-    review_module.write_csv(path, review, task)
+    reviewed_labels.write_csv(path, review, task)
     return Result(
         summary=summarized, page=output_dir / page_module.FILE_NAME, review=path, mild_split=halves
     )
@@ -94,9 +94,9 @@ def _require_out_of_fold(run_dir: pathlib.Path, source: records.Records) -> None
         )
 
 
-def _review(found: held_out.HeldOut, judged: quality.Quality) -> review_module.Review:
+def _review(found: held_out.HeldOut, judged: quality.Quality) -> reviewed_labels.Review:
     predictions, order = found.evaluated.predictions, judged.order
-    return review_module.Review(
+    return reviewed_labels.Review(
         predictions=predictions_module.Predictions(
             keys=tuple(predictions.keys[row] for row in order.tolist()),
             labels=predictions.labels[order],

@@ -10,7 +10,7 @@ from spine_tf import labels
 from spine_tf.evaluation import gallery
 from spine_tf.label_review import neighbours as neighbours_module
 from spine_tf.pages import template
-from spine_tf.training import review as review_module
+from spine_tf.training import reviewed_labels
 
 FILE_NAME = "label_review.html"
 
@@ -62,7 +62,7 @@ class Card:
 
 
 def render(
-    review: review_module.Review,
+    review: reviewed_labels.Review,
     summary: Mapping[str, Any],
     space: neighbours_module.Space,
     images: np.ndarray,
@@ -87,7 +87,7 @@ def render(
 
 
 def _card(
-    review: review_module.Review,
+    review: reviewed_labels.Review,
     row: int,
     space: neighbours_module.Space,
     images: np.ndarray,

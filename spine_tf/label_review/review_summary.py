@@ -20,13 +20,13 @@ import numpy as np
 
 from spine_tf import labels
 from spine_tf.label_review import quality
-from spine_tf.training import review as review_module
+from spine_tf.training import reviewed_labels
 
 FILE_NAME = "label_review.json"
 
 
 def summarize(
-    review: review_module.Review, task: labels.Task, *, origin: Mapping[str, Any]
+    review: reviewed_labels.Review, task: labels.Task, *, origin: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Returns what label_review.json holds, as JSON types; see the module's docstring.
 
@@ -51,7 +51,7 @@ def summarize(
 
 
 def _groups(
-    review: review_module.Review, values: np.ndarray, named: Iterable[tuple[Any, Any]]
+    review: reviewed_labels.Review, values: np.ndarray, named: Iterable[tuple[Any, Any]]
 ) -> list[dict[str, Any]]:
     agrees = review.predictions.predicted == review.predictions.labels
     return [

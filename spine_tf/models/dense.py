@@ -7,9 +7,9 @@ from spine_tf.models import blocks, heads
 
 
 def build(
-    model_config: model_configs.DenseConfig, input_shape: tuple[int, int, int], num_classes: int
+    model_config: model_configs.DenseConfig, input_shape: tuple[int, int, int], head: heads.Head
 ) -> keras.Model:
-    """Returns the uncompiled model, float32 (batch, *input_shape) -> (batch, num_classes)."""
+    """Returns the uncompiled model, float32 (batch, *input_shape) -> what the head makes of it."""
     image, x = blocks.make_input(model_config, input_shape)
     x = blocks.convolve_and_halve(x, model_config)
     x = _pool_to_grid(x, model_config)
@@ -18,7 +18,7 @@ def build(
         if model_config.dropout:
             x = keras.layers.Dropout(model_config.dropout, name=f"hidden{index}_dropout")(x)
         x = keras.layers.Dense(units, model_config.activation, name=f"hidden{index}")(x)
-    return keras.Model(image, heads.classify(x, model_config, num_classes), name="dense")
+    return keras.Model(image, head(x, model_config), name="dense")
 
 
 def _pool_to_grid(

@@ -9,9 +9,9 @@ from spine_tf.models import blocks, heads
 
 
 def build(
-    model_config: model_configs.DenseNetConfig, input_shape: tuple[int, int, int], num_classes: int
+    model_config: model_configs.DenseNetConfig, input_shape: tuple[int, int, int], head: heads.Head
 ) -> keras.Model:
-    """Returns the uncompiled model, float32 (batch, *input_shape) -> (batch, num_classes)."""
+    """Returns the uncompiled model, float32 (batch, *input_shape) -> what the head makes of it."""
     image, x = blocks.make_input(model_config, input_shape)
     x = blocks.stem(x, model_config.stem_filters, model_config)
     for block, num_layers in enumerate(model_config.blocks, start=1):
@@ -22,7 +22,7 @@ def build(
     x = blocks.normalize(x, model_config, name="last")
     x = keras.layers.Activation(model_config.activation, name="last_activation")(x)
     x = blocks.pool_globally(x, model_config.pooling)
-    return keras.Model(image, heads.classify(x, model_config, num_classes), name="densenet")
+    return keras.Model(image, head(x, model_config), name="densenet")
 
 
 def _densely_connected(

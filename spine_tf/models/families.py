@@ -1,4 +1,4 @@
-"""The table of model families, and the one call that builds a model from a configuration."""
+"""The table of model families, and the calls that build a model from a configuration."""
 
 import types
 from collections.abc import Callable, Mapping
@@ -7,19 +7,9 @@ from typing import Any
 import keras
 
 from spine_tf.configuration import model_configs
-from spine_tf.models import (
-    bias_field,
-    dense,
-    densenet,
-    heads,
-    pretrained,
-    residual,
-    simple,
-    slice_stack,
-    slices,
-)
+from spine_tf.models import bias_field, dense, densenet, heads, pretrained, residual, simple, slices
 
-_BUILDERS: Mapping[str, Callable[[Any, tuple[int, int, int], int], keras.Model]] = (
+_BUILDERS: Mapping[str, Callable[[Any, tuple[int, int, int], heads.Head], keras.Model]] = (
     types.MappingProxyType(
         {
             "simple": simple.build,
@@ -40,8 +30,8 @@ CUSTOM_LAYERS: Mapping[str, type[keras.layers.Layer]] = types.MappingProxyType(
         for layer in (
             heads.OrdinalThresholds,
             bias_field.BiasFieldCorrection,
-            slice_stack.SplitSlices,
-            slice_stack.JoinSlices,
+            slices.SplitSlices,
+            slices.JoinSlices,
         )
     }
 )
@@ -50,7 +40,7 @@ CUSTOM_LAYERS: Mapping[str, type[keras.layers.Layer]] = types.MappingProxyType(
 def build_model(
     model_config: model_configs.ModelConfig, input_shape: tuple[int, int, int], num_classes: int
 ) -> keras.Model:
-    """Builds an uncompiled model.
+    """Builds an uncompiled classifier.
 
     Args:
         model_config: the family and its fields.
@@ -64,4 +54,20 @@ def build_model(
     Raises:
         ValueError: the family can't work on that shape.
     """
-    return _BUILDERS[model_config.family](model_config, input_shape, num_classes)
+    return build_network(model_config, input_shape, heads.Classes(num_classes=num_classes))
+
+
+def build_network(
+    model_config: model_configs.ModelConfig, input_shape: tuple[int, int, int], head: heads.Head
+) -> keras.Model:
+    """Builds an uncompiled model that answers what a head makes of the family's features.
+
+    Args:
+        model_config: as of `build_model`.
+        input_shape: as of `build_model`.
+        head: such as heads.Classes.
+
+    Raises:
+        ValueError: as `build_model`.
+    """
+    return _BUILDERS[model_config.family](model_config, input_shape, head)

@@ -1,22 +1,39 @@
-"""What makes a vector of features into probabilities of the classes."""
+"""What makes a vector of features into a network's answers."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from spine_tf.configuration import model_configs
 
+# (features (batch, n), configuration) -> outputs: a tensor or a dict of tensors.
+Head = Callable[[keras.KerasTensor, model_configs.ModelConfig], Any]
 
-def classify(
-    x: keras.KerasTensor, model_config: model_configs.ModelConfig, num_classes: int
-) -> keras.KerasTensor:
-    """Dropout and the head: float32 probabilities (batch, classes) whatever the precision."""
-    if model_config.dropout:
-        x = keras.layers.Dropout(model_config.dropout, name="dropout")(x)
-    if model_config.head == "ordinal":
-        score = keras.layers.Dense(1, use_bias=False, name="score")(x)
-        return OrdinalThresholds(num_classes, dtype="float32", name="probabilities")(score)
-    logits = keras.layers.Dense(num_classes, name="logits")(x)
-    return keras.layers.Activation("softmax", dtype="float32", name="probabilities")(logits)
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Classes:
+    """The head of one answer: dropout, then probabilities of the classes.
+
+    Attributes:
+        num_classes: at least 2.
+    """
+
+    num_classes: int
+
+    def __call__(
+        self, x: keras.KerasTensor, model_config: model_configs.ModelConfig
+    ) -> keras.KerasTensor:
+        """Returns float32 probabilities (batch, classes), whatever the precision."""
+        if model_config.dropout:
+            x = keras.layers.Dropout(model_config.dropout, name="dropout")(x)
+        if model_config.head == "ordinal":
+            score = keras.layers.Dense(1, use_bias=False, name="score")(x)
+            return OrdinalThresholds(self.num_classes, dtype="float32", name="probabilities")(score)
+        logits = keras.layers.Dense(self.num_classes, name="logits")(x)
+        return keras.layers.Activation("softmax", dtype="float32", name="probabilities")(logits)
 
 
 @keras.saving.register_keras_serializable("spine_tf")

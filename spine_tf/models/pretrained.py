@@ -21,9 +21,9 @@ _NORM_MOMENTUM = 0.9
 def build(
     model_config: model_configs.PretrainedConfig,
     input_shape: tuple[int, int, int],
-    num_classes: int,
+    head: heads.Head,
 ) -> keras.Model:
-    """Returns the uncompiled model, float32 (batch, *input_shape) -> (batch, num_classes).
+    """Returns the uncompiled model, float32 (batch, *input_shape) -> what the head makes of it.
 
     The layer `backbone` is the convolutional part, (batch, side, side, 3 * slices) -> a vector:
     each slice stands as a grey RGB image. With weights it is frozen and runs in inference mode,
@@ -43,7 +43,7 @@ def build(
         x = backbone(x)
     for index, units in enumerate(model_config.units, start=1):
         x = keras.layers.Dense(units, model_config.activation, name=f"hidden{index}")(x)
-    x = heads.classify(x, model_config, num_classes)
+    x = head(x, model_config)
     return keras.Model(image, x, name=model_config.family)
 
 

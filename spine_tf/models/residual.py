@@ -7,10 +7,10 @@ from spine_tf.models import blocks, heads
 
 
 def build(
-    model_config: model_configs.ResidualConfig, input_shape: tuple[int, int, int], num_classes: int
+    model_config: model_configs.ResidualConfig, input_shape: tuple[int, int, int], head: heads.Head
 ) -> keras.Model:
-    """Returns the uncompiled model, float32 (batch, *input_shape) -> (batch, num_classes)."""
+    """Returns the uncompiled model, float32 (batch, *input_shape) -> what the head makes of it."""
     image, x = blocks.make_input(model_config, input_shape)
     x = blocks.residual_stages(x, model_config)
     x = blocks.pool_globally(x, model_config.pooling)
-    return keras.Model(image, heads.classify(x, model_config, num_classes), name="residual")
+    return keras.Model(image, head(x, model_config), name="residual")

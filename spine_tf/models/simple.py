@@ -7,11 +7,11 @@ from spine_tf.models import blocks, heads
 
 
 def build(
-    model_config: model_configs.SimpleConfig, input_shape: tuple[int, int, int], num_classes: int
+    model_config: model_configs.SimpleConfig, input_shape: tuple[int, int, int], head: heads.Head
 ) -> keras.Model:
-    """Returns the uncompiled model, float32 (batch, *input_shape) -> (batch, num_classes)."""
+    """Returns the uncompiled model, float32 (batch, *input_shape) -> what the head makes of it."""
     image, x = blocks.make_input(model_config, input_shape)
     x = blocks.convolve_and_halve(x, model_config)
     x = blocks.pool_globally(x, model_config.pooling)
     x = keras.layers.Dense(model_config.units, model_config.activation, name="hidden")(x)
-    return keras.Model(image, heads.classify(x, model_config, num_classes), name="simple")
+    return keras.Model(image, head(x, model_config), name="simple")

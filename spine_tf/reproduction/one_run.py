@@ -39,7 +39,7 @@ def train(run_config: config.Config, records_dir: pathlib.Path, run_dir: pathlib
         ValueError: it can't be trained, or another run lies there.
     """
     from spine_tf.runs import run
-    from spine_tf.training import cross_validation
+    from spine_tf.training import trainer
     from tfrecords import manifest, records
 
     source = records.open_records(records_dir)
@@ -50,7 +50,7 @@ def train(run_config: config.Config, records_dir: pathlib.Path, run_dir: pathlib
         and origin["records"]["manifest_sha256"] == manifest.sha256_of(source.directory)
     )
     if not is_finished:
-        cross_validation.train_all_folds(run_config, source, run_dir, resume=run_dir.exists())
+        trainer.train_all_folds(run_config, source, run_dir, resume=run_dir.exists())
     seconds = 0.0
     for fold_dir in run.fold_dirs(run_dir):
         with (fold_dir / run.HISTORY_FILE).open(newline="", encoding="utf-8") as file:

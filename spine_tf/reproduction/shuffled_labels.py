@@ -12,7 +12,7 @@ import numpy as np
 
 from spine_tf.configuration import config, data_config
 from spine_tf.scoring import bootstrap, metrics, predictions as predictions_module
-from spine_tf.training import fit, folds
+from spine_tf.training import fit, fold_roles
 from tfrecords import example, manifest, records, shard, tfds_files
 
 # Enough for a model that can learn these crops to have learned what there is to learn.
@@ -35,7 +35,7 @@ def run_control(
         (the interval does not lie above chance), `split`, `num_examples`, `epochs`.
     """
     run_config = _of_the_records_alone(run_config)
-    assignment = folds.assign(source, run_config.data)
+    assignment = fold_roles.assign(source, run_config.data)
     with tempfile.TemporaryDirectory() as temporary:
         shuffled = write_shuffled(source, pathlib.Path(temporary) / "records", seed=seed)
         shuffled = shuffled.keeping(run_config.data.keep_mb)
@@ -87,7 +87,7 @@ def write_shuffled(
     The test split is left out.
     """
     directory.mkdir()
-    splits = folds.fold_splits(source)
+    splits = fold_roles.fold_splits(source)
     truth = source.index(splits).columns["label"]
     permuted = iter(np.random.default_rng(seed).permutation(truth).tolist())
     names = source.schema["label"].class_names or ()

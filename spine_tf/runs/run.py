@@ -1,18 +1,24 @@
-"""A run directory: its files, and what is loaded from it to predict with."""
+"""A run directory: its files, how one begins or goes on, and what is loaded to predict with."""
 
 import dataclasses
 import json
+import os
 import pathlib
+import platform
 from collections.abc import Iterator, Mapping
+from importlib import metadata
 from typing import Any
 
 import keras
 import numpy as np
+from absl import logging
 
+import spine_tf
 from spine_tf.augmentation import copies as copies_module
-from spine_tf.configuration import config as config_module
+from spine_tf.configuration import config as config_module, differences
 from spine_tf.models import families
 from spine_tf.scoring import calibration
+from tfrecords import atomic, manifest, records
 
 CONFIG_FILE = "config.json"
 MODEL_FILE = "model.keras"
@@ -23,6 +29,82 @@ CALIBRATION_FILE = "calibration.json"
 CURVES_FILE = "curves.png"
 TENSORBOARD_DIR = "tensorboard"
 OUT_OF_FOLD_FILE = "oof.csv"
+
+
+def begin(
+    run_dir: pathlib.Path,
+    run_config: config_module.Config,
+    provenance: Mapping[str, Any],
+    *,
+    resume: bool,
+) -> bool:
+    """Makes a run directory, or checks that the one there is the same run.
+
+    Args:
+        run_dir: where; `config.json` is written into it.
+        run_config: what is trained and how.
+        provenance: what else the file says: `describe_origin`, and what the training adds.
+        resume: an interrupted run may go on.
+
+    Returns:
+        Whether there is anything left to train.
+
+    Raises:
+        ValueError: the directory exists and the run is not to be resumed, or is another one.
+    """
+    wanted = {**config_module.to_dict(run_config), "provenance": json.loads(json.dumps(provenance))}
+    if not run_dir.exists():
+        run_dir.mkdir(parents=True)
+    elif not resume:
+        raise ValueError(
+            f"{run_dir} exists: choose another --run_dir, or go on with it by --resume"
+        )
+    elif (run_dir / CONFIG_FILE).is_file():
+        _require_same(run_dir / CONFIG_FILE, wanted)
+    elif any(run_dir.iterdir()):
+        raise ValueError(f"{run_dir} holds no run to resume: choose another --run_dir")
+    if is_run(run_dir):
+        logging.info("%s is finished, nothing to resume", run_dir)
+        return False
+    atomic.write_json(run_dir / CONFIG_FILE, wanted)
+    return True
+
+
+def _require_same(path: pathlib.Path, wanted: Mapping[str, Any]) -> None:
+    found = differences.differences(json.loads(path.read_text("utf-8")), wanted)
+    if found:
+        raise ValueError(
+            f"{path} was started otherwise: {differences.in_words(found)}: resume with the same, "
+            "or choose another --run_dir"
+        )
+
+
+def describe_origin(source: records.Records) -> dict[str, Any]:
+    """Returns the versions of what trains, and what the records are, as JSON types."""
+    packages = ("tensorflow", "keras", "numpy", "pydicom")
+    return {
+        "versions": {
+            "spine_tf": spine_tf.__version__,
+            "python": platform.python_version(),
+            **{package: metadata.version(package) for package in packages},
+        },
+        "records": {
+            "manifest_sha256": manifest.sha256_of(source.directory),
+            "config": source.manifest.config,
+            "num_examples": {split: source.num_examples(split) for split in source.splits},
+        },
+    }
+
+
+def save_model(model: keras.Model, run_dir: pathlib.Path) -> None:
+    """Writes the model of a run, by rename."""
+    path = run_dir / MODEL_FILE
+    # Keras takes the format from the ending, which atomic's temporary names don't keep.
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    model.save(temporary)
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -183,17 +265,27 @@ def load_run(run_dir: pathlib.Path | str) -> Run:
     )
 
 
-def _load_member(run_dir: pathlib.Path, fold: str | None) -> Member:
-    path = run_dir / MODEL_FILE
+def load_model(run_dir: pathlib.Path) -> keras.Model:
+    """Loads the model of a run of one fold, whatever its task.
+
+    Raises:
+        ValueError: there is none, or it can't be read.
+    """
     try:
-        values = json.loads((run_dir / CALIBRATION_FILE).read_text("utf-8"))
-        model = keras.models.load_model(
-            path, compile=False, custom_objects=dict(families.CUSTOM_LAYERS)
+        return keras.models.load_model(
+            run_dir / MODEL_FILE, compile=False, custom_objects=dict(families.CUSTOM_LAYERS)
         )
     except (OSError, ValueError) as err:
         raise ValueError(f"{run_dir} can't be loaded ({err}): train it again") from err
+
+
+def _load_member(run_dir: pathlib.Path, fold: str | None) -> Member:
+    try:
+        values = json.loads((run_dir / CALIBRATION_FILE).read_text("utf-8"))
+    except (OSError, ValueError) as err:
+        raise ValueError(f"{run_dir} can't be loaded ({err}): train it again") from err
     return Member(
-        model=model,
+        model=load_model(run_dir),
         temperature=float(values["temperature"]),
         fold=fold,
         train_studies=frozenset(read_provenance(run_dir)["train_studies"]),

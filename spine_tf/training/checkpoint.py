@@ -1,23 +1,90 @@
-"""The state of an interrupted run: one file, replaced as a whole after every epoch."""
+"""What a run has seen so far, and the file from which an interrupted one goes on.
 
+The file is replaced as a whole after every epoch.
+"""
+
+import dataclasses
 import io
 import json
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from spine_tf.training import progress as progress_module
 from tfrecords import atomic
 
 _FILE = "checkpoint.npz"
 
 
-def save(
-    work_dir: pathlib.Path, progress: progress_module.Progress, variables: Sequence[tf.Variable]
-) -> None:
+@dataclasses.dataclass
+class Progress:
+    """What a run has seen so far; all that resuming needs beside the optimiser's state.
+
+    Attributes:
+        monitor: the figure that decides; without an inner fold nothing does, the last epoch counts.
+        more_is_better: of that figure.
+        patience: epochs without a better one after which a phase ends; 0 never.
+        phase: index of the present phase.
+        epoch_in_phase: epochs of it that are done.
+        history: one dict of figures an epoch.
+        best_epoch: index into the history, -1 before the first.
+        best_weights: the network's weights after the best epoch.
+    """
+
+    monitor: str | None
+    more_is_better: bool
+    patience: int
+    phase: int = 0
+    epoch_in_phase: int = 0
+    history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    best_epoch: int = -1
+    best_weights: list[np.ndarray] = dataclasses.field(default_factory=list)
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done over all phases."""
+        return len(self.history)
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the last epoch is the best so far."""
+        return self.best_epoch == self.epoch - 1
+
+    @property
+    def is_out_of_patience(self) -> bool:
+        """Whether the present phase has gone on long enough without a better epoch."""
+        if not self.patience or self.monitor is None:
+            return False
+        since = min(self.epoch - 1 - self.best_epoch, self.epoch_in_phase)
+        return since >= self.patience
+
+    def add(self, figures: dict[str, Any], model: keras.Model) -> None:
+        """Takes in the figures of one more epoch and, if it is the best, the model's weights."""
+        self.history.append(figures)
+        self.epoch_in_phase += 1
+        if self._is_better(figures):
+            self.best_epoch = self.epoch - 1
+            self.best_weights = model.get_weights()
+
+    def next_phase(self) -> None:
+        """Begins the next phase."""
+        self.phase += 1
+        self.epoch_in_phase = 0
+
+    def _is_better(self, figures: dict[str, Any]) -> bool:
+        if self.monitor is None or self.best_epoch < 0:
+            return True
+        value, best = figures[self.monitor], self.history[self.best_epoch][self.monitor]
+        # A figure is NaN where the inner fold lacks a class; anything is better than that.
+        if np.isnan(best):
+            return not np.isnan(value)
+        return value > best if self.more_is_better else value < best
+
+
+def save(work_dir: pathlib.Path, progress: Progress, variables: Sequence[tf.Variable]) -> None:
     """Writes the progress and the values of the variables, in their order."""
     summary = {
         "phase": progress.phase,
@@ -38,7 +105,7 @@ def exists(work_dir: pathlib.Path) -> bool:
     return (work_dir / _FILE).is_file()
 
 
-def restore_progress(work_dir: pathlib.Path, progress: progress_module.Progress) -> None:
+def restore_progress(work_dir: pathlib.Path, progress: Progress) -> None:
     """Puts the saved progress into one that has just begun."""
     with np.load(work_dir / _FILE) as saved:
         summary = json.loads(str(saved["progress"]))

@@ -1,11 +1,10 @@
-"""The history of a run as a table and as pictures."""
+"""The history of a run as pictures."""
 
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
 
 from spine_tf.pages import charts, picture
 from tfrecords import atomic
@@ -15,13 +14,6 @@ _PANELS = (
     ("Accuracy", ("accuracy", "val_accuracy", "val_balanced_accuracy")),
     ("Learning rate", ("learning_rate",)),
 )
-
-
-def write_history(path: pathlib.Path, history: list[dict[str, Any]]) -> None:
-    """Writes one row an epoch, counted from 1."""
-    table = pd.DataFrame(history)
-    table.insert(0, "epoch", range(1, len(table) + 1))
-    atomic.write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
 def write_curves(path: pathlib.Path, history: list[dict[str, Any]], best_epoch: int) -> None:

@@ -10,15 +10,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from spine_tf.configuration import config, model_configs
-from spine_tf.models import families, pretrained
-from spine_tf.training import (
-    device,
-    feeds,
-    loop as loop_module,
-    phases,
-    progress as progress_module,
-)
+from spine_tf.configuration import config, model_configs, training_config
+from spine_tf.models import pretrained
+from spine_tf.training import checkpoint, device, loop as loop_module, phases, tasks
 from tfrecords import records
 
 
@@ -32,19 +26,19 @@ class Fitted:
 
     Attributes:
         model: with the weights of the best epoch, in float32.
-        history: one dict of figures an epoch: phase, loss, accuracy (both on augmented batches),
-            val_* (of the monitored split), learning_rate, data_wait (share of the time in which
-            the step waited for data), seconds.
+        history: one dict of figures an epoch: phase, loss and the task's running figures (both on
+            augmented batches), learning_rate, data_wait (share of the time in which the step waited
+            for data), seconds, val_* (of the monitored split).
         best_epoch: index into the history.
         seconds: of the fit.
-        class_counts: training examples of each class.
+        num_examples: that an epoch trains on.
     """
 
     model: keras.Model
     history: list[dict[str, Any]]
     best_epoch: int
     seconds: float
-    class_counts: tuple[int, ...]
+    num_examples: int
 
 
 def fit(
@@ -55,6 +49,7 @@ def fit(
     monitor_split: str | None,
     work_dir: pathlib.Path | None = None,
     on_epoch_end: loop_module.EpochCallback | None = None,
+    task: tasks.Task | None = None,
 ) -> Fitted:
     """Trains a model.
 
@@ -66,42 +61,60 @@ def fit(
         work_dir: where the state is kept after every epoch; a fit that finds one there goes on
             from it. None keeps none.
         on_epoch_end: called with the epoch's index and its figures; may raise StopTraining.
+        task: what is learned; None: what the configuration names.
 
     Raises:
         ValueError: a class without training examples, a flip that would change a side, a loss that
-            is no longer finite, too little memory, weights that can't be read.
+            is no longer finite, too little memory, weights that can't be read, a figure to monitor
+            that the task does not have.
     """
     started = time.monotonic()
+    task = task or tasks.make_task(run_config)
     device.prepare(run_config.training, run_config.seed)
-    progress = progress_module.Progress(
-        monitor=run_config.training.monitor if monitor_split else None,
-        patience=run_config.training.patience,
-    )
+    progress = _begin_progress(task, run_config.training, monitor_split)
     with device.make_strategy(run_config.data).scope(), _short_of_memory(run_config, progress):
-        train_feed, counts = feeds.make_train_feed(run_config, source, train_splits)
-        monitor_feed = None
-        if monitor_split is not None:
-            monitor_feed = feeds.make_feed(run_config, source, [monitor_split])
-            if not monitor_feed.num_examples:
-                raise ValueError(f"{source.directory}: {monitor_split} has no example of the task")
-        model = _make_model(run_config, source)
-        loop = loop_module.Loop(run_config, model, progress, counts, work_dir, on_epoch_end)
+        train_feed, loss = task.open_training(source, train_splits)
+        monitor_feed = task.open_feed(source, [monitor_split]) if monitor_split else None
+        model = _make_model(task, run_config, source)
+        loop = loop_module.Loop(
+            task=task,
+            config=run_config,
+            model=model,
+            loss=loss,
+            progress=progress,
+            use_xla=device.uses_xla(run_config.training),
+            work_dir=work_dir,
+            on_epoch_end=on_epoch_end,
+        )
         with contextlib.suppress(StopTraining):
-            loop.run(phases.make_phases(run_config, model, train_feed, monitor_feed))
+            loop.run(phases.plan_phases(task, run_config, model, train_feed, monitor_feed))
     model.set_weights(progress.best_weights)
     return Fitted(
-        model=_in_float32(run_config, source, model),
+        model=_in_float32(task, source, model),
         history=progress.history,
         best_epoch=progress.best_epoch,
         seconds=time.monotonic() - started,
-        class_counts=tuple(int(count) for count in counts),
+        num_examples=train_feed.num_examples,
+    )
+
+
+def _begin_progress(
+    task: tasks.Task, settings: training_config.TrainingConfig, monitor_split: str | None
+) -> checkpoint.Progress:
+    if settings.monitor not in task.monitors:
+        raise ValueError(
+            f"training.monitor is {settings.monitor!r}, the task's figures are "
+            f"{', '.join(task.monitors)}: set one of them"
+        )
+    return checkpoint.Progress(
+        monitor=settings.monitor if monitor_split else None,
+        more_is_better=task.monitors[settings.monitor],
+        patience=settings.patience,
     )
 
 
 @contextlib.contextmanager
-def _short_of_memory(
-    run_config: config.Config, progress: progress_module.Progress
-) -> Iterator[None]:
+def _short_of_memory(run_config: config.Config, progress: checkpoint.Progress) -> Iterator[None]:
     """Says in one sentence that memory is short, be it for the crops, the model or a step."""
     try:
         yield
@@ -112,25 +125,21 @@ def _short_of_memory(
         ) from err
 
 
-def _make_model(run_config: config.Config, source: records.Records) -> keras.Model:
-    model = families.build_model(
-        run_config.model, source.image_shape, len(run_config.task_spec.classes)
-    )
+def _make_model(
+    task: tasks.Task, run_config: config.Config, source: records.Records
+) -> keras.Model:
+    model = task.build_network(source)
     model_config = run_config.model
     if isinstance(model_config, model_configs.PretrainedConfig) and model_config.is_pretrained:
         pretrained.load_weights(model, model_config)
     return model
 
 
-def _in_float32(
-    run_config: config.Config, source: records.Records, model: keras.Model
-) -> keras.Model:
+def _in_float32(task: tasks.Task, source: records.Records, model: keras.Model) -> keras.Model:
     """The same model outside mixed precision and any strategy: what is saved and exported."""
     if keras.mixed_precision.global_policy().name == "float32":
         return model
     keras.mixed_precision.set_global_policy("float32")
-    plain = families.build_model(
-        run_config.model, source.image_shape, len(run_config.task_spec.classes)
-    )
+    plain = task.build_network(source)
     plain.set_weights(model.get_weights())
     return plain

@@ -1,10 +1,13 @@
-"""Epoch after epoch, phase after phase: the training loop, its figures and its state on disk."""
+"""The training loop: phase after phase, epoch after epoch, step after step.
+
+It knows a task, phases and networks, not what they are about.
+"""
 
 import dataclasses
 import math
 import pathlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -12,215 +15,210 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from spine_tf import labels
-from spine_tf.configuration import config, training_config
-from spine_tf.scoring import metrics, predictions
-from spine_tf.training import (
-    checkpoint,
-    device,
-    losses,
-    optimizer as optimizer_module,
-    phases,
-    progress as progress_module,
-    step,
-)
+from spine_tf.configuration import config as config_module
+from spine_tf.training import checkpoint, losses, optimizer as optimizer_module, phases, tasks
 from tfrecords import feed
 
 EpochCallback = Callable[[int, dict[str, Any]], None]
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Loop:
-    """Runs phases epoch after epoch, keeping progress and state."""
+    """Trains a model by phases, keeping progress and state.
 
-    def __init__(
-        self,
-        run_config: config.Config,
-        model: keras.Model,
-        progress: progress_module.Progress,
-        class_counts: np.ndarray,
-        work_dir: pathlib.Path | None,
-        on_epoch_end: EpochCallback | None,
-    ):
-        self._config = run_config
-        self._settings = run_config.training
-        self._model = model
-        self._progress = progress
-        self._work_dir = work_dir
-        self._on_epoch_end = on_epoch_end
-        self._class_weights = losses.class_weights(
-            self._settings.class_weights, run_config.task_spec, class_counts
-        )
-        self._use_xla = device.uses_xla(self._settings)
+    Attributes:
+        task: what is learned.
+        config: of the run.
+        model: what comes out; the phases' networks share its layers.
+        loss: of each example.
+        progress: filled while the loop runs.
+        use_xla: compile the steps.
+        work_dir: where the state is kept after every epoch; None keeps none.
+        on_epoch_end: called with the epoch's index and its figures.
+    """
 
-    def run(self, all_phases: list[Callable[[], phases.Phase]]) -> None:
+    task: tasks.Task
+    config: config_module.Config
+    model: keras.Model
+    loss: losses.Loss
+    progress: checkpoint.Progress
+    use_xla: bool
+    work_dir: pathlib.Path | None
+    on_epoch_end: EpochCallback | None
+
+    def run(self, make_phases: Sequence[Callable[[], phases.Phase]]) -> None:
         """Trains the model; what a callback raises passes through, the progress stays.
 
         Raises:
             ValueError: the loss is no longer finite.
         """
-        resumes = self._work_dir is not None and checkpoint.exists(self._work_dir)
-        if self._work_dir is not None and resumes:
-            checkpoint.restore_progress(self._work_dir, self._progress)
-            logging.info("resuming after epoch %d", self._progress.epoch)
-        for index, make_phase in enumerate(all_phases):
-            if index < self._progress.phase:
+        resumes = self.work_dir is not None and checkpoint.exists(self.work_dir)
+        if self.work_dir is not None and resumes:
+            checkpoint.restore_progress(self.work_dir, self.progress)
+            logging.info("resuming after epoch %d", self.progress.epoch)
+        for index, make_phase in enumerate(make_phases):
+            if index < self.progress.phase:
                 continue
             self._run_phase(make_phase(), resumes)
             resumes = False
-            self._progress.next_phase()
+            self.progress.next_phase()
             # The next phase goes on from the best epoch of this one.
-            self._model.set_weights(self._progress.best_weights)
+            self.model.set_weights(self.progress.best_weights)
 
     def _run_phase(self, phase: phases.Phase, resumes: bool) -> None:
-        batch_size = min(self._settings.batch_size, phase.train_feed.num_examples)
+        batch_size = min(self.config.training.batch_size, phase.train_feed.num_examples)
         num_steps = feed.steps_per_epoch(phase.train_feed.num_examples, batch_size)
-        tools = _PhaseTools.make(
-            phase,
-            self._settings,
-            class_weights=self._class_weights,
-            num_steps=num_steps,
-            use_xla=self._use_xla,
+        optimizer = optimizer_module.make_optimizer(
+            self.config.training,
+            learning_rate=phase.learning_rate,
+            num_steps=phase.epochs * num_steps,
+            steps_per_epoch=num_steps,
         )
-        variables = [
-            *self._model.variables,
-            *tools.optimizer.variables,
-            *tools.average.variables,
-        ]
-        if resumes and self._work_dir is not None:
-            checkpoint.restore_variables(self._work_dir, variables)
-        while (
-            self._progress.epoch_in_phase < phase.epochs and not self._progress.is_out_of_patience
-        ):
-            figures = self._run_epoch(phase, tools, batch_size)
-            with tools.average.applied():
-                figures |= tools.monitor(self._config.task_spec)
-                self._progress.add(figures, self._model)
-            if self._work_dir is not None:
-                checkpoint.save(self._work_dir, self._progress, variables)
-            if self._on_epoch_end is not None:
-                self._on_epoch_end(self._progress.epoch - 1, figures)
+        average = optimizer_module.WeightAverage(phase.network, self.config.training.ema_decay)
+        step = TrainStep(
+            phase, optimizer, loss=self.loss, running=self.task.running, use_xla=self.use_xla
+        )
+        answer = phases.Predictor(phase.network, phase.prepare_monitor)
+        variables = [*self.model.variables, *optimizer.variables, *average.variables]
+        if resumes and self.work_dir is not None:
+            checkpoint.restore_variables(self.work_dir, variables)
+        while self.progress.epoch_in_phase < phase.epochs and not self.progress.is_out_of_patience:
+            figures = self._run_epoch(phase, step, average, batch_size)
+            with average.applied():
+                if phase.monitor_feed is not None:
+                    figures |= self.task.monitor_figures(*answer(phase.monitor_feed))
+                self.progress.add(figures, self.model)
+            if self.work_dir is not None:
+                checkpoint.save(self.work_dir, self.progress, variables)
+            if self.on_epoch_end is not None:
+                self.on_epoch_end(self.progress.epoch - 1, figures)
 
     def _run_epoch(
-        self, phase: phases.Phase, tools: "_PhaseTools", batch_size: int
+        self,
+        phase: phases.Phase,
+        step: "TrainStep",
+        average: optimizer_module.WeightAverage,
+        batch_size: int,
     ) -> dict[str, Any]:
-        epoch = self._progress.epoch
-        _seed_dropout(self._model, self._config.seed, epoch)
-        tools.train_step.reset()
-        batches = phase.train_feed.shuffled(
-            batch_size=batch_size, seed=self._config.seed, epoch=epoch
-        )
-        strategy = tf.distribute.get_strategy()
-        started = time.monotonic()
-        waited = 0.0
-        iterator = iter(strategy.experimental_distribute_dataset(batches))
+        """Trains on one shuffled epoch and returns the figures of its batches."""
+        epoch, seed = self.progress.epoch, self.config.seed
+        _seed_dropout(self.model, seed, epoch)
+        step.reset()
+        batches = phase.train_feed.shuffled(batch_size=batch_size, seed=seed, epoch=epoch)
+        started, waited = time.monotonic(), 0.0
+        iterator = iter(tf.distribute.get_strategy().experimental_distribute_dataset(batches))
         while True:
             asked = time.monotonic()
             batch = next(iterator, None)
             waited += time.monotonic() - asked
             if batch is None:
                 break
-            tools.train_step(batch)
-            tools.average.update()
-        loss = float(tools.train_step.loss.result())
+            step(batch)
+            average.update()
+        figures = step.figures()
         seconds = time.monotonic() - started
-        if not math.isfinite(loss):
-            raise ValueError(
-                f"the loss became {loss} in epoch {epoch + 1}: lower training.learning_rate "
-                f"({self._settings.learning_rate}) or set training.gradient_clip"
-            )
+        self._require_finite(figures["loss"])
         return {
             "phase": phase.name,
-            "loss": loss,
-            "accuracy": float(tools.train_step.accuracy.result()),
-            "learning_rate": float(keras.ops.convert_to_numpy(tools.optimizer.learning_rate)),
+            **figures,
+            "learning_rate": step.learning_rate,
             "data_wait": waited / seconds,
             "seconds": seconds,
         }
 
+    def _require_finite(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"the loss became {loss} in epoch {self.progress.epoch + 1}: lower "
+                f"training.learning_rate ({self.config.training.learning_rate}) or set "
+                "training.gradient_clip"
+            )
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _PhaseTools:
-    """What a phase compiles once and uses every epoch."""
 
-    optimizer: keras.optimizers.Optimizer
-    average: optimizer_module.WeightAverage
-    train_step: step.TrainStep
-    predictor: step.Predictor
-    monitor_feed: feed.Feed | None
+class TrainStep:
+    """A compiled step that updates a phase's network, alike on one device and on replicas."""
 
-    @classmethod
-    def make(
-        cls,
+    def __init__(
+        self,
         phase: phases.Phase,
-        settings: training_config.TrainingConfig,
+        optimizer: keras.optimizers.Optimizer,
         *,
-        class_weights: np.ndarray,
-        num_steps: int,
+        loss: losses.Loss,
+        running: tasks.Running,
         use_xla: bool,
-    ) -> "_PhaseTools":
-        phase_optimizer = optimizer_module.make_optimizer(
-            settings,
-            learning_rate=phase.learning_rate,
-            num_steps=phase.epochs * num_steps,
-            steps_per_epoch=num_steps,
+    ):
+        """Takes what a step needs.
+
+        Args:
+            phase: whose network is trained on whose batches.
+            optimizer: that updates it.
+            loss: of each example.
+            running: the figures beside the loss, as `tasks.Task.running`.
+            use_xla: compile what comes after augmentation.
+        """
+        self._network = phase.network
+        self._optimizer = optimizer
+        self._complete, self._prepare = phase.train_feed.complete, phase.prepare_train
+        self._loss, self._running = loss, running
+        self._means = {name: keras.metrics.Mean(name=name) for name in ("loss", *running)}
+        self._strategy = tf.distribute.get_strategy()
+        # Replicas can't meet inside a nested tf.function, so there is one only where XLA needs it.
+        self._replica_step = (
+            tf.function(self._update, jit_compile=True) if use_xla else self._update
         )
-        return cls(
-            optimizer=phase_optimizer,
-            average=optimizer_module.WeightAverage(phase.network, settings.ema_decay),
-            train_step=step.TrainStep(
-                phase.network,
-                phase_optimizer,
-                phase.train_feed,
-                phase.prepare_train,
-                settings=settings,
-                class_weights=class_weights,
-                mixup=phase.mixup,
-                cutmix=phase.cutmix,
-                use_xla=use_xla,
-            ),
-            predictor=step.Predictor(phase.network, phase.prepare_monitor),
-            monitor_feed=phase.monitor_feed,
-        )
+        optimizer.build(phase.network.trainable_variables)
 
-    def monitor(self, task: labels.Task) -> dict[str, float]:
-        """Returns the figures of the monitored split."""
-        if self.monitor_feed is None:
-            return {}
-        outputs, truth = self.predictor(self.monitor_feed)
-        return monitor_figures(outputs, truth, task)
+    @property
+    def learning_rate(self) -> float:
+        """At the present step."""
+        return float(keras.ops.convert_to_numpy(self._optimizer.learning_rate))
 
+    def reset(self) -> None:
+        """Begins new means."""
+        for mean in self._means.values():
+            mean.reset_state()
 
-def monitor_figures(
-    probabilities: np.ndarray, truth: np.ndarray, task: labels.Task
-) -> dict[str, float]:
-    """Returns every figure that training_config.MONITORS names, NaN where it is undefined.
+    def figures(self) -> dict[str, float]:
+        """Returns the means since `reset`: the weighted loss, then the running figures."""
+        return {name: float(mean.result()) for name, mean in self._means.items()}
 
-    Args:
-        probabilities: float (n, classes).
-        truth: int64 (n,).
-        task: whose classes they are.
+    @tf.function
+    def __call__(self, batch: feed.Batch) -> None:
+        """Takes one element of the phase's training feed."""
+        self._strategy.run(self._take, args=(batch,))
 
-    Raises:
-        ValueError: a probability is not a finite number.
-    """
-    if not np.isfinite(probabilities).all():
-        raise ValueError(
-            "the model's answers are no longer finite numbers: lower training.learning_rate or set "
-            "training.gradient_clip"
-        )
-    exact = probabilities.astype(np.float64)
-    figures = metrics.compute(
-        predictions.Predictions(
-            keys=tuple(f"0/0/0/{i}" for i in range(len(truth))),
-            labels=truth,
-            probabilities=exact / exact.sum(axis=1, keepdims=True),
-        ),
-        task,
-    )
-    return {
-        name: float(figures.overall[name.removeprefix("val_")][0])
-        for name in training_config.MONITORS
-    }
+    def _take(self, element: feed.Batch) -> None:
+        # Outside what XLA compiles: it knows no projective transform.
+        inputs, targets = self._prepare(self._complete(element))
+        per_example, outputs = self._replica_step(inputs, targets)
+        self._means["loss"].update_state(per_example)
+        for name, values in self._running.items():
+            self._means[name].update_state(values(targets, outputs))
+
+    def _update(self, inputs: Any, targets: Any) -> tuple[tf.Tensor, Any]:
+        with tf.GradientTape() as tape:
+            outputs = self._network(inputs, training=True)
+            per_example = self._loss(targets, outputs)
+            loss = tf.reduce_mean(per_example)
+            if self._network.losses:
+                loss += tf.add_n(self._network.losses)
+            loss = self._optimizer.scale_loss(loss / self._strategy.num_replicas_in_sync)
+        variables = self._network.trainable_variables
+        self._optimizer.apply(self._shared(tape.gradient(loss, variables)), variables)
+        return per_example, outputs
+
+    def _shared(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Each replica's equal part of the gradients' sum.
+
+        The optimiser clips what it is given and adds up the replicas' parts after that, so parts
+        that differ would each be clipped in another way.
+        """
+        count = self._strategy.num_replicas_in_sync
+        if count == 1:
+            return gradients
+        context = tf.distribute.get_replica_context()
+        summed = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        return [gradient / count for gradient in summed]
 
 
 def _seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:

@@ -1,6 +1,7 @@
 """Losses on probabilities, one value an example, and the weight of each class."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,7 +14,8 @@ _EPSILON = 1e-7
 # and which does not care whether probabilities are calibrated.
 _CROSS_ENTROPY_SHARE = 0.2
 
-Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+# (targets, outputs), each a tensor or a dict of tensors -> float32 (batch,), in Keras's order.
+Loss = Callable[[Any, Any], tf.Tensor]
 
 
 def make_loss(settings: training_config.TrainingConfig) -> Loss:

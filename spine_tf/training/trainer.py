@@ -1,31 +1,26 @@
-"""Trains a run with one fold held out and writes its directory."""
+"""Trains runs and writes their directories: one fold held out, all of them, several seeds."""
 
 import contextlib
 import dataclasses
-import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
-import keras
+from absl import logging
 
 from spine_tf.configuration import config
 from spine_tf.runs import run
-from spine_tf.scoring import calibration, metrics, predictions
-from spine_tf.training import (
-    board,
-    checkpoint,
-    curves,
-    directory,
-    fit,
-    folds,
-    provenance,
-    task_examples,
-)
-from tfrecords import atomic, records
+from spine_tf.training import checkpoint, curves, fit, fold_roles, history, tasks
+from tfrecords import records
 
 
 def train(
-    run_config: config.Config, source: records.Records, run_dir: pathlib.Path, *, resume: bool
+    run_config: config.Config,
+    source: records.Records,
+    run_dir: pathlib.Path,
+    *,
+    resume: bool,
+    task: tasks.Task | None = None,
 ) -> None:
     """Trains with the fold `data.val_fold` held out and writes `run_dir`.
 
@@ -34,99 +29,136 @@ def train(
         source: the records.
         run_dir: must not exist, unless the same run was interrupted there.
         resume: go on with an interrupted run, or with a finished one do nothing.
+        task: what is learned; None: what the configuration names.
 
     Raises:
         ValueError: the directory exists, holds another run, or training is not possible.
     """
-    assignment = folds.assign(source, run_config.data)
-    origin = provenance.describe(run_config, source, assignment)
-    if not directory.begin(run_dir, run_config, origin, resume=resume):
+    task = task or tasks.make_task(run_config)
+    assignment = fold_roles.assign(source, run_config.data)
+    provenance = _describe(task, source, **dataclasses.asdict(assignment))
+    if not run.begin(run_dir, run_config, provenance, resume=resume):
         return
-    watcher = board.Board(
+    board = history.Board(
         run_dir / run.TENSORBOARD_DIR,
         epochs=run_config.training.epochs,
         name=f"{run_config.model.family}, {assignment.val_split} held out",
+        watched=task.watched,
     )
-    with contextlib.closing(watcher):
+    with contextlib.closing(board):
         fitted = fit.fit(
             run_config,
             source,
             train_splits=assignment.train_splits,
             monitor_split=assignment.monitor_split,
             work_dir=run_dir,
-            on_epoch_end=watcher.add,
+            on_epoch_end=board.add,
+            task=task,
         )
-    _write_results(run_config, source, run_dir, fitted, assignment)
+    run.save_model(fitted.model, run_dir)
+    history.write_csv(run_dir / run.HISTORY_FILE, fitted.history)
+    curves.write_curves(run_dir / run.CURVES_FILE, fitted.history, fitted.best_epoch)
+    task.write_results(run_dir, fitted.model, source, assignment)
     checkpoint.remove(run_dir)
 
 
-def _write_results(
-    run_config: config.Config,
+def _describe(
+    task: tasks.Task,
     source: records.Records,
-    run_dir: pathlib.Path,
-    fitted: fit.Fitted,
-    assignment: folds.Assignment,
-) -> None:
-    """Everything but the checkpoint; metrics.json last, since it marks the run as finished."""
-    task = run_config.task_spec
-    _save_model(fitted.model, run_dir / run.MODEL_FILE)
-    curves.write_history(run_dir / run.HISTORY_FILE, fitted.history)
-    curves.write_curves(run_dir / run.CURVES_FILE, fitted.history, fitted.best_epoch)
-    temperature = _calibrate(run_config, source, run_dir, fitted, assignment.monitor_split)
-    held_out = _predict(run_config, source, fitted.model, assignment.val_split)
-    held_out = dataclasses.replace(
-        held_out,
-        probabilities=calibration.apply_temperature(held_out.probabilities, temperature),
-    )
-    predictions.write_csv(run_dir / run.PREDICTIONS_FILE, held_out, task)
-    directory.write_metrics(run_dir, held_out, run_config, assignment.val_split)
-
-
-def _calibrate(
-    run_config: config.Config,
-    source: records.Records,
-    run_dir: pathlib.Path,
-    fitted: fit.Fitted,
+    *,
+    train_splits: Sequence[str],
     monitor_split: str | None,
-) -> float:
-    """Fits the temperature on the inner fold; without one it is 1 and says so."""
-    values: dict[str, Any] = {"temperature": 1.0, "fitted_on": None, "num_examples": 0}
-    if monitor_split is not None:
-        inner = _predict(run_config, source, fitted.model, monitor_split)
-        temperature = calibration.fit_temperature(inner.probabilities, inner.labels)
-        calibrated = dataclasses.replace(
-            inner, probabilities=calibration.apply_temperature(inner.probabilities, temperature)
-        )
-        values = {
-            "temperature": temperature,
-            "fitted_on": monitor_split,
-            "num_examples": len(inner),
-            "log_loss_before": float(metrics.example_log_losses(inner).mean()),
-            "log_loss_after": float(metrics.example_log_losses(calibrated).mean()),
-        }
-    atomic.write_json(run_dir / run.CALIBRATION_FILE, values)
-    return values["temperature"]
+    val_split: str | None,
+) -> dict[str, Any]:
+    """Where a run comes from; `train_studies` are those that weights or calibration saw."""
+    seen = [*train_splits] if monitor_split is None else [*train_splits, monitor_split]
+    return {
+        **run.describe_origin(source),
+        "train_splits": list(train_splits),
+        "monitor_split": monitor_split,
+        "val_split": val_split,
+        "train_studies": _studies(source, seen),
+        **task.describe(source, train_splits),
+    }
 
 
-def _predict(
-    run_config: config.Config, source: records.Records, model: keras.Model, split: str
-) -> predictions.Predictions:
-    examples = task_examples.load_examples(run_config, source, [split])
-    if not len(examples):
-        raise ValueError(
-            f"{source.directory}: {split} has no example of task {run_config.task}: "
-            "convert with fewer --num_folds or more studies"
-        )
-    return predictions.Predictions(
-        keys=tuple(examples.keys),
-        labels=examples.labels,
-        probabilities=run.predict_probabilities(model, examples.normalized()),
-    )
+def _studies(source: records.Records, splits: Sequence[str]) -> list[int]:
+    return sorted({values["study_id"] for values in records.iterate(source, splits)})
 
 
-def _save_model(model: keras.Model, path: pathlib.Path) -> None:
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    model.save(temporary)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+def train_all_folds(
+    run_config: config.Config,
+    source: records.Records,
+    run_dir: pathlib.Path,
+    *,
+    resume: bool,
+    task: tasks.Task | None = None,
+) -> None:
+    """Trains once with each fold held out, in `run_dir/fold_i`, and joins their results.
+
+    Raises:
+        ValueError: as `train`.
+    """
+    task = task or tasks.make_task(run_config)
+    provenance = _describe_all(task, run_config, source)
+    if not run.begin(run_dir, run_config, provenance, resume=resume):
+        return
+    names = fold_roles.fold_splits(source)
+    for index, name in enumerate(names):
+        logging.info("fold %d of %d", index + 1, len(names))
+        fold_dir = run_dir / name
+        held_out = _hold_out(run_config, index)
+        train(held_out, source, fold_dir, resume=fold_dir.exists(), task=task)
+    task.join_folds(run_dir, [run_dir / name for name in names])
+
+
+def train_all_seeds(
+    run_config: config.Config,
+    source: records.Records,
+    run_dir: pathlib.Path,
+    *,
+    num_seeds: int,
+    resume: bool,
+) -> None:
+    """Trains all folds with each of several seeds, in `run_dir/seed_s/fold_i`.
+
+    The out-of-fold predictions on top are the mean over the seeds, each by models that did not see
+    the example; `metrics.json` says how far the seeds lie apart.
+
+    Args:
+        run_config: the first seed is its own, the others are the next ones.
+        source: the records.
+        run_dir: as in `train`.
+        num_seeds: at least 1.
+        resume: as in `train`.
+
+    Raises:
+        ValueError: as `train`.
+    """
+    task = tasks.make_task(run_config)
+    seeds = range(run_config.seed, run_config.seed + num_seeds)
+    provenance = {**_describe_all(task, run_config, source), "seeds": list(seeds)}
+    if not run.begin(run_dir, run_config, provenance, resume=resume):
+        return
+    seed_dirs = {seed: run_dir / run.seed_dir_name(seed) for seed in seeds}
+    for seed, seed_dir in seed_dirs.items():
+        logging.info("seed %d of %d to %d", seed, seeds[0], seeds[-1])
+        seed_config = dataclasses.replace(run_config, seed=seed)
+        train_all_folds(seed_config, source, seed_dir, resume=seed_dir.exists())
+    task.join_seeds(run_dir, seed_dirs)
+
+
+def _describe_all(
+    task: tasks.Task, run_config: config.Config, source: records.Records
+) -> dict[str, Any]:
+    """Where a run of all folds comes from, after a check that each of them can be held out."""
+    names = fold_roles.fold_splits(source)
+    for index in range(len(names)):
+        assignment = fold_roles.assign(source, _hold_out(run_config, index).data)
+        task.describe(source, assignment.train_splits)
+    every = _describe(task, source, train_splits=names, monitor_split=None, val_split=None)
+    return {**every, "folds": list(names)}
+
+
+def _hold_out(run_config: config.Config, fold: int) -> config.Config:
+    return dataclasses.replace(run_config, data=dataclasses.replace(run_config.data, val_fold=fold))

@@ -14,7 +14,7 @@ from spine_tf.configuration import config, overrides
 from spine_tf.label_review import cleaning
 from spine_tf.runs import run
 from spine_tf.scoring import predictions
-from spine_tf.training import cross_validation, fit, mild_split, review, trainer
+from spine_tf.training import fit, mild_split, reviewed_labels, trainer
 from tfrecords import records
 
 pytestmark = pytest.mark.slow
@@ -38,7 +38,7 @@ def source(records_dir):
 def run_dir(source, tmp_path_factory):
     """A run with each fold held out in turn."""
     directory = tmp_path_factory.mktemp("runs") / "all"
-    cross_validation.train_all_folds(_config(), source, directory, resume=False)
+    trainer.train_all_folds(_config(), source, directory, resume=False)
     return directory
 
 
@@ -65,7 +65,7 @@ def _program(run_dir, records_dir, output_dir):
 
 
 def test_review_has_a_line_for_every_row_of_the_folds(cleaned_dir, run_dir, source):
-    found = review.read_csv(cleaned_dir / review.FILE_NAME, MULTICLASS)
+    found = reviewed_labels.read_csv(cleaned_dir / reviewed_labels.FILE_NAME, MULTICLASS)
 
     stored = predictions.read_csv(run_dir / "oof.csv", MULTICLASS)
     assert set(found.predictions.keys) == set(stored.keys)
@@ -125,13 +125,13 @@ def _fit(source, *settings):
 
 
 def test_every_action_changes_what_is_learned(cleaned_dir, source):
-    path = f"data.label_review.path={cleaned_dir / review.FILE_NAME}"
+    path = f"data.label_review.path={cleaned_dir / reviewed_labels.FILE_NAME}"
     fitted = [_fit(source)]
     for action in ("drop", "down_weight", "soften"):
         action = f"data.label_review.action={action}"
         fitted.append(_fit(source, path, action, "data.label_review.budget=0.25"))
 
-    assert [sum(one.class_counts) for one in fitted] == [48, 36, 48, 48]
+    assert [one.num_examples for one in fitted] == [48, 36, 48, 48]
     found = [_weights(one) for one in fitted]
     for index, one in enumerate(found):
         assert all(not np.array_equal(one, other) for other in found[:index])
@@ -139,7 +139,7 @@ def test_every_action_changes_what_is_learned(cleaned_dir, source):
 
 def test_held_out_and_inner_fold_keep_their_labels_and_weights(cleaned_dir, source, tmp_path):
     """Whatever the review says of rows that don't train, nothing of it reaches the run."""
-    made = review.read_csv(cleaned_dir / review.FILE_NAME, MULTICLASS)
+    made = reviewed_labels.read_csv(cleaned_dir / reviewed_labels.FILE_NAME, MULTICLASS)
     is_other = np.array([fold != "fold_2" for fold in made.folds])
     wild = np.where(is_other[:, None], np.array([[0.0, 0.0, 1.0]]), made.predictions.probabilities)
     spoilt = dataclasses.replace(
@@ -152,7 +152,7 @@ def test_held_out_and_inner_fold_keep_their_labels_and_weights(cleaned_dir, sour
     runs = []
     for name, one in (("given", made), ("spoilt", spoilt)):
         path = tmp_path / f"{name}.csv"
-        review.write_csv(path, one, MULTICLASS)
+        reviewed_labels.write_csv(path, one, MULTICLASS)
         run_config = _config(
             "data.val_fold=0",
             f"data.label_review.path={path}",
@@ -161,7 +161,7 @@ def test_held_out_and_inner_fold_keep_their_labels_and_weights(cleaned_dir, sour
         )
         trainer.train(run_config, source, tmp_path / name, resume=False)
         provenance = run.read_provenance(tmp_path / name)
-        assert provenance["label_review"] == {"sha256": review.sha256_of(path)}
+        assert provenance["label_review"] == {"sha256": reviewed_labels.sha256_of(path)}
         assert (provenance["monitor_split"], provenance["train_splits"]) == ("fold_1", ["fold_2"])
         runs.append(tmp_path / name)
 
@@ -174,7 +174,7 @@ def test_held_out_and_inner_fold_keep_their_labels_and_weights(cleaned_dir, sour
 
 
 def test_a_stream_is_refused_with_how_to_mend_it(cleaned_dir, source):
-    path = f"data.label_review.path={cleaned_dir / review.FILE_NAME}"
+    path = f"data.label_review.path={cleaned_dir / reviewed_labels.FILE_NAME}"
     with pytest.raises(ValueError, match="label_review is set, which needs the crops in memory"):
         _fit(source, path, "data.feed=stream")
 
@@ -186,7 +186,7 @@ def split_dir(cleaned_dir, source, tmp_path_factory):
     run_config = _config(
         f"data.mild_split={cleaned_dir / mild_split.FILE_NAME}", task="multiclass_split"
     )
-    cross_validation.train_all_folds(run_config, source, directory, resume=False)
+    trainer.train_all_folds(run_config, source, directory, resume=False)
     return directory
 
 
@@ -208,7 +208,7 @@ def test_four_classes_are_reported_and_collapsed_to_three(split_dir, cleaned_dir
     accuracy = (whole.predicted == whole.labels).mean()
     assert found["collapsed"]["metrics"]["accuracy"]["value"] == pytest.approx(accuracy)
     provenance = run.read_provenance(split_dir)
-    sha256 = review.sha256_of(cleaned_dir / mild_split.FILE_NAME)
+    sha256 = reviewed_labels.sha256_of(cleaned_dir / mild_split.FILE_NAME)
     assert provenance["mild_split"] == {"sha256": sha256}
 
 
@@ -233,7 +233,7 @@ def test_report_of_a_run_with_halves_shows_both(split_dir, run_dir, source, tmp_
 def test_review_of_a_run_with_halves_is_of_four_classes(split_dir, source, tmp_path):
     result = cleaning.clean(split_dir, source, tmp_path / "c")
     assert result.mild_split is None
-    assert len(review.read_csv(result.review, SPLIT)) == 72
+    assert len(reviewed_labels.read_csv(result.review, SPLIT)) == 72
 
 
 def test_export_of_a_run_with_halves_answers_in_three_severities(split_dir, source, tmp_path):
@@ -261,4 +261,4 @@ def test_changed_halves_are_noticed_on_resume(split_dir, cleaned_dir, source, tm
     mild_split.write_csv(path, [dataclasses.replace(row, half=1 - row.half) for row in rows])
     run_config = _config(f"data.mild_split={path}", task="multiclass_split")
     with pytest.raises(ValueError, match="resume with the same"):
-        cross_validation.train_all_folds(run_config, source, directory, resume=True)
+        trainer.train_all_folds(run_config, source, directory, resume=True)

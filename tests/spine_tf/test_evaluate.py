@@ -19,16 +19,14 @@ MULTICLASS = labels.TASKS["multiclass"]
 @pytest.fixture(scope="module")
 def run_dir(records_dir, tmp_path_factory):
     """A run with each fold held out in turn; its fold_0 is a run with one held out."""
-    from spine_tf.training import cross_validation
+    from spine_tf.training import trainer
 
     directory = tmp_path_factory.mktemp("runs") / "all"
     run_config = overrides.apply(
         config.default_config("multiclass", "simple"),
         ["model.filters=[4]", "model.units=4", "training.epochs=1"],
     )
-    cross_validation.train_all_folds(
-        run_config, records.open_records(records_dir), directory, resume=False
-    )
+    trainer.train_all_folds(run_config, records.open_records(records_dir), directory, resume=False)
     return directory
 
 

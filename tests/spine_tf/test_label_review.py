@@ -10,7 +10,7 @@ from spine_tf import labels
 from spine_tf.configuration import config, overrides
 from spine_tf.label_review import neighbours, quality, review_summary
 from spine_tf.scoring import predictions as predictions_module
-from spine_tf.training import cure, mild_split, review, task_examples
+from spine_tf.training import mild_split, reviewed_labels, task_examples
 from tfrecords import records
 
 MULTICLASS = labels.TASKS["multiclass"]
@@ -35,7 +35,7 @@ def _review(predictions, folds, confirmed=None):
     judged = quality.assess(predictions)
     order = judged.order.tolist()
     confirmed = confirmed or {}
-    return review.Review(
+    return reviewed_labels.Review(
         predictions=predictions_module.Predictions(
             keys=tuple(predictions.keys[row] for row in order),
             labels=predictions.labels[order],
@@ -65,8 +65,8 @@ def review_of(source, tmp_path):
         keys = [key for examples in found for key in examples.keys]
         truth = np.concatenate([examples.labels for examples in found])
         made = _review(_predictions(keys, truth), folds, confirmed)
-        path = tmp_path / review.FILE_NAME
-        review.write_csv(path, change(made) if change else made, MULTICLASS)
+        path = tmp_path / reviewed_labels.FILE_NAME
+        reviewed_labels.write_csv(path, change(made) if change else made, MULTICLASS)
         return path
 
     return write
@@ -81,7 +81,7 @@ def _config(path, *settings):
 
 def _cured(source, path, *settings, splits=FOLDS[:2]):
     examples = records.load_examples(source, splits, MULTICLASS.severities)
-    return examples, cure.cure(_config(path, *settings), examples, splits)
+    return examples, reviewed_labels.cure(_config(path, *settings), examples, splits)
 
 
 def test_planted_errors_come_before_other_rows():
@@ -112,18 +112,18 @@ def test_class_without_a_label_can_not_be_judged():
 
 def test_review_comes_back_to_the_same_bits_in_any_order_of_lines(review_of):
     path = review_of()
-    before = review.read_csv(path, MULTICLASS)
+    before = reviewed_labels.read_csv(path, MULTICLASS)
     header, *lines = path.read_text().splitlines()
     path.write_text("\ufeff" + "\n".join([header, *reversed(lines)]) + "\n")
 
-    after = review.read_csv(path, MULTICLASS)
+    after = reviewed_labels.read_csv(path, MULTICLASS)
 
     assert after.predictions.keys == before.predictions.keys
     assert np.array_equal(after.predictions.probabilities, before.predictions.probabilities)
     assert np.array_equal(after.quality, before.quality)
     assert np.array_equal(after.is_flagged, before.is_flagged)
     assert after.folds == before.folds
-    assert review.sha256_of(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert reviewed_labels.sha256_of(path) == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -147,19 +147,19 @@ def test_line_that_does_not_fit_says_why(review_of, column, text, message):
     fields[header.split(",").index(column)] = text
     path.write_text("\n".join([header, ",".join(fields), *lines]) + "\n")
     with pytest.raises(ValueError, match=message):
-        review.read_csv(path, MULTICLASS)
+        reviewed_labels.read_csv(path, MULTICLASS)
 
 
 def test_review_of_another_task_is_refused(review_of):
     with pytest.raises(ValueError, match="make the review from a run of task binary"):
-        review.read_csv(review_of(), labels.TASKS["binary"])
+        reviewed_labels.read_csv(review_of(), labels.TASKS["binary"])
 
 
 def test_missing_review_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"no\.csv does not exist; expected a label_review\.csv"):
-        review.read_csv(tmp_path / "no.csv", MULTICLASS)
+        reviewed_labels.read_csv(tmp_path / "no.csv", MULTICLASS)
     with pytest.raises(ValueError, match="can't be read"):
-        review.sha256_of(tmp_path / "no.csv")
+        reviewed_labels.sha256_of(tmp_path / "no.csv")
 
 
 def test_review_with_a_key_twice_is_refused(review_of):
@@ -167,7 +167,7 @@ def test_review_with_a_key_twice_is_refused(review_of):
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines, lines[1]]) + "\n")
     with pytest.raises(ValueError, match="a key stands there twice"):
-        review.read_csv(path, MULTICLASS)
+        reviewed_labels.read_csv(path, MULTICLASS)
 
 
 @pytest.mark.parametrize("budget", [0.0, 0.1, 0.25])
@@ -178,7 +178,9 @@ def test_drop_leaves_out_the_share_that_is_most_suspicious(source, review_of, bu
 
     count = round(budget * len(examples))
     gone = [key for key in examples.keys if key not in cured.examples.keys]
-    in_order = [k for k in review.read_csv(path, MULTICLASS).predictions.keys if k in examples.keys]
+    in_order = [
+        k for k in reviewed_labels.read_csv(path, MULTICLASS).predictions.keys if k in examples.keys
+    ]
     assert set(gone) == set(in_order[:count])
     assert not cured.extra
     kept = [examples.keys.index(key) for key in cured.examples.keys]
@@ -194,7 +196,9 @@ def test_down_weight_keeps_every_row(source, review_of):
     assert set(cured.extra) == {"weight"}
     assert cured.extra["weight"].dtype == np.float32
     count = round(0.1 * len(examples))
-    assert sorted(cured.extra["weight"])[: count + 1] == [cure.DOWN_WEIGHT] * count + [1.0]
+    assert sorted(cured.extra["weight"])[: count + 1] == [reviewed_labels.DOWN_WEIGHT] * count + [
+        1.0
+    ]
 
 
 def test_soften_mixes_the_label_with_what_other_rows_say(source, review_of):
@@ -202,7 +206,7 @@ def test_soften_mixes_the_label_with_what_other_rows_say(source, review_of):
     examples, cured = _cured(source, path, "data.label_review.action=soften")
 
     target = cured.extra["target"]
-    found = review.read_csv(path, MULTICLASS)
+    found = reviewed_labels.read_csv(path, MULTICLASS)
     given = np.eye(3)[examples.labels]
     is_soft = (target != given).any(axis=1)
     assert is_soft.sum() == round(0.1 * len(examples))
@@ -213,7 +217,7 @@ def test_soften_mixes_the_label_with_what_other_rows_say(source, review_of):
 
 
 def test_reader_overrules_budget_and_suspicion(source, review_of):
-    first = review.read_csv(review_of(), MULTICLASS).predictions.keys
+    first = reviewed_labels.read_csv(review_of(), MULTICLASS).predictions.keys
     examples = records.load_examples(source, FOLDS[:2], MULTICLASS.severities)
     training = [key for key in first if key in examples.keys]
     confirmed = {training[0]: "right", training[-1]: "wrong", training[-2]: "wrong"}
@@ -228,7 +232,7 @@ def test_reader_overrules_budget_and_suspicion(source, review_of):
 
 @pytest.mark.parametrize("action", ["drop", "down_weight", "soften"])
 def test_class_that_a_reader_wrote_is_the_label(source, review_of, action):
-    first = review.read_csv(review_of(), MULTICLASS).predictions.keys
+    first = reviewed_labels.read_csv(review_of(), MULTICLASS).predictions.keys
     examples = records.load_examples(source, FOLDS[:2], MULTICLASS.severities)
     training = [key for key in first if key in examples.keys]
     confirmed = dict(zip(training[:3], MULTICLASS.columns, strict=True))
@@ -290,7 +294,7 @@ def test_review_of_other_rows_labels_or_folds_is_refused(source, review_of):
 
 def test_without_a_review_examples_stay_as_they_are(source):
     examples = records.load_examples(source, FOLDS, MULTICLASS.severities)
-    cured = cure.cure(config.default_config("multiclass", "simple"), examples, FOLDS)
+    cured = reviewed_labels.cure(config.default_config("multiclass", "simple"), examples, FOLDS)
     assert cured.examples is examples
     assert not cured.extra
 

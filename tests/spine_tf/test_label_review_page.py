@@ -6,7 +6,7 @@ import pytest
 from spine_tf import labels
 from spine_tf.label_review import neighbours, page, quality, review_summary
 from spine_tf.scoring import predictions
-from spine_tf.training import review
+from spine_tf.training import reviewed_labels
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,7 @@ def _render(side_px, num_rows=_NUM_ROWS):
         probabilities=generator.dirichlet((1.0, 1.0, 1.0), num_rows),
     )
     found = quality.assess(judged)
-    made = review.Review(
+    made = reviewed_labels.Review(
         predictions=judged,
         folds=("fold_0",) * num_rows,
         quality=found.scores,

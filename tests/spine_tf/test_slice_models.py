@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from spine_tf.configuration import model_configs
-from spine_tf.models import families, slice_stack
+from spine_tf.models import families, slices
 
 _POOLINGS = ("attention", "lstm", "average", "max")
 
@@ -24,10 +24,10 @@ def _images(num_slices: int = 3) -> np.ndarray:
 
 def test_slices_become_images_and_come_back_in_their_order() -> None:
     images = _images(5)
-    split = slice_stack.SplitSlices()(images)
+    split = slices.SplitSlices()(images)
     np.testing.assert_array_equal(split[1 * 5 + 2, :, :, 0], images[1, :, :, 2])
     means = np.asarray(split).mean(axis=(1, 2))
-    joined = slice_stack.JoinSlices(5)(means)
+    joined = slices.JoinSlices(5)(means)
     np.testing.assert_allclose(joined[..., 0], images.mean(axis=(1, 2)), rtol=1e-5)
 
 

@@ -145,7 +145,7 @@ def run_dirs(
     records_dir: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[pathlib.Path, ...]:
     """Two runs over all folds, of other seeds and widths."""
-    from spine_tf.training import cross_validation
+    from spine_tf.training import trainer
 
     above = tmp_path_factory.mktemp("runs")
     for seed, filters in enumerate((4, 6)):
@@ -154,7 +154,7 @@ def run_dirs(
         made = overrides.apply(
             config.default_config("multiclass", "simple"), [*settings, f"seed={seed}"]
         )
-        cross_validation.train_all_folds(
+        trainer.train_all_folds(
             made, records.open_records(records_dir), above / f"run_{seed}", resume=False
         )
     return tuple(above / f"run_{seed}" for seed in range(2))

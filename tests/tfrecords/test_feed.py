@@ -169,3 +169,26 @@ def test_open_dataset_shuffles_by_seed(records_dir: pathlib.Path) -> None:
 
     assert labels(None) == [0, 1, 2] * 8
     assert labels(1) == labels(1) != labels(2)
+
+
+def test_stream_without_label_values_gives_every_record_and_the_fields_asked_for(
+    opened: records.Records,
+) -> None:
+    fields = ("window", "study_id")
+    stream = feed.StreamFeed(source=opened, splits=("fold_0",), label_values=None, fields=fields)
+
+    assert stream.num_examples == 24
+    batches = [*stream.ordered(batch_size=5)]
+    assert set(batches[0]) == {"window", "study_id", "seed"}
+    expected = [values["study_id"] for values in records.iterate(opened, ["fold_0"])]
+    assert np.concatenate([batch["study_id"] for batch in batches]).tolist() == expected
+
+
+def test_memory_feed_needs_no_label_unless_it_balances() -> None:
+    arrays = {"points": np.arange(6, dtype=np.float32).reshape(3, 2)}
+    source = feed.MemoryFeed(arrays)
+    (batch,) = source.ordered(batch_size=3)
+    assert source.num_examples == 3
+    np.testing.assert_array_equal(batch["points"], arrays["points"])
+    with pytest.raises(ValueError, match="balanced epochs need label"):
+        feed.MemoryFeed(arrays, balanced=True)

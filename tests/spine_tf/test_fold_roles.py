@@ -4,7 +4,7 @@ import pathlib
 import pytest
 
 from spine_tf.configuration import data_config
-from spine_tf.training import folds
+from spine_tf.training import fold_roles
 from tfrecords import records
 
 
@@ -20,26 +20,26 @@ def source(records_dir: pathlib.Path) -> records.Records:
 def test_inner_fold_is_the_next_one_round(
     source: records.Records, val_fold: int, monitor: str, train: tuple[str, ...]
 ) -> None:
-    assignment = folds.assign(source, data_config.DataConfig(val_fold=val_fold))
-    assert assignment == folds.Assignment(
+    assignment = fold_roles.assign(source, data_config.DataConfig(val_fold=val_fold))
+    assert assignment == fold_roles.Assignment(
         val_split=f"fold_{val_fold}", monitor_split=monitor, train_splits=train
     )
 
 
 def test_without_an_inner_fold_all_others_train(source: records.Records) -> None:
-    assignment = folds.assign(source, data_config.DataConfig(val_fold=1, inner_fold="none"))
+    assignment = fold_roles.assign(source, data_config.DataConfig(val_fold=1, inner_fold="none"))
     assert assignment.monitor_split is None
     assert assignment.train_splits == ("fold_0", "fold_2")
 
 
 def test_test_split_is_in_no_part(source: records.Records) -> None:
     assert "test" in source.splits
-    assert folds.fold_splits(source) == ("fold_0", "fold_1", "fold_2")
+    assert fold_roles.fold_splits(source) == ("fold_0", "fold_1", "fold_2")
 
 
 def test_fold_that_is_not_there_is_refused(source: records.Records) -> None:
     with pytest.raises(ValueError, match=r"val_fold is 3, .* has folds 0 to 2"):
-        folds.assign(source, data_config.DataConfig(val_fold=3))
+        fold_roles.assign(source, data_config.DataConfig(val_fold=3))
 
 
 def test_too_few_folds_are_refused(source: records.Records) -> None:
@@ -48,7 +48,7 @@ def test_too_few_folds_are_refused(source: records.Records) -> None:
         source, manifest=dataclasses.replace(source.manifest, shards=tuple(parts))
     )
     with pytest.raises(ValueError, match="has 2 folds with examples, expected at least 3: convert"):
-        folds.assign(fewer, data_config.DataConfig())
-    assert folds.assign(fewer, data_config.DataConfig(inner_fold="none")).train_splits == (
+        fold_roles.assign(fewer, data_config.DataConfig())
+    assert fold_roles.assign(fewer, data_config.DataConfig(inner_fold="none")).train_splits == (
         "fold_1",
     )

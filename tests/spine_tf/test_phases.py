@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spine_tf.configuration import config, data_config, overrides
-from spine_tf.training import features, fit
+from spine_tf.configuration import config, overrides
+from spine_tf.training import classification, fit, phases
 from tfrecords import feed, records
-
-_AUGMENTATION = data_config.AugmentationConfig(unchanged=0)
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +37,14 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return path
 
 
+def _task(*settings: str) -> classification.ClassificationTask:
+    made = config.default_config("multiclass", "simple")
+    return classification.ClassificationTask(config=overrides.apply(made, settings))
+
+
 def _augmented(extractor: keras.Model, images: feed.Feed, *, seed: int = 0) -> feed.MemoryFeed:
-    return features.augmented_feed(
-        extractor, images, _AUGMENTATION, num_copies=3, seed=seed, balanced=False
-    )
+    task = _task("data.augmentation.unchanged=0", f"seed={seed}")
+    return phases.augmented_features(task, extractor, images, task.config, num_copies=3)
 
 
 def _first(source: feed.Feed) -> dict[str, tf.Tensor]:
@@ -54,8 +56,8 @@ def test_plain_features_are_those_of_the_images(
 ) -> None:
     batch = _first(images)
     expected = extractor(feed.normalize(batch["image"], batch["window"]))
-    found = _first(features.plain_feed(extractor, images, balanced=False))
-    np.testing.assert_allclose(features.take(found), expected, rtol=1e-6)
+    found = _first(phases.plain_features(_task(), extractor, images, balanced=False))
+    np.testing.assert_allclose(phases.take_feature(found), expected, rtol=1e-6)
     np.testing.assert_array_equal(found["label"], batch["label"])
 
 
@@ -78,7 +80,7 @@ def test_an_epoch_takes_one_copy_of_each_by_seed_and_epoch(
 
     def taken(seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         batch = next(iter(made.shuffled(batch_size=24, seed=seed, epoch=epoch)))
-        chosen = features.take_copy(batch).numpy()
+        chosen = phases.take_copy(batch).numpy()
         is_copy = (chosen[:, np.newaxis] == batch["feature"].numpy()).all(axis=2)
         assert (is_copy.sum(axis=1) == 1).all()
         return chosen, is_copy.argmax(axis=1)
@@ -92,11 +94,10 @@ def test_an_epoch_takes_one_copy_of_each_by_seed_and_epoch(
 def test_copies_without_augmentation_are_refused(
     extractor: keras.Model, images: feed.MemoryFeed
 ) -> None:
-    still = data_config.AugmentationConfig(
-        rotation_degrees=0, shift=0, scale=0, contrast=0, brightness=0, mixup=0.4
-    )
+    off = ("rotation_degrees", "shift", "scale", "contrast", "brightness")
+    still = _task(*(f"data.augmentation.{name}=0" for name in off), "data.augmentation.mixup=0.4")
     with pytest.raises(ValueError, match=r"feature_copies is 2, but data.augmentation changes no"):
-        features.augmented_feed(extractor, images, still, num_copies=2, seed=0, balanced=False)
+        phases.augmented_features(still, extractor, images, still.config, num_copies=2)
 
 
 class _Interrupted(Exception):

@@ -1,27 +1,38 @@
-"""The figures of every epoch: for TensorBoard, and for whoever is watching."""
+"""The figures of every epoch: as a table, for TensorBoard, and for whoever is watching."""
 
 import pathlib
 import sys
+from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 import tensorflow as tf
 import tqdm
 from absl import logging
 
-_WATCHED = ("val_log_loss", "val_accuracy", "val_balanced_accuracy")
+from tfrecords import atomic
+
+
+def write_csv(path: pathlib.Path, history: list[dict[str, Any]]) -> None:
+    """Writes one row an epoch, counted from 1."""
+    table = pd.DataFrame(history)
+    table.insert(0, "epoch", range(1, len(table) + 1))
+    atomic.write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
 class Board:
     """Writes the figures of every epoch; shows a bar on a terminal, a line an epoch elsewhere."""
 
-    def __init__(self, directory: pathlib.Path, *, epochs: int, name: str):
+    def __init__(self, directory: pathlib.Path, *, epochs: int, name: str, watched: Sequence[str]):
         """Opens the files.
 
         Args:
             directory: of TensorBoard's files.
             epochs: the most there will be.
             name: what is being trained, for the bar.
+            watched: the figures that are shown beside the loss, where there are any.
         """
+        self._watched = watched
         self._writer = tf.summary.create_file_writer(str(directory))
         self._bar = tqdm.tqdm(
             total=epochs, unit="epoch", desc=name, disable=not sys.stderr.isatty()
@@ -33,7 +44,7 @@ class Board:
             for name, value in figures.items():
                 if isinstance(value, float):
                     tf.summary.scalar(name, value)
-        watched = {name: figures[name] for name in _WATCHED if name in figures}
+        watched = {name: figures[name] for name in self._watched if name in figures}
         self._bar.update(epoch + 1 - self._bar.n)
         self._bar.set_postfix(loss=figures["loss"], **watched)
         if self._bar.disable:

@@ -1,11 +1,11 @@
-"""A training step with weights and soft targets beside the labels."""
+"""A training step on batches with weights and soft targets beside the labels."""
 
 import keras
 import numpy as np
 import pytest
 
-from spine_tf.configuration import training_config
-from spine_tf.training import step
+from spine_tf.configuration import config, overrides
+from spine_tf.training import classification, loop, phases
 from tfrecords import feed
 
 _FEATURES = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
@@ -17,20 +17,29 @@ def _weights_after_a_step(mixup=0.0, class_weights=(1.0, 1.0, 1.0), rows=slice(N
     network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
     network.set_weights([np.full((4, 3), 0.1, np.float32), np.zeros(3, np.float32)])
     arrays = {"feature": _FEATURES[rows], "label": _LABELS[rows].astype(np.int64)}
-    source = feed.MemoryFeed({**arrays, **extra})
-    train_step = step.TrainStep(
-        network,
+    made = config.default_config("multiclass", "simple")
+    made = overrides.apply(made, [f"data.augmentation.mixup={mixup}"])
+    task = classification.ClassificationTask(config=made)
+    phase = phases.Phase(
+        name="all",
+        epochs=1,
+        learning_rate=1.0,
+        network=network,
+        train_feed=feed.MemoryFeed({**arrays, **extra}),
+        monitor_feed=None,
+        prepare_train=lambda batch: task.mix(batch["feature"], task.targets(batch), batch["seed"]),
+        prepare_monitor=lambda batch: batch["feature"],
+    )
+    step = loop.TrainStep(
+        phase,
         keras.optimizers.SGD(1.0),
-        source,
-        lambda batch: batch["feature"],
-        settings=training_config.TrainingConfig(),
-        class_weights=np.array(class_weights, np.float32),
-        mixup=mixup,
-        cutmix=0.0,
+        loss=classification.weighted_loss(made.training, np.array(class_weights, np.float32)),
+        running=task.running,
         use_xla=False,
     )
-    for batch in source.shuffled(batch_size=8, seed=0, epoch=0):
-        train_step(batch)
+    for batch in phase.train_feed.shuffled(batch_size=8, seed=0, epoch=0):
+        step(batch)
+    assert set(step.figures()) == {"loss", "accuracy"}
     return np.concatenate([value.ravel() for value in network.get_weights()])
 
 
@@ -79,10 +88,3 @@ def test_weights_are_mixed_with_their_examples(mixup):
     weight = np.full(8, 0.5, np.float32)
     found = _loss_mean(_weights_after_a_step(mixup=mixup, weight=weight))
     np.testing.assert_allclose(found, _loss_mean(_weights_after_a_step(mixup=mixup)) / 2, atol=1e-6)
-
-
-def test_feed_tells_what_its_batches_hold_besides():
-    plain = {"feature": _FEATURES, "label": _LABELS}
-    assert feed.MemoryFeed(plain).extra == {}
-    weight = np.ones(8, np.float32)
-    assert feed.MemoryFeed({**plain, "weight": weight}).extra["weight"] is weight

@@ -1,0 +1,158 @@
+"""Grades as classes: what the classification tasks read, learn, and are judged by."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from spine_tf.augmentation import changes, mixing
+from spine_tf.configuration import config as config_module, training_config
+from spine_tf.models import families
+from spine_tf.scoring import metrics, predictions
+from spine_tf.training import fold_roles, losses, results, task_examples
+from tfrecords import feed, records
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassificationTask:
+    """Each crop has one class of `config.task_spec`; see `tasks.Task` for the methods.
+
+    The network answers with probabilities, float32 (batch, classes). A target is a dict: `classes`
+    float32 (batch, classes), which sums to 1, and where a review weighs rows `weight` float32
+    (batch,).
+
+    Attributes:
+        config: of the run.
+    """
+
+    config: config_module.Config
+
+    @property
+    def monitors(self) -> Mapping[str, bool]:
+        return training_config.MONITORS
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        return ("val_log_loss", "val_accuracy", "val_balanced_accuracy")
+
+    @property
+    def running(self) -> Mapping[str, Callable[[feed.Batch, tf.Tensor], tf.Tensor]]:
+        """The accuracy, on the batches as they were trained on."""
+        return {"accuracy": _is_right}
+
+    def open_training(
+        self, source: records.Records, splits: Sequence[str]
+    ) -> tuple[feed.Feed, losses.Loss]:
+        train_feed, counts = task_examples.open_training(self.config, source, splits)
+        settings = self.config.training
+        weights = losses.class_weights(settings.class_weights, self.config.task_spec, counts)
+        return train_feed, weighted_loss(settings, weights)
+
+    def open_feed(self, source: records.Records, splits: Sequence[str]) -> feed.Feed:
+        opened = task_examples.open_feed(self.config, source, splits)
+        if not opened.num_examples:
+            raise ValueError(f"{source.directory}: {', '.join(splits)} has no example of the task")
+        return opened
+
+    def build_network(self, source: records.Records) -> keras.Model:
+        num_classes = len(self.config.task_spec.classes)
+        return families.build_model(self.config.model, source.image_shape, num_classes)
+
+    def inputs(self, batch: feed.Batch) -> tf.Tensor:
+        return feed.normalize(batch["image"], batch["window"])
+
+    def targets(self, batch: feed.Batch) -> feed.Batch:
+        classes = batch.get("target")
+        if classes is None:
+            classes = tf.one_hot(batch["label"], len(self.config.task_spec.classes))
+        found = {"classes": classes}
+        return {**found, "weight": batch["weight"]} if "weight" in batch else found
+
+    def augmented(self, batch: feed.Batch) -> tuple[tf.Tensor, feed.Batch]:
+        settings = self.config.data.augmentation
+        images = changes.augment(self.inputs(batch), batch["seed"], settings)
+        return images, self.targets(batch)
+
+    def mix(
+        self, inputs: tf.Tensor, targets: feed.Batch, seeds: tf.Tensor
+    ) -> tuple[tf.Tensor, feed.Batch]:
+        settings = self.config.data.augmentation
+        # A vector of features has no box to cut out.
+        cutmix = settings.cutmix if inputs.shape.rank == 4 else 0.0
+        return mixing.mix(inputs, targets, seeds, mixup=settings.mixup, cutmix=cutmix)
+
+    def monitor_figures(
+        self, outputs: np.ndarray, truth: Mapping[str, np.ndarray]
+    ) -> dict[str, float]:
+        if not np.isfinite(outputs).all():
+            raise ValueError(
+                "the model's answers are no longer finite numbers: lower training.learning_rate or "
+                "set training.gradient_clip"
+            )
+        exact = outputs.astype(np.float64)
+        figures = metrics.compute(
+            predictions.Predictions(
+                keys=tuple(f"0/0/0/{row}" for row in range(len(exact))),
+                labels=truth["label"],
+                probabilities=exact / exact.sum(axis=1, keepdims=True),
+            ),
+            self.config.task_spec,
+        )
+        return {
+            name: float(figures.overall[name.removeprefix("val_")][0]) for name in self.monitors
+        }
+
+    def describe(self, source: records.Records, splits: Sequence[str]) -> dict[str, Any]:
+        counts = task_examples.require_every_class(self.config, source, splits)
+        return {
+            "class_prior": (counts / counts.sum()).tolist(),
+            **task_examples.describe_files(self.config),
+        }
+
+    def write_results(
+        self,
+        run_dir: pathlib.Path,
+        model: keras.Model,
+        source: records.Records,
+        assignment: fold_roles.Assignment,
+    ) -> None:
+        results.write(self.config, run_dir, model, source, assignment)
+
+    def join_folds(self, run_dir: pathlib.Path, fold_dirs: Sequence[pathlib.Path]) -> None:
+        results.join_folds(self.config, run_dir, fold_dirs)
+
+    def join_seeds(self, run_dir: pathlib.Path, seed_dirs: Mapping[int, pathlib.Path]) -> None:
+        results.join_seeds(self.config, run_dir, seed_dirs)
+
+
+def weighted_loss(
+    settings: training_config.TrainingConfig, class_weights: np.ndarray
+) -> losses.Loss:
+    """Returns the loss of the configuration times the weights of an example's classes and its own.
+
+    Args:
+        settings: which loss.
+        class_weights: float32 (classes,).
+
+    Returns:
+        A function (targets of ClassificationTask, probabilities) -> float32 (batch,).
+    """
+    of_classes = losses.make_loss(settings)
+    weight_of_class = tf.constant(class_weights, tf.float32)
+
+    def loss(targets: feed.Batch, probabilities: tf.Tensor) -> tf.Tensor:
+        weights = tf.linalg.matvec(targets["classes"], weight_of_class)
+        if "weight" in targets:
+            weights *= targets["weight"]
+        return weights * of_classes(targets["classes"], probabilities)
+
+    return loss
+
+
+def _is_right(targets: feed.Batch, probabilities: tf.Tensor) -> tf.Tensor:
+    is_right = tf.argmax(probabilities, axis=1) == tf.argmax(targets["classes"], axis=1)
+    return tf.cast(is_right, tf.float32)

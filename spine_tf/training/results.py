@@ -1,0 +1,182 @@
+"""What a run of a classification task writes: calibration, predictions and figures."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from absl import logging
+
+from spine_tf.configuration import config
+from spine_tf.runs import run
+from spine_tf.scoring import calibration, metrics, predictions, summary
+from spine_tf.training import fold_roles, task_examples
+from tfrecords import atomic, records
+
+_SPREAD = ("accuracy", "balanced_accuracy", "log_loss")
+
+
+def write(
+    run_config: config.Config,
+    run_dir: pathlib.Path,
+    model: keras.Model,
+    source: records.Records,
+    assignment: fold_roles.Assignment,
+) -> None:
+    """Writes the results on the split held out; metrics.json last, since it marks the end.
+
+    Raises:
+        ValueError: a split has no example of the task.
+    """
+    temperature = _calibrate(run_config, run_dir, model, source, assignment.monitor_split)
+    held_out = _predict(run_config, model, source, assignment.val_split)
+    calibrated = _at_temperature(held_out, temperature)
+    predictions.write_csv(run_dir / run.PREDICTIONS_FILE, calibrated, run_config.task_spec)
+    _write_metrics(run_config, run_dir, calibrated, assignment.val_split)
+
+
+def _calibrate(
+    run_config: config.Config,
+    run_dir: pathlib.Path,
+    model: keras.Model,
+    source: records.Records,
+    monitor_split: str | None,
+) -> float:
+    """Fits the temperature on the inner fold; without one it is 1 and says so."""
+    values: dict[str, Any] = {"temperature": 1.0, "fitted_on": None, "num_examples": 0}
+    if monitor_split is not None:
+        inner = _predict(run_config, model, source, monitor_split)
+        temperature = calibration.fit_temperature(inner.probabilities, inner.labels)
+        calibrated = _at_temperature(inner, temperature)
+        values = {
+            "temperature": temperature,
+            "fitted_on": monitor_split,
+            "num_examples": len(inner),
+            "log_loss_before": float(metrics.example_log_losses(inner).mean()),
+            "log_loss_after": float(metrics.example_log_losses(calibrated).mean()),
+        }
+    atomic.write_json(run_dir / run.CALIBRATION_FILE, values)
+    return values["temperature"]
+
+
+def _predict(
+    run_config: config.Config, model: keras.Model, source: records.Records, split: str
+) -> predictions.Predictions:
+    examples = task_examples.load_examples(run_config, source, [split])
+    if not len(examples):
+        raise ValueError(
+            f"{source.directory}: {split} has no example of task {run_config.task}: "
+            "convert with fewer --num_folds or more studies"
+        )
+    return predictions.Predictions(
+        keys=tuple(examples.keys),
+        labels=examples.labels,
+        probabilities=run.predict_probabilities(model, examples.normalized()),
+    )
+
+
+def _at_temperature(found: predictions.Predictions, temperature: float) -> predictions.Predictions:
+    return dataclasses.replace(
+        found, probabilities=calibration.apply_temperature(found.probabilities, temperature)
+    )
+
+
+def join_folds(
+    run_config: config.Config, run_dir: pathlib.Path, fold_dirs: Sequence[pathlib.Path]
+) -> None:
+    """Writes oof.csv and its metrics.json from the predictions of each fold's run."""
+    task = run_config.task_spec
+    parts = [predictions.read_csv(path / run.PREDICTIONS_FILE, task) for path in fold_dirs]
+    joined = predictions.Predictions(
+        keys=tuple(key for part in parts for key in part.keys),
+        labels=np.concatenate([part.labels for part in parts]),
+        probabilities=np.concatenate([part.probabilities for part in parts]),
+    )
+    _write_out_of_fold(run_config, run_dir, joined)
+
+
+def join_seeds(
+    run_config: config.Config, run_dir: pathlib.Path, seed_dirs: Mapping[int, pathlib.Path]
+) -> None:
+    """Writes the mean of the seeds' oof.csv, and a metrics.json that says how they differ."""
+    task = run_config.task_spec
+    parts = [predictions.read_csv(path / run.OUT_OF_FOLD_FILE, task) for path in seed_dirs.values()]
+    mean = dataclasses.replace(
+        parts[0], probabilities=np.mean([part.probabilities for part in parts], axis=0)
+    )
+    spread = _spread(run_config, [*seed_dirs], parts)
+    for name, figures in spread["metrics"].items():
+        logging.info(
+            "%s of one seed: %.3f, standard deviation %.3f over %d seeds",
+            name.replace("_", " "),
+            figures["mean"],
+            figures["standard_deviation"],
+            len(seed_dirs),
+        )
+    _write_out_of_fold(run_config, run_dir, mean, {"seeds": spread})
+
+
+def _spread(
+    run_config: config.Config, seeds: Sequence[int], parts: Sequence[predictions.Predictions]
+) -> dict[str, Any]:
+    """Each seed's figures, and their mean and sample standard deviation (0 for one seed)."""
+    found = [metrics.compute(part, run_config.task_spec).overall for part in parts]
+    values = {name: [float(figures[name][0]) for figures in found] for name in _SPREAD}
+    return {
+        "values": list(seeds),
+        "metrics": {
+            name: {
+                "values": of_seeds,
+                "mean": float(np.mean(of_seeds)),
+                "standard_deviation": float(np.std(of_seeds, ddof=min(1, len(of_seeds) - 1))),
+            }
+            for name, of_seeds in values.items()
+        },
+    }
+
+
+def _write_out_of_fold(
+    run_config: config.Config,
+    run_dir: pathlib.Path,
+    joined: predictions.Predictions,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    predictions.write_csv(run_dir / run.OUT_OF_FOLD_FILE, joined, run_config.task_spec)
+    _write_metrics(run_config, run_dir, joined, "oof", more)
+
+
+def _write_metrics(
+    run_config: config.Config,
+    run_dir: pathlib.Path,
+    held_out: predictions.Predictions,
+    split: str,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes the figures of examples that the weights did not see, and logs what matters most."""
+    figures = summary.summarize(held_out, run_config.task_spec, split, seed=run_config.seed)
+    atomic.write_json(run_dir / run.METRICS_FILE, {**figures, **(more or {})})
+    accuracy, loss = figures["metrics"]["accuracy"], figures["metrics"]["log_loss"]
+    logging.info(
+        "%s: accuracy %.3f (95 %% %s to %s), log loss %.3f, %d examples of %d studies",
+        split,
+        accuracy["value"],
+        _rounded(accuracy["low"]),
+        _rounded(accuracy["high"]),
+        loss["value"],
+        figures["num_examples"],
+        figures["num_studies"],
+    )
+    _warn_of_unpredicted(held_out, run_config)
+
+
+def _warn_of_unpredicted(held_out: predictions.Predictions, run_config: config.Config) -> None:
+    predicted = set(held_out.predicted.tolist())
+    for index, name in enumerate(run_config.task_spec.classes):
+        if index not in predicted and (held_out.labels == index).any():
+            logging.warning("no example was predicted as %s", name)
+
+
+def _rounded(value: float | None) -> str:
+    return "?" if value is None else f"{value:.3f}"

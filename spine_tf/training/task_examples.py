@@ -1,7 +1,6 @@
 """The examples of a run: labelled with the classes of its task, cured, and where they are held."""
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -92,8 +91,7 @@ def _in_memory(
 def _where(run_config: config.Config, source: records.Records, splits: Sequence[str]) -> str:
     """Where the examples of the splits are held: memory, device, or stream for nowhere."""
     data = run_config.data
-    num_records = sum(source.num_examples(split) for split in splits)
-    needed_mb = num_records * math.prod(source.image_shape) * 2 / 2**20
+    needed_mb = source.decoded_mb(splits)
     where = data.feed
     if where == "auto":
         where = "memory" if needed_mb <= data.memory_budget_mb else "stream"
@@ -171,13 +169,10 @@ def count_classes(
         return np.array(
             [sum(counts[split].get(name, 0) for split in splits) for name in task.classes]
         )
-    rows = [
-        (values["key"].decode(), values["label"])
-        for values in records.iterate(source, splits)
-        if values["label"] in task.severities
-    ]
-    severities = np.array([label for _, label in rows], np.int64)
-    classes = halves.classes([key for key, _ in rows], severities, task, splits)
+    index = source.index(splits)
+    takes_part = np.isin(index.columns["label"], task.severities)
+    keys = [index.keys[row] for row in np.flatnonzero(takes_part)]
+    classes = halves.classes(keys, index.columns["label"][takes_part], task, splits)
     return np.bincount(classes, minlength=len(task.classes))
 
 

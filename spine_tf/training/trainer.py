@@ -35,6 +35,7 @@ def train(
         ValueError: the directory exists, holds another run, or training is not possible.
     """
     task = task or tasks.make_task(run_config)
+    source = source.keeping(run_config.data.keep_mb)
     assignment = fold_roles.assign(source, run_config.data)
     provenance = _describe(task, source, **dataclasses.asdict(assignment))
     if not run.begin(run_dir, run_config, provenance, resume=resume):
@@ -83,7 +84,7 @@ def _describe(
 
 
 def _studies(source: records.Records, splits: Sequence[str]) -> list[int]:
-    return sorted({values["study_id"] for values in records.iterate(source, splits)})
+    return sorted(set(source.index(splits).columns["study_id"].tolist()))
 
 
 def train_all_folds(
@@ -100,6 +101,7 @@ def train_all_folds(
         ValueError: as `train`.
     """
     task = task or tasks.make_task(run_config)
+    source = source.keeping(run_config.data.keep_mb)
     provenance = _describe_all(task, run_config, source)
     if not run.begin(run_dir, run_config, provenance, resume=resume):
         return
@@ -136,6 +138,7 @@ def train_all_seeds(
         ValueError: as `train`.
     """
     task = tasks.make_task(run_config)
+    source = source.keeping(run_config.data.keep_mb)
     seeds = range(run_config.seed, run_config.seed + num_seeds)
     provenance = {**_describe_all(task, run_config, source), "seeds": list(seeds)}
     if not run.begin(run_dir, run_config, provenance, resume=resume):

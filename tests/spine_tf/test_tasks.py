@@ -22,7 +22,7 @@ from spine_tf.configuration import config, model_configs, overrides
 from spine_tf.models import families
 from spine_tf.runs import run
 from spine_tf.training import fit, fold_roles, losses, tasks, trainer
-from tfrecords import atomic, example, features_json, feed, manifest, records, schema, shard
+from tfrecords import atomic, example, feed, manifest, records, schema, shard, tfds_files
 
 _SPLITS = ("fold_0", "fold_1", "fold_2")
 _SIDE = 16
@@ -250,7 +250,7 @@ def _write_records(directory: pathlib.Path, toy: type[_Toy]) -> records.Records:
                 }
                 writer.write(example.serialize(made, values))
         shards.append(writer.shard)
-    features_json.write(directory, made)
+    tfds_files.write_schema(directory, made)
     manifest.write_manifest(
         directory,
         manifest.Manifest(name="toy", config={}, shards=tuple(shards), class_counts={}),

@@ -5,13 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-from spine_tf.configuration import config
+from spine_tf.configuration import config, overrides
 from spine_tf.runs import run
-from tfrecords import records
+from spine_tf.training import trainer
+from tfrecords import records, shard
 
 _SETTINGS = ("--set=model.filters=[4,8]", "--set=training.batch_size=8", "--task=binary")
 
@@ -123,6 +125,24 @@ def test_all_folds_give_every_example_one_out_of_fold_prediction(
     assert len(loaded.members) == 3
     members = [run.load_run(all_folds_dir / fold).predict(examples.normalized()) for fold in folds]
     np.testing.assert_allclose(loaded.predict(examples.normalized()), np.mean(members, axis=0))
+
+
+def test_all_folds_read_each_shard_once(
+    records_dir: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, read_records = [], shard.read_records
+
+    def count(path: pathlib.Path) -> Iterator[bytes]:
+        read.append(path.name)
+        return read_records(path)
+
+    monkeypatch.setattr(shard, "read_records", count)
+    settings = ["model.filters=[4]", "training.epochs=1", "training.batch_size=8"]
+    made = overrides.apply(config.default_config("binary", "simple"), settings)
+    source = records.open_records(records_dir)
+    trainer.train_all_folds(made, source, tmp_path / "w", resume=False)
+    folds = [part.file for part in source.shards_of(["fold_0", "fold_1", "fold_2"])]
+    assert sorted(read) == sorted(folds)
 
 
 @pytest.mark.slow

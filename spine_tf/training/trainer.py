@@ -10,7 +10,7 @@ from absl import logging
 
 from spine_tf.configuration import config
 from spine_tf.runs import run
-from spine_tf.training import checkpoint, curves, fit, fold_roles, history, tasks
+from spine_tf.training import checkpoint, fit, fold_roles, history, tasks
 from tfrecords import records
 
 
@@ -58,7 +58,7 @@ def train(
         )
     run.save_model(fitted.model, run_dir)
     history.write_csv(run_dir / run.HISTORY_FILE, fitted.history)
-    curves.write_curves(run_dir / run.CURVES_FILE, fitted.history, fitted.best_epoch)
+    history.write_curves(run_dir / run.CURVES_FILE, fitted.history, fitted.best_epoch)
     task.write_results(run_dir, fitted.model, source, assignment)
     checkpoint.remove(run_dir)
 

@@ -4,7 +4,7 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
-SOURCES := $(shell find spine_tf tfrecords tuner -name '*.py' -o -name '*.jinja' -o -name py.typed)
+SOURCES := $(shell find spine_tf tfrecords tuner -name '*.py' -o -name '*.jinja' -o -name '*.mplstyle' -o -name py.typed)
 PACKAGE := setup.cfg pyproject.toml README.md $(SOURCES)
 
 .PHONY: demo test check lint clean

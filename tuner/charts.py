@@ -1,7 +1,6 @@
 """The charts of a search: objective over the trials, learning curves, and each hyperparameter."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,7 +35,7 @@ def progress(
         title="Objective over the trials",
         description=f"{goal.name} of {len(scored)} trials, best so far in grey",
         x_label="trial",
-        x_range=(0.0, float(len(entries) + 1)),
+        x_range=None,
         x_scale="whole",
         y_label=_in_words(goal),
         y_range=_range([_value(entry) for _, entry in scored], goal),
@@ -79,7 +78,7 @@ def learning_curves(
         title="Learning curves",
         description=f"{goal.name} on fold_0 of {len(curves)} trials, the best drawn strong",
         x_label="epoch",
-        x_range=(0.0, max(x for _, points in curves for x, _ in points) + 1.0),
+        x_range=None,
         x_scale="whole",
         y_label=_in_words(goal),
         y_range=_range([value for _, points in curves for _, value in points], goal),
@@ -131,7 +130,7 @@ def _hyperparameter(
         title=f"{field} against {goal.name}",
         description=f"{goal.name} of {len(having)} trials by {field}",
         x_label=field,
-        x_range=_log_range(places) if is_log else _widened(min(places), max(places)),
+        x_range=None,
         x_scale="log" if is_log else "linear",
         x_names=names,
         y_label=_in_words(goal),
@@ -145,16 +144,6 @@ def _categories(values: Sequence[Any]) -> list[str]:
     if any(isinstance(value, str | bool) for value in distinct) or len(distinct) <= 4:
         return list(dict.fromkeys(map(_short, distinct)))
     return []
-
-
-def _widened(low: float, high: float) -> tuple[float, float]:
-    margin = 0.08 * (high - low)
-    return low - margin, high + margin
-
-
-def _log_range(values: Sequence[float]) -> tuple[float, float]:
-    low, high = _widened(math.log10(min(values)), math.log10(max(values)))
-    return 10.0**low, 10.0**high
 
 
 def _marks(

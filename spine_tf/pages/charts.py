@@ -23,13 +23,9 @@ _LEGENDS: Mapping[str, Any] = {
 
 _FAINT = 0.35
 _MARK_PX, _LONE_MARK_PX = 9.0, 7.0
-_GREY: Mapping[str, Any] = {"color": picture.colour("muted")}
-_GUIDE: Mapping[str, Any] = {
-    "color": picture.colour("muted"),
-    "linewidth": 1.0,
-    "linestyle": (0, (2, 4)),
-    "zorder": 1.5,
-}
+_PLAIN: Mapping[str, Any] = {"linestyle": "-", "marker": "none"}
+_GREY: Mapping[str, Any] = {**_PLAIN, "color": picture.colour("muted")}
+_GUIDE = {**_GREY, "linewidth": 1.0, "linestyle": (0, (2, 4)), "zorder": 1.5}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -105,7 +101,7 @@ def dot_and_whisker(
     def written(value: float) -> str:
         return percent(value) if is_percent else f"{value:.3f}"
 
-    with picture.Canvas(height=len(rows) * 30.0 + 60.0, title=title) as canvas:
+    with picture.canvas(height=len(rows) * 30.0 + 60.0) as canvas:
         axes = canvas.axes
         axes.set(xlim=x_range, ylim=(len(rows) - 0.5, -0.5), xlabel=label)
         axes.set_yticks(range(len(rows)), [row.name for row in rows])
@@ -117,17 +113,18 @@ def dot_and_whisker(
             axes.axvline(guide, **_GUIDE)
         for place, row in enumerate(rows):
             _draw_row(canvas, row, place, written)
-        return canvas.finish("; ".join(_in_words(row, written) for row in rows))
+        said = "; ".join(_in_words(row, written) for row in rows)
+        return canvas.finish(title=title, description=said)
 
 
 def _draw_row(
     canvas: picture.Canvas, row: Row, place: int, written: Callable[[float], str]
 ) -> None:
     axes, limits = canvas.axes, canvas.axes.get_xlim()
-    style = picture.series_style(row.series)
+    style = canvas.series[row.series % len(canvas.series)]
     if row.low is not None and row.high is not None:
         ends = [_clip(row.low, limits), _clip(row.high, limits)]
-        axes.plot(ends, [place, place], color=style["color"], linewidth=3.0, alpha=0.55)
+        axes.plot(ends, [place, place], **_PLAIN, color=style["color"], linewidth=3.0, alpha=0.55)
     note = row.note
     if row.value is not None:
         mark = axes.plot(_clip(row.value, limits), place, **style, clip_on=False)
@@ -175,7 +172,7 @@ def _set_ticks(
 def matrix(counts: Sequence[Sequence[int]], names: Sequence[str], *, title: str) -> picture.Picture:
     """Draws a confusion matrix: counts, and the share of each true class."""
     side = 92.0 * len(names)
-    with picture.Canvas(width=104.0 + side + 4.0, height=44.0 + side + 4.0, title=title) as canvas:
+    with picture.canvas(width=104.0 + side + 4.0, height=44.0 + side + 4.0) as canvas:
         axes, places = canvas.axes, range(len(names))
         axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5))
         axes.set_xticks(places, names)
@@ -193,7 +190,7 @@ def matrix(counts: Sequence[Sequence[int]], names: Sequence[str], *, title: str)
                 words = f"{count} of {total} {name} predicted {names[j]}"
                 _draw_cell(canvas, i, j, count, count / total if total else 0.0, words)
                 said.append(words)
-        return canvas.finish("; ".join(said))
+        return canvas.finish(title=title, description="; ".join(said))
 
 
 def _draw_cell(
@@ -225,8 +222,8 @@ def curves(
     title: str,
     x_label: str,
     y_label: str,
-    x_range: tuple[float, float] = (0.0, 1.0),
-    y_range: tuple[float, float] = (0.0, 1.0),
+    x_range: tuple[float, float] | None = (0.0, 1.0),
+    y_range: tuple[float, float] | None = (0.0, 1.0),
     x_is_percent: bool = False,
     y_is_percent: bool = False,
     x_scale: Literal["linear", "whole", "log"] = "linear",
@@ -240,12 +237,12 @@ def curves(
     """Draws lines and points over one pair of axes, with a legend where there are several.
 
     Args:
-        series: the lines; a y outside its range is drawn at the range's end.
+        series: the lines.
         title: of the picture, for those who don't see it.
         x_label: of the horizontal axis.
         y_label: of the vertical axis.
-        x_range: of the horizontal axis.
-        y_range: of the vertical axis.
+        x_range: of the horizontal axis; None is a little more than the values need.
+        y_range: of the vertical axis, likewise; a y outside it is drawn at its end.
         x_is_percent: numbers are written as percent.
         y_is_percent: numbers are written as percent.
         x_scale: "whole" has ticks at whole numbers alone.
@@ -260,9 +257,12 @@ def curves(
     named = [curve.name for curve in series if curve.name]
     columns = _legend_columns(named, width) if legend_at == "below" else 1
     below = _ROW_PX * math.ceil(len(named) / columns) + 6.0 if legend_at == "below" else 0.0
-    with picture.Canvas(width=width, height=320.0 + below, title=title) as canvas:
+    with picture.canvas(width=width, height=320.0 + below) as canvas:
         axes = canvas.axes
-        axes.set(xlim=x_range, ylim=y_range, xlabel=x_label, ylabel=y_label)
+        axes.set(xlabel=x_label, ylabel=y_label)
+        for limits, set_limits in ((x_range, axes.set_xlim), (y_range, axes.set_ylim)):
+            if limits is not None:
+                set_limits(*limits)
         _set_ticks(axes.yaxis, y_is_percent)
         if x_names:
             axes.set_xticks(range(len(x_names)), x_names)
@@ -275,10 +275,10 @@ def curves(
         if guide is not None:
             axes.axvline(guide, **_GUIDE)
         for curve in series:
-            _draw_curve(canvas, curve)
+            _draw_curve(canvas, curve, y_range or (-math.inf, math.inf))
         if named:
             _draw_legend(axes, legend_at, columns)
-        return canvas.finish(description or "; ".join(named))
+        return canvas.finish(title=title, description=description or "; ".join(named))
 
 
 def _set_log_ticks(axes: "mpl_axes.Axes") -> None:
@@ -291,9 +291,11 @@ def _set_log_ticks(axes: "mpl_axes.Axes") -> None:
     axes.xaxis.set_minor_locator(ticker.NullLocator())
 
 
-def _draw_curve(canvas: picture.Canvas, curve: Curve) -> None:
-    axes, limits = canvas.axes, canvas.axes.get_ylim()
-    style = _GREY if curve.series is None else picture.series_style(curve.series)
+def _draw_curve(canvas: picture.Canvas, curve: Curve, limits: tuple[float, float]) -> None:
+    axes = canvas.axes
+    style = _GREY
+    if curve.series is not None:
+        style = canvas.series[curve.series % len(canvas.series)]
     if curve.band:
         x, low, high = zip(*curve.band, strict=True)
         lower, upper = ([_clip(value, limits) for value in values] for values in (low, high))
@@ -306,10 +308,17 @@ def _draw_curve(canvas: picture.Canvas, curve: Curve) -> None:
         markersize=_MARK_PX if curve.has_line else _LONE_MARK_PX,
         label=curve.name or None,
         alpha=_FAINT if curve.is_faint else None,
+        zorder=2.0 if curve.is_faint else 2.1,
         clip_on=False,
     )
-    if curve.tooltips:
-        canvas.set_tooltips(line, curve.tooltips)
+    # Matplotlib draws no mark for a value that is not a number.
+    tooltips = [
+        words
+        for (_, y), words in zip(curve.points, curve.tooltips, strict=bool(curve.tooltips))
+        if math.isfinite(y)
+    ]
+    if tooltips:
+        canvas.set_tooltips(line, tooltips)
 
 
 def _legend_columns(names: Sequence[str], width: float) -> int:

@@ -19,8 +19,8 @@ from tfrecords import atomic
 if TYPE_CHECKING:  # A program's --help does not wait for matplotlib.
     from matplotlib import artist as mpl_artist, axes as mpl_axes, figure as mpl_figure
 
-# Light, dark and print. The series' are near Okabe and Ito's palette, told apart with every common
-# colour vision. No two light ones are equal: by them an SVG's colours are told apart too.
+# Light, dark and print. No two light ones are equal: chart.mplstyle draws in them, and by them an
+# SVG's colours are told apart.
 _COLOURS: Mapping[str, tuple[str, str, str]] = {
     "ink": ("#1c2530", "#e6eaf0", "#000000"),
     "muted": ("#5b6776", "#9aa6b5", "#444444"),
@@ -33,14 +33,6 @@ _COLOURS: Mapping[str, tuple[str, str, str]] = {
     "c3": ("#6b4fa0", "#b9a3ec", "#6b4fa0"),
     "c4": ("#28724f", "#6fcf97", "#28724f"),
 }
-# Series differ by dash and mark too, so that none needs colour to be read.
-_SERIES: Sequence[Mapping[str, Any]] = (
-    {"color": "c0", "linestyle": "-", "marker": "o", "markerfacecolor": "c0"},
-    {"color": "c1", "linestyle": (0, (7, 3)), "marker": "s", "markerfacecolor": "c1"},
-    {"color": "c2", "linestyle": (0, (2, 3)), "marker": "^", "markerfacecolor": "c2"},
-    {"color": "c3", "linestyle": (0, (9, 3, 2, 3)), "marker": "D", "markerfacecolor": "c3"},
-    {"color": "c4", "linestyle": (0, (1, 2)), "marker": "o", "markerfacecolor": "panel"},
-)
 
 # One unit of an SVG, a CSS pixel in it, is one of matplotlib's points.
 _UNITS_PER_INCH = 72
@@ -66,14 +58,6 @@ def colour(name: str) -> str:
     return _COLOURS[name][0]
 
 
-def series_style(series: int) -> dict[str, Any]:
-    """Returns colour, dash and mark of a series, as keywords of matplotlib's lines."""
-    style = dict(_SERIES[series % len(_SERIES)])
-    for name in ("color", "markerfacecolor"):
-        style[name] = colour(style[name])
-    return style
-
-
 class Picture:
     """A chart, drawn; a template puts its SVG into the page as it is."""
 
@@ -92,7 +76,8 @@ class Picture:
 
     def png(self) -> bytes:
         """Returns the picture at twice its size, in the light colours on white."""
-        return _save(self._figure, "png")
+        with _style():
+            return _save(self._figure, "png")
 
 
 def write(directory: pathlib.Path, pictures: Mapping[str, Picture]) -> None:
@@ -123,39 +108,18 @@ def side_by_side_png(pictures: Sequence[Picture]) -> bytes:
 
 
 class Canvas:
-    """What a chart is drawn on, in the style of all charts inside its `with` block.
+    """What a chart is drawn on.
 
     Attributes:
         axes: matplotlib's.
+        series: colour, dash and mark of each series, as keywords of matplotlib's lines.
     """
 
-    def __init__(self, *, title: str, height: float, width: float = 420.0):
-        """Makes an empty one.
-
-        Args:
-            title: of the picture, for those who don't see it.
-            height: in CSS pixels, which are the SVG's own units.
-            width: likewise.
-        """
-        from matplotlib import figure
-
-        self._title = title
+    def __init__(self, figure: "mpl_figure.Figure", series: Sequence[Mapping[str, Any]]):
+        self.axes: mpl_axes.Axes = figure.add_subplot()
+        self.series = series
+        self._figure = figure
         self._tooltips: dict[str, Sequence[str]] = {}
-        self._style = _style()
-        with _style():
-            self._figure = figure.Figure(
-                figsize=(width / _UNITS_PER_INCH, height / _UNITS_PER_INCH), layout="constrained"
-            )
-            self.axes: mpl_axes.Axes = self._figure.add_subplot()
-
-    def __enter__(self) -> "Canvas":
-        """Sets the style."""
-        self._style.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        """Sets matplotlib's style back."""
-        self._style.__exit__(*error)
 
     def set_tooltips(self, artist: "mpl_artist.Artist", tooltips: Sequence[str]) -> None:
         """Shows words, one a mark of an artist, while the pointer rests on the mark."""
@@ -163,76 +127,44 @@ class Canvas:
         artist.set_gid(group)
         self._tooltips[group] = tooltips
 
-    def finish(self, description: str) -> Picture:
-        """Returns the picture.
-
-        Args:
-            description: what it shows, for those who don't see it.
-        """
+    def finish(self, *, title: str, description: str) -> Picture:
+        """Returns the picture, with its name and what it shows for those who don't see it."""
         root = ElementTree.fromstring(_save(self._figure, "svg"))
         # The PNG keeps the layout that the SVG was given.
         self._figure.set_layout_engine("none")
-        words = {"title": self._title, "desc": description}
+        words = {"title": title, "desc": description}
         return Picture(self._figure, _tidied(root, words, self._tooltips))
 
 
-def _save(figure: "mpl_figure.Figure", kind: str) -> bytes:
-    # Without a date and matplotlib's version in it the same chart gives the same bytes.
-    metadata = {"svg": ("Creator", "Date", "Format", "Type"), "png": ("Software",)}[kind]
-    buffer = io.BytesIO()
+@contextlib.contextmanager
+def canvas(*, height: float, width: float = 420.0) -> Iterator[Canvas]:
+    """Gives an empty canvas, and the style of all charts to draw and finish it in.
+
+    Args:
+        height: in CSS pixels, which are the SVG's own units.
+        width: likewise.
+    """
+    import matplotlib.figure
+
     with _style():
-        figure.savefig(
-            buffer,
-            format=kind,
-            dpi=_UNITS_PER_INCH * _PNG_ZOOM,
-            metadata=dict.fromkeys(metadata),
-        )
-    return buffer.getvalue()
+        size = (width / _UNITS_PER_INCH, height / _UNITS_PER_INCH)
+        series = list(matplotlib.rcParams["axes.prop_cycle"])
+        yield Canvas(matplotlib.figure.Figure(figsize=size), series)
 
 
 def _style() -> contextlib.AbstractContextManager[None]:
     import matplotlib
 
-    ink, muted, grid, panel = map(colour, ("ink", "muted", "grid", "panel"))
-    return matplotlib.rc_context(
-        {
-            "svg.fonttype": "none",
-            "svg.hashsalt": "spine_tf",
-            "font.family": "DejaVu Sans",  # Matplotlib's own: alike on every machine, and wide.
-            "font.size": 12.0,
-            "text.parse_math": False,
-            "text.color": ink,
-            "figure.facecolor": panel,
-            "figure.constrained_layout.h_pad": 0.06,
-            "figure.constrained_layout.w_pad": 0.06,
-            "axes.facecolor": "none",
-            "axes.edgecolor": muted,
-            "axes.labelcolor": ink,
-            "axes.linewidth": 1.0,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.axisbelow": True,
-            "axes.grid": True,
-            "grid.color": grid,
-            "grid.linewidth": 1.0,
-            "xtick.labelcolor": muted,
-            "xtick.labelsize": 12.0,
-            "xtick.bottom": False,
-            "ytick.labelcolor": muted,
-            "ytick.labelsize": 12.0,
-            "ytick.left": False,
-            "ytick.major.pad": 8.0,
-            "lines.linewidth": 2.0,
-            "lines.markersize": 10.0,
-            "lines.markeredgewidth": 2.0,
-            "lines.scale_dashes": False,
-            "lines.solid_capstyle": "butt",
-            "legend.frameon": False,
-            "axes.labelpad": 6.0,
-            "axes.labelsize": 12.0,
-            "legend.fontsize": 12.0,
-        }
-    )
+    return matplotlib.rc_context(fname=pathlib.Path(__file__).with_name("chart.mplstyle"))
+
+
+def _save(figure: "mpl_figure.Figure", kind: str) -> bytes:
+    # Without a date and matplotlib's version in it the same chart gives the same bytes.
+    unsaid = {"svg": ("Creator", "Date", "Format", "Type"), "png": ("Software",)}[kind]
+    buffer = io.BytesIO()
+    dpi = _UNITS_PER_INCH * _PNG_ZOOM
+    figure.savefig(buffer, format=kind, dpi=dpi, metadata=dict.fromkeys(unsaid))
+    return buffer.getvalue()
 
 
 _NAMESPACE = "http://www.w3.org/2000/svg"
@@ -245,11 +177,12 @@ def _tidied(
     root: ElementTree.Element, words: Mapping[str, str], tooltips: Mapping[str, Sequence[str]]
 ) -> str:
     """Makes matplotlib's SVG one that fits into a page beside others."""
-    groups = {group.get("id"): group for group in root.iter(f"{{{_NAMESPACE}}}g")}
-    for name, titles in tooltips.items():
-        _add_titles(groups[name], titles)
-    for element in root.iter():
+    for element in list(root.iter()):
         _tidy(element)
+    for group in [group for group in root.iter("g") if group.get("id") in tooltips]:
+        _add_titles(group, tooltips[group.attrib["id"]])
+    for group in root.iter("g"):
+        group.attrib.pop("id", None)  # Not unique in a page. What is used by its id keeps it.
     root.attrib = {
         "class": "chart",
         "xmlns": _NAMESPACE,
@@ -263,48 +196,37 @@ def _tidied(
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _add_titles(group: ElementTree.Element, titles: Sequence[str]) -> None:
-    """Puts each mark, or each shape where there are no marks, into a group with a title."""
-    parents = list(group.iter(f"{{{_NAMESPACE}}}g"))
-    marks, shapes = (
-        [
-            (parent, found)
-            for parent in parents
-            for found in parent.findall(f"{{{_NAMESPACE}}}{tag}")
-        ]
-        for tag in ("use", "path")
-    )
-    for (parent, mark), text in zip(marks or shapes, titles, strict=True):
-        titled = ElementTree.Element(f"{{{_NAMESPACE}}}g")
-        ElementTree.SubElement(titled, f"{{{_NAMESPACE}}}title").text = text
-        titled.append(mark)
-        parent[list(parent).index(mark)] = titled
-
-
 def _tidy(element: ElementTree.Element) -> None:
-    """Takes out rules for the whole page, clipping, line breaks and what else is not needed."""
+    """Takes out rules for the whole page, clipping (no chart needs it) and needless digits."""
     for child in list(element):
         if child.tag.endswith(("}style", "}clipPath")):
             element.remove(child)
     element.tag = element.tag.removeprefix(f"{{{_NAMESPACE}}}")
-    element.attrib = dict(_tidied_attributes(element))
+    element.attrib = {
+        name.rpartition("}")[2]: _COLOUR.sub(_variable, _LONG_NUMBER.sub(_short, value))
+        for name, value in element.attrib.items()
+        if name != "clip-path" and not value.startswith(("rotate(0 ", "rotate(-0 "))
+    }
     element.tail = None
-    if element.tag not in ("text", "title"):
+    if element.tag != "text":
         element.text = None
 
 
-def _tidied_attributes(element: ElementTree.Element) -> Iterator[tuple[str, str]]:
-    for name, value in element.attrib.items():
-        # Only what is drawn again by its id needs one; charts keep their values inside the axes.
-        if (name == "id" and element.tag == "g") or name == "clip-path":
-            continue
-        if name == "transform" and value.startswith(("rotate(0 ", "rotate(-0 ")):
-            continue
-        if name == "style":
-            value = _COLOUR.sub(lambda found: _VARIABLES[found.group()], value)
-        value = _LONG_NUMBER.sub(lambda found: _short(found.group()), value)
-        yield name.rpartition("}")[2], " ".join(value.split())
+def _variable(found: re.Match[str]) -> str:
+    return _VARIABLES[found.group()]
 
 
-def _short(number: str) -> str:
-    return f"{float(number):.2f}".rstrip("0").rstrip(".")
+def _short(found: re.Match[str]) -> str:
+    return f"{float(found.group()):.2f}".rstrip("0").rstrip(".")
+
+
+def _add_titles(group: ElementTree.Element, titles: Sequence[str]) -> None:
+    """Puts each mark, or each shape where there are no marks, into a group with a title."""
+    parents = {child: parent for parent in group.iter() for child in parent}
+    marks = list(group.iter("use")) or list(group.iter("path"))
+    for mark, text in zip(marks, titles, strict=True):
+        titled = ElementTree.Element("g")
+        ElementTree.SubElement(titled, "title").text = text
+        titled.append(mark)
+        parent = parents[mark]
+        parent[list(parent).index(mark)] = titled

@@ -1,6 +1,5 @@
 """The figures of every epoch: as table and curves, for TensorBoard, for whoever is watching."""
 
-import math
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -58,17 +57,10 @@ def _panel(
         x_range=(1.0, max(2.0, float(len(history)))),
         x_scale="whole",
         y_label=title,
-        y_range=_range([y for curve in series for _, y in curve.points]),
+        y_range=None,
         guide=best_epoch + 1.0,
         legend_at="below",
     )
-
-
-def _range(values: Sequence[float]) -> tuple[float, float]:
-    """A little more than all values; those of a training that diverged are left out."""
-    finite = [value for value in values if math.isfinite(value)] or [0.0]
-    margin = 0.05 * (max(finite) - min(finite)) or 0.1 * abs(finite[0]) or 0.1
-    return min(finite) - margin, max(finite) + margin
 
 
 class Board:

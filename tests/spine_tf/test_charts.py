@@ -1,3 +1,4 @@
+import math
 import re
 import xml.etree.ElementTree as ElementTree
 
@@ -129,6 +130,17 @@ def test_y_outside_the_range_is_drawn_at_its_end():
 def _width(text):
     """In the font that the layout reckons with, which is a wide one."""
     return textpath.TextPath((0, 0), text, size=12, prop="DejaVu Sans").get_extents().width
+
+
+def test_range_that_is_not_given_holds_all_values_and_needs_no_finite_one():
+    drawn = _curves(_points((10.0, -50.0), (40.0, 70.0)), x_range=None, y_range=None)
+    broken = _curves(_points((1.0, math.nan), (2.0, 3.0)), x_range=None, y_range=None)
+
+    (left, low), (right, high) = _marks(drawn).values()
+    assert {"10", "20", "30", "40", "-50", "0", "50"} <= set(_texts(drawn))
+    assert 0 < left < right < 420
+    assert 0 < high < low < 320
+    assert list(_marks(broken)) == ["2, 3"]
 
 
 def test_long_names_leave_the_picture_at_no_side():

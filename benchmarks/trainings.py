@@ -15,7 +15,7 @@ import numpy as np
 
 from spine_tf.configuration import config as config_module, overrides
 from spine_tf.processes import isolated
-from spine_tf.reproduction import one_run
+from spine_tf.reproduction import out_of_fold
 from spine_tf.scoring import predictions
 from spine_tf.training import reviewed_labels
 from tfrecords import records
@@ -65,7 +65,7 @@ def train_all_folds(training: Training) -> predictions.Predictions:
     """Trains with each fold held out and returns the predictions out of fold."""
     print(training.command, flush=True)
     written = _call(
-        training, one_run.train, training.config, training.records_dir, training.run_dir
+        training, out_of_fold.train, training.config, training.records_dir, training.run_dir
     )
     path = training.run_dir / written.predictions_file
     return predictions.read_csv(path, training.config.task_spec)

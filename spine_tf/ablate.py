@@ -8,7 +8,7 @@ from spine_tf import flags as flags_module, labels
 from tfrecords import program
 
 if typing.TYPE_CHECKING:
-    from spine_tf.ablation import settings
+    from spine_tf.ablation import design
 
 _DATA_DIR = flags_module.data_dir()
 _WORK_DIR = flags_module.work_dir()
@@ -43,7 +43,7 @@ def main() -> None:
     work_dir = program.require_path(_WORK_DIR)
     if _MAX_MINUTES.value is not None and _MAX_MINUTES.value <= 0:
         raise ValueError(f"--max_minutes is {_MAX_MINUTES.value}, expected more than 0")
-    wanted = _settings()
+    wanted = _design()
 
     # What draws and computes is imported only when the flags are in order.
     from spine_tf.ablation import ablation, table
@@ -71,15 +71,15 @@ def main() -> None:
         )
 
 
-def _settings() -> "settings.Settings":
-    from spine_tf.ablation import settings
+def _design() -> "design.Design":
+    from spine_tf.ablation import design, variant
 
-    variants = settings.read_variants(_FACTORS.value, _VARIANT.value, _PRESETS.value)
+    variants = variant.read_variants(_FACTORS.value, _VARIANT.value, _PRESETS.value)
     if not variants and not _RESUME.value:
         raise ValueError("nothing varies: give --factors, --variant or --presets")
     conversion = _CONVERSION.settings()
-    return settings.Settings(
-        base=settings.make_base(
+    return design.Design(
+        base=design.make_base(
             _CONFIGURATION.base(), _CONFIGURATION.changes(), conversion, variants
         ),
         conversion=conversion,

@@ -35,10 +35,10 @@ def main() -> None:
     data_dir = program.require_path(_DATA_DIR)
     work_dir = program.require_path(_WORK_DIR)
 
-    from spine_tf.reproduction import settings
+    from spine_tf.reproduction import experiment
     from tfrecords import atomic
 
-    wanted = settings.Settings(
+    wanted = experiment.Experiment(
         tasks=tuple(_TASKS.value),
         families=tuple(_MODELS.value),
         changes=tuple(_SET.value),
@@ -47,7 +47,7 @@ def main() -> None:
         seed=_SEED.value,
     )
     _prepare(work_dir)
-    settings.require_same_runs(wanted, work_dir)
+    experiment.require_same_runs(wanted, work_dir)
     atomic.write_json(work_dir / _SETTINGS_FILE, wanted.to_json())
     _convert(data_dir, work_dir / "records")
 

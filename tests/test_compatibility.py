@@ -25,7 +25,7 @@ import pytest
 
 from spine_tf import labels
 from spine_tf.runs import run
-from spine_tf.scoring import predictions as predictions_module
+from spine_tf.scoring import predictions
 from spine_tf.serving import saved_model, verification
 from tfrecords import records, shard, verify
 
@@ -49,7 +49,7 @@ def source(made: pathlib.Path) -> records.Records:
 
 def _stored(path: pathlib.Path, keys: list[str]) -> np.ndarray:
     """The probabilities that training wrote, in the order of the keys."""
-    found = predictions_module.read_csv(path, _TASK)
+    found = predictions.read_csv(path, _TASK)
     assert sorted(found.keys) == sorted(keys)
     return found.probabilities[[found.keys.index(key) for key in keys]]
 

@@ -20,12 +20,12 @@ import tqdm
 from absl import logging
 
 from spine_tf.ablation import (
+    design,
     page as page_module,
     scores,
-    settings as settings_module,
     table,
-    training,
     variant as variant_module,
+    variant_training,
 )
 from spine_tf.conversion import plan
 from spine_tf.pages import picture
@@ -57,7 +57,7 @@ class Ablation:
 
 
 def run(
-    settings: settings_module.Settings,
+    settings: design.Design,
     source: sources.Source,
     work_dir: pathlib.Path,
     *,
@@ -84,13 +84,13 @@ def run(
     planned = plan.make_plan(source, settings.conversion)
     _prepare(work_dir, is_resumed)
     with lock.lock_directory(work_dir, owner="ablation", flag="--work_dir"):
-        wanted = settings_module.to_json(settings, planned.config, planned.source)
-        merged = settings_module.merge(work_dir, wanted)
-        settings_module.write(work_dir, merged)
-        settings = dataclasses.replace(settings, variants=settings_module.variants_of(merged))
+        wanted = design.to_json(settings, planned.config, planned.source)
+        merged = design.merge(work_dir, wanted)
+        design.write(work_dir, merged)
+        settings = dataclasses.replace(settings, variants=design.variants_of(merged))
         with _progress(settings) as bar:
-            trainer = training.Trainer(
-                settings=settings,
+            trainer = variant_training.Trainer(
+                design=settings,
                 source=source,
                 work_dir=work_dir,
                 num_workers=num_workers,
@@ -103,7 +103,7 @@ def run(
 
 
 def _prepare(work_dir: pathlib.Path, is_resumed: bool) -> None:
-    is_ours = (work_dir / settings_module.FILE).is_file()
+    is_ours = (work_dir / design.FILE).is_file()
     if is_ours and not is_resumed:
         raise ValueError(
             f"{work_dir} holds an ablation: go on with it by --resume, or choose another --work_dir"
@@ -132,7 +132,7 @@ class _Bar:
 
 
 @contextlib.contextmanager
-def _progress(settings: settings_module.Settings) -> Iterator[_Bar]:
+def _progress(settings: design.Design) -> Iterator[_Bar]:
     # tqdm's monitor is a thread, and the conversion forks.
     tqdm.tqdm.monitor_interval = 0
     folds_per_variant = settings.conversion.num_folds * settings.num_seeds
@@ -149,12 +149,12 @@ class _Runner:
     """Goes through base and variants; knows the base's predictions once they are there."""
 
     def __init__(
-        self, settings: settings_module.Settings, trainer: training.Trainer, bar: _Bar
+        self, settings: design.Design, trainer: variant_training.Trainer, bar: _Bar
     ) -> None:
         self._settings = settings
         self._trainer = trainer
         self._bar = bar
-        self._base: training.Trained | None = None
+        self._base: variant_training.Trained | None = None
         self._rows = [
             table.Row(
                 name=name,
@@ -200,7 +200,7 @@ class _Runner:
                     seconds=values["seconds"],
                 )
 
-    def _run_one(self, row: table.Row, slug: str, recipe: variant_module.Recipe) -> table.Row:
+    def _run_one(self, row: table.Row, slug: str, recipe: design.Recipe) -> table.Row:
         if self._base is None and not row.is_base:
             return dataclasses.replace(row, reason="the base has no figures to compare with")
         logging.info("%s", row.name)
@@ -221,7 +221,7 @@ class _Runner:
         )
 
     def _score(
-        self, trained: training.Trained, recipe: variant_module.Recipe, *, is_base: bool
+        self, trained: variant_training.Trained, recipe: design.Recipe, *, is_base: bool
     ) -> scores.Score:
         base = None if is_base or self._base is None else self._base.seeds
         task = recipe.config.task_spec
@@ -239,7 +239,7 @@ class _Runner:
         logging.info("%d of %d, %s: %s", index + 1, len(self._rows), row.name, said)
 
     def _result_path(self, slug: str) -> pathlib.Path:
-        return self._trainer.work_dir / training.VARIANTS_DIR / slug / _RESULT_FILE
+        return self._trainer.work_dir / variant_training.VARIANTS_DIR / slug / _RESULT_FILE
 
     def _write(self) -> Ablation:
         work_dir, rows = self._trainer.work_dir, tuple(self._rows)
@@ -252,7 +252,7 @@ class _Runner:
         return Ablation(rows=rows, page=path, text=text)
 
 
-def _about(settings: settings_module.Settings) -> dict[str, Any]:
+def _about(settings: design.Design) -> dict[str, Any]:
     base = settings.base.recipe
     values = dataclasses.asdict(base.config)
     return {

@@ -1,14 +1,18 @@
-"""A variant: a name, and what it changes in the base; from the text of a flag to configurations."""
+"""A variant: a name, and what it changes in the base; from the texts of flags, or of a preset.
+
+--factors field=value,value,...          one variant a value
+--variant name:field=value,field=value   one variant that changes several fields
+--presets name                           texts of both kinds that come with the package
+"""
 
 import dataclasses
 import re
-from collections.abc import Iterator
+import types
+from collections.abc import Iterable, Iterator, Mapping
 
-from spine_tf.configuration import config as config_module, fields, overrides, roi_config
+from spine_tf.configuration import overrides
 
 BASE = "base"
-FAMILY = "model"
-ROI_FIELDS = tuple(field.name for field in dataclasses.fields(roi_config.RoiConfig))
 
 # What all variants share: --task, --seeds and the folds decide it.
 _SHARED = ("task", "seed", "model.family", "data.val_fold")
@@ -47,68 +51,78 @@ class Variant:
         return re.sub(r"[^A-Za-z0-9_.=+-]+", "_", self.name)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """What is converted and trained.
+def read_variants(
+    factors: Iterable[str], bundles: Iterable[str], preset_names: Iterable[str]
+) -> tuple[Variant, ...]:
+    """Returns the variants that a command asks for, each once: presets, factors, bundles.
 
-    Attributes:
-        roi: the region of interest.
-        config: the run's configuration.
+    Raises:
+        ValueError: a text that is none, or an unknown preset.
     """
+    read = [variant for name in preset_names for variant in _of_preset(name)]
+    read += [variant for text in factors for variant in parse_factor(text)]
+    read += [parse_bundle(text) for text in bundles]
+    found: dict[str, Variant] = {}
+    for variant in read:
+        if found.setdefault(variant.name, variant).settings != variant.settings:
+            raise ValueError(f"two variants are named {variant.name!r}: give them different names")
+    return tuple(found.values())
 
-    roi: roi_config.RoiConfig
-    config: config_module.Config
+
+PRESETS: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
+    {
+        "preprocessing": (
+            "roi_mm=30,40,50,60,70",
+            "roi_px=64,96,128,160,224",
+            "num_slices=1,3,5,7",
+            "window=slice,series,crop",
+            "mirror_right=true,false",
+            "model.bias_correction=0.0,0.1,0.2",
+        ),
+        "order": (
+            "model.head=softmax,ordinal",
+            "training.label_softness=0.0,0.3,0.5,1.0",
+            "training.loss=quadratic_kappa",
+            "ordinal head, soft labels:model.head=ordinal,training.label_softness=0.5",
+        ),
+        "architectures": (
+            "model=simple,dense,densenet,residual,resnet50,transfer",
+            "num_slices=3",
+            "slices on 3 slices:model=slices,num_slices=3",
+        ),
+        "augmentation": (
+            "no augmentation:data.augmentation.rotation_degrees=0,data.augmentation.shift=0,"
+            "data.augmentation.scale=0,data.augmentation.contrast=0,data.augmentation.brightness=0",
+            "data.augmentation.rotation_degrees=0,10,20",
+            "data.augmentation.gamma=0.3",
+            "data.augmentation.noise=0.02",
+            "data.augmentation.cutout=0.25",
+            "data.augmentation.blur=1.0",
+            "data.augmentation.shear=0.1",
+            "data.augmentation.mixup=0.2",
+            "data.augmentation.cutmix=1.0",
+        ),
+        "sampling": (
+            "data.sampling=balanced",
+            "training.class_weights=none,balanced,competition",
+        ),
+        "loss": (
+            "training.loss=cross_entropy,focal",
+            "training.label_smoothing=0.0,0.1",
+        ),
+    }
+)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Base:
-    """Where all variants start from.
+def _of_preset(name: str) -> list[Variant]:
+    if name not in PRESETS:
+        raise ValueError(f"--presets has {name!r}, expected some of {', '.join(PRESETS)}")
+    return [variant for text in PRESETS[name] for variant in _parse(text)]
 
-    Attributes:
-        recipe: what the base itself converts and trains.
-        changes: `field=value` that another family takes over where it has the field, or
-            `family:field=value` for one family alone.
-    """
 
-    recipe: Recipe
-    changes: tuple[str, ...] = ()
-
-    def apply(self, variant: Variant) -> Recipe:
-        """Returns what a variant converts and trains.
-
-        Raises:
-            ValueError: a field that does not exist, or a value that does not fit.
-        """
-        try:
-            return self._apply(variant.settings)
-        except ValueError as err:
-            raise ValueError(f"variant {variant.name}: {err}") from err
-
-    def _apply(self, changed: tuple[str, ...]) -> Recipe:
-        roi = dataclasses.asdict(self.recipe.roi)
-        run_config, settings = self.recipe.config, []
-        for setting in changed:
-            override = overrides.parse(setting)
-            if override.family is None and override.field in ROI_FIELDS:
-                roi[override.field] = override.value
-            elif override.family is None and override.field == FAMILY:
-                run_config = self._with_family(override.value)
-            else:
-                settings.append(setting)
-        return Recipe(
-            roi=fields.build(roi_config.RoiConfig, roi, ""),
-            config=overrides.apply(run_config, settings),
-        )
-
-    def _with_family(self, family: str) -> config_module.Config:
-        """The base with another family's defaults, and the changes that it has the fields for."""
-        own = self.recipe.config
-        if family == own.model.family:
-            return own
-        model = config_module.default_config(own.task, family).model
-        return overrides.apply(
-            dataclasses.replace(own, model=model), overrides.of_family(family, self.changes)
-        )
+def _parse(text: str) -> list[Variant]:
+    is_bundle = ":" in text.partition("=")[0]
+    return [parse_bundle(text)] if is_bundle else parse_factor(text)
 
 
 def parse_factor(text: str) -> list[Variant]:

@@ -21,11 +21,10 @@ from typing import Any
 from absl import logging
 
 from spine_tf import labels
-from spine_tf.configuration import config as config_module
+from spine_tf.configuration import config as config_module, overrides
 from spine_tf.evaluation import analysis, comparison_page
 from spine_tf.processes import isolated
-from spine_tf.reproduction import one_run, settings as settings_module, table
-from spine_tf.scoring import predictions
+from spine_tf.reproduction import experiment, out_of_fold, table
 from tfrecords import atomic, records
 
 _PAGE_FILE = "report.html"
@@ -56,7 +55,7 @@ class _Step:
 
 
 def reproduce(
-    settings: settings_module.Settings,
+    settings: experiment.Experiment,
     source: records.Records,
     work_dir: pathlib.Path,
     data_dir: pathlib.Path,
@@ -80,7 +79,7 @@ def reproduce(
         finished = {}
         for family in settings.families:
             logging.info("%s, %s", task, family)
-            run_dir = settings_module.run_dir(work_dir, task, family)
+            run_dir = experiment.run_dir(work_dir, task, family)
             try:
                 step = _make_step(settings, source, work_dir, data_dir, task, family)
                 trained = _run_or_read(step, source.directory)
@@ -97,7 +96,7 @@ def reproduce(
 
 
 def _make_step(
-    settings: settings_module.Settings,
+    settings: experiment.Experiment,
     source: records.Records,
     work_dir: pathlib.Path,
     data_dir: pathlib.Path,
@@ -111,7 +110,7 @@ def _make_step(
         task=task,
         family=family,
         config=settings.make_config(task, family, best),
-        run_dir=settings_module.run_dir(work_dir, task, family),
+        run_dir=experiment.run_dir(work_dir, task, family),
         report_dir=work_dir / "reports" / task / family,
         num_resamples=settings.num_resamples,
         has_evidence=not settings.is_fast,
@@ -120,7 +119,7 @@ def _make_step(
 
 
 def _search(
-    settings: settings_module.Settings,
+    settings: experiment.Experiment,
     source: records.Records,
     search_dir: pathlib.Path,
     task: str,
@@ -138,7 +137,7 @@ def _search(
         f"--models={family}",
         f"--max_trials={settings.num_trials}",
         f"--seed={settings.seed}",
-        *(f"--set={change}" for change in settings.changes),
+        *(f"--set={change}" for change in overrides.of_family(family, settings.changes)),
         *(["--resume"] if search_dir.exists() else []),
     ]
     done = subprocess.run(command, check=False)
@@ -147,22 +146,22 @@ def _search(
     return best
 
 
-def _run_or_read(step: _Step, records_dir: pathlib.Path) -> one_run.Trained:
+def _run_or_read(step: _Step, records_dir: pathlib.Path) -> out_of_fold.Trained:
     """Trains and evaluates in a process of its own, unless that is done."""
     path = step.report_dir / _DONE_FILE
     if path.is_file() and step.run_dir.is_dir():
-        return one_run.from_json(json.loads(path.read_text("utf-8")))
+        return out_of_fold.from_json(json.loads(path.read_text("utf-8")))
     trained = isolated.call(_run, step, records_dir)
     atomic.write_json(path, dataclasses.asdict(trained))
     return trained
 
 
-def _run(step: _Step, records_dir: pathlib.Path) -> one_run.Trained:
+def _run(step: _Step, records_dir: pathlib.Path) -> out_of_fold.Trained:
     """Trains and evaluates; a report that lies there is taken as it is."""
     from spine_tf.evaluation import evaluation
     from spine_tf.runs import run
 
-    trained = one_run.train(step.config, records_dir, step.run_dir)
+    trained = out_of_fold.train(step.config, records_dir, step.run_dir)
     source = records.open_records(records_dir, keep_mb=step.config.data.keep_mb)
     # The page is written last, so where it lies the figures are complete.
     missing = [
@@ -201,10 +200,10 @@ def _discard_empty(run_dir: pathlib.Path) -> None:
 
 
 def _compare(
-    finished: Mapping[str, tuple[_Step, one_run.Trained]],
+    finished: Mapping[str, tuple[_Step, out_of_fold.Trained]],
     task_name: str,
     report_dir: pathlib.Path,
-    settings: settings_module.Settings,
+    settings: experiment.Experiment,
 ) -> None:
     """Compares the runs by their out-of-fold predictions, which need no model to be loaded."""
     if len(finished) < 2:
@@ -216,7 +215,7 @@ def _compare(
             analysis.Evaluated(
                 task=task,
                 split="oof",
-                predictions=predictions.read_csv(step.run_dir / trained.predictions_file, task),
+                predictions=trained.read_predictions(step.run_dir, task),
                 uncalibrated=None,
                 splits=(),
                 class_prior=trained.class_prior,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from spine_tf import labels
-from spine_tf.ablation import page, presets, scores, settings, table, variant
+from spine_tf.ablation import design, page, scores, table, variant
 from spine_tf.configuration import config, model_configs, overrides, roi_config
 from spine_tf.conversion import plan
 from spine_tf.scoring import bootstrap, comparison, metrics, predictions
@@ -20,14 +20,14 @@ _MULTICLASS = labels.get_task("multiclass")
 
 
 def _base(family="simple", changes=(), variants=()):
-    return settings.make_base(
+    return design.make_base(
         config.default_config("multiclass", family), changes, _CONVERSION, variants
     )
 
 
 def _settings(*texts, **changes):
-    variants = settings.read_variants(texts, (), ())
-    return settings.Settings(
+    variants = variant.read_variants(texts, (), ())
+    return design.Design(
         **{
             "base": _base(variants=variants),
             "conversion": _CONVERSION,
@@ -129,33 +129,33 @@ def test_variant_that_says_the_base_again_is_left_out():
 
 def test_variants_of_one_name_are_refused():
     with pytest.raises(ValueError, match="two variants are named"):
-        settings.read_variants((), ("a:roi_mm=30", "a:roi_mm=40"), ())
+        variant.read_variants((), ("a:roi_mm=30", "a:roi_mm=40"), ())
     with pytest.raises(ValueError, match="two variants are named"):
-        bundles = settings.read_variants((), ("a b:roi_mm=30", "a_b:roi_mm=40"), ())
+        bundles = variant.read_variants((), ("a b:roi_mm=30", "a_b:roi_mm=40"), ())
         _settings(variants=bundles)
     with pytest.raises(ValueError, match="--seeds is 0"):
         _settings("roi_mm=30", num_seeds=0)
 
 
 def test_factor_beside_its_preset_is_run_once():
-    found = settings.read_variants(("roi_mm=30,35",), (), ("preprocessing",))
+    found = variant.read_variants(("roi_mm=30,35",), (), ("preprocessing",))
     assert [one.name for one in found].count("roi_mm=30") == 1
     assert found[-1].name == "roi_mm=35"
 
 
-@pytest.mark.parametrize("name", presets.PRESETS)
+@pytest.mark.parametrize("name", variant.PRESETS)
 @pytest.mark.parametrize("family", ["simple", "residual"])
 @pytest.mark.parametrize("task", labels.WHOLE_TASKS)
 def test_preset_fits_and_changes_something(name, family, task):
-    variants = settings.read_variants((), (), (name,))
-    base = settings.make_base(config.default_config(task, family), (), _CONVERSION, variants)
-    found = settings.Settings(base=base, conversion=_CONVERSION, variants=variants)
+    variants = variant.read_variants((), (), (name,))
+    base = design.make_base(config.default_config(task, family), (), _CONVERSION, variants)
+    found = design.Design(base=base, conversion=_CONVERSION, variants=variants)
     assert found.variants
 
 
 def test_unknown_preset_is_refused():
     with pytest.raises(ValueError, match="--presets has 'all', expected some of preprocessing"):
-        settings.read_variants((), (), ("all",))
+        variant.read_variants((), (), ("all",))
 
 
 def test_conversion_of_a_variant_differs_in_the_region_alone():
@@ -166,11 +166,11 @@ def test_conversion_of_a_variant_differs_in_the_region_alone():
 
 
 def test_stored_ablation_takes_more_variants_but_no_other_base(tmp_path):
-    first = settings.to_json(_settings("roi_mm=30"), {"roi_mm": 50.0}, {"train.csv": "a"})
-    settings.write(tmp_path, settings.merge(tmp_path, first))
-    more = settings.to_json(_settings("window=crop"), {"roi_mm": 50.0}, {"train.csv": "a"})
-    merged = settings.merge(tmp_path, more)
-    assert [one.name for one in settings.variants_of(merged)] == [
+    first = design.to_json(_settings("roi_mm=30"), {"roi_mm": 50.0}, {"train.csv": "a"})
+    design.write(tmp_path, design.merge(tmp_path, first))
+    more = design.to_json(_settings("window=crop"), {"roi_mm": 50.0}, {"train.csv": "a"})
+    merged = design.merge(tmp_path, more)
+    assert [one.name for one in design.variants_of(merged)] == [
         "roi_mm=30",
         "window=crop",
     ]
@@ -183,7 +183,7 @@ def test_stored_ablation_takes_more_variants_but_no_other_base(tmp_path):
         ),
     ):
         with pytest.raises(ValueError, match=message):
-            settings.merge(tmp_path, values)
+            design.merge(tmp_path, values)
 
 
 def _predictions(seed, num_studies=30, skill=1.0):

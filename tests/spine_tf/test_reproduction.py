@@ -9,7 +9,7 @@ import pytest
 
 from spine_tf.configuration import config
 from spine_tf.evaluation import label_baseline
-from spine_tf.reproduction import settings, table
+from spine_tf.reproduction import experiment, table
 from tfrecords import records
 
 SUBARTICULAR = {
@@ -86,7 +86,7 @@ def test_report_is_called_comparable_only_where_the_region_is_the_same():
 
 
 def test_change_reaches_the_families_that_have_the_field():
-    wanted = settings.Settings(
+    wanted = experiment.Experiment(
         families=("simple", "residual"), changes=("model.units=5", "training.epochs=3")
     )
 
@@ -95,13 +95,13 @@ def test_change_reaches_the_families_that_have_the_field():
 
 
 def test_fast_is_small_and_needs_no_download():
-    fast = settings.Settings(is_fast=True).make_config("multiclass", "resnet50")
+    fast = experiment.Experiment(is_fast=True).make_config("multiclass", "resnet50")
 
     assert (fast.model.weights, fast.model.input_px, fast.training.epochs) == ("none", 32, 1)
 
 
 def test_change_of_one_family_leaves_the_others_alone():
-    wanted = settings.Settings(changes=("training.epochs=9", "resnet50:training.epochs=2"))
+    wanted = experiment.Experiment(changes=("training.epochs=9", "resnet50:training.epochs=2"))
     epochs = {
         family: wanted.make_config("binary", family).training.epochs for family in wanted.families
     }
@@ -124,21 +124,21 @@ def test_change_of_one_family_leaves_the_others_alone():
 )
 def test_settings_that_can_not_be_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
-        settings.Settings(**changes)
+        experiment.Experiment(**changes)
 
 
 def test_finished_run_of_another_configuration_is_refused_and_a_missing_one_may_change(tmp_path):
-    wanted = settings.Settings(tasks=("binary",), families=("simple", "resnet50"))
-    stored = settings.run_dir(tmp_path, "binary", "simple") / "config.json"
+    wanted = experiment.Experiment(tasks=("binary",), families=("simple", "resnet50"))
+    stored = experiment.run_dir(tmp_path, "binary", "simple") / "config.json"
     stored.parent.mkdir(parents=True)
     stored.write_text(json.dumps(config.to_dict(wanted.make_config("binary", "simple"))))
 
-    settings.require_same_runs(wanted, tmp_path)
+    experiment.require_same_runs(wanted, tmp_path)
     mended = dataclasses.replace(wanted, changes=("model.weights=none",))
-    settings.require_same_runs(mended, tmp_path)
+    experiment.require_same_runs(mended, tmp_path)
     seeded = dataclasses.replace(wanted, seed=5)
     with pytest.raises(ValueError, match=r"seed is 0, now 5\): give --seed=0 to go on, remove"):
-        settings.require_same_runs(seeded, tmp_path)
+        experiment.require_same_runs(seeded, tmp_path)
     values = config.to_dict(wanted.make_config("binary", "simple"))
     values["training"]["epochs"], values["model"]["filters"] = 61, [4, 8]
     stored.write_text(json.dumps(values))
@@ -148,13 +148,13 @@ def test_finished_run_of_another_configuration_is_refused_and_a_missing_one_may_
         r"--set 'simple:training.epochs=61' to go on"
     )
     with pytest.raises(ValueError, match=message):
-        settings.require_same_runs(wanted, tmp_path)
+        experiment.require_same_runs(wanted, tmp_path)
     mending = ("simple:model.filters=[4, 8]", "simple:training.epochs=61")
-    settings.require_same_runs(dataclasses.replace(wanted, changes=mending), tmp_path)
+    experiment.require_same_runs(dataclasses.replace(wanted, changes=mending), tmp_path)
     values["training"]["of_old"] = 1
     stored.write_text(json.dumps(values))
     with pytest.raises(ValueError, match=r"no field 'training.of_old'.*another version wrote it"):
-        settings.require_same_runs(wanted, tmp_path)
+        experiment.require_same_runs(wanted, tmp_path)
 
 
 @pytest.mark.slow
@@ -207,7 +207,7 @@ def data_dir(records_dir, tmp_path_factory):
 def test_reproduction_fills_the_table_and_goes_on_where_it_stopped(records_dir, data_dir, tmp_path):
     from spine_tf.reproduction import reproduction
 
-    wanted = settings.Settings(
+    wanted = experiment.Experiment(
         tasks=("binary",),
         families=("simple", "residual", "resnet50"),
         changes=(

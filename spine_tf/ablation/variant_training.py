@@ -4,11 +4,11 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
-from spine_tf.ablation import settings as settings_module, variant
+from spine_tf.ablation import design as design_module
 from spine_tf.configuration import roi_config
 from spine_tf.conversion import job
 from spine_tf.processes import isolated
-from spine_tf.reproduction import one_run
+from spine_tf.reproduction import out_of_fold
 from spine_tf.rsna import sources
 from spine_tf.scoring import predictions
 
@@ -30,7 +30,7 @@ class Trainer:
     """What trains variants in a work directory.
 
     Attributes:
-        settings: of the ablation.
+        design: of the ablation.
         source: the data set.
         work_dir: as `ablation.run` says.
         num_workers: processes that convert.
@@ -38,14 +38,14 @@ class Trainer:
         on_tick: called with the number of finished folds of the running variant.
     """
 
-    settings: settings_module.Settings
+    design: design_module.Design
     source: sources.Source
     work_dir: pathlib.Path
     num_workers: int
     is_over: Callable[[], bool]
     on_tick: Callable[[int], None]
 
-    def train(self, slug: str, recipe: variant.Recipe) -> Trained:
+    def train(self, slug: str, recipe: design_module.Recipe) -> Trained:
         """Converts and trains what is not done yet.
 
         Raises:
@@ -58,11 +58,11 @@ class Trainer:
         variant_dir = self.work_dir / VARIANTS_DIR / slug
         variant_dir.mkdir(parents=True, exist_ok=True)
         found, seconds = [], 0.0
-        for seed in self.settings.seeds:
+        for seed in self.design.seeds:
             run_dir = variant_dir / f"seed_{seed}"
             run_config = dataclasses.replace(recipe.config, seed=seed)
             written = isolated.call(
-                one_run.train,
+                out_of_fold.train,
                 run_config,
                 records_dir,
                 run_dir,
@@ -70,19 +70,17 @@ class Trainer:
                 is_over=self.is_over,
                 on_tick=lambda: self.on_tick(self.num_folds_done(slug)),
             )
-            found.append(
-                predictions.read_csv(run_dir / written.predictions_file, run_config.task_spec)
-            )
+            found.append(written.read_predictions(run_dir, run_config.task_spec))
             seconds += written.seconds
         return Trained(seeds=tuple(found), seconds=seconds)
 
-    def convert(self, recipe: variant.Recipe) -> pathlib.Path:
+    def convert(self, recipe: design_module.Recipe) -> pathlib.Path:
         """Returns the records of a region of interest, converted unless they are there."""
         records_dir = self.work_dir / RECORDS_DIR / roi_name(recipe.roi)
         job.convert(
             self.source,
             records_dir,
-            self.settings.conversion_of(recipe),
+            self.design.conversion_of(recipe),
             num_workers=self.num_workers,
         )
         return records_dir

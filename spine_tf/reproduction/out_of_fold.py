@@ -1,4 +1,7 @@
-"""One run of all folds in a process of its own, the only one here that imports TensorFlow."""
+"""A run of all folds, trained or read, and its out-of-fold predictions.
+
+Reproductions and ablations call `train` in a process of its own, which alone imports TensorFlow.
+"""
 
 import csv
 import dataclasses
@@ -6,7 +9,9 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from spine_tf import labels
 from spine_tf.configuration import config
+from spine_tf.scoring import predictions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,6 +27,10 @@ class Trained:
     predictions_file: str
     class_prior: tuple[float, ...]
     seconds: float
+
+    def read_predictions(self, run_dir: pathlib.Path, task: labels.Task) -> predictions.Predictions:
+        """Returns the out-of-fold predictions; ValueError where the file is not as expected."""
+        return predictions.read_csv(run_dir / self.predictions_file, task)
 
 
 def from_json(values: Mapping[str, Any]) -> Trained:

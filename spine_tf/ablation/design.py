@@ -1,4 +1,4 @@
-"""What an ablation consists of, and whether one that lies there can be continued."""
+"""The design of an ablation: a base, what varies, and whether one that lies there can go on."""
 
 import dataclasses
 import json
@@ -6,16 +6,90 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from spine_tf.ablation import presets, variant as variant_module
-from spine_tf.configuration import config, differences, overrides
+from spine_tf.ablation import variant as variant_module
+from spine_tf.configuration import (
+    config as config_module,
+    differences,
+    fields,
+    overrides,
+    roi_config,
+)
 from spine_tf.conversion import plan
 from tfrecords import atomic
 
 FILE = "ablation.json"
 
+# What a variant sets beside the fields of the configuration: the family, the region of interest.
+_FAMILY = "model"
+_ROI_FIELDS = tuple(field.name for field in dataclasses.fields(roi_config.RoiConfig))
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
+class Recipe:
+    """What is converted and trained.
+
+    Attributes:
+        roi: the region of interest.
+        config: the run's configuration.
+    """
+
+    roi: roi_config.RoiConfig
+    config: config_module.Config
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Base:
+    """Where all variants start from.
+
+    Attributes:
+        recipe: what the base itself converts and trains.
+        changes: `field=value` that another family takes over where it has the field, or
+            `family:field=value` for one family alone.
+    """
+
+    recipe: Recipe
+    changes: tuple[str, ...] = ()
+
+    def apply(self, variant: variant_module.Variant) -> Recipe:
+        """Returns what a variant converts and trains.
+
+        Raises:
+            ValueError: a field that does not exist, or a value that does not fit.
+        """
+        try:
+            return self._apply(variant.settings)
+        except ValueError as err:
+            raise ValueError(f"variant {variant.name}: {err}") from err
+
+    def _apply(self, changed: tuple[str, ...]) -> Recipe:
+        roi = dataclasses.asdict(self.recipe.roi)
+        run_config, settings = self.recipe.config, []
+        for setting in changed:
+            override = overrides.parse(setting)
+            if override.family is None and override.field in _ROI_FIELDS:
+                roi[override.field] = override.value
+            elif override.family is None and override.field == _FAMILY:
+                run_config = self._with_family(override.value)
+            else:
+                settings.append(setting)
+        return Recipe(
+            roi=fields.build(roi_config.RoiConfig, roi, ""),
+            config=overrides.apply(run_config, settings),
+        )
+
+    def _with_family(self, family: str) -> config_module.Config:
+        """The base with another family's defaults, and the changes that it has the fields for."""
+        own = self.recipe.config
+        if family == own.model.family:
+            return own
+        model = config_module.default_config(own.task, family).model
+        return overrides.apply(
+            dataclasses.replace(own, model=model), overrides.of_family(family, self.changes)
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Design:
     """The base and what is changed in it.
 
     Attributes:
@@ -25,7 +99,7 @@ class Settings:
         num_seeds: trainings of each, with seeds from the base's on.
     """
 
-    base: variant_module.Base
+    base: Base
     conversion: plan.Settings
     variants: tuple[variant_module.Variant, ...]
     num_seeds: int = 1
@@ -48,17 +122,17 @@ class Settings:
         first = self.base.recipe.config.seed
         return range(first, first + self.num_seeds)
 
-    def conversion_of(self, recipe: variant_module.Recipe) -> plan.Settings:
+    def conversion_of(self, recipe: Recipe) -> plan.Settings:
         """Returns the conversion of a variant: the base's, with its own region of interest."""
         return dataclasses.replace(self.conversion, roi=recipe.roi)
 
 
 def make_base(
-    base_config: config.Config,
+    base_config: config_module.Config,
     changes: Iterable[str],
     conversion: plan.Settings,
     variants: Iterable[variant_module.Variant],
-) -> variant_module.Base:
+) -> Base:
     """Returns the base: the configuration with the changes that its family has the fields for.
 
     Raises:
@@ -68,53 +142,35 @@ def make_base(
     families = [own, *(family for variant in variants for family in _families(variant))]
     overrides.require_concerned(families, changes)
     changed = overrides.apply(base_config, overrides.of_family(own, changes))
-    recipe = variant_module.Recipe(roi=conversion.roi, config=changed)
-    return variant_module.Base(recipe=recipe, changes=changes)
-
-
-def read_variants(
-    factors: Iterable[str], bundles: Iterable[str], preset_names: Iterable[str]
-) -> tuple[variant_module.Variant, ...]:
-    """Returns the variants of the flags, each once: presets, factors, bundles.
-
-    Raises:
-        ValueError: a text that is none, or an unknown preset.
-    """
-    read = [variant for name in preset_names for variant in presets.of(name)]
-    read += [variant for text in factors for variant in variant_module.parse_factor(text)]
-    read += [variant_module.parse_bundle(text) for text in bundles]
-    found: dict[str, variant_module.Variant] = {}
-    for variant in read:
-        if found.setdefault(variant.name, variant).settings != variant.settings:
-            raise ValueError(f"two variants are named {variant.name!r}: give them different names")
-    return tuple(found.values())
+    recipe = Recipe(roi=conversion.roi, config=changed)
+    return Base(recipe=recipe, changes=changes)
 
 
 def _families(variant: variant_module.Variant) -> list[str]:
-    prefix = f"{variant_module.FAMILY}="
+    prefix = f"{_FAMILY}="
     return [text.removeprefix(prefix) for text in variant.settings if text.startswith(prefix)]
 
 
-def to_json(settings: Settings, plan_config: Mapping[str, Any], source: Any) -> dict[str, Any]:
+def to_json(design: Design, plan_config: Mapping[str, Any], source: Any) -> dict[str, Any]:
     """Returns what a later call has to agree with, as JSON types.
 
     Args:
-        settings: of this call.
+        design: of this call.
         plan_config: the base conversion's, with files by their content.
         source: the fingerprint of the data set.
     """
     values = {
-        "config": config.to_dict(settings.base.recipe.config),
-        "changes": settings.base.changes,
+        "config": config_module.to_dict(design.base.recipe.config),
+        "changes": design.base.changes,
         "conversion": dict(plan_config),
         "source": source,
-        "num_seeds": settings.num_seeds,
+        "num_seeds": design.num_seeds,
     }
     return {
         "base": json.loads(json.dumps(values)),
         "variants": [
             {**dataclasses.asdict(variant), "settings": list(variant.settings)}
-            for variant in settings.variants
+            for variant in design.variants
         ],
     }
 

@@ -1,4 +1,4 @@
-"""What a reproduction of the report's experiment consists of."""
+"""The report's experiment: which models on which tasks, and whether one that lies there goes on."""
 
 import dataclasses
 import json
@@ -6,7 +6,7 @@ import pathlib
 from typing import Any
 
 from spine_tf import labels
-from spine_tf.configuration import config, differences, model_configs, overrides
+from spine_tf.configuration import config, differences, fields, model_configs, overrides
 
 # The report's families, in the order of its text.
 FAMILIES = ("simple", "dense", "densenet", "residual", "resnet50")
@@ -17,7 +17,7 @@ _FAST_PRETRAINED = ("model.weights=none", "training.epochs=1", "data.inner_fold=
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
+class Experiment:
     """Which models are trained on which tasks, and how.
 
     Attributes:
@@ -83,19 +83,19 @@ def run_dir(work_dir: pathlib.Path, task: str, family: str) -> pathlib.Path:
     return work_dir / "runs" / task / family
 
 
-def require_same_runs(settings: Settings, work_dir: pathlib.Path) -> None:
+def require_same_runs(experiment: Experiment, work_dir: pathlib.Path) -> None:
     """Raises ValueError where a run that is there was started with another configuration.
 
     Settings of models that have no run yet may change: a family that failed can be mended. Where a
     search decides, training itself refuses another configuration.
     """
-    if settings.num_trials:
+    if experiment.num_trials:
         return
-    for task in settings.tasks:
-        for family in settings.families:
+    for task in experiment.tasks:
+        for family in experiment.families:
             path = run_dir(work_dir, task, family) / "config.json"
             if path.is_file():
-                _require_same(path, settings.make_config(task, family))
+                _require_same(path, experiment.make_config(task, family))
 
 
 def _require_same(path: pathlib.Path, wanted: config.Config) -> None:
@@ -107,8 +107,7 @@ def _require_same(path: pathlib.Path, wanted: config.Config) -> None:
         raise ValueError(f"{err}: another version wrote it; {anew}") from err
     found = differences.differences(config.to_dict(stored), config.to_dict(wanted))
     if found:
-        fields = [text.partition(" is ")[0] for text in found]
-        flags = " ".join(_flag(stored, field) for field in fields)
+        flags = " ".join(_flag(stored, text.partition(" is ")[0]) for text in found)
         raise ValueError(
             f"{path} says otherwise than --set, --fast, --seed and the defaults do now "
             f"({'; '.join(found)}): give {flags} to go on, {anew}"
@@ -117,9 +116,7 @@ def _require_same(path: pathlib.Path, wanted: config.Config) -> None:
 
 def _flag(stored: config.Config, field: str) -> str:
     """The flag that sets a field of one family to what is stored."""
-    value: Any = config.to_dict(stored)
-    for name in field.split("."):
-        value = value[name]
+    value = fields.flatten(config.to_dict(stored))[field]
     if field == "seed":
         return f"--seed={value}"
     return f"--set '{stored.model.family}:{field}={json.dumps(value)}'"

@@ -56,12 +56,9 @@ def main() -> None:
     parser.add_argument("--work_dir", type=pathlib.Path, default=None)
     parser.add_argument("--nonotebook", action="store_true")
     arguments = parser.parse_args()
-    work_dir = pathlib.Path(tempfile.mkdtemp(dir=arguments.work_dir))
-    try:
-        _measure_plan(work_dir)
-        _measure_conversion(work_dir, arguments.rows, not arguments.nonotebook)
-    finally:
-        shutil.rmtree(work_dir)
+    with tempfile.TemporaryDirectory(dir=arguments.work_dir) as name:
+        _measure_plan(pathlib.Path(name))
+        _measure_conversion(pathlib.Path(name), arguments.rows, not arguments.nonotebook)
 
 
 def _measure_plan(work_dir: pathlib.Path) -> None:
@@ -71,7 +68,7 @@ def _measure_plan(work_dir: pathlib.Path) -> None:
         made = plan.make_plan(source, _SETTINGS)
     _report(f"plan of {made.num_rows} rows", f"{clock.wall:.2f} s [{clock.cpu:.2f}]")
     with Clock() as clock:
-        _run_program("--help")
+        _run([sys.executable, "-m", "spine_tf.convert", "--help"])
     _report("--help", f"{clock.wall:.2f} s [{clock.cpu:.2f}]")
 
 
@@ -156,18 +153,12 @@ def decode_images(part: plan.Shard, source: sources.Source) -> int:
 
 def _whole_process(data_dir: pathlib.Path, work_dir: pathlib.Path) -> Clock:
     with Clock() as clock:
-        _run_program(
-            f"--data_dir={data_dir}",
-            f"--output_dir={work_dir / 'whole'}",
-            "--levels=all",
-            "--workers=2",
-        )
+        _run(convert_data.convert_command(data_dir, work_dir / "whole"))
     _report("whole process, 2 workers", f"{clock.wall:.2f} s [{clock.cpu:.2f}]")
     return clock
 
 
-def _run_program(*flags: str) -> None:
-    command = [sys.executable, "-m", "spine_tf.convert", *flags]
+def _run(command: list[str]) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 

@@ -6,6 +6,7 @@ Few distinct images under many names (hard links): the converter can't tell, the
 import csv
 import os
 import pathlib
+import sys
 
 import numpy as np
 import pydicom
@@ -54,6 +55,12 @@ def write_csvs(
             grades.setdefault(study, {})[f"{condition}_{level}"] = severity
     _write_tables(directory, coordinates, grades)
     return directory
+
+
+def convert_command(data_dir: pathlib.Path, output_dir: pathlib.Path) -> list[str]:
+    """Returns the call of the converter for all rows, with two workers."""
+    flags = [f"--data_dir={data_dir}", f"--output_dir={output_dir}", "--levels=all", "--workers=2"]
+    return [sys.executable, "-m", "spine_tf.convert", *flags]
 
 
 def _side(index: int) -> int:

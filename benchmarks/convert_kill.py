@@ -23,11 +23,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    work_dir = pathlib.Path(tempfile.mkdtemp())
-    try:
-        _run(work_dir, arguments.kills, arguments.rows, random.Random(arguments.seed))
-    finally:
-        shutil.rmtree(work_dir)
+    with tempfile.TemporaryDirectory() as name:
+        generator = random.Random(arguments.seed)
+        _run(pathlib.Path(name), arguments.kills, arguments.rows, generator)
 
 
 def _run(work_dir: pathlib.Path, num_kills: int, rows: int, generator: random.Random) -> None:
@@ -48,28 +46,16 @@ def _run(work_dir: pathlib.Path, num_kills: int, rows: int, generator: random.Ra
     print(f"{killed} kills in {runs} conversions of {rows} rows: every directory byte-identical")
 
 
-def _command(data_dir: pathlib.Path, output_dir: pathlib.Path) -> list[str]:
-    return [
-        sys.executable,
-        "-m",
-        "spine_tf.convert",
-        f"--data_dir={data_dir}",
-        f"--output_dir={output_dir}",
-        "--levels=all",
-        "--workers=2",
-    ]
-
-
 def _convert(data_dir: pathlib.Path, output_dir: pathlib.Path) -> dict[str, bytes]:
-    subprocess.run(_command(data_dir, output_dir), check=True, capture_output=True)
+    command = convert_data.convert_command(data_dir, output_dir)
+    subprocess.run(command, check=True, capture_output=True)
     return {path.name: path.read_bytes() for path in output_dir.iterdir()}
 
 
 def _kill_after(seconds: float, data_dir: pathlib.Path, output_dir: pathlib.Path) -> bool:
     """Returns whether the run was killed before its end."""
-    process = subprocess.Popen(
-        _command(data_dir, output_dir), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    command = convert_data.convert_command(data_dir, output_dir)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:

@@ -10,12 +10,12 @@ the seconds that its training took.
 """
 
 import argparse
-import csv
 import pathlib
 
 import numpy as np
 import pandas as pd
 import references
+import trainings
 
 from spine_tf import labels
 from spine_tf.scoring import comparison, predictions, summary
@@ -47,15 +47,14 @@ def _print_task(
     for run_dir in sorted(task_dir.iterdir()):
         if (run_dir / "oof.csv").is_file():
             found = comparison.align(predictions.read_csv(run_dir / "oof.csv", task), regression)
-            rows.append((run_dir.name, found, _seconds(run_dir)))
+            rows.append((run_dir.name, found, trainings.seconds_of(run_dir)))
     majority = np.bincount(regression.labels).max() / len(regression)
     print(f"\n{task.name}: {len(regression)} crops out of fold, majority {majority:.3f}", end="")
     ceiling = None
     if truth is not None:
         best = references.best_probabilities(truth, task, regression.keys)
-        ceiling = best.max(axis=1).mean()
-        loss = -(best * np.log(best)).sum(axis=1).mean()
-        print(f", ceiling {ceiling:.3f} (log loss {loss:.3f})", end="")
+        ceiling = references.ceiling(best)
+        print(f", ceiling {ceiling.accuracy:.3f} (log loss {ceiling.log_loss:.3f})", end="")
     print(
         "\n\n| model | accuracy | balanced accuracy | log loss | ahead of the regression |"
         " of the ceiling | seconds |\n|---|---|---|---|---|---|---|"
@@ -70,7 +69,7 @@ def _row(
     seconds: float | None,
     regression: predictions.Predictions,
     task: labels.Task,
-    ceiling: float | None,
+    ceiling: references.Ceiling | None,
 ) -> str:
     figures = summary.summarize(found, task, "oof")["metrics"]
     cells = [name, *(_with_interval(figures[figure]) for figure in _FIGURES)]
@@ -80,7 +79,7 @@ def _row(
         (difference,) = comparison.compare(pair, task, seed=0, num_resamples=1000)
         ahead = _with_interval(difference["differences"]["accuracy"], "+")
     if ceiling is not None:
-        share = f"{figures['accuracy']['value'] / ceiling:.1%}"
+        share = f"{figures['accuracy']['value'] / ceiling.accuracy:.1%}"
     cells += [ahead, share, "" if seconds is None else f"{seconds:.0f}"]
     return f"| {' | '.join(cells)} |"
 
@@ -88,15 +87,6 @@ def _row(
 def _with_interval(figure: dict[str, float], sign: str = "") -> str:
     value, low, high = (format(figure[name], f"{sign}.3f") for name in ("value", "low", "high"))
     return f"{value} ({low} to {high})"
-
-
-def _seconds(run_dir: pathlib.Path) -> float:
-    """Of all epochs of all folds."""
-    total = 0.0
-    for path in run_dir.glob("fold_*/history.csv"):
-        with path.open(newline="", encoding="utf-8") as file:
-            total += sum(float(row["seconds"]) for row in csv.DictReader(file))
-    return total
 
 
 if __name__ == "__main__":

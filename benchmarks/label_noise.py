@@ -34,11 +34,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import phantom_records
+import references
+import trainings
 from scipy import stats
 
 from spine_tf import labels
-from spine_tf.configuration import config, overrides
+from spine_tf.configuration import config
 from spine_tf.scoring import bootstrap
 from spine_tf.training import reviewed_labels
 from tfrecords import atomic, records
@@ -110,25 +113,32 @@ def _run_seed(arguments: argparse.Namespace, seed: int) -> dict[str, Expected]:
     if not noisy_dir.exists():
         phantom_records.with_labels(studies_dir, noisy_dir, planted)
     noisy = phantom_records.convert(noisy_dir, work_dir / f"records_noisy_{arguments.noise:g}")
-    base = overrides.apply(
-        config.default_config(TASK.name, arguments.model),
-        [f"training.epochs={arguments.epochs}", "data.inner_fold=none", f"seed={seed}"],
-    )
     name = f"{arguments.model}_{arguments.epochs}_{arguments.noise:g}"
-    review_path = _clean(base, noisy, work_dir / f"run_{name}", work_dir / f"review_{name}")
+    training = trainings.Training(
+        task=TASK.name,
+        model=arguments.model,
+        settings=(f"training.epochs={arguments.epochs}", "data.inner_fold=none", f"seed={seed}"),
+        records_dir=noisy.directory,
+        run_dir=work_dir / f"run_{name}",
+    )
+    review_path = _clean(training, work_dir / f"review_{name}")
     review = reviewed_labels.read_csv(review_path, TASK)
+    truth = references.read_truth(studies_dir / "truth.csv")
     print(f"\nseed {seed}")
-    _print_flags(review, planted, studies_dir)
+    _print_flags(review, planted, truth)
     cures = _cures(arguments, review_path)
     for share in filter(None, arguments.readers.split(",")):
         path = _read(review, clean, float(share), review_path.with_name(f"read_{share}.csv"))
         cures[f"reader {share}"] = _review_settings(path, "soften", "0")
     answers_dir = work_dir / f"answers_{name}"
-    answers = [_fit(base, clean, CLEAN, answers_dir), _fit(base, noisy, SPOILT, answers_dir)]
+    answers = [
+        _fit(training.config, clean, CLEAN, answers_dir),
+        _fit(training.config, noisy, SPOILT, answers_dir),
+    ]
     for cure, settings in cures.items():
-        cured = overrides.apply(base, settings)
+        cured = training.change(*settings).config
         answers.append(_fit(cured, noisy, cure, answers_dir))
-    return _print_answers(answers, clean, studies_dir)
+    return _print_answers(answers, clean, truth)
 
 
 def _cures(arguments: argparse.Namespace, review_path: pathlib.Path) -> dict[str, list[str]]:
@@ -152,7 +162,7 @@ def _read(
     review: reviewed_labels.Review, source: records.Records, share: float, path: pathlib.Path
 ) -> pathlib.Path:
     """Writes the review as a reader leaves it who gives the labels of these records again."""
-    examples = records.load_examples(source, phantom_records.train_splits(source), TASK.severities)
+    examples = phantom_records.load_train(source, TASK)
     label_of = dict(zip(examples.keys, examples.labels.tolist(), strict=True))
     confirmed = [""] * len(review)
     for row in range(round(share * len(review))):
@@ -163,7 +173,7 @@ def _read(
 
 def _plant(source: records.Records, share: float, seed: int) -> dict[tuple[int, str], int]:
     """Chooses training rows and gives each the label of a neighbouring grade."""
-    examples = records.load_examples(source, phantom_records.train_splits(source), TASK.severities)
+    examples = phantom_records.load_train(source, TASK)
     generator = np.random.default_rng([seed, 7])
     chosen = generator.choice(len(examples), round(share * len(examples)), replace=False)
     step = generator.choice([-1, 1], len(chosen))
@@ -175,30 +185,22 @@ def _plant(source: records.Records, share: float, seed: int) -> dict[tuple[int, 
     }
 
 
-def _clean(
-    base: config.Config,
-    source: records.Records,
-    run_dir: pathlib.Path,
-    output_dir: pathlib.Path,
-) -> pathlib.Path:
-    from spine_tf.label_review import cleaning
-    from spine_tf.training import trainer
-
+def _clean(training: trainings.Training, output_dir: pathlib.Path) -> pathlib.Path:
     path = output_dir / reviewed_labels.FILE_NAME
     if not path.exists():
         start = time.monotonic()
-        trainer.train_all_folds(base, source, run_dir, resume=run_dir.exists())
-        cleaning.clean(run_dir, source, output_dir)
+        trainings.train_all_folds(training)
+        trainings.clean(training, output_dir)
         print(f"out of fold and cleaning: {time.monotonic() - start:.0f} s")
     return path
 
 
 def _print_flags(
-    review: reviewed_labels.Review, planted: dict[tuple[int, str], int], studies_dir: pathlib.Path
+    review: reviewed_labels.Review, planted: dict[tuple[int, str], int], truth: pd.DataFrame
 ) -> None:
     keys = review.predictions.keys
     is_planted = np.array([phantom_records.target_of(key) in planted for key in keys])
-    _, best = phantom_records.truth_of(studies_dir, keys)
+    best = references.best_probabilities(truth, TASK, keys)
     is_unlikely = best.argmax(axis=1) != review.predictions.labels
     print(f"{len(review)} training rows, {is_planted.sum()} planted, {is_unlikely.sum()} unlikely")
     print(
@@ -230,18 +232,8 @@ def _fit(
     path = answers_dir / f"{name.replace(' ', '_')}.npy"
     if path.exists():
         return Answer(name=name, probabilities=np.load(path))
-    from spine_tf.runs import run
-    from spine_tf.training import fit
-
     start = time.monotonic()
-    fitted = fit.fit(
-        run_config,
-        source,
-        train_splits=phantom_records.train_splits(source),
-        monitor_split=None,
-    )
-    test = records.load_examples(source, [phantom_records.TEST_SPLIT], TASK.severities)
-    probabilities = run.predict_probabilities(fitted.model, test.normalized())
+    probabilities = phantom_records.fit_and_answer(run_config, source).probabilities
     print(f"trained on {name}: {time.monotonic() - start:.0f} s", flush=True)
     answers_dir.mkdir(exist_ok=True)
     with atomic.open_binary(path) as file:
@@ -250,15 +242,15 @@ def _fit(
 
 
 def _print_answers(
-    answers: Sequence[Answer], source: records.Records, studies_dir: pathlib.Path
+    answers: Sequence[Answer], source: records.Records, truth: pd.DataFrame
 ) -> dict[str, Expected]:
-    test = records.load_examples(source, [phantom_records.TEST_SPLIT], TASK.severities)
-    _, best = phantom_records.truth_of(studies_dir, test.keys)
+    test = phantom_records.load_test(source, TASK)
+    best = references.best_probabilities(truth, TASK, test.keys)
     expected = {one.name: best[np.arange(len(test)), one.predicted] for one in answers}
     weights = bootstrap.resample_weights(test.columns["study_id"], seed=0, num_resamples=2000)
     clean, spoilt = (expected[one.name] for one in answers[:2])
     print(
-        f"test: {len(test)} rows, ceiling {best.max(axis=1).mean():.3f}, the noise cost "
+        f"test: {len(test)} rows, ceiling {references.ceiling(best).accuracy:.3f}, the noise cost "
         f"{clean.mean() - spoilt.mean():.3f} of the expected accuracy"
     )
     print(

@@ -21,10 +21,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import phantom_records
+import references
+import trainings
 from scipy import stats
 
 from spine_tf import labels
-from spine_tf.configuration import config, overrides
 from spine_tf.scoring import bootstrap, comparison, metrics, predictions
 from spine_tf.training import mild_split
 from tfrecords import records
@@ -43,20 +44,27 @@ def main() -> None:
     )
     source = phantom_records.convert(studies_dir, work_dir / "records")
     name = f"{arguments.model}_{arguments.epochs}"
-    plain_dir, halves_dir = work_dir / f"plain_{name}", work_dir / f"halves_{name}"
-    _train(arguments, source, PLAIN, plain_dir)
-    if not halves_dir.exists():
-        from spine_tf.label_review import cleaning
-
-        cleaning.clean(plain_dir, source, halves_dir)
+    plain = trainings.Training(
+        task=PLAIN.name,
+        model=arguments.model,
+        settings=(
+            f"training.epochs={arguments.epochs}",
+            "data.inner_fold=none",
+            f"seed={arguments.seed}",
+        ),
+        records_dir=source.directory,
+        run_dir=work_dir / f"plain_{name}",
+    )
+    three = _train(plain)
+    halves_dir = work_dir / f"halves_{name}"
+    trainings.clean(plain, halves_dir)
     path = halves_dir / mild_split.FILE_NAME
     _print_correlations(mild_split.read_csv(path), studies_dir)
-    split_dir = work_dir / f"split_{name}"
-    _train(arguments, source, SPLIT, split_dir, f"data.mild_split={path}")
-    _print_differences(
-        "out of fold", _out_of_fold(split_dir, SPLIT), _out_of_fold(plain_dir, PLAIN)
+    split = plain.change(
+        f"data.mild_split={path}", task=SPLIT.name, run_dir=work_dir / f"split_{name}"
     )
-    _print_differences("test split", _on_test(split_dir, source), _on_test(plain_dir, source))
+    _print_differences("out of fold", _train(split), three)
+    _print_differences("test split", _on_test(split, source), _on_test(plain, source))
 
 
 def _arguments() -> argparse.Namespace:
@@ -69,34 +77,20 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _train(
-    arguments: argparse.Namespace,
-    source: records.Records,
-    task: labels.Task,
-    run_dir: pathlib.Path,
-    *settings: str,
-) -> None:
-    from spine_tf.training import trainer
-
+def _train(training: trainings.Training) -> predictions.Predictions:
+    """Returns the answers out of fold, of whole severities."""
     start = time.monotonic()
-    run_config = overrides.apply(
-        config.default_config(task.name, arguments.model),
-        [
-            f"training.epochs={arguments.epochs}",
-            "data.inner_fold=none",
-            f"seed={arguments.seed}",
-            *settings,
-        ],
-    )
-    trainer.train_all_folds(run_config, source, run_dir, resume=run_dir.exists())
-    print(f"{task.name}: {time.monotonic() - start:.0f} s", flush=True)
+    found = trainings.train_all_folds(training)
+    print(f"{training.task}: {time.monotonic() - start:.0f} s", flush=True)
+    return predictions.collapse(found, training.config.task_spec)
 
 
 def _print_correlations(rows: Sequence[mild_split.Row], studies_dir: pathlib.Path) -> None:
     print(f"\n{'Moderate rows':<16}{'rows':>6}{'Spearman':>10}{'95 %':>18}{'latent of halves':>20}")
+    truth = references.read_truth(studies_dir / "truth.csv")
     for name, is_test in (("out of fold", False), ("test split", True)):
         part = [row for row in rows if (row.fold == phantom_records.TEST_SPLIT) == is_test]
-        latent, _ = phantom_records.truth_of(studies_dir, [row.key for row in part])
+        latent = references.latents(truth, [row.key for row in part])
         scores = np.array([row.score for row in part])
         halves = np.array([row.half for row in part])
         low, high = _interval(scores, latent, [row.key for row in part])
@@ -117,15 +111,11 @@ def _interval(scores: np.ndarray, latent: np.ndarray, keys: Sequence[str]) -> tu
     return float(low), float(high)
 
 
-def _out_of_fold(run_dir: pathlib.Path, task: labels.Task) -> predictions.Predictions:
-    return predictions.collapse(predictions.read_csv(run_dir / "oof.csv", task), task)
-
-
-def _on_test(run_dir: pathlib.Path, source: records.Records) -> predictions.Predictions:
+def _on_test(training: trainings.Training, source: records.Records) -> predictions.Predictions:
     from spine_tf.runs import run
 
-    trained = run.load_run(run_dir)
-    test = records.load_examples(source, [phantom_records.TEST_SPLIT], PLAIN.severities)
+    trained = run.load_run(training.run_dir)
+    test = phantom_records.load_test(source, PLAIN)
     return predictions.Predictions(
         keys=tuple(test.keys),
         labels=test.labels,

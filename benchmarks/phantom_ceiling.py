@@ -11,29 +11,24 @@ regression (paired, 95 % over studies). The last line is scored on its own shuff
 """
 
 import argparse
-import csv
 import dataclasses
 import os
 import pathlib
-import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
+import phantom_records
 import references
 
 from spine_tf import labels
-from spine_tf.configuration import config, overrides, roi_config
-from spine_tf.conversion import job, plan
-from spine_tf.rsna import sources
+from spine_tf.configuration import config, overrides
 from spine_tf.scoring import comparison, metrics, predictions
-from spine_tf.synthesis import dataset, phantom_config
+from spine_tf.synthesis import phantom_config
 from tfrecords import records
 
-ROI_PX = 64
-CONDITIONS = ("left_subarticular_stenosis", "right_subarticular_stenosis")
-TEST_SPLIT = "test"
+_LEVELS = ("l4_l5",)
+_TEST_FRACTION = 0.25
 _RECIPE = ("training.batch_size=16", "training.label_smoothing=0.05")
 
 
@@ -44,7 +39,6 @@ class Score:
     model: str
     predicted: predictions.Predictions
     majority: float
-    seconds: float
 
     @property
     def accuracy(self) -> float:
@@ -62,13 +56,20 @@ def main() -> None:
     arguments = _arguments()
     work_dir = pathlib.Path(arguments.work_dir)
     studies_dir, shuffled_dir = work_dir / "studies", work_dir / "shuffled"
-    if not (studies_dir / "train.csv").exists():
-        phantom = _phantom_config(arguments.num_studies, arguments.seed)
-        dataset.write_studies(phantom, studies_dir, num_workers=2)
+    phantom_records.write_studies(
+        studies_dir,
+        num_studies=arguments.num_studies,
+        seed=arguments.seed,
+        axial_px=phantom_config.PhantomConfig.axial_px,
+    )
     if not (shuffled_dir / "train.csv").exists():
-        write_shuffled(studies_dir, shuffled_dir, seed=0)
-    source = _convert(studies_dir, work_dir / "records")
-    shuffled = _convert(shuffled_dir, work_dir / "records_shuffled")
+        phantom_records.with_shuffled_labels(studies_dir, shuffled_dir, seed=0)
+    source, shuffled = (
+        phantom_records.convert(
+            data_dir, work_dir / name, levels=_LEVELS, test_fraction=_TEST_FRACTION
+        )
+        for data_dir, name in ((studies_dir, "records"), (shuffled_dir, "records_shuffled"))
+    )
     truth = references.read_truth(studies_dir / "truth.csv")
     recipe = [f"training.epochs={arguments.epochs}", *_RECIPE, *arguments.set]
     for task in (labels.TASKS[name] for name in arguments.tasks.split(",")):
@@ -89,20 +90,6 @@ def _scores(
     yield _cnn(shuffled, task, families[0], recipe, name=f"{families[0]}, shuffled")
 
 
-def write_shuffled(studies_dir: pathlib.Path, output_dir: pathlib.Path, *, seed: int) -> None:
-    """Writes the same data set with whole rows of labels given to other studies."""
-    output_dir.mkdir(parents=True)
-    for name in ("train_label_coordinates.csv", "train_series_descriptions.csv"):
-        (output_dir / name).write_bytes((studies_dir / name).read_bytes())
-    (output_dir / "train_images").symlink_to((studies_dir / "train_images").resolve())
-    header, *rows = csv.reader((studies_dir / "train.csv").read_text().splitlines())
-    order = np.random.default_rng(seed).permutation(len(rows))
-    with (output_dir / "train.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows([row[0], *rows[other][1:]] for row, other in zip(rows, order, strict=True))
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work_dir", required=True)
@@ -115,40 +102,15 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _phantom_config(num_studies: int, seed: int) -> phantom_config.PhantomConfig:
-    """Two axial slices a disc; sagittal ones, which are not read, as small as can be."""
-    return phantom_config.PhantomConfig(
-        num_studies=num_studies,
-        seed=seed,
-        num_test_studies=0,
-        axial_slices_per_level=2,
-        sagittal_px=(64,),
-        sagittal_slices=3,
-    )
-
-
-def _convert(studies_dir: pathlib.Path, records_dir: pathlib.Path) -> records.Records:
-    wanted = plan.Settings(
-        conditions=CONDITIONS,
-        levels=("l4_l5",),
-        roi=roi_config.RoiConfig(roi_px=ROI_PX),
-        test_fraction=0.25,
-    )
-    job.convert(sources.open_source(studies_dir), records_dir, wanted, num_workers=2)
-    return records.open_records(records_dir)
-
-
-def _train_splits(source: records.Records) -> list[str]:
-    return [split for split in source.splits if split != TEST_SPLIT]
-
-
 def _logistic_regression(source: records.Records, task: labels.Task) -> Score:
-    start = time.monotonic()
-    train = records.load_examples(source, _train_splits(source), task.severities)
-    model = references.fit_regression(train)
-    examples = records.load_examples(source, [TEST_SPLIT], task.severities)
-    answers = model.predict_proba(references.small(examples))
-    return _score("logistic regression", answers, examples, train.labels, start)
+    model = references.fit_regression(phantom_records.load_train(source, task))
+    test = phantom_records.load_test(source, task)
+    answers = predictions.Predictions(
+        keys=tuple(test.keys),
+        labels=test.labels,
+        probabilities=model.predict_proba(references.small(test)),
+    )
+    return _score("logistic regression", answers, source, task)
 
 
 def _cnn(
@@ -158,65 +120,38 @@ def _cnn(
     recipe: Sequence[str],
     name: str | None = None,
 ) -> Score:
-    """Fits all training rows for a fixed number of epochs; the last one counts.
-
-    A fold of 80 rows to choose the epoch by is too few: with a reader's lapses in it, it takes one
-    of the first.
-    """
-    from spine_tf.runs import run
-    from spine_tf.training import fit
-
-    start = time.monotonic()
     run_config = overrides.apply(config.default_config(task.name, family), recipe)
-    fitted = fit.fit(run_config, source, train_splits=_train_splits(source), monitor_split=None)
-    examples = records.load_examples(source, [TEST_SPLIT], task.severities)
-    answers = run.predict_probabilities(fitted.model, examples.normalized(), batch_size=64)
-    train = records.load_examples(source, _train_splits(source), task.severities)
-    return _score(name or family, answers, examples, train.labels, start)
+    answers = phantom_records.fit_and_answer(run_config, source)
+    return _score(name or family, answers, source, task)
 
 
 def _score(
     model: str,
-    answers: np.ndarray,
-    examples: records.Examples,
-    train_classes: np.ndarray,
-    start: float,
+    answers: predictions.Predictions,
+    source: records.Records,
+    task: labels.Task,
 ) -> Score:
+    most_frequent = np.bincount(phantom_records.load_train(source, task).labels).argmax()
     return Score(
         model=model,
-        predicted=predictions.Predictions(
-            keys=tuple(examples.keys), labels=examples.labels, probabilities=answers
-        ),
-        majority=float((examples.labels == np.bincount(train_classes).argmax()).mean()),
-        seconds=time.monotonic() - start,
+        predicted=answers,
+        majority=float((answers.labels == most_frequent).mean()),
     )
-
-
-def _ceiling(
-    truth: pd.DataFrame, task: labels.Task, keys: Sequence[str], classes: np.ndarray
-) -> dict[str, Any]:
-    """The expected figures of a perfect model on these rows, and its own on these labels."""
-    best = references.best_probabilities(truth, task, keys)
-    highest = best.max(axis=1)
-    return {
-        "accuracy": highest.mean(),
-        "error": np.sqrt((highest * (1 - highest)).sum()) / len(highest),
-        "log_loss": -(best * np.log(best)).sum(axis=1).mean(),
-        "realised": (best.argmax(axis=1) == classes).mean(),
-    }
 
 
 def _print_scores(
     task: labels.Task, source: records.Records, truth: pd.DataFrame, scores: Iterable[Score]
 ) -> None:
     """Prints the ceiling, then each score as it comes; the way is that from majority to ceiling."""
-    examples = records.load_examples(source, [TEST_SPLIT], task.severities)
-    ceiling = _ceiling(truth, task, examples.keys, examples.labels)
-    num_train = len(records.load_examples(source, _train_splits(source), task.severities))
+    examples = phantom_records.load_test(source, task)
+    best = references.best_probabilities(truth, task, examples.keys)
+    ceiling = references.ceiling(best)
+    realised = (best.argmax(axis=1) == examples.labels).mean()
+    num_train = len(phantom_records.load_train(source, task))
     print(f"\n{task.name}: {num_train} training and {len(examples)} test examples")
     print(
-        f"ceiling {ceiling['accuracy']:.3f} +- {ceiling['error']:.3f}, log loss "
-        f"{ceiling['log_loss']:.3f}; a perfect model on these labels {ceiling['realised']:.3f}"
+        f"ceiling {ceiling.accuracy:.3f} +- {ceiling.error:.3f}, log loss "
+        f"{ceiling.log_loss:.3f}; a perfect model on these labels {realised:.3f}"
     )
     print(
         f"{'model':<22}{'accuracy':>9}{'majority':>10}{'of ceiling':>12}{'of the way':>12}"
@@ -225,8 +160,8 @@ def _print_scores(
     regression: Score | None = None
     for score in scores:
         regression = regression or score
-        part = score.accuracy / ceiling["accuracy"]
-        way = (score.accuracy - score.majority) / (ceiling["accuracy"] - score.majority)
+        part = score.accuracy / ceiling.accuracy
+        way = (score.accuracy - score.majority) / (ceiling.accuracy - score.majority)
         figures = f"{score.accuracy:>9.3f}{score.majority:>10.3f}{part:>12.1%}{way:>12.1%}"
         lead = _lead(score, regression, task)
         print(f"{score.model:<22}{figures}{score.log_loss:>10.3f}  {lead}", flush=True)

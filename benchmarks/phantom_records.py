@@ -2,31 +2,33 @@
 
 import csv
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 
 from spine_tf import labels
-from spine_tf.configuration import roi_config
+from spine_tf.configuration import config, roi_config
 from spine_tf.conversion import job, plan
 from spine_tf.rsna import sources
+from spine_tf.scoring import predictions
 from spine_tf.synthesis import dataset, phantom_config
 from tfrecords import records
 
 CONDITIONS = ("left_subarticular_stenosis", "right_subarticular_stenosis")
 TEST_SPLIT = "test"
-_ROI_PX = 64
+ROI_PX = 64
 
 
-def write_studies(directory: pathlib.Path, *, num_studies: int, seed: int) -> pathlib.Path:
-    """Writes studies once: two axial slices a disc, sagittal ones as small as can be."""
+def write_studies(
+    directory: pathlib.Path, *, num_studies: int, seed: int, axial_px: tuple[int, ...] = (256,)
+) -> pathlib.Path:
+    """Writes studies once: two axial slices a disc; sagittal ones, which nobody reads, tiny."""
     if not (directory / "train.csv").exists():
         phantom = phantom_config.PhantomConfig(
             num_studies=num_studies,
             seed=seed,
             num_test_studies=0,
-            axial_px=(256,),
+            axial_px=axial_px,
             axial_slices_per_level=2,
             sagittal_px=(64,),
             sagittal_slices=3,
@@ -35,16 +37,32 @@ def write_studies(directory: pathlib.Path, *, num_studies: int, seed: int) -> pa
     return directory
 
 
-def convert(studies_dir: pathlib.Path, records_dir: pathlib.Path) -> records.Records:
-    """Converts the subarticular crops of all levels, a third of the studies to test."""
+def convert(
+    studies_dir: pathlib.Path,
+    records_dir: pathlib.Path,
+    *,
+    levels: Sequence[str] = labels.LEVELS,
+    test_fraction: float = 0.33,
+) -> records.Records:
+    """Converts the subarticular crops of some levels, a share of the studies to test."""
     wanted = plan.Settings(
         conditions=CONDITIONS,
-        levels=labels.LEVELS,
-        roi=roi_config.RoiConfig(roi_px=_ROI_PX),
-        test_fraction=0.33,
+        levels=tuple(levels),
+        roi=roi_config.RoiConfig(roi_px=ROI_PX),
+        test_fraction=test_fraction,
     )
     job.convert(sources.open_source(studies_dir), records_dir, wanted, num_workers=2)
     return records.open_records(records_dir)
+
+
+def load_train(source: records.Records, task: labels.Task) -> records.Examples:
+    """Returns the task's rows of all folds."""
+    return records.load_examples(source, train_splits(source), task.severities)
+
+
+def load_test(source: records.Records, task: labels.Task) -> records.Examples:
+    """Returns the task's rows of the test split."""
+    return records.load_examples(source, [TEST_SPLIT], task.severities)
 
 
 def train_splits(source: records.Records) -> list[str]:
@@ -52,9 +70,27 @@ def train_splits(source: records.Records) -> list[str]:
     return [split for split in source.splits if split != TEST_SPLIT]
 
 
+def fit_and_answer(run_config: config.Config, source: records.Records) -> predictions.Predictions:
+    """Fits all folds for a fixed number of epochs, of which the last counts; answers test.
+
+    A fold of 80 rows to choose the epoch by is too few: with a reader's lapses in it, it takes one
+    of the first.
+    """
+    from spine_tf.runs import run
+    from spine_tf.training import fit
+
+    fitted = fit.fit(run_config, source, train_splits=train_splits(source), monitor_split=None)
+    test = load_test(source, run_config.task_spec)
+    return predictions.Predictions(
+        keys=tuple(test.keys),
+        labels=test.labels,
+        probabilities=run.predict_probabilities(fitted.model, test.normalized()),
+    )
+
+
 def with_labels(
     studies_dir: pathlib.Path, output_dir: pathlib.Path, changes: Mapping[tuple[int, str], int]
-) -> pathlib.Path:
+) -> None:
     """Writes the same studies once more with some labels changed.
 
     Args:
@@ -62,6 +98,37 @@ def with_labels(
         output_dir: where; its images are the same files.
         changes: (study, target) -> severity.
     """
+
+    def change(targets: list[str], rows: list[list[str]]) -> Iterator[list[str]]:
+        for study, *grades in rows:
+            changed = [changes.get((int(study), target)) for target in targets]
+            yield [
+                study,
+                *(
+                    grade if severity is None else labels.SEVERITIES[severity]
+                    for grade, severity in zip(grades, changed, strict=True)
+                ),
+            ]
+
+    _copy_studies(studies_dir, output_dir, change)
+
+
+def with_shuffled_labels(studies_dir: pathlib.Path, output_dir: pathlib.Path, *, seed: int) -> None:
+    """Writes the same studies once more with whole rows of labels given to other studies."""
+
+    def change(targets: list[str], rows: list[list[str]]) -> Iterator[list[str]]:
+        order = np.random.default_rng(seed).permutation(len(rows))
+        for row, other in zip(rows, order, strict=True):
+            yield [row[0], *rows[other][1:]]
+
+    _copy_studies(studies_dir, output_dir, change)
+
+
+def _copy_studies(
+    studies_dir: pathlib.Path,
+    output_dir: pathlib.Path,
+    change: Callable[[list[str], list[list[str]]], Iterable[list[str]]],
+) -> None:
     output_dir.mkdir(parents=True)
     for name in ("train_label_coordinates.csv", "train_series_descriptions.csv"):
         (output_dir / name).write_bytes((studies_dir / name).read_bytes())
@@ -70,29 +137,10 @@ def with_labels(
     with (output_dir / "train.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
-        for study, *grades in rows:
-            changed = [
-                labels.SEVERITIES[changes[int(study), target]]
-                if (int(study), target) in changes
-                else grade
-                for target, grade in zip(header[1:], grades, strict=True)
-            ]
-            writer.writerow([study, *changed])
-    return output_dir
+        writer.writerows(change(header[1:], rows))
 
 
 def target_of(key: str) -> tuple[int, str]:
     """(study, column of train.csv) of a row."""
     study, _, _, condition, level = key.split("/")
     return int(study), f"{condition}_{level}"
-
-
-def truth_of(studies_dir: pathlib.Path, keys: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns each row's latent, float64 (n,), and its grades' true probabilities (n, 3)."""
-    table = pd.read_csv(studies_dir / "truth.csv").set_index(["study_id", "condition", "level"])
-    rows = [
-        (int(study), condition, level)
-        for study, _, _, condition, level in (key.split("/") for key in keys)
-    ]
-    found = table.loc[rows]
-    return found["latent"].to_numpy(), found[list(labels.SEVERITY_COLUMNS)].to_numpy()

@@ -1,5 +1,6 @@
 """What models are measured against: a linear model on small crops, and the phantom's ceiling."""
 
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 
@@ -57,15 +58,40 @@ def out_of_fold_regression(
 
 
 def read_truth(path: pathlib.Path) -> pd.DataFrame:
-    """Returns the phantom's truth.csv by study, condition and level."""
+    """Returns a phantom's truth.csv by study, condition and level."""
     return pd.read_csv(path).set_index(["study_id", "condition", "level"])
+
+
+def latents(truth: pd.DataFrame, keys: Sequence[str]) -> np.ndarray:
+    """Returns the true severity of these rows, float64 (n,)."""
+    return truth.loc[_rows(keys), "latent"].to_numpy()
 
 
 def best_probabilities(truth: pd.DataFrame, task: labels.Task, keys: Sequence[str]) -> np.ndarray:
     """Returns what a perfect model says of these rows, float64 (n, classes)."""
-    rows = [
-        (int(study), condition, level)
-        for study, _, _, condition, level in (key.split("/") for key in keys)
-    ]
-    best = truth.loc[rows, list(task.columns)].to_numpy()
+    best = truth.loc[_rows(keys), list(task.columns)].to_numpy()
     return best / best.sum(axis=1, keepdims=True)
+
+
+def _rows(keys: Sequence[str]) -> list[tuple[int, str, str]]:
+    parts = (key.split("/") for key in keys)
+    return [(int(study), condition, level) for study, _, _, condition, level in parts]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ceiling:
+    """The expected figures of a perfect model; `error` is the standard error of its accuracy."""
+
+    accuracy: float
+    error: float
+    log_loss: float
+
+
+def ceiling(best: np.ndarray) -> Ceiling:
+    """Returns the figures of a model that answers with these probabilities, and is right."""
+    highest = best.max(axis=1)
+    return Ceiling(
+        accuracy=highest.mean(),
+        error=np.sqrt((highest * (1 - highest)).sum()) / len(highest),
+        log_loss=-(best * np.log(best)).sum(axis=1).mean(),
+    )

@@ -50,15 +50,20 @@ class Training:
     @property
     def seconds(self) -> float:
         """Of all epochs of all folds."""
-        total = 0.0
-        for path in self.run_dir.rglob("history.csv"):
-            with path.open(newline="", encoding="utf-8") as file:
-                total += sum(float(row["seconds"]) for row in csv.DictReader(file))
-        return total
+        return seconds_of(self.run_dir)
 
     def change(self, *settings: str, **fields: Any) -> "Training":
         """Returns it with settings added and fields replaced."""
         return dataclasses.replace(self, settings=(*self.settings, *settings), **fields)
+
+
+def seconds_of(run_dir: pathlib.Path) -> float:
+    """Returns the seconds of all epochs of all folds of a run."""
+    total = 0.0
+    for path in run_dir.rglob("history.csv"):
+        with path.open(newline="", encoding="utf-8") as file:
+            total += sum(float(row["seconds"]) for row in csv.DictReader(file))
+    return total
 
 
 def train_all_folds(training: Training) -> predictions.Predictions:

@@ -118,8 +118,7 @@ def _sacral_wings(patient: patient_module.Patient) -> list[structure.Structure]:
 
 
 def _pedicle(patient: patient_module.Patient, index: int, side: int) -> structure.Structure:
-    top, bottom = body_span(patient, index)
-    u0, s0 = 14.0 + 0.8 * index, top + 0.3 * (bottom - top)
+    u0, s0 = _pedicle_place(patient, index)
 
     def distance(u: np.ndarray, v: np.ndarray, s: np.ndarray) -> np.ndarray:
         across = structure.rounded(side * u - u0, s - s0, 4.3, 6.8)
@@ -135,10 +134,15 @@ def _pedicle(patient: patient_module.Patient, index: int, side: int) -> structur
     )
 
 
+def _pedicle_place(patient: patient_module.Patient, index: int) -> tuple[float, float]:
+    """Returns |u| and s of the middle of a vertebra's pedicles."""
+    top, bottom = body_span(patient, index)
+    return 14.0 + 0.8 * index, top + 0.3 * (bottom - top)
+
+
 def _pedicle_root(patient: patient_module.Patient, index: int, side: int) -> structure.Structure:
     """The marrow that joins pedicle and body without a cortex between them."""
-    top, bottom = body_span(patient, index)
-    u0, s0 = 14.0 + 0.8 * index, top + 0.3 * (bottom - top)
+    u0, s0 = _pedicle_place(patient, index)
 
     def distance(u: np.ndarray, v: np.ndarray, s: np.ndarray) -> np.ndarray:
         across = structure.ellipse(side * u - u0, s - s0, 3.5, 6.0)

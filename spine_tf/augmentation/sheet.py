@@ -1,7 +1,6 @@
 """A picture of every random change at three strengths: what a model would be shown."""
 
 import dataclasses
-import io
 import pathlib
 import types
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from spine_tf.augmentation import changes, mixing
 from spine_tf.configuration import data_config
+from spine_tf.pages import image
 from tfrecords import atomic, records
 
 STRENGTHS: Mapping[str, tuple[float, float, float]] = types.MappingProxyType(
@@ -67,9 +67,7 @@ def write(source: records.Records, path: pathlib.Path, *, seed: int) -> None:
         for column, strength in enumerate(strengths):
             corner = (_MARGIN_PX + column * group_px, row * row_px)
             _draw_group(sheet, corner, f"{strength:g}", change(images, seeds, name, strength))
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
-    atomic.write_bytes(path, buffer.getvalue())
+    atomic.write_bytes(path, image.png(sheet))
 
 
 def change(images: tf.Tensor, seeds: tf.Tensor, name: str, strength: float) -> tf.Tensor:
@@ -94,8 +92,8 @@ def _draw_group(
     left, top = corner
     font = ImageFont.load_default(size=14)
     ImageDraw.Draw(sheet).text((left, top + 5), heading, _TEXT, font)
-    middle = images.shape[3] // 2
-    pixels = np.rint(255 * np.asarray(images)[..., middle]).astype(np.uint8)
-    for index, crop in enumerate(pixels):
-        tile = Image.fromarray(crop).resize((_TILE_PX, _TILE_PX), Image.Resampling.BILINEAR)
+    for index, crop in enumerate(np.asarray(images)):
+        tile = image.crop(crop, max(crop.shape)).resize(
+            (_TILE_PX, _TILE_PX), Image.Resampling.BILINEAR
+        )
         sheet.paste(tile, (left + index * (_TILE_PX + _GAP_PX), top + _HEADING_PX))

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 from PIL import Image
 
+from spine_tf.pages import image
 from tfrecords import atomic
 
 if TYPE_CHECKING:  # A program's --help does not wait for matplotlib.
@@ -95,16 +96,14 @@ def write(directory: pathlib.Path, pictures: Mapping[str, Picture]) -> None:
 
 def side_by_side_png(pictures: Sequence[Picture]) -> bytes:
     """Returns pictures as one PNG, from left to right."""
-    images = [Image.open(io.BytesIO(picture.png())) for picture in pictures]
-    size = (sum(image.width for image in images), max(image.height for image in images))
+    drawn = [Image.open(io.BytesIO(picture.png())) for picture in pictures]
+    size = (sum(each.width for each in drawn), max(each.height for each in drawn))
     sheet = Image.new("RGB", size, colour("panel"))
     left = 0
-    for image in images:
-        sheet.paste(image, (left, 0))
-        left += image.width
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
-    return buffer.getvalue()
+    for each in drawn:
+        sheet.paste(each, (left, 0))
+        left += each.width
+    return image.png(sheet)
 
 
 class Canvas:

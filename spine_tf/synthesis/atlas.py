@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from spine_tf import labels
+from spine_tf.pages import image
 from spine_tf.synthesis import (
     grading,
     imaging,
@@ -72,18 +73,14 @@ def _tiles(seed: int, severity: str, position: float) -> list[np.ndarray]:
         plane = series.slices[series.nearest(point)]
         rng = np.random.default_rng(seed)
         contrast = sequence.draw_sequence(description, rng)
-        picture = _shown(scanner.image(plane, contrast, rng))
+        pixels = scanner.image(plane, contrast, rng)
+        low, high = np.percentile(pixels, (0.5, 99.5))
+        picture = image.grey(pixels, (low, high))
         tiles += [
             _whole_slice(picture, plane, point, f"{description}, {severity}"),
             _crop(picture, plane, point, condition),
         ]
     return tiles
-
-
-def _shown(pixels: np.ndarray) -> Image.Image:
-    low, high = np.percentile(pixels, (0.5, 99.5))
-    scaled = np.clip((pixels - low) / max(high - low, 1), 0, 1)
-    return Image.fromarray(np.rint(scaled * 255).astype(np.uint8))
 
 
 def _whole_slice(
@@ -94,7 +91,7 @@ def _whole_slice(
     tile = Image.new("RGB", (_TILE_PX, _TILE_PX))
     tile.paste(shown)
     x, y, _ = plane.project(point)
-    _cross(ImageDraw.Draw(tile), (x + 0.5) * scale, (y + 0.5) * scale)
+    image.draw_cross(tile, (x + 0.5) * scale, (y + 0.5) * scale)
     return _captioned(tile, caption)
 
 
@@ -107,14 +104,8 @@ def _crop(
     tile = picture.transform(
         (_TILE_PX, _TILE_PX), Image.Transform.EXTENT, corners, Image.Resampling.BILINEAR
     ).convert("RGB")
-    _cross(ImageDraw.Draw(tile), _TILE_PX / 2, _TILE_PX / 2)
+    image.draw_cross(tile, _TILE_PX / 2, _TILE_PX / 2)
     return _captioned(tile, caption)
-
-
-def _cross(draw: ImageDraw.ImageDraw, x: float, y: float) -> None:
-    """Marks a point and leaves it free."""
-    for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-        draw.line((x + 6 * dx, y + 6 * dy, x + 14 * dx, y + 14 * dy), fill=(255, 200, 0), width=2)
 
 
 def _captioned(tile: Image.Image, caption: str) -> np.ndarray:

@@ -60,7 +60,7 @@ def write_study(
     patient = patient_module.make_patient(anatomy_rng)
     first_series_id = 10_000_000 + study_id * _SERIES_IDS
     all_series = protocol.make_series(patient, config, first_series_id, image_rng)
-    case = _read(patient, all_series, reader_rng)
+    case = read_study(patient, all_series, reader_rng)
     errors: tuple[error_planting.PlantedError, ...] = ()
     if config.with_errors:
         case, errors = error_planting.plant(case, all_series, study_id, error_rng)
@@ -75,12 +75,12 @@ def write_study(
     )
 
 
-def _read(
+def read_study(
     patient: patient_module.Patient,
     all_series: tuple[protocol.Series, ...],
     rng: np.random.Generator,
 ) -> error_planting.Case:
-    """What the readers of a study leave behind: grades and points, some of them missing."""
+    """Returns what the readers of a study leave behind: grades and points, some missing."""
     grades = grading.draw_grades(grading.grade_probabilities(patient.latents), rng)
     annotations = annotation.annotate(patient, all_series, rng)
     missing = annotation.draw_missing_grades(rng)

@@ -16,10 +16,8 @@ from spine_tf.auditing import audit, finding
 from spine_tf.conversion import plan as plan_module
 from spine_tf.rsna import sources
 from spine_tf.synthesis import (
-    annotation,
     dataset,
     error_planting,
-    grading,
     patient as patient_module,
     phantom_config,
     protocol,
@@ -47,13 +45,7 @@ def draw_study(index: int, images_dir: pathlib.Path, *, kind: str | None) -> stu
     rng = np.random.default_rng([index, 7])
     patient = patient_module.make_patient(rng)
     all_series = protocol.make_series(patient, CONFIG, 100 * study_id, rng)
-    grades = grading.draw_grades(grading.grade_probabilities(patient.latents), rng)
-    marks = annotation.annotate(patient, all_series, rng)
-    missing = annotation.draw_missing_grades(rng)
-    case = error_planting.Case(
-        annotations=annotation.without_missing(marks, missing, rng),
-        grades=np.where(missing, annotation.MISSING, grades),
-    )
+    case = study.read_study(patient, all_series, rng)
     errors: tuple[error_planting.PlantedError, ...] = ()
     if kind is not None:
         case, errors = plant(case, all_series, study_id, kind)

@@ -36,13 +36,11 @@ class Index:
     Attributes:
         keys: n unique strings.
         splits: the split of each.
-        windows: float32 (n, 2), the stored values that become 0 and 1.
-        columns: every int64 scalar of the schema by name, as stored, int64 (n,).
+        columns: every int64 and float32 field of the schema by name, as stored, (n, *shape).
     """
 
     keys: tuple[str, ...]
     splits: tuple[str, ...]
-    windows: np.ndarray
     columns: Mapping[str, np.ndarray]
 
     def __len__(self) -> int:
@@ -60,7 +58,7 @@ class Examples:
         labels: int64 (n,), the class: a position in the label values that were asked for.
         keys: n unique strings.
         splits: the split of each.
-        columns: every other int64 scalar of the schema by name, int64 (n,).
+        columns: every other int64 and float32 field of the schema by name, (n, *shape).
     """
 
     pixels: np.ndarray
@@ -178,6 +176,32 @@ class Records:
         self.shards_of(splits)
         return _join(self.schema, [self._index_of(split) for split in splits])
 
+    def images(
+        self, splits: Sequence[str], is_chosen: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns decoded images, among them those of the splits.
+
+        Args:
+            splits: whose records.
+            is_chosen: bool (n,), records of the index of the splits; None chooses all.
+
+        Returns:
+            uint16 (m, height, width, slices), to be left as it is, since where images are kept all
+            share it; and int64 (k,), the row in it of each chosen record.
+
+        Raises:
+            ValueError: as `iterate`.
+        """
+        if is_chosen is None:
+            is_chosen = np.ones(sum(map(self.num_examples, splits)), bool)
+        if self._kept is None:
+            images = _decode(self, splits, is_chosen)
+            return images, np.arange(len(images))
+        self.index(splits)
+        every = np.arange(len(self._kept))
+        rows = [every[self._kept_rows(split)] for split in splits]
+        return self._kept, np.concatenate([every[:0], *rows])[is_chosen]
+
     def _index_of(self, split: str) -> Index:
         if split not in self._indices:
             images = None if self._kept is None else self._kept[self._kept_rows(split)]
@@ -200,18 +224,6 @@ class Records:
         before = self.splits[: self.splits.index(split)]
         start = sum(map(self.num_examples, before))
         return slice(start, start + self.num_examples(split))
-
-    def _pixels_of(
-        self, splits: Sequence[str], is_chosen: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Decoded images, and which rows of them are those of the chosen records, int64 (k,)."""
-        if self._kept is None:
-            images = _decode(self, splits, is_chosen)
-            return images, np.arange(len(images))
-        self.index(splits)
-        every = np.arange(len(self._kept))
-        rows = [every[self._kept_rows(split)] for split in splits]
-        return self._kept, np.concatenate([every[:0], *rows])[is_chosen]
 
 
 def open_records(directory: pathlib.Path | str, *, keep_mb: float = 0.0) -> Records:
@@ -272,16 +284,18 @@ def load_examples(records: Records, splits: Sequence[str], label_values: Sequenc
     is_class = stored[:, np.newaxis] == np.array(label_values, np.int64)
     takes_part = is_class.any(axis=1)
     positions = np.flatnonzero(takes_part)
-    pixels, rows = records._pixels_of(splits, takes_part)
+    pixels, rows = records.images(splits, takes_part)
     return Examples(
         pixels=pixels,
         rows=rows,
-        windows=index.windows[positions],
+        windows=index.columns["window"][positions],
         labels=is_class[positions].argmax(axis=1),
         keys=[index.keys[position] for position in positions],
         splits=[index.splits[position] for position in positions],
         columns={
-            name: values[positions] for name, values in index.columns.items() if name != "label"
+            name: values[positions]
+            for name, values in index.columns.items()
+            if name not in ("label", "window")
         },
     )
 
@@ -298,10 +312,9 @@ def _read_split(records: Records, split: str, images: np.ndarray | None) -> Inde
     return Index(
         keys=tuple(values["key"].decode() for values in found),
         splits=(split,) * len(found),
-        windows=np.array([values["window"] for values in found], np.float32).reshape(-1, 2),
         columns={
-            name: np.array([values[name] for values in found], np.int64)
-            for name in _scalar_names(schema)
+            field.name: np.array([values[field.name] for values in found], field.dtype)
+            for field in _columns(schema)
         },
     )
 
@@ -335,20 +348,17 @@ def _join(schema: schema_module.Schema, parts: Sequence[Index]) -> Index:
     return Index(
         keys=tuple(key for part in parts for key in part.keys),
         splits=tuple(split for part in parts for split in part.splits),
-        windows=np.concatenate([np.empty((0, 2), np.float32), *(part.windows for part in parts)]),
         columns={
-            name: np.concatenate([np.empty(0, np.int64), *(part.columns[name] for part in parts)])
-            for name in _scalar_names(schema)
+            field.name: np.concatenate(
+                [np.empty((0, *field.shape), field.dtype), *(p.columns[field.name] for p in parts)]
+            )
+            for field in _columns(schema)
         },
     )
 
 
-def _scalar_names(schema: schema_module.Schema) -> list[str]:
-    return [
-        feature.name
-        for feature in schema.features
-        if feature.dtype == "int64" and not feature.shape
-    ]
+def _columns(schema: schema_module.Schema) -> list[schema_module.Feature]:
+    return [feature for feature in schema.features if feature.dtype in ("int64", "float32")]
 
 
 def _empty_images(count: int, shape: tuple[int, int, int]) -> np.ndarray:

@@ -11,7 +11,7 @@ import pytest
 from spine_tf import labels
 from spine_tf.configuration import config, overrides
 from spine_tf.scoring import predictions as predictions_module
-from tfrecords import records
+from tfrecords import records, shard
 
 MULTICLASS = labels.TASKS["multiclass"]
 
@@ -196,3 +196,21 @@ def test_controls_stand_in_the_report(run_dir, records_dir, tmp_path):
     assert result.analysis["controls"]["nearest"]["num_examples"] == 96
     assert result.analysis["controls"]["more"] == {"x": 1}
     assert "most alike crops" in result.page.read_text()
+
+
+@pytest.mark.slow
+def test_evaluation_with_controls_reads_each_shard_once(
+    run_dir, records_dir, tmp_path, monkeypatch
+):
+    from spine_tf.evaluation import evaluation
+
+    read, read_records = [], shard.read_records
+    monkeypatch.setattr(
+        shard, "read_records", lambda path: (read.append(path.name), read_records(path))[1]
+    )
+    options = evaluation.Options(split="oof", num_resamples=50, has_controls=True)
+    source = records.open_records(records_dir)
+
+    evaluation.evaluate(run_dir, source, tmp_path / "p", options)
+
+    assert sorted(read) == sorted(part.file for part in source.manifest.shards)

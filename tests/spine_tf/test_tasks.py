@@ -55,9 +55,10 @@ class _Toy(abc.ABC):
             return feed.StreamFeed(
                 source=source, splits=tuple(splits), label_values=None, fields=fields
             )
-        rows = [*records.iterate(source, splits)]
-        names = ("image", "window", *self.fields)
-        return feed.MemoryFeed({name: np.stack([row[name] for row in rows]) for name in names})
+        columns = source.index(splits).columns
+        pixels, rows = source.images(splits)
+        arrays = {name: columns[name] for name in ("window", *self.fields)}
+        return feed.MemoryFeed({"image": pixels, **arrays}, rows={"image": rows})
 
     def inputs(self, batch: feed.Batch) -> tf.Tensor:
         return feed.normalize(batch["image"], batch["window"])

@@ -69,11 +69,12 @@ def test_index_says_what_there_is_without_an_image(
     assert (counter.records, counter.images) == (48, 0)
     assert len(index) == len(set(index.keys)) == 48
     assert index.splits == ("test",) * 24 + ("fold_0",) * 24
-    assert index.windows.tolist() == [[50, 1100]] * 48
     assert sorted(index.columns) == [
-        *("condition", "instance_number", "label", "level"),
-        *("mirrored", "series_id", "study_id"),
+        *("center_xy", "condition", "instance_number", "label", "level", "mirrored"),
+        *("pixel_spacing", "series_id", "study_id", "window"),
     ]
+    assert index.columns["window"].tolist() == [[50, 1100]] * 48
+    assert index.columns["window"].dtype == np.float32
     assert index.columns["label"].tolist() == [0, 1, 2] * 16
     assert index.columns["study_id"].tolist() == [int(key.split("/")[0]) for key in index.keys]
 
@@ -81,7 +82,7 @@ def test_index_says_what_there_is_without_an_image(
 def test_index_of_no_split_is_empty(records_dir: pathlib.Path) -> None:
     index = records.open_records(records_dir).index([])
     assert len(index) == 0
-    assert index.windows.shape == (0, 2)
+    assert index.columns["window"].shape == (0, 2)
     assert index.columns["study_id"].tolist() == []
 
 
@@ -108,6 +109,17 @@ def test_images_that_fit_are_decoded_once_and_shared(
         np.testing.assert_array_equal(getattr(found, name), getattr(alone, name))
     stored = [values["image"].tobytes() for values in records.iterate(opened, ["test"])]
     assert again.images.tobytes() == b"".join(stored)
+
+
+@pytest.mark.parametrize("keep_mb", [0.0, 1.0])
+def test_images_are_those_of_the_index(records_dir: pathlib.Path, keep_mb: float) -> None:
+    opened = records.open_records(records_dir, keep_mb=keep_mb)
+    stored = [values["image"] for values in records.iterate(opened, ["fold_2", "fold_0"])]
+    pixels, rows = opened.images(["fold_2", "fold_0"])
+    np.testing.assert_array_equal(pixels[rows], stored)
+    is_chosen = opened.index(["fold_2", "fold_0"]).columns["label"] == 2
+    pixels, rows = opened.images(["fold_2", "fold_0"], is_chosen)
+    np.testing.assert_array_equal(pixels[rows], np.array(stored)[is_chosen])
 
 
 def test_directory_that_keeps_enough_stays_itself(records_dir: pathlib.Path) -> None:

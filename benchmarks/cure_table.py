@@ -12,7 +12,8 @@ import csv
 import pathlib
 import sys
 
-from spine_tf.ablation import scores, table, variant
+from spine_tf.ablation import ablation_table, scores, variant
+from spine_tf.scoring import figure as figure_module
 
 Lines = dict[str, dict[str, str]]
 
@@ -29,7 +30,7 @@ def main() -> None:
         print(f"| {name} | {' | '.join(cells)} |")
 
 
-_HEADS = tuple(figure.replace("_", " ") for figure in scores.FIGURES)
+_HEADS = tuple(figure_module.replace("_", " ") for figure in scores.FIGURES)
 
 
 def _read(paths: list[str]) -> Lines:
@@ -37,7 +38,7 @@ def _read(paths: list[str]) -> Lines:
     lines: Lines = {}
     for path in map(pathlib.Path, paths):
         with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["status"] == table.FINISHED]
+            rows = [row for row in csv.DictReader(file) if row["status"] == ablation_table.FINISHED]
         for row in rows:
             name = row["variant"]
             lines[f"{name} of {path.stem}" if name == variant.BASE else name] = row
@@ -48,18 +49,20 @@ def _cells(row: dict[str, str] | None) -> list[str]:
     if row is None:
         return [""] * (len(scores.FIGURES) + 1)
     if row["variant"] == variant.BASE:
-        cells = [table.in_words(_figure(row, name)) for name in scores.FIGURES]
+        cells = [_figure(row, name).in_words() for name in scores.FIGURES]
     else:
         changes = [_figure(row, f"{name}_difference") for name in scores.FIGURES]
-        cells = [table.change_in_words(change) for change in changes]
+        cells = [ablation_table.mark_clear(change) for change in changes]
     return [*cells, f"{float(row['seconds']):.0f}"]
 
 
-def _figure(row: dict[str, str], name: str) -> scores.Figure:
-    return {
-        end: float(row[column]) if row[column] else None
-        for end, column in (("value", name), ("low", f"{name}_low"), ("high", f"{name}_high"))
-    }
+def _figure(row: dict[str, str], name: str) -> figure_module.Figure:
+    value, low, high = (row[column] for column in (name, f"{name}_low", f"{name}_high"))
+    return figure_module.Figure(
+        value=float(value) if value else None,
+        low=float(low) if low else None,
+        high=float(high) if high else None,
+    )
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ speak of other studies, not of other trainings: the cured models have the base's
         [--model dense] [--set training.epochs=40 ...] [--budget 0.1] [--num_seeds 3] [--tta 5]
 
 The same command goes on where it was interrupted. W/cures.csv has the rows (columns in
-spine_tf/ablation/table.py), each training.log what the trainings say.
+spine_tf/ablation/ablation_table.py), each training.log what the trainings say.
 """
 
 import argparse
@@ -40,7 +40,7 @@ import numpy as np
 import trainings
 
 from spine_tf import labels
-from spine_tf.ablation import scores, table, variant
+from spine_tf.ablation import ablation_table, scores, variant
 from spine_tf.configuration import model_configs, roi_config
 from spine_tf.conversion import job, plan
 from spine_tf.processes import pool
@@ -57,12 +57,12 @@ def main() -> None:
     """Makes the rows one after the other, then prints the table."""
     arguments = _arguments()
     path = arguments.work_dir / "cures.csv"
-    rows: list[table.Row] = []
+    rows: list[ablation_table.Row] = []
     for row in _rows(arguments):
         rows.append(row)
-        atomic.write_text(path, table.to_csv(rows))
-        print(table.to_markdown([row]).splitlines()[2], flush=True)
-    print(f"\n{table.to_markdown(rows)}\n{path}")
+        atomic.write_text(path, ablation_table.to_csv(rows))
+        print(ablation_table.to_markdown([row]).splitlines()[2], flush=True)
+    print(f"\n{ablation_table.to_markdown(rows)}\n{path}")
 
 
 def _arguments() -> argparse.Namespace:
@@ -87,7 +87,7 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _rows(arguments: argparse.Namespace) -> Iterator[table.Row]:
+def _rows(arguments: argparse.Namespace) -> Iterator[ablation_table.Row]:
     """The cheap ones first."""
     of_seeds = _base_trainings(arguments)
     base = of_seeds[0]
@@ -221,13 +221,15 @@ def _attempt(
     base: Sequence[predictions.Predictions],
     function: Callable[..., predictions.Predictions],
     *values: Any,
-) -> table.Row:
+) -> ablation_table.Row:
     """What can't be trained is a row with the reason, as in an ablation."""
     try:
         return _row(name, trained, [function(*values)], base)
     except (ValueError, OSError) as err:
         reason = " ".join(str(err).split())
-        return table.Row(name=name, group=name, status=table.FAILED, reason=reason)
+        return ablation_table.Row(
+            name=name, group=name, status=ablation_table.FAILED, reason=reason
+        )
 
 
 def _row(
@@ -235,12 +237,12 @@ def _row(
     trained: Sequence[trainings.Training],
     found: Sequence[predictions.Predictions],
     base: Sequence[predictions.Predictions] | None,
-) -> table.Row:
+) -> ablation_table.Row:
     first = trained[0].config
-    return table.Row(
+    return ablation_table.Row(
         name=name,
         group=name,
-        status=table.FINISHED,
+        status=ablation_table.FINISHED,
         num_seeds=len(found),
         score=scores.score(found, base, first.task_spec.collapsed, seed=first.seed),
         seconds=sum(training.seconds for training in trained),

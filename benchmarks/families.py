@@ -71,22 +71,18 @@ def _row(
     task: labels.Task,
     ceiling: references.Ceiling | None,
 ) -> str:
-    figures = summary.summarize(found, task, "oof")["metrics"]
-    cells = [name, *(_with_interval(figures[figure]) for figure in _FIGURES)]
+    figures = summary.summarize(found, task, "oof").metrics
+    cells = [name, *(figures[figure].in_words() for figure in _FIGURES)]
     ahead, share = "", ""
     if found is not regression:
         pair = [("regression", regression), (name, found)]
         (difference,) = comparison.compare(pair, task, seed=0, num_resamples=1000)
-        ahead = _with_interval(difference["differences"]["accuracy"], "+")
+        ahead = difference.differences["accuracy"].change_in_words()
     if ceiling is not None:
-        share = f"{figures['accuracy']['value'] / ceiling.accuracy:.1%}"
+        right = (found.predicted == found.labels).mean()
+        share = f"{right / ceiling.accuracy:.1%}"
     cells += [ahead, share, "" if seconds is None else f"{seconds:.0f}"]
     return f"| {' | '.join(cells)} |"
-
-
-def _with_interval(figure: dict[str, float], sign: str = "") -> str:
-    value, low, high = (format(figure[name], f"{sign}.3f") for name in ("value", "low", "high"))
-    return f"{value} ({low} to {high})"
 
 
 if __name__ == "__main__":

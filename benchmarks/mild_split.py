@@ -137,12 +137,10 @@ def _print_differences(
         for kind, each in (("four", split), ("three", plain))
     }
     print(f"\n{name}: {len(plain)} rows")
-    print(f"{'figure':<20}{'three':>8}{'four':>8}{'four - three':>14}{'95 %':>20}")
+    print(f"{'figure':<20}{'three':>8}{'four':>8}  four - three, 95 %")
     for figure in FIGURES:
-        difference = found[figure]
         text = f"{values['three'][figure][0]:>8.3f}{values['four'][figure][0]:>8.3f}"
-        interval = f"{difference['low']:+.3f} to {difference['high']:+.3f}"
-        print(f"{figure:<20}{text}{difference['value']:>+14.3f}{interval:>20}", flush=True)
+        print(f"{figure:<20}{text}  {found[figure].change_in_words()}", flush=True)
 
 
 if __name__ == "__main__":

@@ -174,8 +174,7 @@ def _lead(score: Score, regression: Score, task: labels.Task) -> str:
         return ""
     pair = [("regression", regression.predicted), (score.model, score.predicted)]
     (found,) = comparison.compare(pair, task, seed=0, num_resamples=1000)
-    figure = found["differences"]["accuracy"]
-    return f"{figure['value']:+.3f} ({figure['low']:+.3f} to {figure['high']:+.3f})"
+    return found.differences["accuracy"].change_in_words()
 
 
 if __name__ == "__main__":

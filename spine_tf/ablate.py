@@ -46,7 +46,7 @@ def main() -> None:
     wanted = _design()
 
     # What draws and computes is imported only when the flags are in order.
-    from spine_tf.ablation import ablation, table
+    from spine_tf.ablation import ablation, ablation_table
     from spine_tf.rsna import sources
 
     found = ablation.run(
@@ -59,12 +59,15 @@ def main() -> None:
     )
     logging.info(
         "%d finished, %d failed, %d not run",
-        *(found.count(status) for status in (table.FINISHED, table.FAILED, table.NOT_RUN)),
+        *(
+            found.count(status)
+            for status in (ablation_table.FINISHED, ablation_table.FAILED, ablation_table.NOT_RUN)
+        ),
     )
     print(found.text)
     print(found.page)
     base = found.rows[0]
-    if base.status == table.FAILED:
+    if base.status == ablation_table.FAILED:
         raise ValueError(
             f"the base could not be trained ({base.reason}): mend that and run the same command "
             "with --resume"

@@ -2,7 +2,6 @@
 
 import logging as std_logging
 import pathlib
-from collections.abc import Mapping
 from typing import Any
 
 from absl import flags, logging
@@ -74,46 +73,40 @@ def main() -> None:
     source = records.open_records(records_dir)
     if _ENSEMBLE.value:
         result = evaluation.evaluate_ensemble(run_dirs, source, report_dir, options)
-        _log(result.analysis["split"], result.analysis)
+        _log(result.analysis.summary.split, result.analysis.summary)
+        page = result.page
     elif len(run_dirs) > 1:
-        result = evaluation.compare(run_dirs, source, report_dir, options)
-        for name, found in result.analysis["runs"].items():
+        compared = evaluation.compare(run_dirs, source, report_dir, options)
+        for name, found in compared.analysis.runs.items():
             _log(name, found)
+        page = compared.page
     else:
-        more = _train_controls(run_dirs[0], source) if _CONTROLS.value else None
-        result = evaluation.evaluate(run_dirs[0], source, report_dir, options, more)
-        _log(result.analysis["split"], result.analysis)
-    print(result.page)
+        shuffled = _train_control(run_dirs[0], source) if _CONTROLS.value else None
+        result = evaluation.evaluate(run_dirs[0], source, report_dir, options, shuffled)
+        _log(result.analysis.summary.split, result.analysis.summary)
+        page = result.page
+    print(page)
 
 
-def _train_controls(run_dir: pathlib.Path, source: Any) -> dict[str, Any]:
-    from spine_tf.reproduction import shuffled_labels
+def _train_control(run_dir: pathlib.Path, source: Any) -> Any:
+    from spine_tf.evaluation import shuffled_labels
     from spine_tf.runs import run
 
     logging.info("training on shuffled labels, at most %d epochs", shuffled_labels.MAX_EPOCHS)
-    found = shuffled_labels.run_control(
+    return shuffled_labels.run_control(
         run.load_run(run_dir).config,
         source,
         seed=_SEED.value,
         num_resamples=_NUM_RESAMPLES.value,
     )
-    return {"shuffled": found}
 
 
-def _log(name: str, analysis: Mapping[str, Any]) -> None:
+def _log(name: str, found: Any) -> None:
     words = [
-        f"{figure.replace('_', ' ')} {_in_words(analysis['metrics'][figure])}"
-        for figure in ("accuracy", "balanced_accuracy", "log_loss")
+        f"{metric.replace('_', ' ')} {found.metrics[metric].in_words()}"
+        for metric in ("accuracy", "balanced_accuracy", "log_loss")
     ]
     logging.info("%s: %s", name, ", ".join(words))
-
-
-def _in_words(figure: Mapping[str, float | None]) -> str:
-    if figure["value"] is None:
-        return "undefined"
-    if figure["low"] is None:
-        return f"{figure['value']:.3f}"
-    return f"{figure['value']:.3f} (95 % {figure['low']:.3f} to {figure['high']:.3f})"
 
 
 if __name__ == "__main__":

@@ -20,10 +20,9 @@ import tqdm
 from absl import logging
 
 from spine_tf.ablation import (
+    ablation_table,
     design,
-    page as page_module,
     scores,
-    table,
     variant as variant_module,
     variant_training,
 )
@@ -31,6 +30,7 @@ from spine_tf.conversion import plan
 from spine_tf.pages import picture
 from spine_tf.processes import isolated, lock
 from spine_tf.rsna import sources
+from spine_tf.scoring import figure
 from tfrecords import atomic
 
 _RESULT_FILE = "result.json"
@@ -47,7 +47,7 @@ class Ablation:
         text: the table as Markdown.
     """
 
-    rows: tuple[table.Row, ...]
+    rows: tuple[ablation_table.Row, ...]
     page: pathlib.Path
     text: str
 
@@ -156,7 +156,7 @@ class _Runner:
         self._bar = bar
         self._base: variant_training.Trained | None = None
         self._rows = [
-            table.Row(
+            ablation_table.Row(
                 name=name,
                 group=group,
                 settings=changed,
@@ -180,7 +180,7 @@ class _Runner:
         found = self._write()
         for index, (slug, recipe) in enumerate(zip(slugs, recipes, strict=True)):
             row = self._rows[index]
-            if row.status != table.FINISHED or row.is_base:
+            if row.status != ablation_table.FINISHED or row.is_base:
                 self._rows[index] = self._run_one(row, slug, recipe)
                 self._log(index)
                 found = self._write()
@@ -194,13 +194,15 @@ class _Runner:
                 values = json.loads(path.read_text("utf-8"))
                 self._rows[index] = dataclasses.replace(
                     self._rows[index],
-                    status=table.FINISHED,
+                    status=ablation_table.FINISHED,
                     reason="",
-                    score=scores.Score(**values["score"]),
+                    score=scores.from_json(values["score"]),
                     seconds=values["seconds"],
                 )
 
-    def _run_one(self, row: table.Row, slug: str, recipe: design.Recipe) -> table.Row:
+    def _run_one(
+        self, row: ablation_table.Row, slug: str, recipe: design.Recipe
+    ) -> ablation_table.Row:
         if self._base is None and not row.is_base:
             return dataclasses.replace(row, reason="the base has no figures to compare with")
         logging.info("%s", row.name)
@@ -210,14 +212,14 @@ class _Runner:
                 self._base = trained
             found = self._score(trained, recipe, is_base=row.is_base)
         except isolated.Stopped:
-            return dataclasses.replace(row, status=table.NOT_RUN, reason=_TIME_IS_OVER)
+            return dataclasses.replace(row, status=ablation_table.NOT_RUN, reason=_TIME_IS_OVER)
         except (ValueError, OSError) as err:
             reason = " ".join(str(err).split())
-            return dataclasses.replace(row, status=table.FAILED, reason=reason)
-        result = {"score": scores.to_json(found), "seconds": trained.seconds}
+            return dataclasses.replace(row, status=ablation_table.FAILED, reason=reason)
+        result = {"score": figure.as_json(found), "seconds": trained.seconds}
         atomic.write_json(self._result_path(slug), result)
         return dataclasses.replace(
-            row, status=table.FINISHED, reason="", score=found, seconds=trained.seconds
+            row, status=ablation_table.FINISHED, reason="", score=found, seconds=trained.seconds
         )
 
     def _score(
@@ -232,9 +234,9 @@ class _Runner:
         if row.score is None:
             said = f"{row.status}: {row.reason}"
         elif row.is_base:
-            said = f"accuracy {table.in_words(row.figure('accuracy'))}, {row.seconds:.0f} s"
+            said = f"accuracy {row.figure_in_words('accuracy')}, {row.seconds:.0f} s"
         else:
-            change = table.change_in_words(row.difference("accuracy"))
+            change = row.change_in_words("accuracy")
             said = f"accuracy {change} against the base, {row.seconds:.0f} s"
         logging.info("%d of %d, %s: %s", index + 1, len(self._rows), row.name, said)
 
@@ -243,12 +245,12 @@ class _Runner:
 
     def _write(self) -> Ablation:
         work_dir, rows = self._trainer.work_dir, tuple(self._rows)
-        text = table.to_markdown(rows)
-        atomic.write_text(work_dir / "ablation.csv", table.to_csv(rows))
+        text = ablation_table.to_markdown(rows)
+        atomic.write_text(work_dir / "ablation.csv", ablation_table.to_csv(rows))
         atomic.write_text(work_dir / "ablation.md", text)
-        picture.write(work_dir / "figures", page_module.draw(rows))
+        picture.write(work_dir / "figures", ablation_table.draw(rows))
         path = work_dir / "ablation.html"
-        atomic.write_text(path, page_module.render(rows, about=_about(self._settings)))
+        atomic.write_text(path, ablation_table.render(rows, about=_about(self._settings)))
         return Ablation(rows=rows, page=path, text=text)
 
 

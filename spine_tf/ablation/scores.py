@@ -7,14 +7,18 @@ from typing import Any
 import numpy as np
 
 from spine_tf import labels
-from spine_tf.scoring import bootstrap, comparison, metrics, predictions as predictions_module
+from spine_tf.scoring import (
+    bootstrap,
+    comparison,
+    figure,
+    metrics,
+    predictions as predictions_module,
+)
 
 # Name -> whether more is better.
 FIGURES: Mapping[str, bool] = {"accuracy": True, "balanced_accuracy": True, "log_loss": False}
 
 NUM_RESAMPLES = 1000
-
-Figure = Mapping[str, float | None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,15 +28,22 @@ class Score:
     Attributes:
         num_examples, num_studies: that it has predictions of.
         num_shared: examples that the base has too; the differences are of these.
-        figures: name -> {value, low, high}, means over the seeds.
+        figures: by name, means over the seeds.
         differences: the same figures minus the base's, paired; empty for the base itself.
     """
 
     num_examples: int
     num_studies: int
     num_shared: int
-    figures: Mapping[str, Figure]
-    differences: Mapping[str, Figure]
+    figures: Mapping[str, figure.Figure]
+    differences: Mapping[str, figure.Figure]
+
+
+def from_json(values: Mapping[str, Any]) -> Score:
+    """Returns the score that `figure.as_json` was called of."""
+    figures = figure.named_from_json(values["figures"])
+    differences = figure.named_from_json(values["differences"])
+    return Score(**{**values, "figures": figures, "differences": differences})
 
 
 def score(
@@ -111,18 +122,7 @@ def _figures(
     return {name: np.mean([figures[name] for figures in found], axis=0) for name in FIGURES}
 
 
-def to_json(found: Score) -> dict[str, Any]:
-    """Returns a score as JSON types."""
-    return dataclasses.asdict(found)
-
-
-def is_clear(found: Figure) -> bool:
-    """Returns whether the interval of a difference leaves 0 out."""
-    low, high = found["low"], found["high"]
-    return low is not None and high is not None and (low > 0.0 or high < 0.0)
-
-
-def is_better(name: str, found: Figure) -> bool:
+def is_better(name: str, difference: figure.Figure) -> bool:
     """Returns whether a difference is to the better."""
-    value = found["value"] or 0.0
+    value = difference.value or 0.0
     return value > 0.0 if FIGURES[name] else value < 0.0

@@ -1,16 +1,98 @@
 """Controls of the data that figures rest on: studies apart, crops not alike across splits."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from spine_tf.scoring import figure
 from tfrecords import records
 
 # Crops are compared at this side: coarse enough to forgive noise, fine enough to tell discs apart.
 _SIDE_PX = 16
 _CHUNK = 2048
 ALIKE = 0.98
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Two crops of different splits.
+
+    Attributes:
+        first, second: their keys.
+        correlation: of the two, -1 to 1.
+    """
+
+    first: str
+    second: str
+    correlation: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Nearest:
+    """The crops that look most alike though they lie in different splits.
+
+    Attributes:
+        alike_above: the correlation that counts as a duplicate.
+        num_alike: crops with such a partner in another split.
+        num_examples: crops that were compared.
+        pairs: the closest, every crop in one pair at most.
+    """
+
+    alike_above: float
+    num_alike: int
+    num_examples: int
+    pairs: Sequence[Pair]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shuffled:
+    """What a model reaches that was trained on permuted labels.
+
+    Attributes:
+        balanced_accuracy: on the permuted held-out fold.
+        chance: one over the classes.
+        split: the held-out fold.
+        num_examples: in it.
+        epochs: of training.
+    """
+
+    balanced_accuracy: figure.Figure
+    chance: float
+    split: str
+    num_examples: int
+    epochs: int
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether the interval does not lie above chance."""
+        return not self.balanced_accuracy.is_above(self.chance)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the fields and whether the control is passed."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {**figure.as_json(values), "is_passed": self.is_passed}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Controls:
+    """What was found.
+
+    Attributes:
+        studies: split -> number of studies, none of them in two.
+        nearest: the most alike crops of different splits.
+        shuffled: the control that trains; None where it was not asked for.
+    """
+
+    studies: Mapping[str, int]
+    nearest: Nearest
+    shuffled: Shuffled | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what was asked for."""
+        found = {"studies": dict(self.studies), "nearest": figure.as_json(self.nearest)}
+        return found if self.shuffled is None else {**found, "shuffled": self.shuffled.to_json()}
 
 
 def require_studies_apart(source: records.Records) -> dict[str, int]:
@@ -36,7 +118,7 @@ def require_studies_apart(source: records.Records) -> dict[str, int]:
 
 def nearest_across_splits(
     images: np.ndarray, keys: Sequence[str], splits: Sequence[str], *, count: int = 6
-) -> dict[str, Any]:
+) -> Nearest:
     """Finds the crops that look most alike though they lie in different splits.
 
     Args:
@@ -44,16 +126,11 @@ def nearest_across_splits(
         keys: of the crops.
         splits: the split of each.
         count: pairs to name.
-
-    Returns:
-        `alike_above` (the correlation that counts as a duplicate), `num_alike` (crops with such a
-        partner in another split), `num_examples`, and `pairs`: the `count` closest, as
-        {first, second, correlation}, every crop in one pair at most.
     """
     shapes = _standardised(images)
     names, split_of = np.unique(np.array(splits), return_inverse=True)
     if len(names) < 2:
-        return {"alike_above": ALIKE, "num_alike": 0, "num_examples": len(keys), "pairs": []}
+        return Nearest(alike_above=ALIKE, num_alike=0, num_examples=len(keys), pairs=())
     best = np.empty(len(keys))
     partner = np.empty(len(keys), np.int64)
     for start in range(0, len(keys), _CHUNK):
@@ -62,26 +139,24 @@ def nearest_across_splits(
         correlation[split_of[rows, None] == split_of[None, :]] = -np.inf
         partner[rows] = correlation.argmax(axis=1)
         best[rows] = correlation.max(axis=1)
-    return {
-        "alike_above": ALIKE,
-        "num_alike": int((best >= ALIKE).sum()),
-        "num_examples": len(keys),
-        "pairs": _closest_pairs(best, partner, keys, count),
-    }
+    return Nearest(
+        alike_above=ALIKE,
+        num_alike=int((best >= ALIKE).sum()),
+        num_examples=len(keys),
+        pairs=_closest_pairs(best, partner, keys, count),
+    )
 
 
 def _closest_pairs(
     best: np.ndarray, partner: np.ndarray, keys: Sequence[str], count: int
-) -> list[Mapping[str, Any]]:
-    pairs: list[Mapping[str, Any]] = []
+) -> list[Pair]:
+    pairs: list[Pair] = []
     taken: set[int] = set()
     for row in np.argsort(-best, kind="stable").tolist():
         other = int(partner[row])
         if len(pairs) < count and not {row, other} & taken:
             taken |= {row, other}
-            pairs.append(
-                {"first": keys[row], "second": keys[other], "correlation": float(best[row])}
-            )
+            pairs.append(Pair(first=keys[row], second=keys[other], correlation=float(best[row])))
     return pairs
 
 

@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,7 @@ from spine_tf import labels
 from spine_tf.evaluation import (
     analysis as analysis_module,
     comparison_page,
-    controls,
-    ensemble,
+    controls as controls_module,
     gallery,
     held_out,
     label_baseline,
@@ -68,7 +67,15 @@ class Result:
     """
 
     page: pathlib.Path
-    analysis: Mapping[str, Any]
+    analysis: analysis_module.Analysis
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Compared:
+    """What a comparison found and where it lies, likewise."""
+
+    page: pathlib.Path
+    analysis: comparison_page.Analysis
 
 
 def evaluate(
@@ -76,7 +83,7 @@ def evaluate(
     source: records.Records,
     report_dir: pathlib.Path,
     options: Options,
-    more_controls: Mapping[str, Any] | None = None,
+    shuffled: controls_module.Shuffled | None = None,
 ) -> Result:
     """Evaluates a run and writes its report.
 
@@ -85,14 +92,14 @@ def evaluate(
         source: records that it was trained on, or others for an external validation.
         report_dir: written; a report that lies there is replaced file by file.
         options: how.
-        more_controls: results of others, to stand beside those of `has_controls`.
+        shuffled: the control that trains, to stand beside those of `has_controls`.
 
     Raises:
-        ValueError: there is no finished run, the records do not fit it, or `report_dir` holds
-            something else.
+        ValueError: there is no finished run, the records do not fit it, `report_dir` holds
+            something else, or `shuffled` is given without `has_controls`.
     """
     require_report_dir(report_dir)
-    return evaluate_run(run.load_run(run_dir), source, report_dir, options, more_controls)
+    return evaluate_run(run.load_run(run_dir), source, report_dir, options, shuffled)
 
 
 def evaluate_run(
@@ -100,9 +107,14 @@ def evaluate_run(
     source: records.Records,
     report_dir: pathlib.Path,
     options: Options,
-    more_controls: Mapping[str, Any] | None = None,
+    shuffled: controls_module.Shuffled | None = None,
 ) -> Result:
     """Does what `evaluate` does, for a run that is loaded already."""
+    if shuffled is not None and not options.has_controls:
+        raise ValueError(
+            "the control on shuffled labels stands beside the others, which were not asked for: "
+            "set has_controls, or leave it out"
+        )
     require_report_dir(report_dir)
     source = source.keeping(trained.config.data.keep_mb)
     found = held_out.load(trained, source, options.split, num_augmented=options.num_augmented)
@@ -112,9 +124,7 @@ def evaluate_run(
         found.evaluated.split,
         len(trained.members),
     )
-    analysed = _analyse(trained, source, found, options)
-    if more_controls:
-        analysed["controls"] = {**analysed.get("controls", {}), **more_controls}
+    analysed = _analyse(trained, source, found, options, shuffled)
     content = report.Content(
         name=trained.run_dir.resolve().name,
         evaluated=found.evaluated,
@@ -157,9 +167,10 @@ def evaluate_ensemble(
     source = source.keeping(runs[0].config.data.keep_mb)
     found = held_out.load_ensemble(runs, source, options.split, num_augmented=options.num_augmented)
     analysed = _analyse(runs[0], source, found, options)
-    analysed["ensemble"] = ensemble.analyse(
-        names, found, seed=options.seed, num_resamples=options.num_resamples
-    )
+    if found.answers is not None:
+        analysed = analysis_module.add_ensemble(
+            analysed, found.evaluated, names, found.answers.of_runs, found.answers.num_models
+        )
     content = report.Content(
         name=" + ".join(names),
         evaluated=found.evaluated,
@@ -172,7 +183,7 @@ def evaluate_ensemble(
             for fold, history in _read_histories(path).items()
         },
         details={
-            **ensemble.details(analysed["ensemble"]),
+            **_ensemble_details(analysed.ensemble),
             **{
                 f"{name}: {section.lower()}": values
                 for name, one in zip(names, runs, strict=True)
@@ -189,7 +200,7 @@ def compare(
     source: records.Records,
     report_dir: pathlib.Path,
     options: Options,
-) -> Result:
+) -> Compared:
     """Compares runs on the same examples and writes the comparison.
 
     Args:
@@ -214,8 +225,8 @@ def compare(
         runs.append((name, found.evaluated))
         logging.info("%s: %d predictions", name, len(found.evaluated.predictions))
     analysed = comparison_page.analyse(runs, seed=options.seed, num_resamples=options.num_resamples)
-    analysed["test_time_copies"] = options.num_augmented
-    return Result(page=comparison_page.write(report_dir, analysed), analysis=analysed)
+    analysed = dataclasses.replace(analysed, test_time_copies=options.num_augmented)
+    return Compared(page=comparison_page.write(report_dir, analysed), analysis=analysed)
 
 
 def _names(run_dirs: Sequence[pathlib.Path]) -> list[str]:
@@ -227,13 +238,17 @@ def _names(run_dirs: Sequence[pathlib.Path]) -> list[str]:
 
 
 def _analyse(
-    trained: run.Run, source: records.Records, found: held_out.HeldOut, options: Options
-) -> dict[str, Any]:
+    trained: run.Run,
+    source: records.Records,
+    found: held_out.HeldOut,
+    options: Options,
+    shuffled: controls_module.Shuffled | None = None,
+) -> analysis_module.Analysis:
     evaluated = found.evaluated
     analysed = analysis_module.analyse(
         evaluated, seed=options.seed, num_resamples=options.num_resamples
     )
-    analysed["test_time_copies"] = options.num_augmented
+    analysed = dataclasses.replace(analysed, test_time_copies=options.num_augmented)
     if options.data_dir is not None:
         grades = label_baseline.read_grades(options.data_dir)
         answers = label_baseline.predict(evaluated, grades, trained.provenance["train_studies"])
@@ -242,23 +257,25 @@ def _analyse(
         )
     if options.has_controls:
         examples = held_out.load_examples(source, source.splits, evaluated.task)
-        analysed["controls"] = {
-            "studies": controls.require_studies_apart(source),
-            "nearest": controls.nearest_across_splits(
+        controls = controls_module.Controls(
+            studies=controls_module.require_studies_apart(source),
+            nearest=controls_module.nearest_across_splits(
                 examples.normalized(), examples.keys, examples.splits
             ),
-        }
+            shuffled=shuffled,
+        )
+        analysed = dataclasses.replace(analysed, controls=controls)
     return analysed
 
 
 def _pairs(
-    analysed: Mapping[str, Any], source: records.Records, task: labels.Task
-) -> list[dict[str, Any]]:
+    analysed: analysis_module.Analysis, source: records.Records, task: labels.Task
+) -> list[report.PicturedPair]:
     """The most alike crops with their pictures."""
-    if "nearest" not in analysed.get("controls", {}):
+    if analysed.controls is None:
         return []
-    pairs = analysed["controls"]["nearest"]["pairs"]
-    wanted = {pair[side] for pair in pairs for side in ("first", "second")}
+    pairs = analysed.controls.nearest.pairs
+    wanted = {key for pair in pairs for key in (pair.first, pair.second)}
     examples = records.load_examples(source, source.splits, task.severities)
     shown = examples.take(np.array([key in wanted for key in examples.keys]))
     crops = {
@@ -266,7 +283,7 @@ def _pairs(
         for key, image in zip(shown.keys, shown.normalized(), strict=True)
     }
     return [
-        {**pair, "first_crop": crops[pair["first"]], "second_crop": crops[pair["second"]]}
+        report.PicturedPair(pair=pair, first_crop=crops[pair.first], second_crop=crops[pair.second])
         for pair in pairs
     ]
 
@@ -316,6 +333,24 @@ def _details(
         "Training": {**values["training"], "seed": values["seed"]},
         "Augmentation": values["data"]["augmentation"],
         "Versions": {**origin["versions"], "manifest": origin["records"]["manifest_sha256"]},
+    }
+
+
+def _ensemble_details(found: analysis_module.Ensemble | None) -> dict[str, dict[str, Any]]:
+    if found is None:
+        return {}
+    least, most = found.models_per_example
+    leads = {
+        f"{name.replace('_', ' ')}, minus that of {run_name} alone": lead[name].change_in_words()
+        for run_name, lead in found.lead_over_runs.items()
+        for name in ("accuracy", "balanced_accuracy", "log_loss")
+    }
+    return {
+        "Ensemble": {
+            "runs": ", ".join(found.runs),
+            "models that answer for an example": least if least == most else f"{least} to {most}",
+            **leads,
+        }
     }
 
 

@@ -1,80 +1,81 @@
 """The report's charts, drawn from its analysis."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from spine_tf import labels
 from spine_tf.evaluation import analysis as analysis_module
 from spine_tf.pages import charts, picture
-from spine_tf.scoring import operating
+from spine_tf.scoring import figure as figure_module, operating, summary as summary_module
 
 History = Sequence[Mapping[str, float]]
 
+# Of the axis of differences, to each side; smaller ones would look large.
+_LEAST_REACH = 0.05
+
 
 def draw(
-    analysis: Mapping[str, Any],
+    analysis: analysis_module.Analysis,
     evaluated: analysis_module.Evaluated,
     histories: Mapping[str, History],
 ) -> dict[str, picture.Picture]:
     """Returns the charts by name."""
+    summary = analysis.summary
     pictures = {
-        "accuracy": _accuracy(analysis),
+        "accuracy": _accuracy(summary),
         "confusion_matrix": charts.matrix(
-            analysis["confusion_matrix"], analysis["classes"], title="Confusion matrix"
+            summary.confusion_matrix, summary.classes, title="Confusion matrix"
         ),
-        "per_class": _per_class(analysis),
-        "roc": _roc(analysis, evaluated),
-        "reliability": _reliability(analysis),
-        "abstention": _abstention(analysis),
+        "per_class": _per_class(summary),
+        "roc": _roc(summary, evaluated),
+        "reliability": _reliability(analysis.reliability),
+        "abstention": _abstention(analysis.abstention),
     }
-    for name, found in analysis["groups"].items():
-        pictures[f"by_{name}"] = _group(name, found, analysis)
+    for name, groups in analysis.groups.items():
+        pictures[f"by_{name}"] = _groups(name, groups, summary.metrics["accuracy"])
     if histories:
         pictures["curves_log_loss"] = _curves(histories, "val_log_loss", "log loss, inner fold")
         pictures["curves_accuracy"] = _curves(histories, "val_accuracy", "accuracy, inner fold")
     return pictures
 
 
-def _accuracy(analysis: Mapping[str, Any]) -> picture.Picture:
-    named = {"this run": analysis["metrics"]["accuracy"]}
-    baselines = analysis["baselines"]
-    if "labels" in baselines:
-        named["labels only"] = baselines["labels"]["accuracy"]
-    named["majority"] = baselines["majority"]["accuracy"]
-    if "report" in baselines:
-        named["the report"] = baselines["report"]["accuracy"]
+def _accuracy(summary: summary_module.Summary) -> picture.Picture:
+    named = {"labels": "labels only", "majority": "majority", "report": "the report"}
     rows = [
-        _row(name, figure, series=0 if index == 0 else 3)
-        for index, (name, figure) in enumerate(named.items())
+        row("this run", summary.metrics["accuracy"]),
+        *(
+            row(written, summary.baselines[name].metrics["accuracy"], series=3)
+            for name, written in named.items()
+            if name in summary.baselines
+        ),
     ]
     return charts.dot_and_whisker(
         rows,
         title="Accuracy, against what",
         label="accuracy, 95 % interval",
-        guide=baselines["majority"]["accuracy"]["value"],
+        guide=summary.baselines["majority"].metrics["accuracy"].value,
     )
 
 
-def _per_class(analysis: Mapping[str, Any]) -> picture.Picture:
+def _per_class(summary: summary_module.Summary) -> picture.Picture:
     rows = [
-        _row(f"{class_name}: {written}", figures[name], series=k)
-        for k, (class_name, figures) in enumerate(analysis["per_class"].items())
+        row(f"{class_name}: {written}", figures[name], series=k)
+        for k, (class_name, figures) in enumerate(summary.per_class.items())
         for name, written in (("recall", "recall"), ("precision", "precision"), ("f1", "F1"))
     ]
     return charts.dot_and_whisker(rows, title="Per class", label="95 % interval")
 
 
-def _roc(analysis: Mapping[str, Any], evaluated: analysis_module.Evaluated) -> picture.Picture:
+def _roc(summary: summary_module.Summary, evaluated: analysis_module.Evaluated) -> picture.Picture:
     series = []
-    for k, class_name in enumerate(analysis["classes"]):
+    for k, class_name in enumerate(summary.classes):
         is_positive = evaluated.predictions.labels == k
-        figure = analysis["per_class"][class_name]["auc"]
-        if figure["value"] is None:
+        figure = summary.per_class[class_name]["auc"]
+        if figure.value is None:
             continue
         points = operating.roc_points(evaluated.predictions.probabilities[:, k], is_positive)
-        name = f"{class_name}, AUC {figure['value']:.3f}"
+        name = f"{class_name}, AUC {figure.alone.in_words()}"
         series.append(charts.Curve(name=name, points=points, series=k))
     return charts.curves(
         series,
@@ -85,12 +86,11 @@ def _roc(analysis: Mapping[str, Any], evaluated: analysis_module.Evaluated) -> p
     )
 
 
-def _reliability(analysis: Mapping[str, Any]) -> picture.Picture:
-    found = analysis["reliability"]
+def _reliability(found: analysis_module.Reliability) -> picture.Picture:
     series = []
-    if "uncalibrated" in found:
-        series.append(_reliability_curve("before", found["uncalibrated"], 1))
-    series.append(_reliability_curve("calibrated", found["calibrated"], 0))
+    if found.uncalibrated is not None:
+        series.append(_reliability_curve("before", found.uncalibrated, 1))
+    series.append(_reliability_curve("calibrated", found.calibrated, 0))
     return charts.curves(
         series,
         title="Reliability",
@@ -101,39 +101,46 @@ def _reliability(analysis: Mapping[str, Any]) -> picture.Picture:
     )
 
 
-def _reliability_curve(name: str, bins: Sequence[Mapping[str, Any]], series: int) -> charts.Curve:
+def _reliability_curve(name: str, bins: Sequence[operating.Bin], series: int) -> charts.Curve:
+    accuracies = [(one.confidence, one.accuracy) for one in bins]
     return charts.Curve(
         name=name,
-        points=[(item["confidence"], item["accuracy"]["value"]) for item in bins],
-        band=[
-            (item["confidence"], item["accuracy"]["low"], item["accuracy"]["high"])
-            for item in bins
-            if item["accuracy"]["low"] is not None and series == 0
-        ],
+        points=_points(accuracies),
+        band=_band(accuracies) if series == 0 else (),
         series=series,
         has_marks=True,
         tooltips=[
-            f"{name}: confidence {item['confidence']:.2f}, right {item['accuracy']['value']:.2f}, "
-            f"{item['num_examples']} examples"
-            for item in bins
+            f"{name}: confidence {one.confidence:.2f}, right {one.accuracy.alone.in_words(2)}, "
+            f"{one.num_examples} examples"
+            for one in bins
         ],
     )
 
 
-def _abstention(analysis: Mapping[str, Any]) -> picture.Picture:
-    found = analysis["abstention"]
+def _points(figures: Sequence[tuple[float, figure_module.Figure]]) -> list[tuple[float, float]]:
+    return [(x, figure.value) for x, figure in figures if figure.value is not None]
+
+
+def _band(
+    figures: Sequence[tuple[float, figure_module.Figure]],
+) -> list[tuple[float, float, float]]:
+    return [
+        (x, figure.low, figure.high)
+        for x, figure in figures
+        if figure.low is not None and figure.high is not None
+    ]
+
+
+def _abstention(found: Sequence[operating.Abstention]) -> picture.Picture:
+    accuracies = [(one.coverage, one.accuracy) for one in found]
     curve = charts.Curve(
         name="",
-        points=[(item["coverage"], item["accuracy"]["value"]) for item in found],
-        band=[
-            (item["coverage"], item["accuracy"]["low"], item["accuracy"]["high"])
-            for item in found
-            if item["accuracy"]["low"] is not None
-        ],
+        points=_points(accuracies),
+        band=_band(accuracies),
         has_marks=True,
         tooltips=[
-            f"the most confident {item['coverage']:.0%}: {item['accuracy']['value']:.1%} right"
-            for item in found
+            f"the most confident {one.coverage:.0%}: {one.accuracy.alone.in_percent()} right"
+            for one in found
         ],
     )
     lowest = min(low for _, low, _ in curve.band) if curve.band else min(y for _, y in curve.points)
@@ -148,18 +155,23 @@ def _abstention(analysis: Mapping[str, Any]) -> picture.Picture:
     )
 
 
-def _group(name: str, found: Mapping[str, Any], analysis: Mapping[str, Any]) -> picture.Picture:
+def _groups(
+    name: str, found: Mapping[str, summary_module.Group], of_all: figure_module.Figure
+) -> picture.Picture:
     order = [*labels.CONDITIONS, *labels.LEVELS]
     groups = sorted(found, key=lambda group: (order.index(group) if group in order else 99, group))
     rows = [
-        _row(f"{group_in_words(group)} ({found[group]['num_examples']})", found[group]["accuracy"])
+        row(
+            f"{group_in_words(group)} ({found[group].num_examples})",
+            found[group].metrics["accuracy"],
+        )
         for group in groups
     ]
     return charts.dot_and_whisker(
         rows,
         title=f"Accuracy by {name}",
         label="accuracy, 95 % interval (crops)",
-        guide=analysis["metrics"]["accuracy"]["value"],
+        guide=of_all.value,
     )
 
 
@@ -199,13 +211,43 @@ def _curves(histories: Mapping[str, History], column: str, label: str) -> pictur
     )
 
 
-def _row(name: str, figure: Mapping[str, Any], series: int = 0) -> charts.Row:
-    note = "none" if figure["value"] is None else ""
+def differences(
+    rows: Sequence[charts.Row], *, words: str, against: str, is_percent: bool = False
+) -> picture.Picture:
+    """Draws differences around 0, each with its paired interval.
+
+    Args:
+        rows: from top to bottom.
+        words: name of the figure.
+        against: whose figure was taken off.
+        is_percent: numbers are written as percent.
+    """
+    ends = [abs(x) for one in rows for x in (one.value, one.low, one.high) if x is not None]
+    reach = float(np.ceil(max([_LEAST_REACH, *ends]) * 20) / 20)
+    return charts.dot_and_whisker(
+        rows,
+        title=f"Difference of {words}",
+        label=f"{words} minus {against}, paired 95 % interval",
+        x_range=(-reach, reach),
+        guide=0.0,
+        is_percent=is_percent,
+    )
+
+
+def row(name: str, figure: figure_module.Figure, series: int = 0, note: str = "") -> charts.Row:
+    """Returns the line of a figure in a dot-and-whisker chart.
+
+    Args:
+        name: at its left.
+        figure: that is drawn.
+        series: colour and mark.
+        note: text at its right; empty writes the value, or that there is none.
+    """
     return charts.Row(
         name=name,
-        value=figure["value"],
-        low=figure["low"],
-        high=figure["high"],
+        value=figure.value,
+        low=figure.low,
+        high=figure.high,
         series=series,
-        note=note,
+        note=note or ("none" if figure.value is None else ""),
     )

@@ -16,7 +16,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import Any
 
 from absl import logging
 
@@ -24,7 +23,8 @@ from spine_tf import labels
 from spine_tf.configuration import config as config_module, overrides
 from spine_tf.evaluation import analysis, comparison_page
 from spine_tf.processes import isolated
-from spine_tf.reproduction import experiment, out_of_fold, table
+from spine_tf.reproduction import experiment, out_of_fold, reproduction_table
+from spine_tf.scoring import summary
 from tfrecords import atomic, records
 
 _PAGE_FILE = "report.html"
@@ -59,7 +59,7 @@ def reproduce(
     source: records.Records,
     work_dir: pathlib.Path,
     data_dir: pathlib.Path,
-) -> table.Table:
+) -> reproduction_table.Table:
     """Trains and evaluates everything, and writes the table.
 
     Each model has a process of its own, so that memory does not add up. A run that can't be trained
@@ -85,14 +85,14 @@ def reproduce(
                 trained = _run_or_read(step, source.directory)
             except (ValueError, ChildProcessError) as err:
                 logging.warning("%s, %s is left out: %s", task, family, err)
-                rows.append(table.failed_row(task, family, str(err)))
+                rows.append(reproduction_table.failed_row(task, family, str(err)))
                 _discard_empty(run_dir)
                 continue
             finished[family] = step, trained
             found = _read_figures(step.report_dir, source)
-            rows.append(table.make_row(task, family, found, trained.seconds))
+            rows.append(reproduction_table.make_row(task, family, found, trained.seconds))
         _compare(finished, task, work_dir / "reports" / task / "comparison", settings)
-    return table.write(work_dir, rows, source.manifest.config)
+    return reproduction_table.write(work_dir, rows, source.manifest.config)
 
 
 def _make_step(
@@ -181,12 +181,9 @@ def _run(step: _Step, records_dir: pathlib.Path) -> out_of_fold.Trained:
     return trained
 
 
-def _read_figures(report_dir: pathlib.Path, source: records.Records) -> dict[str, dict[str, Any]]:
-    """Returns metrics.json of each split."""
-    return {
-        split: json.loads((report_dir / split / "metrics.json").read_text("utf-8"))
-        for split in _splits(source)
-    }
+def _read_figures(report_dir: pathlib.Path, source: records.Records) -> dict[str, summary.Summary]:
+    """Returns what metrics.json of each split holds."""
+    return {split: summary.read(report_dir / split / "metrics.json") for split in _splits(source)}
 
 
 def _splits(source: records.Records) -> list[str]:

@@ -1,12 +1,31 @@
 """Runs side by side: differences of their figures on the same resampled studies."""
 
-from collections.abc import Sequence
-from typing import Any
+import dataclasses
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from spine_tf import labels
-from spine_tf.scoring import bootstrap, metrics, predictions as predictions_module
+from spine_tf.scoring import bootstrap, figure, metrics, predictions as predictions_module
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A run against another, on the same examples.
+
+    Attributes:
+        run, against: their names.
+        differences: name -> the run's figure minus the other's, paired.
+        only_run_right, only_against_right, both_right, both_wrong: numbers of examples.
+    """
+
+    run: str
+    against: str
+    differences: Mapping[str, figure.Figure]
+    only_run_right: int
+    only_against_right: int
+    both_right: int
+    both_wrong: int
 
 
 def differences(
@@ -14,7 +33,7 @@ def differences(
     second: predictions_module.Predictions,
     task: labels.Task,
     weights: np.ndarray,
-) -> dict[str, dict[str, float | None]]:
+) -> dict[str, figure.Figure]:
     """Returns the first's figures minus the second's, with paired intervals.
 
     Both see the same resamples, so what makes a study easy or hard for both cancels out.
@@ -26,18 +45,14 @@ def differences(
         weights: of the resamples, float64 (num_resamples, n).
 
     Returns:
-        name -> {value, low, high}, all None where a figure is undefined.
+        name -> difference, undefined where a figure is.
     """
     require_same_examples(first, second)
     every = np.vstack([np.ones((1, len(first))), weights])
     num_studies = len(np.unique(first.study_ids))
     one = metrics.compute(first, task, every).overall
     other = metrics.compute(second, task, every).overall
-    result: dict[str, dict[str, float | None]] = {}
-    for name in one:
-        difference = one[name] - other[name]
-        result[name] = bootstrap.figure(difference, num_studies)
-    return result
+    return {name: bootstrap.figure(one[name] - other[name], num_studies) for name in one}
 
 
 def compare(
@@ -46,7 +61,7 @@ def compare(
     *,
     seed: int = 0,
     num_resamples: int = 1000,
-) -> list[dict[str, Any]]:
+) -> list[Comparison]:
     """Returns each later run against the first: differences, and where only one of them is right.
 
     Args:
@@ -54,10 +69,6 @@ def compare(
         task: whose classes they are.
         seed: of the bootstrap.
         num_resamples: of the bootstrap.
-
-    Returns:
-        One entry a later run: `run`, `against`, `differences`, `only_run_right`,
-        `only_against_right`, `both_right`, `both_wrong` (numbers of examples).
     """
     (base_name, base), *others = named
     weights = bootstrap.resample_weights(base.study_ids, seed=seed, num_resamples=num_resamples)
@@ -67,15 +78,15 @@ def compare(
         predictions = align(predictions, base)
         also_right = predictions.predicted == predictions.labels
         result.append(
-            {
-                "run": name,
-                "against": base_name,
-                "differences": differences(predictions, base, task, weights),
-                "only_run_right": int((also_right & ~is_right).sum()),
-                "only_against_right": int((~also_right & is_right).sum()),
-                "both_right": int((also_right & is_right).sum()),
-                "both_wrong": int((~also_right & ~is_right).sum()),
-            }
+            Comparison(
+                run=name,
+                against=base_name,
+                differences=differences(predictions, base, task, weights),
+                only_run_right=int((also_right & ~is_right).sum()),
+                only_against_right=int((~also_right & is_right).sum()),
+                both_right=int((also_right & is_right).sum()),
+                both_wrong=int((~also_right & ~is_right).sum()),
+            )
         )
     return result
 

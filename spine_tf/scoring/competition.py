@@ -6,15 +6,35 @@ binary log loss over studies: its probability is the largest `severe` of a study
 label whether any of them is Severe, its weight the largest of their weights.
 """
 
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from spine_tf import labels
-from spine_tf.scoring import bootstrap, metrics, predictions as predictions_module
+from spine_tf.scoring import bootstrap, figure, metrics, predictions as predictions_module
 
 _GROUPS = {"spinal": "spinal", "foraminal": "foraminal", "subarticular": "subarticular"}
 _SMALLEST = np.finfo(np.float64).eps
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Score:
+    """The metric and its terms.
+
+    Attributes:
+        terms: `spinal`, `foraminal`, `subarticular` and `any_severe_spinal`, those that have
+            examples, and `mean`, of those there are.
+        num_terms: that the mean is of.
+    """
+
+    terms: Mapping[str, figure.Figure]
+    num_terms: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the terms by name, beside their number."""
+        return {**figure.as_json(self.terms), "num_terms": self.num_terms}
 
 
 def reweight(
@@ -35,17 +55,13 @@ def reweight(
 
 def score(
     predictions: predictions_module.Predictions, task: labels.Task, weights: np.ndarray
-) -> dict[str, Any]:
+) -> Score:
     """Returns the terms that the examples allow, and their mean, with intervals.
 
     Args:
         predictions: n of three classes.
         task: whose classes they are; all three severities.
         weights: of the resamples, float64 (num_resamples, n), alike within a study.
-
-    Returns:
-        `spinal`, `foraminal`, `subarticular`, `any_severe_spinal`, `mean`: {value, low, high};
-        a term without examples is left out, and `mean` is over those there are; `num_terms`.
     """
     if task.severities != (0, 1, 2):
         raise ValueError(
@@ -65,10 +81,10 @@ def score(
         terms["any_severe_spinal"] = _any_severe(predictions, row_weights, every)
     terms["mean"] = np.mean(list(terms.values()), axis=0)
     num_studies = len(np.unique(predictions.study_ids))
-    figures: dict[str, Any] = {
-        name: bootstrap.figure(values, num_studies) for name, values in terms.items()
-    }
-    return {**figures, "num_terms": len(terms) - 1}
+    return Score(
+        terms={name: bootstrap.figure(values, num_studies) for name, values in terms.items()},
+        num_terms=len(terms) - 1,
+    )
 
 
 def _any_severe(

@@ -22,8 +22,8 @@ _CHUNK = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Figures:
-    """Figures under `b` sets of weights.
+class Values:
+    """Values of all figures under `b` sets of weights.
 
     Attributes:
         overall: by name, float64 (b,).
@@ -40,7 +40,7 @@ def compute(
     predictions: predictions_module.Predictions,
     task: labels.Task,
     weights: np.ndarray | None = None,
-) -> Figures:
+) -> Values:
     """Returns all figures under each set of weights.
 
     - accuracy, log_loss (natural logarithm), balanced_accuracy (mean recall of all classes);
@@ -83,11 +83,11 @@ def compute(
         "expected_calibration_error": _calibration_error(predictions, is_right, weights),
         "brier": _mean(_example_briers(predictions), weights),
     }
-    return Figures(overall=overall, per_class=per_class, confusion=confusion)
+    return Values(overall=overall, per_class=per_class, confusion=confusion)
 
 
-def _join(parts: Sequence[Figures]) -> Figures:
-    return Figures(
+def _join(parts: Sequence[Values]) -> Values:
+    return Values(
         overall={
             name: np.concatenate([part.overall[name] for part in parts])
             for name in parts[0].overall

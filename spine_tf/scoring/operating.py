@@ -1,16 +1,65 @@
 """What happens at a chosen operating point: thresholds for Severe, abstention, ROC points."""
 
-from typing import Any
+import dataclasses
 
 import numpy as np
 from sklearn import metrics as sklearn_metrics
 
 from spine_tf import labels
-from spine_tf.scoring import bootstrap, metrics, predictions as predictions_module
+from spine_tf.scoring import bootstrap, figure, metrics, predictions as predictions_module
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 MAX_ROC_POINTS = 400
 COVERAGES = tuple(round(0.05 * step, 2) for step in range(2, 21))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Threshold:
+    """What calling an example Severe from a score on finds and misses.
+
+    Attributes:
+        threshold: the least score that is called Severe.
+        sensitivity, specificity: shares of Severe and of Normal/Mild that are called so.
+        positive_predictive_value, negative_predictive_value: shares of the calls that are right, at
+            the share of Severe in these data.
+    """
+
+    threshold: float
+    sensitivity: figure.Figure
+    specificity: figure.Figure
+    positive_predictive_value: figure.Figure
+    negative_predictive_value: figure.Figure
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Abstention:
+    """What is gained if the least certain answers are left to a reader.
+
+    Attributes:
+        coverage: share of the examples that is answered.
+        accuracy: on that share.
+    """
+
+    coverage: float
+    accuracy: figure.Figure
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bin:
+    """Answers of about the same confidence.
+
+    Attributes:
+        low, high: ends of the bin.
+        num_examples: in it, at least one.
+        confidence: their mean.
+        accuracy: the share that is right.
+    """
+
+    low: float
+    high: float
+    num_examples: int
+    confidence: float
+    accuracy: figure.Figure
 
 
 def severe_scores(
@@ -32,18 +81,13 @@ def severe_scores(
 
 def threshold_table(
     predictions: predictions_module.Predictions, task: labels.Task, weights: np.ndarray
-) -> list[dict[str, Any]]:
+) -> list[Threshold]:
     """Returns sensitivity and specificity for Severe at each threshold of its score.
 
     Args:
         predictions: n of them.
         task: whose classes they are.
         weights: of the resamples, float64 (num_resamples, n).
-
-    Returns:
-        One entry a threshold: `threshold`, and {value, low, high} of `sensitivity`, `specificity`,
-        `positive_predictive_value`, `negative_predictive_value`. The last two hold at the share of
-        Severe in these data. Undefined values are None.
     """
     scores, is_counted = severe_scores(predictions, task)
     is_severe = predictions.labels == task.class_severities.index(2)
@@ -75,21 +119,18 @@ def threshold_table(
             )
             for name, rate in rates.items()
         }
-        table.append({"threshold": threshold, **figures})
+        table.append(Threshold(threshold=threshold, **figures))
     return table
 
 
 def abstention_curve(
     predictions: predictions_module.Predictions, weights: np.ndarray
-) -> list[dict[str, Any]]:
+) -> list[Abstention]:
     """Returns the accuracy of the most confident share of the examples, for each share.
 
     Args:
         predictions: n of them.
         weights: of the resamples, float64 (num_resamples, n).
-
-    Returns:
-        One entry a coverage: `coverage` and `accuracy` as {value, low, high}.
     """
     order = np.argsort(-predictions.probabilities.max(axis=1), kind="stable")
     is_right = (predictions.predicted == predictions.labels)[order]
@@ -97,10 +138,10 @@ def abstention_curve(
     accuracy = np.stack([_accuracy_at(row, is_right) for row in every])
     num_studies = len(np.unique(predictions.study_ids))
     return [
-        {
-            "coverage": coverage,
-            "accuracy": bootstrap.figure(accuracy[:, index], num_studies, is_share=True),
-        }
+        Abstention(
+            coverage=coverage,
+            accuracy=bootstrap.figure(accuracy[:, index], num_studies, is_share=True),
+        )
         for index, coverage in enumerate(COVERAGES)
     ]
 
@@ -117,18 +158,12 @@ def roc_points(scores: np.ndarray, is_positive: np.ndarray) -> list[tuple[float,
     return list(zip(false_rate.tolist(), true_rate.tolist(), strict=True))
 
 
-def reliability(
-    predictions: predictions_module.Predictions, weights: np.ndarray
-) -> list[dict[str, Any]]:
+def reliability(predictions: predictions_module.Predictions, weights: np.ndarray) -> list[Bin]:
     """Returns, for each bin of confidence that has examples, how often they are right.
 
     Args:
         predictions: n of them.
         weights: of the resamples, float64 (num_resamples, n).
-
-    Returns:
-        `low`, `high` (the bin's ends), `num_examples`, `confidence` (mean) and `accuracy` as
-        {value, low, high}.
     """
     confidence = predictions.probabilities.max(axis=1)
     is_right = (predictions.predicted == predictions.labels).astype(np.float64)
@@ -141,13 +176,13 @@ def reliability(
         num_studies = _num_studies(predictions, bins == index)
         accuracy = _share(right, inside.sum(axis=1) - right)
         result.append(
-            {
-                "low": index / metrics.ECE_BINS,
-                "high": (index + 1) / metrics.ECE_BINS,
-                "num_examples": int((bins == index).sum()),
-                "confidence": float(confidence[bins == index].mean()),
-                "accuracy": bootstrap.figure(accuracy, num_studies, is_share=True),
-            }
+            Bin(
+                low=index / metrics.ECE_BINS,
+                high=(index + 1) / metrics.ECE_BINS,
+                num_examples=int((bins == index).sum()),
+                confidence=float(confidence[bins == index].mean()),
+                accuracy=bootstrap.figure(accuracy, num_studies, is_share=True),
+            )
         )
     return result
 

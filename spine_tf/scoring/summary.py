@@ -1,4 +1,4 @@
-"""metrics.json: every figure with its interval, beside baselines.
+"""metrics.json: every figure with its interval, beside baselines and in parts.
 
     {
       "task": "multiclass", "split": "fold_0", "classes": ["Normal/Mild", "Moderate", "Severe"],
@@ -19,21 +19,132 @@ task that tells halves of a severity apart has "collapsed" besides: the same key
 predictions read as whole severities.
 """
 
-from collections.abc import Sequence
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from spine_tf import labels
-from spine_tf.scoring import baselines, bootstrap, metrics, predictions as predictions_module
+from spine_tf.scoring import (
+    bootstrap,
+    competition as competition_module,
+    figure,
+    predictions as predictions_module,
+)
 
-_BASELINE_FIGURES = {
+# Accuracy of the reference experiment's report, by task: L4/L5, subarticular stenosis.
+REPORT_ACCURACY = {
+    "binary": figure.Figure(value=0.917, reason="the report gives no interval"),
+    "multiclass": figure.Figure(value=0.7324, reason="the report gives no interval"),
+}
+REPORT_NOTE = (
+    "accuracy in the reference experiment's report; its split, not known to keep studies whole, "
+    "and its number of examples differ, so it is a landmark, not a like-for-like comparison"
+)
+
+_BASELINE_METRICS = {
     "majority": ("accuracy", "balanced_accuracy"),
     "prior": ("accuracy", "log_loss", "weighted_log_loss", "balanced_accuracy", "brier"),
 }
 
-# Figures that are shares of examples.
-_SHARES = ("accuracy", "recall", "precision")
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """What a classifier has to beat: answers that look at no pixel, and the report's figures.
+
+    Attributes:
+        metrics: by name.
+        note: what it is, where its name does not say it.
+    """
+
+    metrics: Mapping[str, figure.Figure]
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the figures by name, beside the note where there is one."""
+        found = figure.as_json(self.metrics)
+        return {**found, "note": self.note} if self.note else found
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Summary:
+    """The contents of metrics.json, under the same names; see the module's docstring.
+
+    Attributes:
+        collapsed: of the predictions read as whole severities; None where the task has no halves.
+    """
+
+    task: str
+    split: str
+    classes: tuple[str, ...]
+    num_examples: int
+    num_studies: int
+    class_counts: Mapping[str, int]
+    confidence: float
+    num_resamples: int
+    seed: int
+    metrics: Mapping[str, figure.Figure]
+    per_class: Mapping[str, Mapping[str, figure.Figure]]
+    confusion_matrix: Sequence[Sequence[int]]
+    class_prior_from: str
+    baselines: Mapping[str, Baseline]
+    collapsed: "Summary | None" = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what metrics.json holds."""
+        found = {
+            field.name: figure.as_json(getattr(self, field.name))
+            for field in dataclasses.fields(self)
+        }
+        if self.collapsed is None:
+            del found["collapsed"]
+        return found
+
+
+def read(path: pathlib.Path) -> Summary:
+    """Reads a metrics.json, of a run or of a report, whose further keys are passed over.
+
+    Raises:
+        ValueError: the file is missing or holds something else.
+    """
+    try:
+        return from_json(json.loads(path.read_text("utf-8")))
+    except FileNotFoundError as err:
+        raise ValueError(f"{path} does not exist; expected the figures that train writes") from err
+    except (KeyError, TypeError, AttributeError, ValueError) as err:
+        raise ValueError(f"{path} holds no figures of a run ({err!r}): make it again") from err
+
+
+def from_json(values: Mapping[str, Any]) -> Summary:
+    """Returns the summary that `Summary.to_json` was called of."""
+    classes, collapsed = values["classes"], values.get("collapsed")
+    return Summary(
+        task=values["task"],
+        split=values["split"],
+        classes=tuple(classes),
+        num_examples=values["num_examples"],
+        num_studies=values["num_studies"],
+        class_counts={name: values["class_counts"][name] for name in classes},
+        confidence=values["confidence"],
+        num_resamples=values["num_resamples"],
+        seed=values["seed"],
+        metrics=figure.named_from_json(values["metrics"]),
+        per_class={name: figure.named_from_json(values["per_class"][name]) for name in classes},
+        confusion_matrix=values["confusion_matrix"],
+        class_prior_from=values["class_prior_from"],
+        baselines={
+            name: _baseline_from_json(baseline) for name, baseline in values["baselines"].items()
+        },
+        collapsed=None if collapsed is None else from_json(collapsed),
+    )
+
+
+def _baseline_from_json(values: Mapping[str, Any]) -> Baseline:
+    found = {name: value for name, value in values.items() if name != "note"}
+    return Baseline(metrics=figure.named_from_json(found), note=values.get("note", ""))
 
 
 def summarize(
@@ -44,8 +155,8 @@ def summarize(
     class_prior: Sequence[float] | None = None,
     seed: int = 0,
     num_resamples: int = 1000,
-) -> dict[str, Any]:
-    """Returns what metrics.json holds, as JSON types; see the module's docstring.
+) -> Summary:
+    """Returns what metrics.json says of predictions.
 
     Args:
         predictions: of one split.
@@ -60,27 +171,13 @@ def summarize(
             f"predictions have {predictions.num_classes} classes, "
             f"task {task.name} has {len(task.classes)}"
         )
-    num_studies = len(np.unique(predictions.study_ids))
     weights = bootstrap.resample_weights(
         predictions.study_ids, seed=seed, num_resamples=num_resamples
     )
-    counts = np.bincount(predictions.labels, minlength=len(task.classes))
-    figures = {
-        "task": task.name,
-        "split": split,
-        "classes": list(task.classes),
-        "num_examples": len(predictions),
-        "num_studies": num_studies,
-        "class_counts": dict(zip(task.classes, counts.tolist(), strict=True)),
-        "confidence": bootstrap.CONFIDENCE,
-        "num_resamples": num_resamples,
-        "seed": seed,
-        **with_intervals(predictions, task, weights),
-        "class_prior_from": "split" if class_prior is None else "training",
-        "baselines": _baselines(predictions, task, weights, class_prior),
-    }
+    scores = bootstrap.with_intervals(predictions, task, weights)
+    collapsed = None
     if task.has_halves:
-        figures["collapsed"] = summarize(
+        collapsed = summarize(
             predictions_module.collapse(predictions, task),
             task.collapsed,
             split,
@@ -88,7 +185,28 @@ def summarize(
             seed=seed,
             num_resamples=num_resamples,
         )
-    return figures
+    return Summary(
+        task=task.name,
+        split=split,
+        classes=tuple(task.classes),
+        num_examples=len(predictions),
+        num_studies=len(np.unique(predictions.study_ids)),
+        class_counts=_class_counts(predictions, task),
+        confidence=bootstrap.CONFIDENCE,
+        num_resamples=num_resamples,
+        seed=seed,
+        metrics=scores.metrics,
+        per_class=scores.per_class,
+        confusion_matrix=scores.confusion_matrix,
+        class_prior_from="split" if class_prior is None else "training",
+        baselines=_baselines(predictions, task, weights, class_prior),
+        collapsed=collapsed,
+    )
+
+
+def _class_counts(predictions: predictions_module.Predictions, task: labels.Task) -> dict[str, int]:
+    counts = np.bincount(predictions.labels, minlength=len(task.classes))
+    return dict(zip(task.classes, counts.tolist(), strict=True))
 
 
 def _collapsed_prior(
@@ -99,100 +217,141 @@ def _collapsed_prior(
     return predictions_module.collapse_probabilities(np.asarray(class_prior), task).tolist()
 
 
-def with_intervals(
-    predictions: predictions_module.Predictions, task: labels.Task, weights: np.ndarray
-) -> dict[str, Any]:
-    """Returns `metrics`, `per_class` and `confusion_matrix` as in metrics.json.
-
-    Args:
-        predictions: n of them.
-        task: whose classes they are.
-        weights: of the resamples, float64 (num_resamples, n).
-    """
-    studies = predictions.study_ids
-    num_studies = len(np.unique(studies))
-    point = metrics.compute(predictions, task)
-    resampled = metrics.compute(predictions, task, weights)
-    missing = _missing_classes(predictions, task)
-    return {
-        "metrics": {
-            name: _figure(name, value, resampled.overall[name], num_studies, _reason(missing))
-            for name, value in point.overall.items()
-        },
-        "per_class": {
-            class_name: {
-                name: _figure(
-                    name,
-                    value,
-                    resampled.per_class[class_name][name],
-                    len(np.unique(studies[_counted(predictions, k, name)])),
-                    _class_reason(class_name, name, missing),
-                )
-                for name, value in values.items()
-            }
-            for k, (class_name, values) in enumerate(point.per_class.items())
-        },
-        "confusion_matrix": point.confusion[0].astype(int).tolist(),
-    }
-
-
-def _counted(predictions: predictions_module.Predictions, k: int, figure: str) -> np.ndarray:
-    """The examples that a class's figure rests on, bool (n,)."""
-    if figure == "recall":
-        return predictions.labels == k
-    if figure == "precision":
-        return predictions.predicted == k
-    return np.ones(len(predictions), bool)
-
-
-def _figure(
-    name: str, point: np.ndarray, resampled: np.ndarray, num_studies: int, reason: str
-) -> dict[str, Any]:
-    if not np.isfinite(point[0]):
-        return {"value": None, "low": None, "high": None, "reason": reason}
-    value = float(point[0])
-    ends = bootstrap.interval(resampled, num_studies, is_share=name in _SHARES)
-    if ends is None:
-        reason = "an interval needs at least two studies"
-        return {"value": value, "low": None, "high": None, "reason": reason}
-    return {"value": value, "low": ends[0], "high": ends[1]}
-
-
-def _missing_classes(predictions: predictions_module.Predictions, task: labels.Task) -> list[str]:
-    return [name for k, name in enumerate(task.classes) if not (predictions.labels == k).any()]
-
-
-def _reason(missing: list[str]) -> str:
-    if missing:
-        return f"no example is {' or '.join(missing)}"
-    return "all examples have one class, and all predictions are that class"
-
-
-def _class_reason(class_name: str, figure: str, missing: list[str]) -> str:
-    if figure == "precision":
-        return f"no example is predicted {class_name}"
-    if class_name in missing:
-        return f"no example is {class_name}"
-    return f"every example is {class_name}"
-
-
 def _baselines(
     predictions: predictions_module.Predictions,
     task: labels.Task,
     weights: np.ndarray,
     class_prior: Sequence[float] | None,
-) -> dict[str, Any]:
+) -> dict[str, Baseline]:
     if class_prior is None:
-        class_prior = baselines.frequencies(predictions)
+        counts = np.bincount(predictions.labels, minlength=predictions.num_classes)
+        class_prior = (counts / len(predictions)).tolist()
     answers = {
-        "majority": baselines.majority(predictions, class_prior),
-        "prior": baselines.prior(predictions, class_prior),
+        "majority": majority(predictions, class_prior),
+        "prior": _constant(predictions, np.asarray(class_prior, np.float64)),
     }
-    result: dict[str, Any] = {}
+    found = {}
     for name, answer in answers.items():
-        figures = with_intervals(answer, task, weights)["metrics"]
-        result[name] = {figure: figures[figure] for figure in _BASELINE_FIGURES[name]}
-    report = baselines.report(predictions, task)
-    if report is not None:
-        result["report"] = report
-    return result
+        scores = bootstrap.with_intervals(answer, task, weights)
+        chosen = {metric: scores.metrics[metric] for metric in _BASELINE_METRICS[name]}
+        found[name] = Baseline(metrics=chosen)
+    if _is_of_report(predictions, task):
+        accuracy = REPORT_ACCURACY[task.name]
+        found["report"] = Baseline(metrics={"accuracy": accuracy}, note=REPORT_NOTE)
+    return found
+
+
+def majority(
+    predictions: predictions_module.Predictions, class_prior: Sequence[float]
+) -> predictions_module.Predictions:
+    """Returns the same examples, all answered with the most frequent class."""
+    certain = np.eye(predictions.num_classes)[int(np.argmax(class_prior))]
+    return _constant(predictions, certain)
+
+
+def _constant(
+    predictions: predictions_module.Predictions, answer: np.ndarray
+) -> predictions_module.Predictions:
+    return predictions_module.Predictions(
+        keys=predictions.keys,
+        labels=predictions.labels,
+        probabilities=np.tile(answer, (len(predictions), 1)),
+    )
+
+
+def _is_of_report(predictions: predictions_module.Predictions, task: labels.Task) -> bool:
+    """Whether the report looked at such examples."""
+    is_subarticular = all("subarticular" in name for name in np.unique(predictions.conditions))
+    is_at_its_level = set(predictions.levels) == {"l4_l5"}
+    return is_subarticular and is_at_its_level and task.name in REPORT_ACCURACY
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Group:
+    """The figures of a part of a split.
+
+    Attributes:
+        num_examples, num_studies, class_counts, metrics, per_class: as in `Summary`.
+        competition: None where the task has not the three severities.
+    """
+
+    num_examples: int
+    num_studies: int
+    class_counts: Mapping[str, int]
+    metrics: Mapping[str, figure.Figure]
+    per_class: Mapping[str, Mapping[str, figure.Figure]]
+    competition: competition_module.Score | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the figures by name, beside the rest."""
+        found = {
+            "num_examples": self.num_examples,
+            "num_studies": self.num_studies,
+            "class_counts": dict(self.class_counts),
+            "per_class": figure.as_json(self.per_class),
+            **figure.as_json(self.metrics),
+        }
+        if self.competition is not None:
+            found["competition"] = self.competition.to_json()
+        return found
+
+
+def group_names(
+    predictions: predictions_module.Predictions, splits: Sequence[str] | None = None
+) -> dict[str, np.ndarray]:
+    """Returns the groupings that divide the predictions: name -> group of each example.
+
+    Args:
+        predictions: n of them.
+        splits: the split that each example lies in; None leaves that grouping out.
+    """
+    sides = [labels.side_of(condition) or "none" for condition in predictions.conditions]
+    groupings = {"condition": predictions.conditions, "level": predictions.levels}
+    # With the conditions of one kind only, sides and conditions are the same groups.
+    if len(np.unique(sides)) < len(np.unique(predictions.conditions)):
+        groupings["side"] = np.array(sides)
+    if splits is not None:
+        groupings["fold"] = np.array(splits)
+    return {name: groups for name, groups in groupings.items() if len(np.unique(groups)) > 1}
+
+
+def summarize_groups(
+    predictions: predictions_module.Predictions,
+    task: labels.Task,
+    groupings: Mapping[str, np.ndarray],
+    *,
+    seed: int = 0,
+    num_resamples: int = 1000,
+) -> dict[str, dict[str, Group]]:
+    """Returns grouping -> group -> its figures.
+
+    Studies are drawn anew in each group, so an interval speaks of the group alone.
+    """
+    found: dict[str, dict[str, Group]] = {}
+    for name, groups in groupings.items():
+        found[name] = {}
+        for group in np.unique(groups).tolist():
+            part = predictions.select(groups == group)
+            weights = bootstrap.resample_weights(
+                part.study_ids, seed=seed, num_resamples=num_resamples
+            )
+            found[name][group] = _make_group(part, task, weights)
+    return found
+
+
+def _make_group(
+    part: predictions_module.Predictions, task: labels.Task, weights: np.ndarray
+) -> Group:
+    scores = bootstrap.with_intervals(part, task, weights)
+    competition = None
+    if task.collapsed.name == "multiclass":
+        collapsed = predictions_module.collapse(part, task)
+        competition = competition_module.score(collapsed, task.collapsed, weights)
+    return Group(
+        num_examples=len(part),
+        num_studies=len(np.unique(part.study_ids)),
+        class_counts=_class_counts(part, task),
+        metrics=scores.metrics,
+        per_class=scores.per_class,
+        competition=competition,
+    )

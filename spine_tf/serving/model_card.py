@@ -8,6 +8,7 @@ from typing import Any
 import spine_tf
 from spine_tf.configuration import config
 from spine_tf.runs import run
+from spine_tf.scoring import summary
 from spine_tf.serving import formats, golden, spec
 from tfrecords import atomic
 
@@ -151,23 +152,24 @@ def _splits(provenance: Mapping[str, Any]) -> str:
 
 
 def _figures(one: run.Run) -> str:
-    path = one.run_dir / "metrics.json"
+    path = one.run_dir / run.METRICS_FILE
     if not path.is_file():
         return f"`{one.run_dir.name}` was not measured: it has no metrics.json.\n"
-    summary = json.loads(path.read_text("utf-8"))
-    baseline = summary["baselines"].get("majority", {})
+    found = summary.read(path)
+    majority = found.baselines["majority"].metrics
     rows = "".join(
-        f"| {title} | {_interval(summary['metrics'][name])} | {_interval(baseline.get(name))} |\n"
+        f"| {title} | {found.metrics[name].in_words()} | "
+        f"{majority[name].in_words() if name in majority else '-'} |\n"
         for name, title in _FIGURES.items()
-        if name in summary["metrics"]
+        if name in found.metrics
     )
     recalls = "".join(
-        f"| Recall, {name} | {_interval(summary['per_class'][name]['recall'])} | - |\n"
-        for name in summary["classes"]
+        f"| Recall, {name} | {figures['recall'].in_words()} | - |\n"
+        for name, figures in found.per_class.items()
     )
     return (
-        f"`{one.run_dir.name}`, split `{summary['split']}`: {summary['num_examples']} examples of "
-        f"{summary['num_studies']} studies, 95 % intervals of a bootstrap over studies.\n\n"
+        f"`{one.run_dir.name}`, split `{found.split}`: {found.num_examples} examples of "
+        f"{found.num_studies} studies, 95 % intervals of a bootstrap over studies.\n\n"
         "| | model | majority class |\n|---|---|---|\n"
         f"{rows}{recalls}"
     )
@@ -190,14 +192,6 @@ def _reservation(runs: Sequence[run.Run]) -> str:
         "\nThese are the figures of the parts, each on data that it did not see. The exported mean "
         "itself was not measured; `python -m spine_tf.evaluate --split test` does that.\n"
     )
-
-
-def _interval(figure: Mapping[str, Any] | None) -> str:
-    if not figure or figure["value"] is None:
-        return "-"
-    if figure["low"] is None:
-        return f"{figure['value']:.3f}"
-    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
 
 
 def _files(differences: Mapping[str, float]) -> str:

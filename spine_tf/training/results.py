@@ -155,18 +155,15 @@ def _write_metrics(
     more: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes the figures of examples that the weights did not see, and logs what matters most."""
-    figures = summary.summarize(held_out, run_config.task_spec, split, seed=run_config.seed)
-    atomic.write_json(run_dir / run.METRICS_FILE, {**figures, **(more or {})})
-    accuracy, loss = figures["metrics"]["accuracy"], figures["metrics"]["log_loss"]
+    found = summary.summarize(held_out, run_config.task_spec, split, seed=run_config.seed)
+    atomic.write_json(run_dir / run.METRICS_FILE, {**found.to_json(), **(more or {})})
     logging.info(
-        "%s: accuracy %.3f (95 %% %s to %s), log loss %.3f, %d examples of %d studies",
+        "%s: accuracy %s, log loss %s, %d examples of %d studies",
         split,
-        accuracy["value"],
-        _rounded(accuracy["low"]),
-        _rounded(accuracy["high"]),
-        loss["value"],
-        figures["num_examples"],
-        figures["num_studies"],
+        found.metrics["accuracy"].in_words(),
+        found.metrics["log_loss"].in_words(),
+        found.num_examples,
+        found.num_studies,
     )
     _warn_of_unpredicted(held_out, run_config)
 
@@ -176,7 +173,3 @@ def _warn_of_unpredicted(held_out: predictions.Predictions, run_config: config.C
     for index, name in enumerate(run_config.task_spec.classes):
         if index not in predicted and (held_out.labels == index).any():
             logging.warning("no example was predicted as %s", name)
-
-
-def _rounded(value: float | None) -> str:
-    return "?" if value is None else f"{value:.3f}"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from spine_tf import labels
-from spine_tf.ablation import design, page, scores, table, variant
+from spine_tf.ablation import ablation_table, design, scores, variant
 from spine_tf.configuration import config, model_configs, overrides, roi_config
 from spine_tf.conversion import plan
 from spine_tf.scoring import bootstrap, comparison, metrics, predictions
@@ -203,9 +203,9 @@ def test_difference_is_the_paired_one_of_compare():
     weights = bootstrap.resample_weights(base.study_ids, seed=3, num_resamples=200)
     expected = comparison.differences(one, base, _MULTICLASS, weights)
     for name in scores.FIGURES:
-        assert found.differences[name] == pytest.approx(expected[name])
+        assert found.differences[name].to_json() == pytest.approx(expected[name].to_json())
     point = metrics.compute(one, _MULTICLASS).overall
-    assert found.figures["log_loss"]["value"] == pytest.approx(point["log_loss"][0])
+    assert found.figures["log_loss"].value == pytest.approx(point["log_loss"][0])
     assert (found.num_examples, found.num_studies, found.num_shared) == (120, 30, 120)
 
 
@@ -214,8 +214,8 @@ def test_figure_of_seeds_is_their_mean_and_its_difference_too():
     base = [_predictions(seed) for seed in (3, 4)]
     both = scores.score(seeds, base, _MULTICLASS, seed=0, num_resamples=50)
     alone = [scores.score([one], None, _MULTICLASS, seed=0, num_resamples=50) for one in seeds]
-    values = [one.figures["accuracy"]["value"] for one in alone]
-    assert both.figures["accuracy"]["value"] == pytest.approx(np.mean(values))
+    values = [one.figures["accuracy"].value for one in alone]
+    assert both.figures["accuracy"].value == pytest.approx(np.mean(values))
     assert not alone[0].differences
     with_one = scores.score(seeds[:1], base[:1], _MULTICLASS, seed=0, num_resamples=50)
     assert both.differences["accuracy"] != with_one.differences["accuracy"]
@@ -231,7 +231,7 @@ def test_difference_is_of_the_shared_examples_in_any_order():
     expected = (turned.predicted == turned.labels).mean() - (
         base.select(np.isin(base.keys, kept.keys)).predicted == kept.labels
     ).mean()
-    assert found.differences["accuracy"]["value"] == pytest.approx(expected)
+    assert found.differences["accuracy"].value == pytest.approx(expected)
     assert (found.num_examples, found.num_shared) == (96, 96)
     with pytest.raises(ValueError, match="shares no example"):
         stranger = dataclasses.replace(
@@ -246,8 +246,8 @@ def _rows():
 
     def row(name, seeds, against):
         found = scores.score([seeds], against, _MULTICLASS, seed=0, num_resamples=200)
-        status = table.FINISHED
-        return table.Row(
+        status = ablation_table.FINISHED
+        return ablation_table.Row(
             name=name, group=name, settings=(name,), status=status, score=found, seconds=3.25
         )
 
@@ -256,14 +256,18 @@ def _rows():
         row("roi_mm=30", better, [base]),
         row("data.augmentation.rotation_degrees=20", worse, [base]),
         row("same=1", same, [base]),
-        table.Row(name="broken=1", group="b", status=table.FAILED, reason="no <weights>"),
-        table.Row(name="late=1", group="l", status=table.NOT_RUN, reason="the time was over"),
+        ablation_table.Row(
+            name="broken=1", group="b", status=ablation_table.FAILED, reason="no <weights>"
+        ),
+        ablation_table.Row(
+            name="late=1", group="l", status=ablation_table.NOT_RUN, reason="the time was over"
+        ),
     ]
 
 
 def test_csv_has_the_documented_columns():
-    rows = list(csv.DictReader(io.StringIO(table.to_csv(_rows()))))
-    documented = table.__doc__.split("\n\n")[2]
+    rows = list(csv.DictReader(io.StringIO(ablation_table.to_csv(_rows()))))
+    documented = ablation_table.__doc__.split("\n\n")[2]
     for name in ("variant", "settings", "status", "num_shared", "seconds"):
         assert name in rows[0] and name in documented
     assert float(rows[1]["accuracy_difference_low"]) > 0.0
@@ -274,7 +278,7 @@ def test_csv_has_the_documented_columns():
 
 
 def test_markdown_marks_what_is_clear():
-    lines = table.to_markdown(_rows()).splitlines()
+    lines = ablation_table.to_markdown(_rows()).splitlines()
     assert lines[3].count(" *") == 3
     assert lines[5].count(" *") == 0
     assert "| broken=1 | failed: no <weights> |" in lines[6]
@@ -282,11 +286,11 @@ def test_markdown_marks_what_is_clear():
 
 
 def test_page_says_what_was_found():
-    said = page.sentences(_rows())
+    said = ablation_table.sentences(_rows())
     assert said[1].startswith("Clearly better than the base: roi_mm=30 (accuracy +")
     assert said[2].startswith("Clearly worse than the base: data.augmentation.rotation")
     assert said[3:] == ["1 failed: the table says why.", "1 not run: the table says why."]
-    nothing = page.sentences([_rows()[0], _rows()[3]])
+    nothing = ablation_table.sentences([_rows()[0], _rows()[3]])
     assert nothing[1] == "None of 1 variants differs clearly from the base."
 
 
@@ -305,7 +309,7 @@ def _about():
 @pytest.mark.slow
 def test_page_in_a_browser(browser, tmp_path):
     path = tmp_path / "ablation.html"
-    path.write_text(page.render(_rows(), about=_about()))
+    path.write_text(ablation_table.render(_rows(), about=_about()))
 
     browser.open(path)
 
@@ -333,7 +337,7 @@ def test_page_in_a_browser(browser, tmp_path):
 
 
 def test_base_alone_gives_a_page():
-    text = page.render(_rows()[:1], about=_about())
+    text = ablation_table.render(_rows()[:1], about=_about())
     assert "No variant differs from the base" in text
 
 

@@ -554,8 +554,15 @@ def test_card_has_figures_limits_and_licence(one_run, tmp_path):
     figure = {"value": 0.71, "low": 0.62, "high": 0.79}
     undefined = {"value": None, "low": None, "high": None, "reason": "no example is Severe"}
     summary = {
+        "task": "multiclass",
         "split": "fold_2",
         "classes": ["Normal/Mild", "Moderate", "Severe"],
+        "class_counts": {"Normal/Mild": 100, "Moderate": 60, "Severe": 0},
+        "class_prior_from": "split",
+        "confidence": 0.95,
+        "num_resamples": 1000,
+        "seed": 0,
+        "confusion_matrix": [[90, 10, 0], [20, 40, 0], [0, 0, 0]],
         "num_examples": 160,
         "num_studies": 32,
         "metrics": {"accuracy": figure, "auc": undefined},
@@ -570,7 +577,7 @@ def test_card_has_figures_limits_and_licence(one_run, tmp_path):
     model_card.write(tmp_path, [measured], bundle.spec_of([measured]), {"saved_model": 1e-7})
     card = (tmp_path / "model_card.md").read_text("utf-8")
     assert "| Accuracy | 0.710 (0.620 to 0.790) | 0.450 |" in card
-    assert "| Recall, Severe | - | - |" in card
+    assert "| Recall, Severe | undefined | - |" in card
     assert "160 examples of 32 studies" in card
     assert "training splits: fold_0; watched for early stopping: fold_1" in card
     assert "Not a medical device" in card

@@ -5,7 +5,6 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from matplotlib import textpath
 
-from spine_tf.evaluation import verdict
 from spine_tf.pages import charts
 
 _SVG = "{http://www.w3.org/2000/svg}"
@@ -202,54 +201,3 @@ def test_guide_and_grey_line_are_of_no_series():
     styles = [path.get("style", "") for path in _root(drawn).iter(f"{_SVG}path")]
     assert not any("var(--c" in style for style in styles)
     assert sum("stroke-dasharray" in style for style in styles) == 2
-
-
-def _analysis(**changes):
-    figure = {"value": 0.8, "low": 0.75, "high": 0.85}
-    values = {
-        "num_examples": 100,
-        "num_studies": 50,
-        "metrics": {"accuracy": figure, "expected_calibration_error": {"value": 0.05}},
-        "per_class": {
-            "Normal/Mild": {"recall": figure},
-            "Severe": {"recall": {**figure, "value": 0.6}},
-        },
-        "class_counts": {"Normal/Mild": 70, "Severe": 30},
-        "baselines": {"majority": {"accuracy": {**figure, "value": 0.7}}},
-        "lead_over_majority": {"accuracy": {"value": 0.1, "low": 0.05, "high": 0.15}},
-    }
-    return {**values, **changes}
-
-
-@pytest.mark.parametrize(
-    ("lead", "said"),
-    [
-        ((0.1, 0.05, 0.15), "the model is better by 10.0 points (+5.0 to +15.0 points)"),
-        ((0.1, -0.05, 0.2), "these data do not show that the model is better"),
-        ((-0.1, -0.2, -0.05), "the model is worse"),
-        ((0.1, None, None), "with one study nothing can be said"),
-    ],
-)
-def test_verdict_follows_the_paired_interval(lead, said):
-    value, low, high = lead
-    analysis = _analysis(
-        lead_over_majority={"accuracy": {"value": value, "low": low, "high": high}}
-    )
-
-    assert said in verdict.sentences(analysis)[1]
-
-
-def test_verdict_names_the_weakest_class_and_wide_intervals():
-    wide = {"value": 0.8, "low": 0.6, "high": 0.95}
-    analysis = _analysis(metrics={"accuracy": wide, "expected_calibration_error": {"value": 0.05}})
-
-    assert any("weakest on Severe: 60.0" in sentence for sentence in verdict.sentences(analysis))
-    assert any("\u00b118 points" in sentence for sentence in verdict.sentences(analysis))
-    assert not any("is wide" in sentence for sentence in verdict.sentences(_analysis()))
-
-
-def test_every_split_is_said_in_words_of_its_own():
-    words = {verdict.split_in_words(split) for split in ("test", "oof", "external", "fold_3")}
-
-    assert len(words) == 4
-    assert any(sentence.startswith("fold_3, which") for sentence in words)

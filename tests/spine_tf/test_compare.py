@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from spine_tf import labels
-from spine_tf.scoring import bootstrap, comparison, predictions as predictions_module, summary
+from spine_tf.scoring import (
+    bootstrap,
+    comparison,
+    figure,
+    predictions as predictions_module,
+    summary,
+)
 
 MULTICLASS = labels.TASKS["multiclass"]
 
@@ -30,7 +36,8 @@ def test_run_against_itself_differs_by_exactly_nothing():
 
     found = comparison.differences(predictions, predictions, MULTICLASS, _weights(predictions))
 
-    assert all(figure == {"value": 0.0, "low": 0.0, "high": 0.0} for figure in found.values())
+    nothing = figure.Figure(value=0.0, low=0.0, high=0.0)
+    assert all(difference == nothing for difference in found.values())
 
 
 def test_paired_interval_is_narrower_than_that_of_each_run():
@@ -39,10 +46,10 @@ def test_paired_interval_is_narrower_than_that_of_each_run():
     worse = _random(skill=1.9)
 
     found = comparison.differences(better, worse, MULTICLASS, _weights(better))["accuracy"]
-    alone = summary.summarize(better, MULTICLASS, "oof", num_resamples=500)["metrics"]["accuracy"]
+    alone = summary.summarize(better, MULTICLASS, "oof", num_resamples=500).metrics["accuracy"]
 
-    assert found["high"] - found["low"] < 0.6 * (alone["high"] - alone["low"])
-    assert found["low"] <= found["value"] <= found["high"]
+    assert found.high - found.low < 0.6 * (alone.high - alone.low)
+    assert found.low <= found.value <= found.high
 
 
 def test_comparison_counts_who_is_right_and_finds_the_order_of_rows():
@@ -54,13 +61,13 @@ def test_comparison_counts_who_is_right_and_finds_the_order_of_rows():
     found = comparison.compare([("a", base), ("b", turned)], MULTICLASS, num_resamples=200)[0]
 
     base_right, other_right = base.predicted == base.labels, other.predicted == other.labels
-    assert (found["run"], found["against"]) == ("b", "a")
-    assert found["only_run_right"] == (other_right & ~base_right).sum()
-    assert found["only_against_right"] == (base_right & ~other_right).sum()
-    assert found["both_right"] + found["both_wrong"] + found["only_run_right"] + found[
-        "only_against_right"
-    ] == len(base)
-    assert found["differences"]["accuracy"]["low"] > 0.0
+    assert (found.run, found.against) == ("b", "a")
+    assert found.only_run_right == (other_right & ~base_right).sum()
+    assert found.only_against_right == (base_right & ~other_right).sum()
+    assert len(base) == (
+        found.both_right + found.both_wrong + found.only_run_right + found.only_against_right
+    )
+    assert found.differences["accuracy"].low > 0.0
 
 
 def test_runs_on_different_examples_are_refused():

@@ -46,8 +46,8 @@ def test_four_terms_equal_a_hand_computed_case():
         "any_severe_spinal": any_severe,
         "mean": (spinal - np.log(0.8) - np.log(0.9) + any_severe) / 4,
     }
-    assert {name: found[name]["value"] for name in expected} == pytest.approx(expected)
-    assert found["num_terms"] == 4
+    assert {name: found.terms[name].value for name in expected} == pytest.approx(expected)
+    assert found.num_terms == 4
 
 
 def test_rows_are_renormalised_to_sum_one():
@@ -55,14 +55,14 @@ def test_rows_are_renormalised_to_sum_one():
 
     found = _score(_make(nearly))
 
-    assert found["foraminal"]["value"] == pytest.approx(-np.log(0.8), abs=1e-9)
+    assert found.terms["foraminal"].value == pytest.approx(-np.log(0.8), abs=1e-9)
 
 
 def test_term_without_examples_is_left_out_of_the_mean():
     found = _score(_make(ROWS[3:]))
 
-    assert set(found) == {"foraminal", "subarticular", "mean", "num_terms"}
-    assert found["mean"]["value"] == pytest.approx(-(np.log(0.8) + np.log(0.9)) / 2)
+    assert set(found.to_json()) == {"foraminal", "subarticular", "mean", "num_terms"}
+    assert found.terms["mean"].value == pytest.approx(-(np.log(0.8) + np.log(0.9)) / 2)
 
 
 def test_resample_of_one_study_scores_that_study_alone():
@@ -71,8 +71,8 @@ def test_resample_of_one_study_scores_that_study_alone():
 
     found = _score(_make(ROWS), weights)
 
-    assert found["spinal"]["low"] == pytest.approx(first_study["spinal"]["value"])
-    assert found["any_severe_spinal"]["high"] == pytest.approx(np.log(2))
+    assert found.terms["spinal"].low == pytest.approx(first_study.terms["spinal"].value)
+    assert found.terms["any_severe_spinal"].high == pytest.approx(np.log(2))
 
 
 def test_reweighting_gives_the_smallest_expected_loss():

@@ -6,7 +6,7 @@ import pytest
 
 from spine_tf import labels
 from spine_tf.configuration import config, overrides
-from spine_tf.evaluation import analysis, controls, label_baseline, verdict
+from spine_tf.evaluation import analysis, controls, label_baseline, report
 from spine_tf.scoring import predictions
 from tfrecords import manifest, records, shard
 
@@ -51,10 +51,10 @@ def test_copy_of_a_crop_in_another_split_is_found():
 
     found = controls.nearest_across_splits(images, keys, splits)
 
-    assert found["num_alike"] == 2
-    assert {found["pairs"][0]["first"], found["pairs"][0]["second"]} == {"crop1", "crop7"}
-    assert found["pairs"][0]["correlation"] > 0.99
-    assert all(pair["correlation"] < 0.9 for pair in found["pairs"][1:])
+    assert found.num_alike == 2
+    assert {found.pairs[0].first, found.pairs[0].second} == {"crop1", "crop7"}
+    assert found.pairs[0].correlation > 0.99
+    assert all(pair.correlation < 0.9 for pair in found.pairs[1:])
 
 
 def test_copy_in_the_same_split_is_not_a_leak():
@@ -64,8 +64,8 @@ def test_copy_in_the_same_split_is_not_a_leak():
     found = controls.nearest_across_splits(images, list("abcd"), ["x", "x", "y", "y"])
     alone = controls.nearest_across_splits(images, list("abcd"), ["x"] * 4)
 
-    assert found["num_alike"] == 0
-    assert (alone["num_alike"], alone["pairs"]) == (0, [])
+    assert found.num_alike == 0
+    assert (alone.num_alike, alone.pairs) == (0, ())
 
 
 def _data_dir(directory, grades):
@@ -129,9 +129,9 @@ def test_label_baseline_stands_in_the_analysis_and_in_a_sentence(tmp_path):
         analysis.analyse(evaluated, num_resamples=50), evaluated, answers, label_baseline.NOTE
     )
 
-    assert found["baselines"]["labels"]["accuracy"]["value"] == 1.0
-    assert found["lead_over_labels"]["accuracy"]["value"] == pytest.approx(1 / 3 - 1)
-    assert any("without a pixel" in sentence for sentence in verdict.sentences(found))
+    assert found.summary.baselines["labels"].metrics["accuracy"].value == 1.0
+    assert found.lead_over_labels["accuracy"].value == pytest.approx(1 / 3 - 1)
+    assert any("without a pixel" in sentence for sentence in report.sentences(found))
 
 
 def test_missing_grades_and_columns_count_as_ungraded(tmp_path):
@@ -161,7 +161,7 @@ def test_label_baseline_refuses_another_data_set(tmp_path):
 
 @pytest.mark.slow
 def test_shuffled_labels_give_chance(records_dir):
-    from spine_tf.reproduction import shuffled_labels
+    from spine_tf.evaluation import shuffled_labels
 
     run_config = overrides.apply(
         config.default_config("multiclass", "simple"),
@@ -172,13 +172,13 @@ def test_shuffled_labels_give_chance(records_dir):
         run_config, records.open_records(records_dir), num_resamples=200
     )
 
-    assert found["is_passed"]
-    assert (found["split"], found["num_examples"], found["epochs"]) == ("fold_0", 24, 4)
-    assert found["chance"] == pytest.approx(1 / 3)
+    assert found.is_passed
+    assert (found.split, found.num_examples, found.epochs) == ("fold_0", 24, 4)
+    assert found.chance == pytest.approx(1 / 3)
 
 
 def test_shuffled_records_keep_crops_and_class_counts(records_dir, tmp_path):
-    from spine_tf.reproduction import shuffled_labels
+    from spine_tf.evaluation import shuffled_labels
 
     source = records.open_records(records_dir)
 

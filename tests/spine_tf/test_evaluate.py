@@ -10,7 +10,8 @@ import pytest
 
 from spine_tf import labels
 from spine_tf.configuration import config, overrides
-from spine_tf.scoring import predictions as predictions_module
+from spine_tf.evaluation import controls
+from spine_tf.scoring import figure, predictions as predictions_module
 from tfrecords import records, shard
 
 MULTICLASS = labels.TASKS["multiclass"]
@@ -80,7 +81,7 @@ def test_test_split_gets_the_mean_of_all_members(run_dir, records_dir, tmp_path)
     found = predictions_module.read_csv(tmp_path / "p" / "predictions.csv", MULTICLASS)
     examples = records.load_examples(records.open_records(records_dir), ["test"], (0, 1, 2))
     expected = run.load_run(run_dir).predict(examples.normalized())
-    assert result.analysis["split"] == "test"
+    assert result.analysis.summary.split == "test"
     assert list(found.keys) == examples.keys
     np.testing.assert_allclose(found.probabilities, expected, atol=1e-6)
 
@@ -92,8 +93,8 @@ def test_validation_fold_of_a_single_run_and_a_report_that_is_replaced(
     first = _evaluate(run_dir / "fold_0", records_dir, tmp_path / "p", "val")
     second = _evaluate(run_dir / "fold_0", records_dir, tmp_path / "p", "val")
 
-    assert (first.analysis["split"], first.analysis["num_examples"]) == ("fold_0", 24)
-    assert json.loads(json.dumps(first.analysis)) == json.loads(json.dumps(second.analysis))
+    assert (first.analysis.summary.split, first.analysis.summary.num_examples) == ("fold_0", 24)
+    assert json.dumps(first.analysis.to_json()) == json.dumps(second.analysis.to_json())
 
 
 @pytest.mark.slow
@@ -102,7 +103,7 @@ def test_other_records_are_an_external_validation(run_dir, make_records, tmp_pat
 
     result = _evaluate(run_dir, other, tmp_path / "p")
 
-    assert (result.analysis["split"], result.analysis["num_examples"]) == ("external", 24)
+    assert (result.analysis.summary.split, result.analysis.summary.num_examples) == ("external", 24)
     assert "external validation" in result.page.read_text()
 
 
@@ -184,18 +185,37 @@ def test_several_runs_are_compared_in_pairs(run_dir, records_dir, tmp_path):
 def test_controls_stand_in_the_report(run_dir, records_dir, tmp_path):
     from spine_tf.evaluation import evaluation
 
+    source = records.open_records(records_dir)
     options = evaluation.Options(
         split="oof", num_resamples=50, has_evidence=False, has_controls=True
     )
-
-    result = evaluation.evaluate(
-        run_dir, records.open_records(records_dir), tmp_path / "p", options, {"more": {"x": 1}}
+    shuffled = controls.Shuffled(
+        balanced_accuracy=figure.Figure(value=0.6, low=0.5, high=0.7),
+        chance=1 / 3,
+        split="fold_0",
+        num_examples=24,
+        epochs=4,
     )
 
-    assert result.analysis["controls"]["studies"]["test"] == 24
-    assert result.analysis["controls"]["nearest"]["num_examples"] == 96
-    assert result.analysis["controls"]["more"] == {"x": 1}
-    assert "most alike crops" in result.page.read_text()
+    result = evaluation.evaluate(run_dir, source, tmp_path / "p", options, shuffled)
+
+    found = json.loads((tmp_path / "p" / "metrics.json").read_text())["controls"]
+    assert found["studies"]["test"] == 24
+    assert found["nearest"]["num_examples"] == 96
+    assert found["shuffled"] == {
+        "balanced_accuracy": {"value": 0.6, "low": 0.5, "high": 0.7},
+        "chance": 1 / 3,
+        "is_passed": False,
+        "split": "fold_0",
+        "num_examples": 24,
+        "epochs": 4,
+    }
+    page = result.page.read_text()
+    assert "most alike crops" in page
+    assert "0.600 (0.500 to 0.700); chance is 0.333" in page
+    with pytest.raises(ValueError, match="set has_controls, or leave it out"):
+        options = evaluation.Options(split="oof", num_resamples=50, has_evidence=False)
+        evaluation.evaluate(run_dir, source, tmp_path / "p", options, shuffled)
 
 
 @pytest.mark.slow

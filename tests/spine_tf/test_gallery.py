@@ -4,7 +4,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from spine_tf.evaluation import gallery, occlusion
+from spine_tf.evaluation import gallery
 from spine_tf.scoring import predictions as predictions_module
 
 
@@ -66,9 +66,9 @@ def test_evidence_peaks_where_the_model_looks():
         brightest = batch.max(axis=(1, 2, 3)).astype(np.float64)
         return np.stack([1.0 - 0.9 * brightest, 0.9 * brightest], axis=1)
 
-    maps = occlusion.evidence_maps(predict, images, np.array([1, 1]))
+    maps = gallery.evidence_maps(predict, images, np.array([1, 1]))
 
-    assert maps.shape == (2, occlusion.GRID, occlusion.GRID)
+    assert maps.shape == (2, gallery.GRID, gallery.GRID)
     assert np.unravel_index(maps[0].argmax(), maps[0].shape) in [(1, 6), (1, 7), (2, 6), (2, 7)]
     assert np.unravel_index(maps[1].argmax(), maps[1].shape) in [(5, 2), (6, 2), (5, 3), (6, 3)]
     assert maps[0, 8, 0] == 0.0
@@ -83,8 +83,8 @@ def test_evidence_against_a_class_is_negative():
         severe = np.clip(bright / (1.0 + bright), 0.01, 0.99)
         return np.stack([1.0 - severe, severe], axis=1)
 
-    severe = occlusion.evidence_maps(predict, image, np.array([1]))
-    normal = occlusion.evidence_maps(predict, image, np.array([0]))
+    severe = gallery.evidence_maps(predict, image, np.array([1]))
+    normal = gallery.evidence_maps(predict, image, np.array([0]))
 
     np.testing.assert_allclose(severe, -normal, atol=1e-6)
 

@@ -9,7 +9,8 @@ import pytest
 
 from spine_tf.configuration import config
 from spine_tf.evaluation import label_baseline
-from spine_tf.reproduction import experiment, table
+from spine_tf.reproduction import experiment, reproduction_table
+from spine_tf.scoring import figure, summary
 from tfrecords import records
 
 SUBARTICULAR = {
@@ -19,40 +20,50 @@ SUBARTICULAR = {
 
 
 def _figure(value):
-    return {"value": value, "low": value - 0.1, "high": value + 0.1}
+    return figure.Figure(value=value, low=value - 0.1, high=value + 0.1)
 
 
 def _found(accuracy):
-    baseline = {"accuracy": _figure(0.4), "log_loss": _figure(1.0)}
-    return {
-        split: {
-            "metrics": {
-                "accuracy": _figure(accuracy),
-                "log_loss": _figure(0.5),
-                "balanced_accuracy": _figure(accuracy),
-            },
-            "baselines": {"majority": baseline, "labels": baseline},
-        }
-        for split in ("oof", "test")
-    }
+    baseline = summary.Baseline(metrics={"accuracy": _figure(0.4), "log_loss": _figure(1.0)})
+    summarized = summary.Summary(
+        task="binary",
+        split="oof",
+        classes=("Normal/Mild", "Severe"),
+        num_examples=100,
+        num_studies=50,
+        class_counts={"Normal/Mild": 60, "Severe": 40},
+        confidence=0.95,
+        num_resamples=1000,
+        seed=0,
+        metrics={
+            "accuracy": _figure(accuracy),
+            "log_loss": _figure(0.5),
+            "balanced_accuracy": _figure(accuracy),
+        },
+        per_class={},
+        confusion_matrix=(),
+        class_prior_from="training",
+        baselines={"majority": baseline, "labels": baseline},
+    )
+    return {split: dataclasses.replace(summarized, split=split) for split in ("oof", "test")}
 
 
 GROUPS = [
-    table.make_row("binary", "dense", _found(0.8), 12.4),
-    table.make_row("binary", "residual", _found(0.7), 20.0),
-    table.failed_row("binary", "resnet50", "no network"),
+    reproduction_table.make_row("binary", "dense", _found(0.8), 12.4),
+    reproduction_table.make_row("binary", "residual", _found(0.7), 20.0),
+    reproduction_table.failed_row("binary", "resnet50", "no network"),
 ]
 
 
 def test_table_has_models_then_each_baseline_once_then_the_report(tmp_path):
-    found = table.write(tmp_path, GROUPS, SUBARTICULAR)
+    found = reproduction_table.write(tmp_path, GROUPS, SUBARTICULAR)
 
     models = [row.model for row in found.rows]
     assert models == ["dense", "residual", "resnet50", "labels only", "majority", "the report"]
     assert [row.model for row in found.failed] == ["resnet50"]
-    assert "| binary | dense | 80.0 % (70.0 to 90.0) | 0.500 (0.400 to 0.600) |" in found.text
+    assert "| binary | dense | 80.0\u202f% (70.0 to 90.0) | 0.500 (0.400 to 0.600) |" in found.text
     assert "| binary | resnet50 | not trained: no network |" in found.text
-    assert "| binary | the report |  |  | 91.7 % |" in found.text
+    assert "| binary | the report |  |  | 91.7\u202f% |" in found.text
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
         "accuracy_binary.svg",
         "accuracy_binary.png",
@@ -63,12 +74,12 @@ def test_table_has_models_then_each_baseline_once_then_the_report(tmp_path):
     assert "comparison/report.html" in page
     assert (
         "comparison/report.html"
-        not in table.write(tmp_path, GROUPS[1:], SUBARTICULAR).page.read_text()
+        not in reproduction_table.write(tmp_path, GROUPS[1:], SUBARTICULAR).page.read_text()
     )
 
 
 def test_table_as_csv_reads_back(tmp_path):
-    table.write(tmp_path, GROUPS, SUBARTICULAR)
+    reproduction_table.write(tmp_path, GROUPS, SUBARTICULAR)
 
     rows = list(csv.DictReader(io.StringIO((tmp_path / "table.csv").read_text())))
 
@@ -78,8 +89,10 @@ def test_table_as_csv_reads_back(tmp_path):
 
 
 def test_report_is_called_comparable_only_where_the_region_is_the_same():
-    same = table.comparability(SUBARTICULAR)
-    other = table.comparability({"conditions": ["spinal_canal_stenosis"], "levels": ["l1_l2"]})
+    same = reproduction_table.comparability(SUBARTICULAR)
+    other = reproduction_table.comparability(
+        {"conditions": ["spinal_canal_stenosis"], "levels": ["l1_l2"]}
+    )
 
     assert "a landmark" in same
     assert "spinal canal at L1/L2: not comparable" in other
@@ -161,10 +174,10 @@ def test_finished_run_of_another_configuration_is_refused_and_a_missing_one_may_
 def test_page_in_a_browser(browser, tmp_path):
     groups = [
         *GROUPS,
-        table.make_row("multiclass", "dense", _found(0.6), 5.0),
-        table.failed_row("multiclass", "residual", "<script> & no memory"),
+        reproduction_table.make_row("multiclass", "dense", _found(0.6), 5.0),
+        reproduction_table.failed_row("multiclass", "residual", "<script> & no memory"),
     ]
-    path = table.write(tmp_path, groups, SUBARTICULAR).page
+    path = reproduction_table.write(tmp_path, groups, SUBARTICULAR).page
 
     browser.open(path)
 
@@ -230,8 +243,8 @@ def test_reproduction_fills_the_table_and_goes_on_where_it_stopped(records_dir, 
     assert "which is no file" in first.failed[0].reason
     trained = {row.model: row for row in first.rows if row.seconds is not None}
     assert set(trained) == {"simple", "residual"}
-    assert 0.0 <= trained["simple"].oof["accuracy"]["value"] <= 1.0
-    assert trained["simple"].test["accuracy"]["low"] is not None
+    assert 0.0 <= trained["simple"].oof["accuracy"].value <= 1.0
+    assert trained["simple"].test["accuracy"].low is not None
     assert "labels only" in first.text
     assert (tmp_path / "reports" / "binary" / "comparison" / "report.html").is_file()
     assert [path.stat().st_mtime_ns for path in (model, page)] == written

@@ -28,9 +28,11 @@ def test_summary_is_json_and_repeats_with_the_seed():
     second = summary.summarize(predictions, MULTICLASS, "oof", num_resamples=200)
     other = summary.summarize(predictions, MULTICLASS, "oof", num_resamples=200, seed=1)
 
-    assert json.dumps(first, allow_nan=False) == json.dumps(second, allow_nan=False)
-    assert first["metrics"]["accuracy"]["low"] != other["metrics"]["accuracy"]["low"]
-    assert first["metrics"]["accuracy"]["value"] == other["metrics"]["accuracy"]["value"]
+    assert json.dumps(first.to_json(), allow_nan=False) == json.dumps(
+        second.to_json(), allow_nan=False
+    )
+    assert first.metrics["accuracy"].low != other.metrics["accuracy"].low
+    assert first.metrics["accuracy"].value == other.metrics["accuracy"].value
 
 
 def test_task_with_halves_has_the_figures_of_whole_severities_besides():
@@ -45,13 +47,42 @@ def test_task_with_halves_has_the_figures_of_whole_severities_besides():
     found = summary.summarize(four, task, "oof", class_prior=prior, num_resamples=50)
 
     three = predictions_module.collapse(four, task)
-    assert found["collapsed"] == summary.summarize(
+    assert found.collapsed == summary.summarize(
         three, MULTICLASS, "oof", class_prior=[0.4, 0.5, 0.1], num_resamples=50
     )
-    assert "collapsed" not in found["collapsed"]
+    assert "collapsed" not in found.collapsed.to_json()
     # The report knows no halves.
-    assert found["baselines"].keys() == {"majority", "prior"}
-    assert "report" in found["collapsed"]["baselines"]
+    assert found.baselines.keys() == {"majority", "prior"}
+    assert "report" in found.collapsed.baselines
+
+
+def test_summary_reads_back_what_it_wrote(tmp_path):
+    halves = labels.TASKS["multiclass_split"]
+    four = predictions_module.Predictions(
+        keys=_random(condition="left_subarticular_stenosis").keys,
+        labels=np.random.default_rng(0).integers(0, 3, 120),
+        probabilities=np.random.default_rng(0).dirichlet((1.0,) * 4, 120),
+    )
+    found = summary.summarize(four, halves, "oof", num_resamples=20)
+    path = tmp_path / "metrics.json"
+    # As files are written, with sorted keys, and as a report adds to them.
+    path.write_text(json.dumps({**found.to_json(), "thresholds": []}, sort_keys=True))
+
+    read = summary.read(path)
+
+    assert read.to_json() == found.to_json()
+    assert list(read.per_class) == list(read.class_counts) == list(halves.classes)
+    assert read.collapsed.baselines["report"].note == summary.REPORT_NOTE
+
+
+def test_file_that_holds_no_figures_is_refused(tmp_path):
+    path = tmp_path / "metrics.json"
+    with pytest.raises(ValueError, match=r"metrics.json does not exist"):
+        summary.read(path)
+    for text in ("[]", "{}", "nothing", '{"classes": []}'):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"metrics.json holds no figures of a run .*again"):
+            summary.read(path)
 
 
 def test_interval_holds_the_value_and_counts_are_right():
@@ -59,11 +90,11 @@ def test_interval_holds_the_value_and_counts_are_right():
 
     found = summary.summarize(predictions, MULTICLASS, "oof", num_resamples=200)
 
-    assert (found["num_examples"], found["num_studies"]) == (120, 40)
-    assert sum(found["class_counts"].values()) == np.sum(found["confusion_matrix"]) == 120
+    assert (found.num_examples, found.num_studies) == (120, 40)
+    assert sum(found.class_counts.values()) == np.sum(found.confusion_matrix) == 120
     for name in ("accuracy", "log_loss", "balanced_accuracy", "auc", "quadratic_kappa", "brier"):
-        figure = found["metrics"][name]
-        assert figure["low"] < figure["value"] < figure["high"], name
+        figure = found.metrics[name]
+        assert figure.low < figure.value < figure.high, name
 
 
 def test_majority_and_prior_are_those_of_the_training_data():
@@ -75,10 +106,10 @@ def test_majority_and_prior_are_those_of_the_training_data():
 
     share = np.mean(predictions.labels == 1)
     prior_loss = -np.log(np.array([0.2, 0.5, 0.3]))[predictions.labels].mean()
-    assert found["class_prior_from"] == "training"
-    assert found["baselines"]["majority"]["accuracy"]["value"] == pytest.approx(share)
-    assert found["baselines"]["majority"]["balanced_accuracy"]["value"] == pytest.approx(1 / 3)
-    assert found["baselines"]["prior"]["log_loss"]["value"] == pytest.approx(prior_loss)
+    assert found.class_prior_from == "training"
+    assert found.baselines["majority"].metrics["accuracy"].value == pytest.approx(share)
+    assert found.baselines["majority"].metrics["balanced_accuracy"].value == pytest.approx(1 / 3)
+    assert found.baselines["prior"].metrics["log_loss"].value == pytest.approx(prior_loss)
 
 
 @pytest.mark.parametrize(
@@ -92,11 +123,11 @@ def test_majority_and_prior_are_those_of_the_training_data():
 def test_report_stands_beside_what_it_looked_at_only(condition, level, has_report):
     predictions = _random(condition=condition, level=level)
 
-    found = summary.summarize(predictions, MULTICLASS, "oof", num_resamples=50)["baselines"]
+    found = summary.summarize(predictions, MULTICLASS, "oof", num_resamples=50).baselines
 
     assert ("report" in found) == has_report
     if has_report:
-        assert found["report"]["accuracy"]["value"] == 0.7324
+        assert found["report"].metrics["accuracy"].value == 0.7324
 
 
 def test_missing_class_gives_null_with_the_reason():
@@ -105,24 +136,24 @@ def test_missing_class_gives_null_with_the_reason():
 
     found = summary.summarize(predictions, MULTICLASS, "test", num_resamples=50)
 
-    assert found["metrics"]["balanced_accuracy"] == {
+    assert found.metrics["balanced_accuracy"].to_json() == {
         "value": None,
         "low": None,
         "high": None,
         "reason": "no example is Severe",
     }
-    assert found["per_class"]["Severe"]["recall"]["reason"] == "no example is Severe"
-    assert found["metrics"]["accuracy"]["value"] is not None
+    assert found.per_class["Severe"]["recall"].reason == "no example is Severe"
+    assert found.metrics["accuracy"].value is not None
 
 
 def test_one_study_has_values_and_no_interval():
     predictions = _random(num_studies=1)
 
-    figure = summary.summarize(predictions, MULTICLASS, "test", num_resamples=50)["metrics"]
+    figure = summary.summarize(predictions, MULTICLASS, "test", num_resamples=50).metrics
 
-    assert figure["accuracy"]["value"] is not None
-    assert figure["accuracy"]["low"] is None
-    assert "two studies" in figure["accuracy"]["reason"]
+    assert figure["accuracy"].value is not None
+    assert figure["accuracy"].low is None
+    assert "two studies" in figure["accuracy"].reason
 
 
 def test_summary_refuses_another_task():

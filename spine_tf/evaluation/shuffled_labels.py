@@ -6,12 +6,12 @@ Where it does better, something other than the crop and its label reaches the fi
 import dataclasses
 import pathlib
 import tempfile
-from typing import Any
 
 import numpy as np
 
 from spine_tf.configuration import config, data_config
-from spine_tf.scoring import bootstrap, metrics, predictions as predictions_module
+from spine_tf.evaluation import controls
+from spine_tf.scoring import bootstrap, figure, metrics, predictions as predictions_module
 from spine_tf.training import fit, fold_roles
 from tfrecords import example, manifest, records, shard, tfds_files
 
@@ -21,7 +21,7 @@ MAX_EPOCHS = 15
 
 def run_control(
     run_config: config.Config, source: records.Records, *, seed: int = 0, num_resamples: int = 1000
-) -> dict[str, Any]:
+) -> controls.Shuffled:
     """Trains as a run did, on permuted labels, and judges it on the permuted held-out fold.
 
     Args:
@@ -29,10 +29,6 @@ def run_control(
         source: the records it was trained on.
         seed: of the permutation and the bootstrap.
         num_resamples: of the bootstrap.
-
-    Returns:
-        `balanced_accuracy` as {value, low, high}, `chance` (one over the classes), `is_passed`
-        (the interval does not lie above chance), `split`, `num_examples`, `epochs`.
     """
     run_config = _of_the_records_alone(run_config)
     assignment = fold_roles.assign(source, run_config.data)
@@ -53,16 +49,13 @@ def run_control(
         labels=examples.labels,
         probabilities=fitted.model.predict(examples.normalized(), batch_size=256, verbose=0),
     )
-    figure = _balanced_accuracy(predictions, run_config, seed, num_resamples)
-    chance = 1.0 / len(run_config.task_spec.classes)
-    return {
-        "balanced_accuracy": figure,
-        "chance": chance,
-        "is_passed": figure["low"] is None or figure["low"] <= chance,
-        "split": assignment.val_split,
-        "num_examples": len(predictions),
-        "epochs": len(fitted.history),
-    }
+    return controls.Shuffled(
+        balanced_accuracy=_balanced_accuracy(predictions, run_config, seed, num_resamples),
+        chance=1.0 / len(run_config.task_spec.classes),
+        split=assignment.val_split,
+        num_examples=len(predictions),
+        epochs=len(fitted.history),
+    )
 
 
 def _of_the_records_alone(run_config: config.Config) -> config.Config:
@@ -115,7 +108,7 @@ def _balanced_accuracy(
     run_config: config.Config,
     seed: int,
     num_resamples: int,
-) -> dict[str, float | None]:
+) -> figure.Figure:
     weights = bootstrap.resample_weights(
         predictions.study_ids, seed=seed, num_resamples=num_resamples
     )

@@ -10,12 +10,11 @@ from typing import Any
 from spine_tf import labels
 from spine_tf.evaluation import report_charts
 from spine_tf.pages import charts, picture, template
-from spine_tf.scoring import baselines
+from spine_tf.scoring import figure as figure_module, summary
 from tfrecords import atomic
 
-Figure = Mapping[str, Any]
+Figures = Mapping[str, figure_module.Figure]
 
-_NONE: Figure = {"value": None, "low": None, "high": None}
 _FIGURES = ("accuracy", "log_loss", "balanced_accuracy")
 
 
@@ -35,11 +34,23 @@ class Row:
 
     task: str
     model: str
-    oof: Mapping[str, Figure]
-    test: Mapping[str, Figure]
+    oof: Figures
+    test: Figures
     seconds: float | None = None
     reason: str = ""
     link: str = ""
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Accuracy and loss, out of fold and on the test split, in words; empty where unknown."""
+        return tuple(
+            cell
+            for found in (self.oof, self.test)
+            for cell in (
+                found["accuracy"].in_percent() if "accuracy" in found else "",
+                found["log_loss"].in_words() if "log_loss" in found else "",
+            )
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,17 +74,17 @@ class Table:
 
 
 def make_row(
-    task: str, family: str, found: Mapping[str, Mapping[str, Any]], seconds: float
+    task: str, family: str, found: Mapping[str, summary.Summary], seconds: float
 ) -> list[Row]:
     """Returns the line of a run, and those of the baselines that stand beside it.
 
     Args:
         task: name of the task.
         family: of the model.
-        found: metrics.json by split.
+        found: what metrics.json holds, by split.
         seconds: of training.
     """
-    named = {split: analysis["metrics"] for split, analysis in found.items()}
+    named = {split: summarized.metrics for split, summarized in found.items()}
     rows = [
         Row(
             task=task,
@@ -85,10 +96,10 @@ def make_row(
         )
     ]
     for name, written in (("labels", "labels only"), ("majority", "majority")):
-        beside = {split: analysis["baselines"].get(name) for split, analysis in found.items()}
-        if all(beside.values()):
+        if all(name in summarized.baselines for summarized in found.values()):
+            beside = {split: each.baselines[name].metrics for split, each in found.items()}
             rows.append(
-                Row(task=task, model=written, oof=beside["oof"], test=beside.get("test") or {})
+                Row(task=task, model=written, oof=beside["oof"], test=beside.get("test", {}))
             )
     return rows
 
@@ -130,8 +141,8 @@ def _arrange(rows: Sequence[Row]) -> list[Row]:
         arranged += [row for row in inside if row.model in _families(inside)]
         for name in ("labels only", "majority"):
             arranged += [row for row in inside if row.model == name][:1]
-        value = {"value": baselines.REPORT_ACCURACY[task], "low": None, "high": None}
-        arranged.append(Row(task=task, model="the report", oof={}, test={"accuracy": value}))
+        accuracy = summary.REPORT_ACCURACY[task]
+        arranged.append(Row(task=task, model="the report", oof={}, test={"accuracy": accuracy}))
     return arranged
 
 
@@ -166,10 +177,10 @@ def to_csv(rows: Sequence[Row]) -> str:
     writer.writerow(["task", "model", *names, "seconds", "reason"])
     for row in rows:
         values = [
-            found.get(figure, _NONE)[end]
+            value
             for found in (row.oof, row.test)
-            for figure in _FIGURES
-            for end in ("value", "low", "high")
+            for name in _FIGURES
+            for value in figure_module.columns(found.get(name))
         ]
         seconds = None if row.seconds is None else round(row.seconds, 1)
         writer.writerow([row.task, row.model, *values, seconds, row.reason])
@@ -184,13 +195,7 @@ def to_markdown(rows: Sequence[Row], note: str) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        cells = [
-            _percent(row.oof.get("accuracy", _NONE)),
-            _number(row.oof.get("log_loss", _NONE)),
-            _percent(row.test.get("accuracy", _NONE)),
-            _number(row.test.get("log_loss", _NONE)),
-            "" if row.seconds is None else f"{row.seconds:.0f}",
-        ]
+        cells = [*row.cells, "" if row.seconds is None else f"{row.seconds:.0f}"]
         if row.reason:
             cells = [f"not trained: {row.reason}", "", "", "", ""]
         lines.append(f"| {row.task} | {row.model} | {' | '.join(cells)} |")
@@ -222,10 +227,7 @@ def render(
             for task in tasks
             if len([row for row in rows if row.task == task and row.link]) > 1
         ],
-        nothing=_NONE,
         note=note,
-        percent=_percent,
-        number=_number,
     )
 
 
@@ -235,38 +237,15 @@ def _tasks(rows: Sequence[Row]) -> list[str]:
 
 def _draw(rows: Sequence[Row]) -> picture.Picture:
     families = _families(rows)
-    guide = next((r.oof["accuracy"]["value"] for r in rows if r.model == "majority"), None)
-    marks = []
-    for row in rows:
-        found = row.oof or row.test
-        figure = found.get("accuracy", _NONE)
-        marks.append(
-            charts.Row(
-                name=row.model,
-                value=figure["value"],
-                low=figure["low"],
-                high=figure["high"],
-                series=0 if row.model in families else 3,
-                note="none" if row.reason else "",
-            )
+    guide = next((row.oof["accuracy"].value for row in rows if row.model == "majority"), None)
+    marks = [
+        report_charts.row(
+            row.model,
+            (row.oof or row.test).get("accuracy", figure_module.Figure()),
+            series=0 if row.model in families else 3,
         )
+        for row in rows
+    ]
     return charts.dot_and_whisker(
         marks, title="Accuracy", label="accuracy out of fold, 95 % interval", guide=guide
     )
-
-
-def _percent(figure: Figure) -> str:
-    if figure["value"] is None:
-        return ""
-    if figure["low"] is None:
-        return f"{100 * figure['value']:.4g} %"
-    ends = f"{100 * figure['low']:.1f} to {100 * figure['high']:.1f}"
-    return f"{100 * figure['value']:.1f} % ({ends})"
-
-
-def _number(figure: Figure) -> str:
-    if figure["value"] is None:
-        return ""
-    if figure["low"] is None:
-        return f"{figure['value']:.3f}"
-    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"

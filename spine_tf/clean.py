@@ -30,9 +30,9 @@ def main() -> None:
     std_logging.getLogger("tensorflow").setLevel(std_logging.ERROR)
     found = cleaning.clean(run_dir, records.open_records(records_dir), output_dir)
     print(f"{'label':14}{'rows':>8}{'flagged':>9}{'agreed':>9}")
-    for row in found.summary["classes"]:
-        figures = f"{row['num_rows']:>8}{row['num_flagged']:>9}{row['agreement']:>9.3f}"
-        print(f"{row['name']:14}{figures}")
+    for row in found.numbers.classes:
+        figures = f"{row.num_rows:>8}{row.num_flagged:>9}{row.agreement:>9.3f}"
+        print(f"{row.name:14}{figures}")
     print(f"page: {found.page}")
     print(f"review: {found.review}, for --set data.label_review.path=")
     if found.mild_split is not None:

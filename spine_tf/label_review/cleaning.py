@@ -2,17 +2,19 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
-from typing import Any
 
+import keras
 import numpy as np
 
 from spine_tf.evaluation import held_out
-from spine_tf.label_review import features, neighbours, page as page_module, quality, review_summary
+from spine_tf.label_review import quality, review_page
 from spine_tf.runs import run
 from spine_tf.scoring import predictions as predictions_module
 from spine_tf.training import mild_split as mild_split_module, reviewed_labels
 from tfrecords import atomic, manifest, records
+
+# Images that a model looks at together for their features.
+_BATCH = 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,13 +22,13 @@ class Result:
     """What a cleaning found and wrote.
 
     Attributes:
-        summary: the contents of label_review.json.
+        numbers: the contents of label_review.json.
         page: of crops.
         review: label_review.csv.
         mild_split: mild_split.csv; None where the run's task has no whole Moderate class.
     """
 
-    summary: Mapping[str, Any]
+    numbers: review_page.Numbers
     page: pathlib.Path
     review: pathlib.Path
     mild_split: pathlib.Path | None
@@ -56,27 +58,21 @@ def clean(run_dir: pathlib.Path, source: records.Records, output_dir: pathlib.Pa
     found = held_out.load(trained, source, "oof")
     judged = quality.assess(found.evaluated.predictions)
     review = _review(found, judged)
-    summarized = review_summary.summarize(
+    numbers = review_page.count(
         review,
         task,
-        origin={
-            "run": run_dir.resolve().name,
-            "manifest_sha256": manifest.sha256_of(source.directory),
-        },
+        run=run_dir.resolve().name,
+        manifest_sha256=manifest.sha256_of(source.directory),
     )
     order = judged.order
     space = _space(trained, found, judged, order)
     output_dir.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(
-        output_dir / page_module.FILE_NAME,
-        page_module.render(review, summarized, space, found.images[order], task),
-    )
-    atomic.write_json(output_dir / review_summary.FILE_NAME, summarized)
+    page = output_dir / review_page.PAGE_FILE
+    atomic.write_text(page, review_page.render(review, numbers, space, found.images[order], task))
+    atomic.write_json(output_dir / review_page.NUMBERS_FILE, dataclasses.asdict(numbers))
     halves = _write_halves(trained, source, found, output_dir)
     reviewed_labels.write_csv(path, review, task)
-    return Result(
-        summary=summarized, page=output_dir / page_module.FILE_NAME, review=path, mild_split=halves
-    )
+    return Result(numbers=numbers, page=page, review=path, mild_split=halves)
 
 
 def _require_out_of_fold(run_dir: pathlib.Path, source: records.Records) -> None:
@@ -111,12 +107,12 @@ def _review(found: held_out.HeldOut, judged: quality.Quality) -> reviewed_labels
 
 def _space(
     trained: run.Run, found: held_out.HeldOut, judged: quality.Quality, order: np.ndarray
-) -> neighbours.Space:
+) -> quality.Space:
     """Features of each row by the model that did not see it, in order of suspicion."""
     folds = np.array(found.evaluated.splits)
     parts = {
-        fold: neighbours.standardize(
-            features.extract(
+        fold: quality.standardize(
+            _extract_features(
                 trained.without_fold(fold).members[0].model, found.images[folds == fold]
             )
         )
@@ -126,13 +122,46 @@ def _space(
     values = np.zeros((len(folds), max(part.shape[1] for part in parts.values())))
     for fold, part in parts.items():
         values[folds == fold] = part
-    return neighbours.Space(
+    return quality.Space(
         features=values[order],
         folds=folds[order],
         studies=found.evaluated.predictions.study_ids[order],
         labels=found.evaluated.predictions.labels[order],
         is_trusted=~judged.is_flagged[order],
     )
+
+
+def _extract_features(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Returns what a model sees in each image before it answers, in which neighbours are alike.
+
+    That is the last vector in the model that is wider than its answer. A model that has none (an
+    ordinal head on a narrow network) gives its probabilities.
+
+    Args:
+        model: float32 images -> probabilities.
+        images: float32 (n, side, side, slices) in [0, 1].
+
+    Returns:
+        float32 (n, features).
+    """
+    extractor = keras.Model(model.input, _last_wide_output(model))
+    batches = [
+        keras.ops.convert_to_numpy(extractor(images[start : start + _BATCH], training=False))
+        for start in range(0, len(images), _BATCH)
+    ]
+    return np.concatenate(batches).astype(np.float32)
+
+
+def _last_wide_output(model: keras.Model) -> keras.KerasTensor:
+    num_classes = model.outputs[0].shape[-1]
+    for layer in reversed(model.layers):
+        # A layer that is called more than once has no output of its own.
+        output = getattr(layer, "output", None)
+        if isinstance(output, keras.KerasTensor) and len(output.shape) == 2:
+            width = output.shape[-1]
+            if width is not None and width > num_classes:
+                return output
+    return model.outputs[0]
 
 
 def _write_halves(

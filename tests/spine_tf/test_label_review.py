@@ -8,7 +8,7 @@ import pytest
 
 from spine_tf import labels
 from spine_tf.configuration import config, overrides
-from spine_tf.label_review import neighbours, quality, review_summary
+from spine_tf.label_review import quality, review_page
 from spine_tf.scoring import predictions as predictions_module
 from spine_tf.training import mild_split, reviewed_labels, task_examples
 from tfrecords import records
@@ -426,7 +426,7 @@ def test_task_and_halves_belong_together(source, tmp_path):
 
 
 def test_neighbours_are_near_trusted_and_of_other_studies_of_the_fold():
-    space = neighbours.Space(
+    space = quality.Space(
         features=np.arange(8.0)[:, None],
         folds=np.array(["a"] * 7 + ["b"]),
         studies=np.array([1, 1, 2, 3, 4, 5, 6, 7]),
@@ -442,7 +442,7 @@ def test_neighbours_are_near_trusted_and_of_other_studies_of_the_fold():
 
 def test_standardized_features_have_unit_variance():
     values = np.stack([np.arange(5.0), np.full(5, 3.0)], axis=1)
-    found = neighbours.standardize(values)
+    found = quality.standardize(values)
     assert found.mean(axis=0) == pytest.approx(0.0)
     assert found.std(axis=0) == pytest.approx([1.0, 0.0])
 
@@ -451,13 +451,13 @@ def test_summary_counts_by_class_and_study():
     truth = np.arange(60) % 3
     made = _review(_predictions([_key(i) for i in range(60)], truth, skill=1.5), ["fold_0"] * 60)
 
-    found = review_summary.summarize(made, MULTICLASS, origin={"run": "w"})
+    found = review_page.count(made, MULTICLASS, run="w", manifest_sha256="5e")
 
-    assert found["run"] == "w"
-    assert [row["name"] for row in found["classes"]] == list(labels.SEVERITIES)
-    assert sum(row["num_rows"] for row in found["classes"]) == found["num_rows"] == 60
-    assert sum(row["num_flagged"] for row in found["studies"]) == found["num_flagged"]
-    assert found["num_flagged"] == made.is_flagged.sum() > 0
-    agreements = [row["agreement"] for row in found["studies"]]
+    assert found.run == "w"
+    assert [row.name for row in found.classes] == list(labels.SEVERITIES)
+    assert sum(row.num_rows for row in found.classes) == found.num_rows == 60
+    assert sum(row.num_flagged for row in found.studies) == found.num_flagged
+    assert found.num_flagged == made.is_flagged.sum() > 0
+    agreements = [row.agreement for row in found.studies]
     assert agreements == sorted(agreements)
-    assert len(agreements) == found["num_studies"] == 30
+    assert len(agreements) == found.num_studies == 30

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spine_tf import labels
-from spine_tf.label_review import neighbours, page, quality, review_summary
+from spine_tf.label_review import quality, review_page
 from spine_tf.scoring import predictions
 from spine_tf.training import reviewed_labels
 
@@ -31,7 +31,7 @@ def _render(side_px, num_rows=_NUM_ROWS):
         is_flagged=found.is_flagged,
         confirmed=("",) * num_rows,
     )
-    space = neighbours.Space(
+    space = quality.Space(
         features=generator.normal(size=(num_rows, 4)),
         folds=np.array(made.folds),
         studies=judged.study_ids,
@@ -39,15 +39,15 @@ def _render(side_px, num_rows=_NUM_ROWS):
         is_trusted=~found.is_flagged,
     )
     images = generator.random((num_rows, side_px, side_px, 3)).astype(np.float32)
-    found = review_summary.summarize(made, _MULTICLASS, origin={"run": "<runs> & co"})
-    return page.render(made, found, space, images, _MULTICLASS)
+    numbers = review_page.count(made, _MULTICLASS, run="<runs> & co", manifest_sha256="5e")
+    return review_page.render(made, numbers, space, images, _MULTICLASS)
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     directory = tmp_path_factory.mktemp("review")
-    (directory / page.FILE_NAME).write_text(_render(32), encoding="utf-8")
-    return directory / page.FILE_NAME
+    (directory / review_page.PAGE_FILE).write_text(_render(32), encoding="utf-8")
+    return directory / review_page.PAGE_FILE
 
 
 @pytest.fixture(scope="module")
@@ -70,18 +70,18 @@ def test_counts_come_first_and_names_are_escaped(opened):
     assert driver.execute_script("return document.querySelector('section').id") == "summary"
     assert int(driver.find_element("id", "num-flagged").text) > 0
     rows = driver.find_elements("css selector", "#studies tbody tr")
-    assert len(rows) == page.MAX_STUDIES
+    assert len(rows) == review_page.MAX_STUDIES
     assert "10 more are in label_review.json" in driver.find_element("id", "studies").text
 
 
 def test_every_card_has_its_crop_and_neighbours_of_both_classes(opened):
     cards = opened.driver.find_elements("css selector", ".card")
-    assert len(cards) == page.MAX_CARDS
+    assert len(cards) == review_page.MAX_CARDS
     assert "30 more rows" in opened.driver.find_element("id", "crops").text
     widths = opened.driver.execute_script(
         "return [...document.images].map(i => { i.loading = 'eager'; return i.naturalWidth; })"
     )
-    assert len(widths) == page.MAX_CARDS * (1 + 2 * page.NEIGHBOURS)
+    assert len(widths) == review_page.MAX_CARDS * (1 + 2 * review_page.NEIGHBOURS)
     first = cards[0].find_elements("css selector", ".alike > div")
     assert len(first) == 2
     assert all(each.find_elements("tag name", "img") for each in first)

@@ -67,7 +67,7 @@ def convert(
         if output_directory.is_complete(output_dir):
             return _already_complete(wanted, output_dir)
         output_directory.write_plan(output_dir, wanted)
-        writer = Writer(
+        writer = _Writer(
             source=_narrowed(source, wanted),
             roi=conversion.roi,
             output_dir=output_dir,
@@ -104,7 +104,7 @@ def convert_slot(
         output_directory.write_plan(output_dir, wanted)
         path = output_dir / output_directory.PLAN_FILE
         own = stack.enter_context(lock.lock_slot(path, slot.index))
-        writer = Writer(
+        writer = _Writer(
             source=_narrowed(source, wanted),
             roi=conversion.roi,
             output_dir=output_dir,
@@ -139,7 +139,7 @@ def finish(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Writer:
+class _Writer:
     """Runs step 2: processes of this machine, or Apache Beam.
 
     Attributes:

@@ -55,7 +55,7 @@ def write_shard(
     done = read_note(output_dir, part.file)
     if done is not None:
         return done
-    record_schema = record.record_schema(roi)
+    fields = record.record_schema(roi)
     with tempfile.SpooledTemporaryFile(_MAX_BYTES_IN_MEMORY, dir=str(output_dir)) as spool:
         rejects = []
         places: dict[str, tuple[int, int]] = {}
@@ -65,7 +65,7 @@ def write_shard(
             if isinstance(crop, reasons.Reject):
                 rejects.append(crop)
             else:
-                data = record.serialize(crop, record_schema)
+                data = record.serialize(crop, fields)
                 places[crop.annotation.key] = spool.tell(), len(data)
                 spool.write(data)
         writer = _write_records(part, output_dir, spool, places)

@@ -1,1 +1,1 @@
-"""Regions of interest: the formula, the crop, the record's fields. No TensorFlow."""
+"""Regions of interest: the formula, crops one by one or in batches, the record. No TensorFlow."""

@@ -42,11 +42,11 @@ def record_schema(roi: roi_config.RoiConfig) -> schema.Schema:
     )
 
 
-def serialize(crop: cutting.Crop, record_schema: schema.Schema) -> bytes:
-    """Returns a crop as a record."""
+def serialize(crop: cutting.Crop, fields: schema.Schema) -> bytes:
+    """Returns a crop as a record with the fields of `record_schema`."""
     row = crop.annotation
     return example.serialize(
-        record_schema,
+        fields,
         {
             "image": crop.image,
             "window": np.array(crop.window, np.float32),

@@ -1,1 +1,1 @@
-"""In-graph preprocessing, export and prediction."""
+"""An export and what it answers: graph, formats, golden answers, check, prediction."""

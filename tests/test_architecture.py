@@ -205,7 +205,7 @@ def test_help_names_flags_and_imports_no_tensorflow(module: str) -> None:
         f"sys.argv = ['{module}', '--help']\n"
         f"try: runpy.run_module('{module}', run_name='__main__', alter_sys=True)\n"
         "except SystemExit as stop: assert not stop.code, stop.code\n"
-        "assert 'tensorflow' not in sys.modules\n"
+        "assert not {'tensorflow', 'matplotlib'} & set(sys.modules)\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert result.returncode == 0, result.stderr.decode()

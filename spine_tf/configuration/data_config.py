@@ -59,7 +59,7 @@ class AugmentationConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LabelReviewConfig:
-    """What training makes of labels that are probably wrong; see `label_review.cure`.
+    """What training makes of labels that are probably wrong; see `training.reviewed_labels`.
 
     Attributes:
         path: the label_review.csv that spine_tf.clean wrote; "" is none.

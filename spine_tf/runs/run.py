@@ -5,7 +5,7 @@ import json
 import os
 import pathlib
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -79,9 +79,19 @@ def _require_same(path: pathlib.Path, wanted: Mapping[str, Any]) -> None:
         )
 
 
-def describe_origin(source: records.Records) -> dict[str, Any]:
-    """Returns the versions of what trains, and what the records are, as JSON types."""
+def describe_origin(
+    source: records.Records,
+    *,
+    train_splits: Sequence[str],
+    monitor_split: str | None,
+    val_split: str | None,
+) -> dict[str, Any]:
+    """Returns versions, the records' identity, the splits' parts and the studies, as JSON types.
+
+    `train_studies` are those that weights, best epoch or calibration saw.
+    """
     packages = ("tensorflow", "keras", "numpy", "pydicom")
+    seen = [*train_splits] if monitor_split is None else [*train_splits, monitor_split]
     return {
         "versions": {
             "spine_tf": spine_tf.__version__,
@@ -93,6 +103,10 @@ def describe_origin(source: records.Records) -> dict[str, Any]:
             "config": source.manifest.config,
             "num_examples": {split: source.num_examples(split) for split in source.splits},
         },
+        "train_splits": list(train_splits),
+        "monitor_split": monitor_split,
+        "val_split": val_split,
+        "train_studies": sorted(set(source.index(seen).columns["study_id"].tolist())),
     }
 
 

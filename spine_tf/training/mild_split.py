@@ -4,7 +4,7 @@ A row's score is P(Severe) / (P(Severe) + P(Normal/Mild)) by models that did not
 the half is its side of the median of the rows that the same models scored. So no row's own label
 leaks into its half. The models did learn from the labels of other folds, the one that a later run
 holds out among them; none did from the test split, so that is where figures are honest (or in a
-fold that was `test` when these models were trained, see `cure`).
+fold that was `test` when these models were trained, see `reviewed_labels`).
 
 | column | meaning |
 |---|---|

@@ -21,7 +21,7 @@ def make_optimizer(
     Biases and normalisation's weights are not decayed.
     """
     schedule = _make_schedule(settings, learning_rate, num_steps, steps_per_epoch)
-    # Each replica hands over its part of the gradient: see step.TrainStep.
+    # Each replica hands over its part of the gradient: see loop.TrainStep.
     num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
     clip = settings.gradient_clip / num_replicas or None
     if settings.optimizer == "sgd":

@@ -154,12 +154,9 @@ def _input_of(model: keras.Model, layer: keras.layers.Layer) -> keras.KerasTenso
 
 
 def _make_head(model: keras.Model) -> keras.Model:
+    """What follows the backbone, whatever the number of its outputs."""
     position = model.layers.index(model.get_layer("backbone"))
-    feature = keras.Input(model.layers[position].output.shape[1:], name="feature")
-    x = feature
-    for layer in model.layers[position + 1 :]:
-        x = layer(x)
-    return keras.Model(feature, x, name="head")
+    return keras.Model(model.layers[position + 1].input, model.output, name="head")
 
 
 class Predictor:

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 from absl import logging
@@ -37,9 +36,27 @@ def train(
     task = task or tasks.make_task(run_config)
     source = source.keeping(run_config.data.keep_mb)
     assignment = fold_roles.assign(source, run_config.data)
-    provenance = _describe(task, source, **dataclasses.asdict(assignment))
+    provenance = {
+        **run.describe_origin(source, **dataclasses.asdict(assignment)),
+        **task.describe(source, assignment.train_splits),
+    }
     if not run.begin(run_dir, run_config, provenance, resume=resume):
         return
+    fitted = _fit(task, run_config, source, run_dir, assignment)
+    run.save_model(fitted.model, run_dir)
+    history.write_csv(run_dir / run.HISTORY_FILE, fitted.history)
+    history.write_curves(run_dir / run.CURVES_FILE, fitted.history, fitted.best_epoch)
+    task.write_results(run_dir, fitted.model, source, assignment)
+    checkpoint.remove(run_dir)
+
+
+def _fit(
+    task: tasks.Task,
+    run_config: config.Config,
+    source: records.Records,
+    run_dir: pathlib.Path,
+    assignment: fold_roles.Assignment,
+) -> fit.Fitted:
     board = history.Board(
         run_dir / run.TENSORBOARD_DIR,
         epochs=run_config.training.epochs,
@@ -47,7 +64,7 @@ def train(
         watched=task.watched,
     )
     with contextlib.closing(board):
-        fitted = fit.fit(
+        return fit.fit(
             run_config,
             source,
             train_splits=assignment.train_splits,
@@ -56,35 +73,6 @@ def train(
             on_epoch_end=board.add,
             task=task,
         )
-    run.save_model(fitted.model, run_dir)
-    history.write_csv(run_dir / run.HISTORY_FILE, fitted.history)
-    history.write_curves(run_dir / run.CURVES_FILE, fitted.history, fitted.best_epoch)
-    task.write_results(run_dir, fitted.model, source, assignment)
-    checkpoint.remove(run_dir)
-
-
-def _describe(
-    task: tasks.Task,
-    source: records.Records,
-    *,
-    train_splits: Sequence[str],
-    monitor_split: str | None,
-    val_split: str | None,
-) -> dict[str, Any]:
-    """Where a run comes from; `train_studies` are those that weights or calibration saw."""
-    seen = [*train_splits] if monitor_split is None else [*train_splits, monitor_split]
-    return {
-        **run.describe_origin(source),
-        "train_splits": list(train_splits),
-        "monitor_split": monitor_split,
-        "val_split": val_split,
-        "train_studies": _studies(source, seen),
-        **task.describe(source, train_splits),
-    }
-
-
-def _studies(source: records.Records, splits: Sequence[str]) -> list[int]:
-    return sorted(set(source.index(splits).columns["study_id"].tolist()))
 
 
 def train_all_folds(
@@ -159,8 +147,11 @@ def _describe_all(
     for index in range(len(names)):
         assignment = fold_roles.assign(source, _hold_out(run_config, index).data)
         task.describe(source, assignment.train_splits)
-    every = _describe(task, source, train_splits=names, monitor_split=None, val_split=None)
-    return {**every, "folds": list(names)}
+    return {
+        **run.describe_origin(source, train_splits=names, monitor_split=None, val_split=None),
+        **task.describe(source, names),
+        "folds": list(names),
+    }
 
 
 def _hold_out(run_config: config.Config, fold: int) -> config.Config:

@@ -1,14 +1,17 @@
 """The frozen phase: features computed once, of the images or of augmented copies of them."""
 
 import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from spine_tf.configuration import config, overrides
-from spine_tf.training import classification, fit, phases
+from spine_tf.configuration import config, model_configs, overrides
+from spine_tf.models import families
+from spine_tf.training import classification, fit, losses, phases, tasks
 from tfrecords import feed, records
 
 
@@ -104,9 +107,7 @@ class _Interrupted(Exception):
     pass
 
 
-def _fit(
-    weights: pathlib.Path, source: records.Records, *changes: str, **options: object
-) -> fit.Fitted:
+def _transfer(weights: pathlib.Path, *changes: str) -> config.Config:
     settings = [
         "model.backbone=vgg16",
         f"model.weights={weights}",
@@ -115,9 +116,14 @@ def _fit(
         "training.batch_size=16",
         *changes,
     ]
-    made = overrides.apply(config.default_config("binary", "transfer"), settings)
+    return overrides.apply(config.default_config("binary", "transfer"), settings)
+
+
+def _fit(
+    weights: pathlib.Path, source: records.Records, *changes: str, **options: object
+) -> fit.Fitted:
     splits = {"train_splits": ["fold_1", "fold_2"], "monitor_split": "fold_0"}
-    return fit.fit(made, source, **splits, **options)
+    return fit.fit(_transfer(weights, *changes), source, **splits, **options)
 
 
 def _losses(fitted: fit.Fitted) -> list[float]:
@@ -157,3 +163,51 @@ def test_frozen_phase_mixes_and_balances_features(
 ) -> None:
     for change in ("data.augmentation.mixup=0.4", "data.sampling=balanced"):
         assert _losses(_fit(weights, source, change)) != plain
+
+
+class _Twice(classification.ClassificationTask):
+    """The same classes answered by two outputs."""
+
+    @property
+    def running(self) -> tasks.Running:
+        return {}
+
+    def open_training(
+        self, source: records.Records, splits: Sequence[str]
+    ) -> tuple[feed.Feed, losses.Loss]:
+        made, loss = super().open_training(source, splits)
+        return made, lambda targets, outputs: sum(
+            loss(targets, output) for output in outputs.values()
+        )
+
+    def build_network(self, source: records.Records) -> keras.Model:
+        def head(x: keras.KerasTensor, model_config: model_configs.ModelConfig) -> dict[str, Any]:
+            del model_config
+            return {
+                name: keras.layers.Dense(2, activation="softmax", name=name)(x)
+                for name in ("one", "other")
+            }
+
+        return families.build_network(self.config.model, source.image_shape, head)
+
+    def monitor_figures(
+        self, outputs: dict[str, np.ndarray], truth: Mapping[str, np.ndarray]
+    ) -> dict[str, float]:
+        return super().monitor_figures(outputs["one"], truth)
+
+
+@pytest.mark.slow
+def test_frozen_phase_trains_a_head_of_two_outputs(
+    weights: pathlib.Path, source: records.Records
+) -> None:
+    task = _Twice(config=_transfer(weights))
+    network = task.build_network(source)
+    splits = {"train_splits": ["fold_1", "fold_2"], "monitor_split": "fold_0"}
+    fitted = fit.fit(task.config, source, task=task, **splits)
+    assert {figures["phase"] for figures in fitted.history} == {"frozen"}
+    assert fitted.history[-1]["loss"] < fitted.history[0]["loss"]
+    for name in ("one", "other"):
+        before, after = (
+            model.get_layer(name).get_weights()[1] for model in (network, fitted.model)
+        )
+        assert not np.array_equal(before, after)

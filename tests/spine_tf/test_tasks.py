@@ -345,6 +345,7 @@ def test_all_folds_are_joined_by_the_task(
     assert len(json.loads((tmp_path / "w" / run.METRICS_FILE).read_text())["loss"]) == 3
 
 
+@pytest.mark.slow
 def test_streamed_records_of_another_kind_train_too(
     toy: type[_Toy], source: records.Records
 ) -> None:
@@ -352,6 +353,7 @@ def test_streamed_records_of_another_kind_train_too(
     assert np.isfinite(_fit(task, source).history[0]["loss"])
 
 
+@pytest.mark.slow
 def test_mixing_is_the_tasks_own(toy: type[_Toy], source: records.Records) -> None:
     mixed = _fit(_task(toy, "data.augmentation.mixup=0.4", "training.epochs=1"), source)
     plain = _fit(_task(toy, "training.epochs=1"), source)

@@ -217,8 +217,8 @@ def test_report_of_a_run_with_halves_shows_both(split_dir, run_dir, source, tmp_
 
     options = evaluation.Options(split="test", num_resamples=20, has_evidence=False)
     result = evaluation.evaluate(split_dir, source, tmp_path / "test", options)
-    assert result.analysis["num_examples"] == 24
-    assert result.analysis["competition"]["as_is"]["num_terms"] == 1
+    assert result.analysis.summary.num_examples == 24
+    assert result.analysis.competition.as_is.num_terms == 1
     assert "Read as Normal/Mild, Moderate, Severe" in result.page.read_text()
     assert predictions.read_csv(
         tmp_path / "test" / "predictions_competition.csv", MULTICLASS
@@ -226,8 +226,8 @@ def test_report_of_a_run_with_halves_shows_both(split_dir, run_dir, source, tmp_
 
     options = evaluation.Options(split="oof", num_resamples=20)
     compared = evaluation.compare([run_dir, split_dir], source, tmp_path / "both", options)
-    assert compared.analysis["task"] == "multiclass"
-    assert len(compared.analysis["comparisons"]) == 1
+    assert compared.analysis.task == "multiclass"
+    assert len(compared.analysis.comparisons) == 1
 
 
 def test_review_of_a_run_with_halves_is_of_four_classes(split_dir, source, tmp_path):

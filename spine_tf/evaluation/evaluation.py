@@ -14,12 +14,12 @@ from spine_tf.evaluation import (
     analysis as analysis_module,
     comparison_page,
     controls as controls_module,
-    gallery,
     held_out,
     label_baseline,
     report,
     report_charts,
 )
+from spine_tf.pages import image
 from spine_tf.runs import run
 from tfrecords import records
 
@@ -279,8 +279,8 @@ def _pairs(
     examples = records.load_examples(source, source.splits, task.severities)
     shown = examples.take(np.array([key in wanted for key in examples.keys]))
     crops = {
-        key: gallery.data_uri(gallery.crop_png(image))
-        for key, image in zip(shown.keys, shown.normalized(), strict=True)
+        key: image.png_uri(image.crop(values))
+        for key, values in zip(shown.keys, shown.normalized(), strict=True)
     }
     return [
         report.PicturedPair(pair=pair, first_crop=crops[pair.first], second_crop=crops[pair.second])

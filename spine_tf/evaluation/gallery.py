@@ -1,4 +1,4 @@
-"""Which crops to look at, crops as pictures, and what in a crop speaks for an answer.
+"""Which crops to look at, and what in a crop speaks for an answer.
 
 Evidence is what an answer loses if a part of the crop is hidden: an intervention on the served
 model's input, so it holds for every family, an ensemble and calibrated probabilities alike, where
@@ -8,28 +8,20 @@ in Fong and Vedaldi, "Interpretable Explanations of Black Boxes by Meaningful Pe
 2017: a grey square would be a new edge to look at.
 """
 
-import base64
 import dataclasses
-import io
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 
 from spine_tf import labels
+from spine_tf.pages import image
 from spine_tf.scoring import predictions as predictions_module
-
-# Two dozen crops have to fit a page of 5 MB.
-MAX_SIDE_PX = 192
 
 KINDS = ("right", "wrong", "uncertain")
 
 # Places a side of the evidence map.
 GRID = 9
-
-# Log odds below which the strongest evidence is drawn faint, or noise would look like a finding.
-_FAINT = 0.25
 
 _Predict = Callable[[np.ndarray], np.ndarray]
 
@@ -90,14 +82,14 @@ def _make_card(
     if predict is not None:
         answer = predictions.predicted[row : row + 1]
         maps = evidence_maps(predict(row), images[row : row + 1], answer)
-        evidence = data_uri(heat_png(maps[0]))
+        evidence = image.png_uri(image.heat(maps[0]))
     values = predictions.probabilities[row].tolist()
     return Card(
         key=predictions.keys[row],
         truth=task.classes[predictions.labels[row]],
         answer=task.classes[predictions.predicted[row]],
         probabilities=list(zip(task.classes, values, strict=True)),
-        crop=data_uri(crop_png(images[row])),
+        crop=image.png_uri(image.crop(images[row])),
         evidence=evidence,
     )
 
@@ -131,43 +123,6 @@ def _in_turn(examples: np.ndarray, classes: np.ndarray) -> list[int]:
     return examples[np.lexsort((classes[examples], rank))].tolist()
 
 
-def crop_png(image: np.ndarray, side_px: int = MAX_SIDE_PX) -> bytes:
-    """Returns the middle slice as a grey PNG.
-
-    Args:
-        image: float (height, width, slices), in [0, 1].
-        side_px: the picture's largest side; a smaller crop stays as it is.
-    """
-    middle = image[:, :, image.shape[2] // 2]
-    picture = Image.fromarray(np.rint(middle * 255.0).astype(np.uint8))
-    picture.thumbnail((side_px, side_px))
-    return _png(picture)
-
-
-def heat_png(evidence: np.ndarray) -> bytes:
-    """Returns a map as a PNG that is clear where there is no evidence and orange where it is most.
-
-    Args:
-        evidence: float (height, width); values below 0 count as 0.
-    """
-    strength = np.maximum(evidence, 0.0) / max(float(evidence.max()), _FAINT)
-    pixels = np.zeros((*evidence.shape, 4), np.uint8)
-    pixels[..., :3] = (255, 122, 24)
-    pixels[..., 3] = np.rint(200.0 * strength)
-    return _png(Image.fromarray(pixels))
-
-
-def data_uri(png: bytes) -> str:
-    """Returns a PNG as an address that carries the picture itself."""
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-
-
-def _png(picture: Image.Image) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, format="PNG", optimize=True)
-    return file.getvalue()
-
-
 def evidence_maps(predict: _Predict, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Returns how far hiding each place lowers the log odds of a class.
 
@@ -181,10 +136,9 @@ def evidence_maps(predict: _Predict, images: np.ndarray, classes: np.ndarray) ->
     """
     masks = _masks(images.shape[1], images.shape[2])
     maps = np.empty((len(images), GRID, GRID))
-    for index, (image, chosen) in enumerate(zip(images, classes, strict=True)):
-        blurred = _blur(image)
-        hidden = image + masks[..., None] * (blurred - image)
-        odds = _log_odds(predict(np.concatenate([image[None], hidden]).astype(np.float32)), chosen)
+    for index, (crop, chosen) in enumerate(zip(images, classes, strict=True)):
+        hidden = crop + masks[..., None] * (_blur(crop) - crop)
+        odds = _log_odds(predict(np.concatenate([crop[None], hidden]).astype(np.float32)), chosen)
         maps[index] = (odds[0] - odds[1:]).reshape(GRID, GRID)
     return maps
 
@@ -205,9 +159,9 @@ def _bump(distance: np.ndarray) -> np.ndarray:
     return np.clip(1.5 - GRID * np.abs(distance), 0.0, 1.0)
 
 
-def _blur(image: np.ndarray) -> np.ndarray:
-    sigma = image.shape[0] / GRID
-    return ndimage.gaussian_filter(image, (sigma, sigma, 0.0), mode="nearest")
+def _blur(crop: np.ndarray) -> np.ndarray:
+    sigma = crop.shape[0] / GRID
+    return ndimage.gaussian_filter(crop, (sigma, sigma, 0.0), mode="nearest")
 
 
 def _log_odds(probabilities: np.ndarray, chosen: int) -> np.ndarray:

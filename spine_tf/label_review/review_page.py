@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 
 from spine_tf import labels
-from spine_tf.evaluation import gallery
 from spine_tf.label_review import quality as quality_module
-from spine_tf.pages import template
+from spine_tf.pages import image, template
 from spine_tf.training import reviewed_labels
 
 NUMBERS_FILE = "label_review.json"
@@ -213,5 +212,5 @@ def _card(
     )
 
 
-def _picture(image: np.ndarray, side_px: int) -> str:
-    return gallery.data_uri(gallery.crop_png(image, side_px))
+def _picture(values: np.ndarray, side_px: int) -> str:
+    return image.png_uri(image.crop(values, side_px))

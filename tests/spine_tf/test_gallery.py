@@ -1,8 +1,4 @@
-import base64
-import io
-
 import numpy as np
-from PIL import Image
 
 from spine_tf.evaluation import gallery
 from spine_tf.scoring import predictions as predictions_module
@@ -37,25 +33,6 @@ def test_gallery_of_a_perfect_model_has_nothing_wrong():
     assert sorted(chosen["right"]) == [0, 1]
 
 
-def test_crop_is_a_grey_picture_of_the_middle_slice():
-    image = np.zeros((4, 6, 3))
-    image[..., 0] = 1.0
-    image[1, 2, 1] = 0.5
-
-    address = gallery.data_uri(gallery.crop_png(image))
-    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))))
-
-    assert pixels.shape == (4, 6)
-    assert pixels[1, 2] == 128
-    assert pixels.sum() == 128
-
-
-def test_heat_is_clear_where_the_evidence_speaks_against():
-    picture = Image.open(io.BytesIO(gallery.heat_png(np.array([[2.0, -1.0], [1.0, 0.0]]))))
-
-    assert np.asarray(picture)[..., 3].tolist() == [[200, 0], [100, 0]]
-
-
 def test_evidence_peaks_where_the_model_looks():
     generator = np.random.default_rng(0)
     images = generator.random((2, 72, 72, 1)).astype(np.float32) * 0.2
@@ -87,9 +64,3 @@ def test_evidence_against_a_class_is_negative():
     normal = gallery.evidence_maps(predict, image, np.array([0]))
 
     np.testing.assert_allclose(severe, -normal, atol=1e-6)
-
-
-def test_large_crop_is_made_small():
-    picture = Image.open(io.BytesIO(gallery.crop_png(np.full((800, 400, 1), 0.5))))
-
-    assert picture.size == (96, 192)

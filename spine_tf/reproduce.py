@@ -1,6 +1,5 @@
 """Repeats the report's experiment and fills in its table: `python -m spine_tf.reproduce`."""
 
-import pathlib
 import time
 
 from absl import flags, logging
@@ -26,8 +25,6 @@ _NUM_FOLDS = flags.DEFINE_integer("num_folds", None, "Folds; 5, or 3 with --fast
 _WORKERS = flags_module.Workers("Processes that convert; all cores if not given.")
 _SEED = flags_module.seed("folds, models and bootstraps")
 
-_SETTINGS_FILE = "reproduce.json"
-
 
 def main() -> None:
     """Converts, trains, evaluates and writes the table, as the flags say."""
@@ -35,8 +32,7 @@ def main() -> None:
     data_dir = program.require_path(_DATA_DIR)
     work_dir = program.require_path(_WORK_DIR)
 
-    from spine_tf.reproduction import experiment
-    from tfrecords import atomic
+    from spine_tf.reproduction import experiment, reproduction
 
     wanted = experiment.Experiment(
         tasks=tuple(_TASKS.value),
@@ -46,16 +42,12 @@ def main() -> None:
         is_fast=_FAST.value,
         seed=_SEED.value,
     )
-    _prepare(work_dir)
-    experiment.require_same_runs(wanted, work_dir)
-    atomic.write_json(work_dir / _SETTINGS_FILE, wanted.to_json())
-    _convert(data_dir, work_dir / "records")
-
-    from spine_tf.reproduction import reproduction
-    from tfrecords import records
-
-    source = records.open_records(work_dir / "records")
-    found = reproduction.reproduce(wanted, source, work_dir, data_dir)
+    conversion = wanted.make_conversion(
+        conditions=_ROWS.conditions, levels=_ROWS.levels, num_folds=_NUM_FOLDS.value
+    )
+    found = reproduction.convert_and_reproduce(
+        wanted, conversion, data_dir, work_dir, num_workers=_WORKERS.number()
+    )
     logging.info("done in %.0f s", time.monotonic() - started)
     print(found.text)
     print(found.page)
@@ -65,35 +57,6 @@ def main() -> None:
             f"{len(found.failed)} model(s) could not be trained ({names}): mend what the "
             "table says of it and run the same command again"
         )
-
-
-def _prepare(work_dir: pathlib.Path) -> None:
-    """Makes the directory, or refuses one that holds something else."""
-    is_ours = (work_dir / _SETTINGS_FILE).is_file()
-    if work_dir.exists() and not is_ours and any(work_dir.iterdir()):
-        raise ValueError(f"{work_dir} holds other files: choose another --work_dir")
-    work_dir.mkdir(parents=True, exist_ok=True)
-
-
-def _convert(data_dir: pathlib.Path, output_dir: pathlib.Path) -> None:
-    from spine_tf.configuration import roi_config
-    from spine_tf.conversion import finalize, job, plan
-    from spine_tf.rsna import sources
-
-    conversion = plan.Settings(
-        conditions=_ROWS.conditions,
-        levels=_ROWS.levels,
-        roi=roi_config.RoiConfig(roi_px=64 if _FAST.value else 128),
-        num_folds=_NUM_FOLDS.value or (3 if _FAST.value else 5),
-        seed=_SEED.value,
-    )
-    dataset = job.convert(
-        sources.open_source(data_dir),
-        output_dir,
-        conversion,
-        num_workers=_WORKERS.number(),
-    )
-    logging.info("%s", finalize.summarize(dataset))
 
 
 if __name__ == "__main__":

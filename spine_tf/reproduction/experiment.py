@@ -6,7 +6,11 @@ import pathlib
 from typing import Any
 
 from spine_tf import labels
-from spine_tf.configuration import config, differences, fields, model_configs, overrides
+from spine_tf.configuration import config, differences, fields, model_configs, overrides, roi_config
+from spine_tf.conversion import plan
+from tfrecords import atomic
+
+_FILE = "reproduce.json"
 
 # The report's families, in the order of its text.
 FAMILIES = ("simple", "dense", "densenet", "residual", "resnet50")
@@ -72,10 +76,41 @@ class Experiment:
             changes += _FAST_PRETRAINED if is_large else ()
         return overrides.apply(base, [*changes, *overrides.of_family(family, self.changes)])
 
+    def make_conversion(
+        self, *, conditions: tuple[str, ...], levels: tuple[str, ...], num_folds: int | None = None
+    ) -> plan.Settings:
+        """Returns what is converted for it.
+
+        Args:
+            conditions, levels: which rows.
+            num_folds: None takes 5, or 3 where it is fast.
+        """
+        return plan.Settings(
+            conditions=conditions,
+            levels=levels,
+            roi=roi_config.RoiConfig(roi_px=64 if self.is_fast else 128),
+            num_folds=num_folds or (3 if self.is_fast else 5),
+            seed=self.seed,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Returns the settings as JSON types."""
         values = dataclasses.asdict(self)
         return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
+
+
+def begin(experiment: Experiment, work_dir: pathlib.Path) -> None:
+    """Makes a work directory, or checks that the experiment in it may go on as this one.
+
+    Raises:
+        ValueError: it holds other files, or a run of another configuration.
+    """
+    path = work_dir / _FILE
+    if work_dir.exists() and not path.is_file() and any(work_dir.iterdir()):
+        raise ValueError(f"{work_dir} holds other files: choose another --work_dir")
+    work_dir.mkdir(parents=True, exist_ok=True)
+    require_same_runs(experiment, work_dir)
+    atomic.write_json(path, experiment.to_json())
 
 
 def run_dir(work_dir: pathlib.Path, task: str, family: str) -> pathlib.Path:

@@ -21,12 +21,15 @@ from absl import logging
 
 from spine_tf import labels
 from spine_tf.configuration import config as config_module, overrides
+from spine_tf.conversion import finalize, job, plan
 from spine_tf.evaluation import analysis, comparison_page
 from spine_tf.processes import isolated
 from spine_tf.reproduction import experiment, out_of_fold, reproduction_table
+from spine_tf.rsna import sources
 from spine_tf.scoring import summary
 from tfrecords import atomic, records
 
+_RECORDS_DIR = "records"
 _PAGE_FILE = "report.html"
 _DONE_FILE = "run.json"
 
@@ -52,6 +55,39 @@ class _Step:
     num_resamples: int
     has_evidence: bool
     data_dir: pathlib.Path
+
+
+def convert_and_reproduce(
+    settings: experiment.Experiment,
+    conversion: plan.Settings,
+    data_dir: pathlib.Path,
+    work_dir: pathlib.Path,
+    *,
+    num_workers: int,
+) -> reproduction_table.Table:
+    """Converts a data set and reproduces the experiment on it; goes on where it was interrupted.
+
+    Args:
+        settings: what.
+        conversion: of the records.
+        data_dir: the data set.
+        work_dir: as the module's docstring says.
+        num_workers: processes that convert.
+
+    Returns:
+        The table; its rows say what failed.
+
+    Raises:
+        ValueError: the directory holds something else, or a run of another configuration; the data
+            set can't be converted.
+    """
+    experiment.begin(settings, work_dir)
+    records_dir = work_dir / _RECORDS_DIR
+    dataset = job.convert(
+        sources.open_source(data_dir), records_dir, conversion, num_workers=num_workers
+    )
+    logging.info("%s", finalize.summarize(dataset))
+    return reproduce(settings, records.open_records(records_dir), work_dir, data_dir)
 
 
 def reproduce(

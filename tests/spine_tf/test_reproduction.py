@@ -113,6 +113,18 @@ def test_fast_is_small_and_needs_no_download():
     assert (fast.model.weights, fast.model.input_px, fast.training.epochs) == ("none", 32, 1)
 
 
+def test_fast_converts_small_crops_for_few_folds_unless_told_otherwise():
+    rows = {"conditions": ("spinal_canal_stenosis",), "levels": ("l4_l5",)}
+    for wanted, expected in (
+        (experiment.Experiment(seed=3), (128, 5)),
+        (experiment.Experiment(seed=3, is_fast=True), (64, 3)),
+    ):
+        made = wanted.make_conversion(**rows)
+        assert (made.roi.roi_px, made.num_folds) == expected
+        assert (made.conditions, made.levels, made.seed) == (*rows.values(), 3)
+        assert wanted.make_conversion(**rows, num_folds=4).num_folds == 4
+
+
 def test_change_of_one_family_leaves_the_others_alone():
     wanted = experiment.Experiment(changes=("training.epochs=9", "resnet50:training.epochs=2"))
     epochs = {

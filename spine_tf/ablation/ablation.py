@@ -21,7 +21,7 @@ from absl import logging
 
 from spine_tf.ablation import (
     ablation_table,
-    design,
+    design as design_module,
     scores,
     variant as variant_module,
     variant_training,
@@ -57,7 +57,7 @@ class Ablation:
 
 
 def run(
-    settings: design.Design,
+    design: design_module.Design,
     source: sources.Source,
     work_dir: pathlib.Path,
     *,
@@ -70,7 +70,7 @@ def run(
     A variant that can't be converted or trained is a row with the reason.
 
     Args:
-        settings: what.
+        design: what.
         source: the data set.
         work_dir: as the module's docstring says.
         is_resumed: an ablation that is there is continued; else it is refused.
@@ -81,16 +81,16 @@ def run(
         ValueError: the directory holds something else, or an ablation with another base.
     """
     started = time.monotonic()
-    planned = plan.make_plan(source, settings.conversion)
+    planned = plan.make_plan(source, design.conversion)
     _prepare(work_dir, is_resumed)
     with lock.lock_directory(work_dir, owner="ablation", flag="--work_dir"):
-        wanted = design.to_json(settings, planned.config, planned.source)
-        merged = design.merge(work_dir, wanted)
-        design.write(work_dir, merged)
-        settings = dataclasses.replace(settings, variants=design.variants_of(merged))
-        with _progress(settings) as bar:
+        wanted = design_module.to_json(design, planned.config, planned.source)
+        merged = design_module.merge(work_dir, wanted)
+        design_module.write(work_dir, merged)
+        design = dataclasses.replace(design, variants=design_module.variants_of(merged))
+        with _progress(design) as bar:
             trainer = variant_training.Trainer(
-                design=settings,
+                design=design,
                 source=source,
                 work_dir=work_dir,
                 num_workers=num_workers,
@@ -99,11 +99,11 @@ def run(
                 ),
                 on_tick=bar.show_running,
             )
-            return _Runner(settings, trainer, bar).run()
+            return _Runner(design, trainer, bar).run()
 
 
 def _prepare(work_dir: pathlib.Path, is_resumed: bool) -> None:
-    is_ours = (work_dir / design.FILE).is_file()
+    is_ours = (work_dir / design_module.FILE).is_file()
     if is_ours and not is_resumed:
         raise ValueError(
             f"{work_dir} holds an ablation: go on with it by --resume, or choose another --work_dir"
@@ -132,12 +132,12 @@ class _Bar:
 
 
 @contextlib.contextmanager
-def _progress(settings: design.Design) -> Iterator[_Bar]:
+def _progress(design: design_module.Design) -> Iterator[_Bar]:
     # tqdm's monitor is a thread, and the conversion forks.
     tqdm.tqdm.monitor_interval = 0
-    folds_per_variant = settings.conversion.num_folds * settings.num_seeds
+    folds_per_variant = design.conversion.num_folds * design.num_seeds
     with tqdm.tqdm(
-        total=folds_per_variant * (1 + len(settings.variants)),
+        total=folds_per_variant * (1 + len(design.variants)),
         unit="fold",
         desc="ablation",
         disable=not sys.stderr.isatty(),
@@ -149,9 +149,9 @@ class _Runner:
     """Goes through base and variants; knows the base's predictions once they are there."""
 
     def __init__(
-        self, settings: design.Design, trainer: variant_training.Trainer, bar: _Bar
+        self, design: design_module.Design, trainer: variant_training.Trainer, bar: _Bar
     ) -> None:
-        self._settings = settings
+        self._design = design
         self._trainer = trainer
         self._bar = bar
         self._base: variant_training.Trained | None = None
@@ -161,21 +161,21 @@ class _Runner:
                 group=group,
                 settings=changed,
                 reason="not yet",
-                num_seeds=settings.num_seeds,
+                num_seeds=design.num_seeds,
             )
             for name, group, changed in (
                 (variant_module.BASE, variant_module.BASE, ()),
-                *((v.name, v.group, v.settings) for v in settings.variants),
+                *((v.name, v.group, v.settings) for v in design.variants),
             )
         ]
 
     def run(self) -> Ablation:
         """Runs what is not finished, the base first, and writes the table after each."""
         recipes = [
-            self._settings.base.recipe,
-            *(self._settings.base.apply(variant) for variant in self._settings.variants),
+            self._design.base.recipe,
+            *(self._design.base.apply(variant) for variant in self._design.variants),
         ]
-        slugs = [variant_module.BASE, *(variant.slug for variant in self._settings.variants)]
+        slugs = [variant_module.BASE, *(variant.slug for variant in self._design.variants)]
         self._read_finished(slugs)
         found = self._write()
         for index, (slug, recipe) in enumerate(zip(slugs, recipes, strict=True)):
@@ -201,7 +201,7 @@ class _Runner:
                 )
 
     def _run_one(
-        self, row: ablation_table.Row, slug: str, recipe: design.Recipe
+        self, row: ablation_table.Row, slug: str, recipe: design_module.Recipe
     ) -> ablation_table.Row:
         if self._base is None and not row.is_base:
             return dataclasses.replace(row, reason="the base has no figures to compare with")
@@ -223,11 +223,11 @@ class _Runner:
         )
 
     def _score(
-        self, trained: variant_training.Trained, recipe: design.Recipe, *, is_base: bool
+        self, trained: variant_training.Trained, recipe: design_module.Recipe, *, is_base: bool
     ) -> scores.Score:
         base = None if is_base or self._base is None else self._base.seeds
         task = recipe.config.task_spec
-        return scores.score(trained.seeds, base, task, seed=self._settings.base.recipe.config.seed)
+        return scores.score(trained.seeds, base, task, seed=self._design.base.recipe.config.seed)
 
     def _log(self, index: int) -> None:
         row = self._rows[index]
@@ -250,26 +250,26 @@ class _Runner:
         atomic.write_text(work_dir / "ablation.md", text)
         picture.write(work_dir / "figures", ablation_table.draw(rows))
         path = work_dir / "ablation.html"
-        atomic.write_text(path, ablation_table.render(rows, about=_about(self._settings)))
+        atomic.write_text(path, ablation_table.render(rows, about=_about(self._design)))
         return Ablation(rows=rows, page=path, text=text)
 
 
-def _about(settings: design.Design) -> dict[str, Any]:
-    base = settings.base.recipe
+def _about(design: design_module.Design) -> dict[str, Any]:
+    base = design.base.recipe
     values = dataclasses.asdict(base.config)
     return {
         "task": base.config.task,
         "classes": base.config.task_spec.classes,
-        "conditions": settings.conversion.conditions,
-        "levels": settings.conversion.levels,
+        "conditions": design.conversion.conditions,
+        "levels": design.conversion.levels,
         "family": base.config.model.family,
-        "num_seeds": settings.num_seeds,
+        "num_seeds": design.num_seeds,
         "details": {
             "Region of interest": dataclasses.asdict(base.roi),
             "Folds": {
-                "folds": settings.conversion.num_folds,
-                "test fraction, not opened": settings.conversion.test_fraction,
-                "seed": settings.conversion.seed,
+                "folds": design.conversion.num_folds,
+                "test fraction, not opened": design.conversion.test_fraction,
+                "seed": design.conversion.seed,
             },
             "Model": {"family": base.config.model.family, **values["model"]},
             "Training": {**values["training"], "seed": base.config.seed},

@@ -24,7 +24,7 @@ from spine_tf.configuration import config as config_module, overrides
 from spine_tf.conversion import finalize, job, plan
 from spine_tf.evaluation import analysis, comparison_page
 from spine_tf.processes import isolated
-from spine_tf.reproduction import experiment, out_of_fold, reproduction_table
+from spine_tf.reproduction import experiment as experiment_module, out_of_fold, reproduction_table
 from spine_tf.rsna import sources
 from spine_tf.scoring import summary
 from tfrecords import atomic, records
@@ -58,7 +58,7 @@ class _Step:
 
 
 def convert_and_reproduce(
-    settings: experiment.Experiment,
+    experiment: experiment_module.Experiment,
     conversion: plan.Settings,
     data_dir: pathlib.Path,
     work_dir: pathlib.Path,
@@ -68,7 +68,7 @@ def convert_and_reproduce(
     """Converts a data set and reproduces the experiment on it; goes on where it was interrupted.
 
     Args:
-        settings: what.
+        experiment: what.
         conversion: of the records.
         data_dir: the data set.
         work_dir: as the module's docstring says.
@@ -81,17 +81,17 @@ def convert_and_reproduce(
         ValueError: the directory holds something else, or a run of another configuration; the data
             set can't be converted.
     """
-    experiment.begin(settings, work_dir)
+    experiment_module.begin(experiment, work_dir)
     records_dir = work_dir / _RECORDS_DIR
     dataset = job.convert(
         sources.open_source(data_dir), records_dir, conversion, num_workers=num_workers
     )
     logging.info("%s", finalize.summarize(dataset))
-    return reproduce(settings, records.open_records(records_dir), work_dir, data_dir)
+    return reproduce(experiment, records.open_records(records_dir), work_dir, data_dir)
 
 
 def reproduce(
-    settings: experiment.Experiment,
+    experiment: experiment_module.Experiment,
     source: records.Records,
     work_dir: pathlib.Path,
     data_dir: pathlib.Path,
@@ -102,7 +102,7 @@ def reproduce(
     (ImageNet's weights without a network) is a row with the reason.
 
     Args:
-        settings: what.
+        experiment: what.
         source: the converted records.
         work_dir: as the module's docstring says; continued where it was interrupted.
         data_dir: what the records were converted from, for the baseline from other labels.
@@ -111,13 +111,13 @@ def reproduce(
         The table; its rows say what failed.
     """
     rows = []
-    for task in settings.tasks:
+    for task in experiment.tasks:
         finished = {}
-        for family in settings.families:
+        for family in experiment.families:
             logging.info("%s, %s", task, family)
-            run_dir = experiment.run_dir(work_dir, task, family)
+            run_dir = experiment_module.run_dir(work_dir, task, family)
             try:
-                step = _make_step(settings, source, work_dir, data_dir, task, family)
+                step = _make_step(experiment, source, work_dir, data_dir, task, family)
                 trained = _run_or_read(step, source.directory)
             except (ValueError, ChildProcessError) as err:
                 logging.warning("%s, %s is left out: %s", task, family, err)
@@ -127,12 +127,12 @@ def reproduce(
             finished[family] = step, trained
             found = _read_figures(step.report_dir, source)
             rows.append(reproduction_table.make_row(task, family, found, trained.seconds))
-        _compare(finished, task, work_dir / "reports" / task / "comparison", settings)
+        _compare(finished, task, work_dir / "reports" / task / "comparison", experiment)
     return reproduction_table.write(work_dir, rows, source.manifest.config)
 
 
 def _make_step(
-    settings: experiment.Experiment,
+    experiment: experiment_module.Experiment,
     source: records.Records,
     work_dir: pathlib.Path,
     data_dir: pathlib.Path,
@@ -140,22 +140,22 @@ def _make_step(
     family: str,
 ) -> _Step:
     best = None
-    if settings.num_trials:
-        best = _search(settings, source, work_dir / "search" / f"{task}-{family}", task, family)
+    if experiment.num_trials:
+        best = _search(experiment, source, work_dir / "search" / f"{task}-{family}", task, family)
     return _Step(
         task=task,
         family=family,
-        config=settings.make_config(task, family, best),
-        run_dir=experiment.run_dir(work_dir, task, family),
+        config=experiment.make_config(task, family, best),
+        run_dir=experiment_module.run_dir(work_dir, task, family),
         report_dir=work_dir / "reports" / task / family,
-        num_resamples=settings.num_resamples,
-        has_evidence=not settings.is_fast,
+        num_resamples=experiment.num_resamples,
+        has_evidence=not experiment.is_fast,
         data_dir=data_dir,
     )
 
 
 def _search(
-    settings: experiment.Experiment,
+    experiment: experiment_module.Experiment,
     source: records.Records,
     search_dir: pathlib.Path,
     task: str,
@@ -171,9 +171,9 @@ def _search(
         f"--search_dir={search_dir}",
         f"--task={task}",
         f"--models={family}",
-        f"--max_trials={settings.num_trials}",
-        f"--seed={settings.seed}",
-        *(f"--set={change}" for change in overrides.of_family(family, settings.changes)),
+        f"--max_trials={experiment.num_trials}",
+        f"--seed={experiment.seed}",
+        *(f"--set={change}" for change in overrides.of_family(family, experiment.changes)),
         *(["--resume"] if search_dir.exists() else []),
     ]
     done = subprocess.run(command, check=False)
@@ -236,7 +236,7 @@ def _compare(
     finished: Mapping[str, tuple[_Step, out_of_fold.Trained]],
     task_name: str,
     report_dir: pathlib.Path,
-    settings: experiment.Experiment,
+    experiment: experiment_module.Experiment,
 ) -> None:
     """Compares the runs by their out-of-fold predictions, which need no model to be loaded."""
     if len(finished) < 2:
@@ -257,6 +257,6 @@ def _compare(
         for family, (step, trained) in finished.items()
     ]
     compared = comparison_page.analyse(
-        runs, seed=settings.seed, num_resamples=settings.num_resamples
+        runs, seed=experiment.seed, num_resamples=experiment.num_resamples
     )
     comparison_page.write(report_dir, compared)

@@ -11,7 +11,7 @@ import pytest
 
 from spine_tf.configuration import config, training_config
 from tfrecords import example, manifest, records, shard
-from tuner import directory, runner, settings, trial
+from tuner import directory, objective, runner, settings, trial
 
 pytestmark = pytest.mark.slow
 
@@ -127,7 +127,7 @@ def test_objective_that_the_fold_leaves_undefined_fails_the_trial(
     assert training_config.MONITORS["val_auc"]
     job = dataclasses.replace(_job(), objective="auc")
     watch = runner._Watch(
-        objective=runner.objective.Objective(name="auc"),
+        objective=objective.Objective(name="auc"),
         job=job,
         is_first_fold=True,
         is_stopping=lambda: False,

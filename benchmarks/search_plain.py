@@ -19,20 +19,20 @@ import tensorflow as tf
 from spine_tf import labels
 from spine_tf.configuration import config
 from spine_tf.models import families, pretrained
-from tuner import objective, oracles, presets, settings, space
+from tuner import oracles, search_settings, space, space_presets
 
 
 def main() -> None:
     """Runs the search and writes the best validation loss, and that model's on the test split."""
     records_dir, output_dir, task, names, num_trials, num_epochs, seed, *set_values = sys.argv[1:]
-    bases, fixed = settings.make_bases(
+    bases, fixed = search_settings.make_bases(
         task, names.split(","), settings=set_values, max_epochs=int(num_epochs)
     )
-    hyperparameters = space.make_space(presets.declare_small, bases, fixed)
+    hyperparameters = space.make_space(space_presets.declare_small, bases, fixed)
     oracle = oracles.make_oracle(
         "random",
         hyperparameters=hyperparameters,
-        objective=objective.Objective(name="log_loss"),
+        objective=search_settings.Objective(name="log_loss"),
         max_trials=int(num_trials),
         max_epochs=int(num_epochs),
         seed=int(seed),
@@ -66,7 +66,7 @@ def _image_shape(records_dir: pathlib.Path) -> tuple[int, int, int]:
 def _build(run_config: config.Config, shape: tuple[int, int, int]) -> keras.Model:
     num_classes = len(run_config.task_spec.classes)
     model = families.build_model(run_config.model, shape, num_classes)
-    if presets.is_pretrained(run_config.model):
+    if space_presets.is_pretrained(run_config.model):
         pretrained.load_weights(model, run_config.model)
     training = run_config.training
     model.compile(

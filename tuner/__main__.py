@@ -7,7 +7,7 @@ from absl import flags, logging
 from spine_tf import flags as flags_module
 from spine_tf.configuration import config
 from tfrecords import program, records
-from tuner import folds, objective, settings as settings_module, space_file
+from tuner import search_settings, space_presets
 
 if TYPE_CHECKING:
     from tuner import search
@@ -62,26 +62,24 @@ def main() -> None:
         *(", ".join(settings.bases), settings.records_dir, settings.oracle),
         *(settings.space_name, settings.objective.name),
     )
-    folds.check_folds(records.open_records(settings.records_dir), settings.folds)
+    search_settings.check_folds(records.open_records(settings.records_dir), settings.folds)
     # Keras Tuner brings TensorFlow: 6 s that a wrong flag should not cost.
     from tuner import search
 
     result = search.run(settings, resume=_RESUME.value, overwrite=_OVERWRITE.value)
     _report(settings, result)
     if _RETRAIN.value and result.ranked is not None:
-        from tuner import retrain
-
-        run_dir = retrain.retrain(settings.search_dir, settings.records_dir)
+        run_dir = search.retrain(settings.search_dir, settings.records_dir)
         print(f"Retrained:          {run_dir}, out-of-fold figures in metrics.json")
 
 
-def _make_settings() -> settings_module.Settings:
+def _make_settings() -> search_settings.Settings:
     path = program.path(_CONFIG)
     start = config.read_config(path) if path else None
-    goal = objective.Objective(name=_OBJECTIVE.value)
-    declare = space_file.get_space(_SPACE.value)
+    goal = search_settings.Objective(name=_OBJECTIVE.value)
+    declare = space_presets.get_space(_SPACE.value)
     seed = _SEED.value
-    bases, fixed = settings_module.make_bases(
+    bases, fixed = search_settings.make_bases(
         _TASK.value,
         _MODELS.value,
         start=start,
@@ -90,7 +88,7 @@ def _make_settings() -> settings_module.Settings:
         max_epochs=_MAX_EPOCHS.value,
         monitor=goal.monitor,
     )
-    return settings_module.Settings(
+    return search_settings.Settings(
         search_dir=program.require_path(_SEARCH_DIR),
         records_dir=program.require_path(_RECORDS_DIR),
         task=next(iter(bases.values())).task,
@@ -111,7 +109,7 @@ def _make_settings() -> settings_module.Settings:
     )
 
 
-def _report(settings: settings_module.Settings, result: "search.Result") -> None:
+def _report(settings: search_settings.Settings, result: "search.Result") -> None:
     if result.ranked is None:
         print(f"This worker's part has ended: {result.ended_by}.")
         return

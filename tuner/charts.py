@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from spine_tf.pages import charts, picture
-from tuner import leaderboard, objective, trial
+from tuner import leaderboard, search_settings, trial
 
 # A value this much worse than the median of all is cut off: one diverged trial would flatten the
 # chart of all others.
@@ -15,7 +15,7 @@ _WIDE_PX = 880.0
 
 
 def progress(
-    entries: Sequence[leaderboard.Entry], goal: objective.Objective
+    entries: Sequence[leaderboard.Entry], goal: search_settings.Objective
 ) -> picture.Picture | None:
     """Draws the objective of each trial in the order of their start, and the best so far.
 
@@ -45,7 +45,7 @@ def progress(
 
 
 def learning_curves(
-    entries: Sequence[leaderboard.Entry], goal: objective.Objective
+    entries: Sequence[leaderboard.Entry], goal: search_settings.Objective
 ) -> picture.Picture | None:
     """Draws the objective on the first fold, epoch by epoch, one line a trial.
 
@@ -99,7 +99,7 @@ def _mark_of_the_end(line: charts.Curve, tooltip: str) -> charts.Curve:
 
 
 def hyperparameters(
-    entries: Sequence[leaderboard.Entry], goal: objective.Objective
+    entries: Sequence[leaderboard.Entry], goal: search_settings.Objective
 ) -> dict[str, picture.Picture]:
     """Draws each hyperparameter that took more than one value against the objective."""
     scored = [entry for entry in entries if entry.score is not None]
@@ -116,7 +116,7 @@ def _hyperparameter(
     field: str,
     having: Sequence[leaderboard.Entry],
     entries: Sequence[leaderboard.Entry],
-    goal: objective.Objective,
+    goal: search_settings.Objective,
 ) -> picture.Picture:
     values = [entry.settings[field] for entry in having]
     names = _categories(values)
@@ -149,7 +149,7 @@ def _categories(values: Sequence[Any]) -> list[str]:
 def _marks(
     placed: Sequence[tuple[float, leaderboard.Entry]],
     entries: Sequence[leaderboard.Entry],
-    goal: objective.Objective,
+    goal: search_settings.Objective,
 ) -> list[charts.Curve]:
     """One mark a trial, in the colour and shape of its family."""
     return [
@@ -166,7 +166,7 @@ def _marks(
     ]
 
 
-def _range(values: Sequence[float], goal: objective.Objective) -> tuple[float, float]:
+def _range(values: Sequence[float], goal: search_settings.Objective) -> tuple[float, float]:
     ordered = sorted(goal.sign * value for value in values)
     best, median = ordered[0], ordered[len(ordered) // 2]
     spread = max(median - best, 1e-3)
@@ -177,7 +177,7 @@ def _range(values: Sequence[float], goal: objective.Objective) -> tuple[float, f
 
 
 def _best_so_far(
-    scored: Sequence[tuple[float, leaderboard.Entry]], goal: objective.Objective
+    scored: Sequence[tuple[float, leaderboard.Entry]], goal: search_settings.Objective
 ) -> list[tuple[float, float]]:
     steps: list[tuple[float, float]] = []
     for position, entry in scored:
@@ -188,7 +188,7 @@ def _best_so_far(
     return [*steps, (scored[-1][0], steps[-1][1])]
 
 
-def _curve(entry: leaderboard.Entry, goal: objective.Objective) -> list[tuple[float, float]]:
+def _curve(entry: leaderboard.Entry, goal: search_settings.Objective) -> list[tuple[float, float]]:
     if entry.outcome is None or not entry.outcome.curves:
         return []
     figures = entry.outcome.curves[0]
@@ -201,7 +201,7 @@ def _value(entry: leaderboard.Entry) -> float:
     return entry.score.value
 
 
-def _in_words(goal: objective.Objective) -> str:
+def _in_words(goal: search_settings.Objective) -> str:
     return goal.name.replace("_", " ")
 
 
@@ -209,7 +209,7 @@ def _families(entries: Sequence[leaderboard.Entry]) -> list[str]:
     return sorted({entry.family for entry in entries})
 
 
-def _tooltip(entry: leaderboard.Entry, goal: objective.Objective) -> str:
+def _tooltip(entry: leaderboard.Entry, goal: search_settings.Objective) -> str:
     return f"trial {entry.trial_id}, {entry.family}, {goal.name} {_value(entry):.4g}" + (
         f", {entry.status}" if entry.status != trial.COMPLETED else ""
     )

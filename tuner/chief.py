@@ -1,44 +1,40 @@
-"""The chief of a search on several machines: Keras Tuner's service, which doesn't hang.
+"""A search on several machines: the chief, and a worker's line to it; neither ever hangs.
 
 Keras Tuner 1.4.8 waits for ever for a worker that died (#915). Here a worker asks for its running
-trial every few seconds; one that is silent for long is lost, and its trial is run again.
+trial every few seconds; one that is silent for long is lost, and its trial is run again. A worker
+of Keras Tuner waits an hour for a chief that is gone; here it says so soon.
 """
 
 import contextlib
-import io
-import os
 import threading
 import time
-from concurrent import futures
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import grpc
 import keras_tuner
 from absl import logging
-from keras_tuner.engine import trial as kt_trial
-from keras_tuner.src import protos
-from keras_tuner.src.distribute import oracle_chief
 
-from tuner import budget, ledger, settings as settings_module, trial as trial_module
+from tuner import adapter, ledger, search_settings, trial as trial_module
+
+_T = TypeVar("_T")
 
 BEAT_SECONDS = 5.0
 LOST_SECONDS = 60.0
 
-
-def address() -> str:
-    """Returns where the chief listens, from Keras Tuner's variables."""
-    return f"{os.environ['KERASTUNER_ORACLE_IP']}:{os.environ['KERASTUNER_ORACLE_PORT']}"
+_FIRST_WAIT_SECONDS = 600.0
+_WAIT_SECONDS = 60.0
 
 
-class Chief(oracle_chief.OracleServicer):
+class Chief(adapter.Service):
     """Answers workers until the search has ended and all of them know it."""
 
     def __init__(
         self,
-        settings: settings_module.Settings,
-        oracle: keras_tuner.Oracle,
+        settings: search_settings.Settings,
+        oracle: adapter.DurableOracle,
         book: ledger.LocalLedger,
-        clock: budget.Clock,
+        clock: search_settings.Clock,
     ):
         super().__init__(oracle)
         self._settings = settings
@@ -48,7 +44,7 @@ class Chief(oracle_chief.OracleServicer):
         self._seen: dict[str, float] = {}
         self._lost_once: set[str] = set()
         self._ended_by = ""
-        self._error: BaseException | None = None
+        self._error: Exception | None = None
 
     def serve(self) -> str:
         """Serves workers; returns what ended the search.
@@ -56,74 +52,66 @@ class Chief(oracle_chief.OracleServicer):
         Raises:
             OSError: the address can't be had.
         """
-        server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
-        protos.get_service_grpc().add_OracleServicer_to_server(self, server)
-        try:
-            server.add_insecure_port(address())
-        except RuntimeError as err:
-            raise OSError(f"the chief can't listen at {address()}: {err}") from err
-        server.start()
-        logging.info("the chief listens at %s", address())
-        try:
-            # Keras Tuner prints a line for every condition that it sends.
-            with contextlib.redirect_stdout(io.StringIO()):
-                while not self._is_done():
-                    time.sleep(0.5)
-        finally:
-            server.stop(grace=2.0).wait()
+        address = adapter.chief_address()
+        with self.listening(address):
+            logging.info("the chief listens at %s", address)
+            while not self._is_done():
+                time.sleep(0.5)
         if self._error is not None:
             raise self._error
         return self._ended_by
 
-    def CreateTrial(self, request: Any, context: Any) -> Any:
-        """Hands out a trial, or says that there are no more."""
-        with self._guarded():
-            self._seen[request.tuner_id] = time.monotonic()
-            if self._clock.is_over:
-                self._ended_by = self._ended_by or budget.MINUTES
-            if self._ended_by:
-                self.oracle.tuner_ids.discard(request.tuner_id)
-                trial = self._no_trial(kt_trial.TrialStatus.STOPPED)
-            else:
-                trial = self.oracle.create_trial(request.tuner_id)
-                if trial.status == kt_trial.TrialStatus.STOPPED:
-                    trial = self._wait_or_stop(request.tuner_id, trial)
-            return protos.get_service().CreateTrialResponse(trial=trial.to_proto())
+    @contextlib.contextmanager
+    def guard(self) -> Iterator[None]:
+        """Serialises the service; an error in it ends the search instead of leaving it hanging."""
+        with self._lock:
+            try:
+                yield
+            except Exception as err:
+                self._error = self._error or err
+                raise
 
-    def _wait_or_stop(self, tuner_id: str, trial: kt_trial.Trial) -> kt_trial.Trial:
+    def create_trial(self, tuner_id: str) -> adapter.Trial:
+        """Hands out a trial, or says that there are no more."""
+        self._seen[tuner_id] = time.monotonic()
+        if self._clock.is_over:
+            self._ended_by = self._ended_by or search_settings.MINUTES
+        if self._ended_by:
+            self.oracle.tuner_ids.discard(tuner_id)
+            return self._no_trial(adapter.TrialStatus.STOPPED)
+        trial = self.oracle.create_trial(tuner_id)
+        if trial.status == adapter.TrialStatus.STOPPED:
+            return self._wait_or_stop(tuner_id, trial)
+        return trial
+
+    def _wait_or_stop(self, tuner_id: str, trial: adapter.Trial) -> adapter.Trial:
         """Keeps a worker waiting while others are at work: the trial of a lost one is run again."""
         if self.oracle.ongoing_trials:
             self.oracle.tuner_ids.add(tuner_id)
-            return self._no_trial(kt_trial.TrialStatus.IDLE)
+            return self._no_trial(adapter.TrialStatus.IDLE)
         self._ended_by = self._book.why_no_more()
         return trial
 
-    def _no_trial(self, status: kt_trial.TrialStatus) -> kt_trial.Trial:
-        return kt_trial.Trial(self.oracle.get_space(), trial_id="", status=status)
+    def _no_trial(self, status: str) -> adapter.Trial:
+        return adapter.Trial(self.oracle.get_space(), trial_id="", status=status)
 
-    def GetTrial(self, request: Any, context: Any) -> Any:
-        """Shows a trial; the worker that runs it is alive."""
-        with self._guarded():
-            for tuner_id, trial in self.oracle.ongoing_trials.items():
-                if trial.trial_id == request.trial_id:
-                    self._seen[tuner_id] = time.monotonic()
-            return super().GetTrial(request, context)
+    def see_trial(self, trial_id: str) -> None:
+        """Notes that the worker of a trial is alive."""
+        for tuner_id, trial in self.oracle.ongoing_trials.items():
+            if trial.trial_id == trial_id:
+                self._seen[tuner_id] = time.monotonic()
 
-    def EndTrial(self, request: Any, context: Any) -> Any:
+    def end_trial(self, trial_id: str) -> None:
         """Takes in the outcome that the worker has written."""
-        with self._guarded():
-            trial_id = request.trial.trial_id
-            # A worker that was given up may answer after all, when its trial is done elsewhere.
-            if trial_id not in self.oracle.end_order:
-                outcome = trial_module.read_outcome(self._settings.search_dir, trial_id)
-                self._finish(outcome or _failed(trial_id, "its outcome can't be read here"))
-            return protos.get_service().EndTrialResponse()
+        # A worker that was given up may answer after all, when its trial is done elsewhere.
+        if trial_id not in self.oracle.end_order:
+            outcome = trial_module.read_outcome(self._settings.search_dir, trial_id)
+            self._finish(outcome or _failed(trial_id, "its outcome can't be read here"))
 
     def _finish(self, outcome: trial_module.Outcome) -> None:
-        if outcome.trial_id in self.oracle._retry_queue:
-            self.oracle._retry_queue.remove(outcome.trial_id)
+        self.oracle.forget_retry(outcome.trial_id)
         if not self._book.finish(outcome):
-            self._ended_by = self._ended_by or budget.DISK
+            self._ended_by = self._ended_by or search_settings.DISK
         logging.info("trial %s %s %s", outcome.trial_id, outcome.status, outcome.reason)
 
     def _is_done(self) -> bool:
@@ -134,7 +122,7 @@ class Chief(oracle_chief.OracleServicer):
             self._book.publish()
             is_over = self._clock.is_over and not self.oracle.ongoing_trials
             if is_over and not self._ended_by:
-                self._ended_by = budget.MINUTES
+                self._ended_by = search_settings.MINUTES
             return bool(self._ended_by) and not (
                 self.oracle.ongoing_trials or self.oracle.tuner_ids
             )
@@ -155,25 +143,69 @@ class Chief(oracle_chief.OracleServicer):
                 self._finish(_failed(trial.trial_id, reason))
             else:
                 self._lost_once.add(trial.trial_id)
-                self.oracle._retry_queue.append(trial.trial_id)
-
-    def _guarded(self) -> "_Guard":
-        return _Guard(self)
-
-
-class _Guard:
-    """Serialises the service; an error in it ends the search instead of leaving it hanging."""
-
-    def __init__(self, chief: Chief):
-        self._chief = chief
-
-    def __enter__(self) -> None:
-        self._chief._lock.acquire()
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        self._chief._error = self._chief._error or error
-        self._chief._lock.release()
+                self.oracle.retry(trial.trial_id)
 
 
 def _failed(trial_id: str, reason: str) -> trial_module.Outcome:
     return trial_module.Outcome(trial_id=trial_id, status=trial_module.FAILED, reason=reason)
+
+
+class ChiefLostError(OSError):
+    """The chief does not answer."""
+
+
+class Client(adapter.OracleClient):
+    """A worker's line to the chief on another machine."""
+
+    def __init__(self, oracle: keras_tuner.Oracle):
+        super().__init__(oracle)
+        self._address = adapter.chief_address()
+        self._channel = grpc.insecure_channel(self._address)
+
+    def wait_for_chief(self, seconds: float = _FIRST_WAIT_SECONDS) -> None:
+        """Waits until the chief answers.
+
+        Raises:
+            ChiefLostError: it doesn't.
+        """
+        try:
+            grpc.channel_ready_future(self._channel).result(timeout=seconds)
+        except grpc.FutureTimeoutError as err:
+            raise ChiefLostError(
+                f"the chief at {self._address} has not answered for {seconds:.0f} s: start it with "
+                "KERASTUNER_TUNER_ID=chief, or check KERASTUNER_ORACLE_IP and _PORT"
+            ) from err
+
+    def create_trial(self, tuner_id: str) -> adapter.Trial:
+        """Asks for a trial."""
+        return self._call(lambda: super(Client, self).create_trial(tuner_id))
+
+    def get_trial(self, trial_id: str) -> adapter.Trial:
+        """Asks about a trial, which also says that this worker is alive."""
+        return self._call(lambda: super(Client, self).get_trial(trial_id))
+
+    def end_trial(self, trial: adapter.Trial) -> None:
+        """Says that a trial is over."""
+        self._call(lambda: super(Client, self).end_trial(trial))
+
+    def _call(self, method: Callable[[], _T]) -> _T:
+        self.wait_for_chief(_WAIT_SECONDS)
+        try:
+            with adapter.silenced():
+                return method()
+        except grpc.RpcError as err:
+            raise ChiefLostError(f"the chief at {self._address} has gone: {err}") from err
+
+
+def make_beat(line: Client) -> Callable[[list[str]], None]:
+    """Returns what tells the chief every few seconds that the running trials are alive."""
+    last = time.monotonic()
+
+    def beat(trial_ids: list[str]) -> None:
+        nonlocal last
+        if time.monotonic() - last >= BEAT_SECONDS:
+            last = time.monotonic()
+            for trial_id in trial_ids:
+                line.get_trial(trial_id)
+
+    return beat

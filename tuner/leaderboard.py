@@ -1,15 +1,21 @@
-"""The leaderboard: every trial, ranked, and the configurations that its best ones stand for."""
+"""The leaderboard: every trial, ranked; as a table, as configurations, for TensorBoard."""
 
 import csv
 import dataclasses
 import io
 import pathlib
-from collections.abc import Mapping, Sequence
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.plugins.hparams import summary_v2
+from tensorboard.summary.writer import event_file_writer
 
 from spine_tf.configuration import config
 from tfrecords import atomic
-from tuner import directory, objective, space, trial
+from tuner import search_directory, search_settings, space, trial
 
 RUNNING = "running"
 
@@ -42,11 +48,9 @@ class Entry:
         return self.outcome.status if self.outcome else RUNNING
 
     @property
-    def score(self) -> objective.Score | None:
+    def score(self) -> trial.Score | None:
         """The objective; None for a trial that has none."""
-        if self.outcome is None or not self.outcome.fold_scores:
-            return None
-        return objective.mean_score(self.outcome.fold_scores)
+        return self.outcome.score if self.outcome else None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -55,7 +59,7 @@ class Entry:
         return {space.field_of(name): value for name, value in chosen.items()}
 
 
-def rank(entries: Sequence[Entry], goal: objective.Objective) -> list[Entry]:
+def rank(entries: Sequence[Entry], goal: search_settings.Objective) -> list[Entry]:
     """Returns the entries, the best first.
 
     Trials that ran to their end stand before those that were stopped early, whose score is on
@@ -91,17 +95,42 @@ def write(
     bases: Mapping[str, config.Config],
 ) -> None:
     """Writes leaderboard.csv, best.json and best/<family>.json."""
-    atomic.write_text(search_dir / directory.LEADERBOARD_FILE, to_csv(ranked, num_folds))
+    atomic.write_text(search_dir / search_directory.LEADERBOARD_FILE, to_csv(ranked, num_folds))
     scored = [entry for entry in ranked if entry.score is not None]
     if not scored:
         return
-    _write_config(search_dir / directory.BEST_FILE, scored[0], bases)
-    (search_dir / directory.BEST_DIR).mkdir(exist_ok=True)
+    _write_config(search_dir / search_directory.BEST_FILE, scored[0], bases)
+    (search_dir / search_directory.BEST_DIR).mkdir(exist_ok=True)
     for family in bases:
         of_family = [entry for entry in scored if entry.family == family]
         if of_family:
-            path = search_dir / directory.BEST_DIR / f"{family}.json"
+            path = search_dir / search_directory.BEST_DIR / f"{family}.json"
             _write_config(path, of_family[0], bases)
+
+
+def write_events(
+    tensorboard_dir: pathlib.Path, entry: Entry, goal: search_settings.Objective
+) -> None:
+    """Writes a trial for TensorBoard: hyperparameters, objective and learning curves.
+
+    What is there of the trial is replaced.
+
+    Without TensorFlow's own writer: it would take the GPU's memory from the workers.
+
+    Args:
+        tensorboard_dir: `tensorboard --logdir` of the search.
+        entry: the trial, with its outcome.
+        goal: named in the run.
+    """
+    log_dir = tensorboard_dir / f"trial_{entry.trial_id}"
+    shutil.rmtree(log_dir, ignore_errors=True)
+    writer = event_file_writer.EventFileWriter(str(log_dir))
+    try:
+        for step, summary in _summaries(entry, goal):
+            event = event_pb2.Event(wall_time=time.time(), step=step, summary=summary)
+            writer.add_event(event)
+    finally:
+        writer.close()
 
 
 def _row(position: int, entry: Entry) -> dict[str, Any]:
@@ -127,3 +156,20 @@ def _row(position: int, entry: Entry) -> dict[str, Any]:
 
 def _write_config(path: pathlib.Path, entry: Entry, bases: Mapping[str, config.Config]) -> None:
     atomic.write_json(path, config.to_dict(space.to_config(entry.values, bases)))
+
+
+def _summaries(
+    entry: Entry, goal: search_settings.Objective
+) -> Iterator[tuple[int, summary_pb2.Summary]]:
+    values = {"family": entry.family, **entry.settings}
+    yield 0, summary_v2.hparams_pb(values, trial_id=entry.trial_id)
+    if entry.score is not None:
+        yield 0, _scalar(f"objective/{goal.name}", entry.score.value)
+    for fold, curve in enumerate(entry.outcome.curves if entry.outcome else ()):
+        for epoch, figures in enumerate(curve):
+            for name, value in figures.items():
+                yield epoch, _scalar(f"fold_{fold}/{name}", value)
+
+
+def _scalar(tag: str, value: float) -> summary_pb2.Summary:
+    return summary_pb2.Summary(value=[summary_pb2.Summary.Value(tag=tag, simple_value=value)])

@@ -1,18 +1,17 @@
-"""What is known of a search's trials, and what is done when one more is finished."""
+"""What is known of a search's trials, and what is written when one more is finished."""
 
-from typing import Protocol
+import json
+from typing import Any, Protocol
 
 import keras_tuner
-from keras_tuner.engine import trial as kt_trial
 
 from tuner import (
-    budget,
-    directory,
+    adapter,
     leaderboard,
-    objective,
     oracles,
-    products,
-    settings as settings_module,
+    page,
+    search_directory,
+    search_settings,
     trial as trial_module,
 )
 
@@ -39,7 +38,7 @@ class Ledger(Protocol):
 class LocalLedger:
     """The ledger beside the oracle: it tells the oracle and writes what the search leaves."""
 
-    def __init__(self, settings: settings_module.Settings, oracle: keras_tuner.Oracle):
+    def __init__(self, settings: search_settings.Settings, oracle: keras_tuner.Oracle):
         self._settings = settings
         self._oracle = oracle
         self._outcomes = {}
@@ -62,8 +61,8 @@ class LocalLedger:
         self._outcomes[outcome.trial_id] = outcome
         self._tell_oracle(outcome)
         self._unpublished.append(outcome.trial_id)
-        budget.remove_states(settings.search_dir, oracles.continuable(self._oracle))
-        return budget.keep_best_weights(
+        search_directory.remove_states(settings.search_dir, oracles.continuable(self._oracle))
+        return search_directory.keep_best_weights(
             settings.search_dir,
             [entry.trial_id for entry in self.ranked() if entry.score is not None],
             max_disk_mb=settings.max_disk_mb,
@@ -71,25 +70,46 @@ class LocalLedger:
 
     def publish(self) -> None:
         if self._unpublished:
-            for trial_id in self._unpublished:
-                products.write_hparams(self._settings, self._entry(trial_id))
-            self._unpublished.clear()
-            products.write(self._settings, self.ranked(), ended_by=None)
+            self._write_events()
+            self._write(ended_by=None)
+
+    def close(self, ended_by: str) -> list[leaderboard.Entry]:
+        """Writes what a search leaves at its end, and what ended it; returns the leaderboard."""
+        self._write_events()
+        return self._write(ended_by=ended_by)
 
     def why_no_more(self) -> str:
         is_full = len(self._oracle.trials) >= self._settings.max_trials
-        return budget.TRIALS if is_full else budget.SPACE
+        return search_settings.TRIALS if is_full else search_settings.SPACE
 
     def _tell_oracle(self, outcome: trial_module.Outcome) -> None:
         trial = self._oracle.trials[outcome.trial_id]
-        if outcome.fold_scores:
-            value = objective.mean_score(outcome.fold_scores).value
-            self._oracle.update_trial(trial.trial_id, {self._settings.objective.name: value})
-            trial.status = kt_trial.TrialStatus.COMPLETED
+        if outcome.score is not None:
+            figures = {self._settings.objective.name: outcome.score.value}
+            self._oracle.update_trial(trial.trial_id, figures)
+            trial.status = adapter.TrialStatus.COMPLETED
         else:
-            trial.status = kt_trial.TrialStatus.FAILED
+            trial.status = adapter.TrialStatus.FAILED
             trial.message = outcome.reason
         self._oracle.end_trial(trial)
+
+    def _write_events(self) -> None:
+        settings = self._settings
+        for trial_id in self._unpublished:
+            leaderboard.write_events(
+                settings.search_dir / search_directory.TENSORBOARD_DIR,
+                self._entry(trial_id),
+                settings.objective,
+            )
+        self._unpublished.clear()
+
+    def _write(self, *, ended_by: str | None) -> list[leaderboard.Entry]:
+        settings, ranked = self._settings, self.ranked()
+        leaderboard.write(
+            settings.search_dir, ranked, num_folds=settings.folds, bases=settings.bases
+        )
+        page.write(settings, ranked, ended_by=ended_by)
+        return ranked
 
     def _entry(self, trial_id: str) -> leaderboard.Entry:
         return leaderboard.Entry(
@@ -102,12 +122,12 @@ class LocalLedger:
 class RemoteLedger:
     """The ledger of a worker on another machine: the directory is shared, the oracle is not."""
 
-    def __init__(self, settings: settings_module.Settings, oracle: keras_tuner.Oracle):
+    def __init__(self, settings: search_settings.Settings, oracle: adapter.OracleClient):
         self._settings = settings
         self._oracle = oracle
 
     def finished(self) -> list[trial_module.Outcome]:
-        trials_dir = self._settings.search_dir / directory.TRIALS_DIR
+        trials_dir = self._settings.search_dir / search_directory.TRIALS_DIR
         trial_ids = sorted(path.name.partition("_")[2] for path in trials_dir.glob("trial_*"))
         read = [trial_module.read_outcome(self._settings.search_dir, name) for name in trial_ids]
         return [outcome for outcome in read if outcome is not None]
@@ -116,23 +136,29 @@ class RemoteLedger:
         entries = [
             leaderboard.Entry(
                 trial_id=outcome.trial_id,
-                values=oracles.read_values(self._settings.search_dir, outcome.trial_id),
+                values=self._read_values(outcome.trial_id),
                 outcome=outcome,
             )
             for outcome in self.finished()
         ]
         return leaderboard.rank(entries, self._settings.objective)
 
+    def _read_values(self, trial_id: str) -> dict[str, Any]:
+        """Reads the hyperparameters of a trial that the chief's oracle has started."""
+        directory = search_directory.trial_dir(self._settings.search_dir, trial_id)
+        state = json.loads((directory / adapter.TRIAL_FILE).read_text("utf-8"))
+        return state["hyperparameters"]["values"]
+
     def publish(self) -> None:
         """The chief does."""
 
     def why_no_more(self) -> str:
-        return budget.CHIEF
+        return search_settings.CHIEF
 
     def finish(self, outcome: trial_module.Outcome) -> bool:
         # The chief reads the outcome from the directory: a message has no room for it.
         trial_module.write_outcome(self._settings.search_dir, outcome)
         trial = self._oracle.get_trial(outcome.trial_id)
-        trial.status = kt_trial.TrialStatus.COMPLETED
+        trial.status = adapter.TrialStatus.COMPLETED
         self._oracle.end_trial(trial)
         return True

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from spine_tf.pages import template
 from tfrecords import atomic
-from tuner import charts, directory, leaderboard, settings as settings_module, trial
+from tuner import charts, leaderboard, search_directory, search_settings, trial
 
 # Drawing 30 trials takes two thirds of a second, beside workers that may need all cores.
 _REST_SECONDS = 15.0
 
 
 def write(
-    settings: settings_module.Settings,
+    settings: search_settings.Settings,
     ranked: Sequence[leaderboard.Entry],
     *,
     ended_by: str | None,
@@ -25,7 +25,7 @@ def write(
         ranked: the leaderboard.
         ended_by: what ended the search; None while it runs.
     """
-    path = settings.search_dir / directory.PAGE_FILE
+    path = settings.search_dir / search_directory.PAGE_FILE
     if ended_by is None and _is_fresh(path):
         return
     atomic.write_text(path, render(settings, ranked, ended_by=ended_by))
@@ -36,7 +36,7 @@ def _is_fresh(path: pathlib.Path) -> bool:
 
 
 def render(
-    settings: settings_module.Settings,
+    settings: search_settings.Settings,
     ranked: Sequence[leaderboard.Entry],
     *,
     ended_by: str | None,

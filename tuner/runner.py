@@ -13,9 +13,9 @@ import keras
 
 from spine_tf.configuration import config
 from spine_tf.models import families
-from spine_tf.training import fit
+from spine_tf.training import fit, fold_roles
 from tfrecords import records
-from tuner import directory, folds as folds_module, objective as objective_module, pruning, trial
+from tuner import search_directory, search_settings, trial
 
 
 class TrialFailedError(ValueError):
@@ -26,7 +26,7 @@ class TrialFailedError(ValueError):
 class _Watch:
     """Stops one fit: by its curve, by the end of its share of epochs, or when the search ends."""
 
-    objective: objective_module.Objective
+    objective: search_settings.Objective
     job: trial.Job
     is_first_fold: bool
     is_stopping: Callable[[], bool]
@@ -47,7 +47,7 @@ class _Watch:
             self._stop("the search's time was over")
         if self.job.last_epoch is not None and epoch + 1 >= self.job.last_epoch:
             raise fit.StopTraining
-        if self.is_first_fold and pruning.is_hopeless(
+        if self.is_first_fold and trial.is_hopeless(
             self.curve, self.job.reference, self.job.first_reference_epoch
         ):
             self._stop(f"worse than the median of the finished trials at epoch {epoch + 1}")
@@ -90,7 +90,7 @@ class Runner:
         keras.backend.clear_session()
         source = self._open(run_config.data.keep_mb)
         self._check_size(run_config, source)
-        names = folds_module.fold_names(source)
+        names = fold_roles.fold_splits(source)
         scores: list[float] = []
         curves: list[tuple[dict[str, float], ...]] = []
         models: list[keras.Model] = []
@@ -132,7 +132,7 @@ class Runner:
 
     def _watch(self, job: trial.Job, fold: int) -> _Watch:
         return _Watch(
-            objective=objective_module.Objective(name=job.objective),
+            objective=search_settings.Objective(name=job.objective),
             job=job,
             is_first_fold=fold == 0,
             is_stopping=self.is_stopping,
@@ -156,24 +156,24 @@ class Runner:
         """Where Hyperband's rounds leave their state for the next; other trials keep none."""
         if job.last_epoch is None:
             return None
-        work_dir = directory.state_dir(self.search_dir, job.trial_id, fold)
+        work_dir = search_directory.state_dir(self.search_dir, job.trial_id, fold)
         if work_dir.exists():
             shutil.rmtree(work_dir)
         work_dir.parent.mkdir(parents=True, exist_ok=True)
         if job.continue_from is None:
             work_dir.mkdir()
         else:
-            past = directory.state_dir(self.search_dir, job.continue_from, fold)
+            past = search_directory.state_dir(self.search_dir, job.continue_from, fold)
             if not past.is_dir():
                 raise TrialFailedError(f"{past}, from which it goes on, is gone")
             shutil.copytree(past, work_dir)
         return work_dir
 
     def _keep(self, job: trial.Job, scores: list[float], models: list[keras.Model]) -> None:
-        value = objective_module.Objective(name=job.objective).sign * statistics.fmean(scores)
+        value = search_settings.Objective(name=job.objective).sign * statistics.fmean(scores)
         if len(scores) < self.folds or (job.keep_below is not None and value > job.keep_below):
             return
-        trial_dir = directory.trial_dir(self.search_dir, job.trial_id)
+        trial_dir = search_directory.trial_dir(self.search_dir, job.trial_id)
         trial_dir.mkdir(parents=True, exist_ok=True)
         for fold, model in enumerate(models):
             model.save(trial_dir / f"fold_{fold}.keras")

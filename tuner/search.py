@@ -2,33 +2,30 @@
 
 import dataclasses
 import os
-import time
+import pathlib
+import shutil
 from collections.abc import Callable
 from typing import Any
 
 import keras_tuner
-from keras_tuner.engine import base_tuner
-from keras_tuner.src.distribute import utils as roles
+from absl import logging
 
 import spine_tf
 from spine_tf.configuration import config
-from spine_tf.training import task_examples
-from tfrecords import manifest, records as records_module
+from spine_tf.runs import run as run_module
+from spine_tf.training import task_examples, trainer
+from tfrecords import manifest, records
 from tuner import (
-    budget,
+    adapter,
     chief,
-    client,
-    directory,
     dispatch,
-    folds,
     leaderboard,
     ledger,
     oracles,
-    pool,
-    products,
-    progress,
-    settings as settings_module,
+    search_directory,
+    search_settings,
     space,
+    workers,
 )
 
 
@@ -45,7 +42,7 @@ class Result:
     ranked: list[leaderboard.Entry] | None
 
 
-def run(settings: settings_module.Settings, *, resume: bool, overwrite: bool) -> Result:
+def run(settings: search_settings.Settings, *, resume: bool, overwrite: bool) -> Result:
     """Runs a search, or what is left of it.
 
     Args:
@@ -59,19 +56,19 @@ def run(settings: settings_module.Settings, *, resume: bool, overwrite: bool) ->
         ValueError: settings that can't be, records that can't be read, a directory that holds
             another search.
     """
-    records = records_module.open_records(settings.records_dir)
-    folds.check_folds(records, settings.folds)
+    search_settings.check_folds(records.open_records(settings.records_dir), settings.folds)
     hyperparameters = space.make_space(settings.declare, settings.bases, settings.fixed)
     identity = make_identity(settings, hyperparameters)
-    if roles.has_chief_oracle() and not roles.is_chief_oracle():
-        return SearchTuner(settings, hyperparameters).join(identity)
-    with directory.lock(settings.search_dir):
-        directory.prepare(settings.search_dir, identity, resume=resume, overwrite=overwrite)
-        return SearchTuner(settings, hyperparameters).search()
+    tuner = SearchTuner(settings, hyperparameters)
+    if adapter.is_worker():
+        return tuner.join(identity)
+    with search_directory.hold(settings.search_dir):
+        search_directory.prepare(settings.search_dir, identity, resume=resume, overwrite=overwrite)
+        return tuner.search()
 
 
 def make_identity(
-    settings: settings_module.Settings, hyperparameters: keras_tuner.HyperParameters
+    settings: search_settings.Settings, hyperparameters: keras_tuner.HyperParameters
 ) -> dict[str, Any]:
     """Returns all that decides what the trials of a search are; budgets don't."""
     return {
@@ -91,18 +88,20 @@ def make_identity(
     }
 
 
-class SearchTuner(base_tuner.BaseTuner):
-    """A Keras Tuner whose trials run in processes of their own.
+class SearchTuner:
+    """An oracle, a ledger beside it, and workers whose trials run in processes of their own.
 
-    `run_trial` is not used: a trial that is run in the process of the oracle can kill it.
+    Not a tuner of Keras Tuner: a trial that is run in the process of the oracle can kill it.
     """
 
     def __init__(
         self,
-        settings: settings_module.Settings,
+        settings: search_settings.Settings,
         hyperparameters: keras_tuner.HyperParameters,
     ):
-        oracle = oracles.make_oracle(
+        self._settings = settings
+        self._clock = search_settings.Clock(max_minutes=settings.max_minutes)
+        self._oracle = oracles.make_oracle(
             settings.oracle,
             hyperparameters=hyperparameters,
             objective=settings.objective,
@@ -110,40 +109,22 @@ class SearchTuner(base_tuner.BaseTuner):
             max_epochs=settings.max_epochs,
             seed=settings.seed,
         )
-        oracle.verbose = 0
-        super().__init__(
-            oracle, directory=str(settings.search_dir), project_name=directory.TRIALS_DIR
-        )
-        self._own_oracle = oracle
-        self._settings = settings
-        self._clock = budget.Clock(max_minutes=settings.max_minutes)
 
-    def search(self, *_: Any, **__: Any) -> Result:
+    def search(self) -> Result:
         """Runs trials until the budget or the space is used up.
 
         Raises:
             OSError: worker processes can't be started.
         """
-        if oracles.state_path(self._own_oracle).exists():
-            self._own_oracle.reload()
-        self.save()
-        book = ledger.LocalLedger(self._settings, self._own_oracle)
-        if roles.is_chief_oracle():
-            ended_by = chief.Chief(self._settings, self._own_oracle, book, self._clock).serve()
+        self._oracle.open(self._settings.search_dir / search_directory.TRIALS_DIR)
+        self._oracle.save()
+        book = ledger.LocalLedger(self._settings, self._oracle)
+        if adapter.is_chief():
+            ended_by = chief.Chief(self._settings, self._oracle, book, self._clock).serve()
         else:
             tuner_ids = [f"tuner{index}" for index in range(self._settings.workers)]
-            ended_by = self._dispatch(self._own_oracle, book, tuner_ids)
-        book.publish()
-        products.write(self._settings, book.ranked(), ended_by=ended_by)
-        return Result(ended_by=ended_by, ranked=book.ranked())
-
-    def save(self) -> None:
-        """Saves the oracle, which has all the state.
-
-        Keras Tuner writes a file for each TUNER_ID besides, in place, and reloads by it: killed at
-        that moment, or begun by a chief and continued without one, a search would be lost.
-        """
-        self._own_oracle.save()
+            ended_by = self._dispatch(self._oracle, book, tuner_ids)
+        return Result(ended_by=ended_by, ranked=book.close(ended_by))
 
     def join(self, identity: dict[str, Any]) -> Result:
         """Runs trials of a chief on another machine, which shares the search directory.
@@ -152,49 +133,62 @@ class SearchTuner(base_tuner.BaseTuner):
             ValueError: the chief runs another search.
             ChiefLostError: the chief does not answer.
         """
-        line = client.Client(self._own_oracle)
+        line = chief.Client(self._oracle)
         line.wait_for_chief()
-        directory.check(self._settings.search_dir, identity)
+        search_directory.check(self._settings.search_dir, identity)
         own = os.environ["KERASTUNER_TUNER_ID"]
         more = [f"{own}.{index}" for index in range(1, self._settings.workers)]
         book = ledger.RemoteLedger(self._settings, line)
-        ended_by = self._dispatch(line, book, [own, *more], _make_beat(line))
+        ended_by = self._dispatch(line, book, [own, *more], chief.make_beat(line))
         return Result(ended_by=ended_by, ranked=None)
 
     def _dispatch(
         self,
-        oracle: keras_tuner.Oracle,
+        oracle: adapter.DurableOracle | adapter.OracleClient,
         book: ledger.Ledger,
         tuner_ids: list[str],
         on_tick: Callable[[list[str]], None] = lambda trial_ids: None,
     ) -> str:
         settings = self._settings
-        setup = {
-            "search_dir": str(settings.search_dir),
-            "records_dir": str(settings.records_dir),
-            "folds": settings.folds,
-            "max_parameters": settings.max_parameters,
-        }
-        workers = pool.Pool(tuner_ids, setup, settings.search_dir / directory.LOGS_DIR)
-        display = progress.Display(settings, book.ranked(), self._clock)
+        setup = workers.Setup(
+            search_dir=settings.search_dir,
+            records_dir=settings.records_dir,
+            folds=settings.folds,
+            max_parameters=settings.max_parameters,
+        )
+        pool = workers.Pool(tuner_ids, setup, settings.search_dir / search_directory.LOGS_DIR)
+        display = dispatch.Display(settings, book.ranked(), self._clock)
         try:
             return dispatch.Dispatcher(
-                settings, oracle, book, workers, display, self._clock, on_tick
+                settings, oracle, book, pool, display, self._clock, on_tick
             ).run()
         finally:
-            workers.close()
+            pool.close()
             display.close()
 
 
-def _make_beat(line: client.Client) -> Callable[[list[str]], None]:
-    """Returns what tells the chief every few seconds that the running trials are alive."""
-    last = time.monotonic()
+def retrain(search_dir: pathlib.Path, records_dir: pathlib.Path) -> pathlib.Path:
+    """Trains the best configuration, with each fold held out in turn.
 
-    def beat(trial_ids: list[str]) -> None:
-        nonlocal last
-        if time.monotonic() - last >= chief.BEAT_SECONDS:
-            last = time.monotonic()
-            for trial_id in trial_ids:
-                line.get_trial(trial_id)
+    A training of the same configuration is continued; one of an earlier best is removed.
 
-    return beat
+    Args:
+        search_dir: of a search with a best configuration.
+        records_dir: the records that were searched on.
+
+    Returns:
+        The run directory.
+
+    Raises:
+        ValueError: there is no best configuration, or training is not possible.
+    """
+    best = config.read_config(search_dir / search_directory.BEST_FILE)
+    run_dir = search_dir / search_directory.RETRAINED_DIR
+    config_path = run_dir / run_module.CONFIG_FILE
+    if config_path.exists() and config.read_config(config_path) != best:
+        logging.info("the best configuration has changed: %s is trained anew", run_dir)
+        shutil.rmtree(run_dir)
+    trainer.train_all_folds(
+        best, records.open_records(records_dir), run_dir, resume=run_dir.exists()
+    )
+    return run_dir

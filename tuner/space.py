@@ -9,17 +9,16 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import keras_tuner
-from keras_tuner.engine import hyperparameters as hp_types
 
 from spine_tf.configuration import config, fields, overrides
-from tuner import presets, settings
+from tuner import adapter, search_settings, space_presets
 
 FAMILY = "family"
 _ORACLE_OWN = "tuner/"
 
 
 def make_space(
-    declare: presets.Declare,
+    declare: space_presets.Declare,
     bases: Mapping[str, config.Config],
     fixed: Collection[str] = (),
 ) -> keras_tuner.HyperParameters:
@@ -100,25 +99,25 @@ def describe(space: keras_tuner.HyperParameters) -> list[dict[str, Any]]:
     return json.loads(json.dumps([_describe(item) for item in space.space]))
 
 
-def _describe(hyperparameter: hp_types.HyperParameter) -> dict[str, Any]:
+def _describe(hyperparameter: adapter.HyperParameter) -> dict[str, Any]:
     return {"type": type(hyperparameter).__name__, **hyperparameter.get_config()}
 
 
 def _without_fixed(
-    hyperparameters: list[hp_types.HyperParameter],
+    hyperparameters: list[adapter.HyperParameter],
     bases: Mapping[str, config.Config],
     fixed: Collection[str],
-) -> list[hp_types.HyperParameter]:
+) -> list[adapter.HyperParameter]:
     """Leaves out fixed fields, and what is conditional on another value of a fixed field."""
     kept = []
     for hyperparameter in hyperparameters:
         family = hyperparameter.name.partition("/")[0]
-        if settings.is_fixed(family, field_of(hyperparameter.name), fixed):
+        if search_settings.is_fixed(family, field_of(hyperparameter.name), fixed):
             continue
         gone = [
             item
             for item in hyperparameter.conditions
-            if settings.is_fixed(family, field_of(item.name), fixed)
+            if search_settings.is_fixed(family, field_of(item.name), fixed)
         ]
         if all(_base_value(bases[family], field_of(item.name)) in item.values for item in gone):
             hyperparameter.conditions = [
@@ -129,18 +128,18 @@ def _without_fixed(
 
 
 def _with_base_default(
-    hyperparameter: hp_types.HyperParameter, bases: Mapping[str, config.Config]
-) -> hp_types.HyperParameter:
+    hyperparameter: adapter.HyperParameter, bases: Mapping[str, config.Config]
+) -> adapter.HyperParameter:
     """Makes the base configuration's value the default, and a possible value, where it can be."""
-    if hyperparameter.name == FAMILY or isinstance(hyperparameter, hp_types.Fixed):
+    if hyperparameter.name == FAMILY or isinstance(hyperparameter, adapter.Fixed):
         return hyperparameter
     family = hyperparameter.name.partition("/")[0]
     base = _base_value(bases[family], field_of(hyperparameter.name))
     declared = hyperparameter.get_config()
-    if isinstance(hyperparameter, hp_types.Choice):
+    if isinstance(hyperparameter, adapter.Choice):
         values = list(declared["values"])
         declared["values"] = values if base in values else [base, *values]
-    elif isinstance(hyperparameter, hp_types.Int | hp_types.Float):
+    elif isinstance(hyperparameter, adapter.Int | adapter.Float):
         is_linear = declared["sampling"] == "linear"
         if declared["step"] is not None or not (is_linear or base > 0):
             return hyperparameter
@@ -176,10 +175,10 @@ def _check_values(space: keras_tuner.HyperParameters, bases: Mapping[str, config
                 ) from err
 
 
-def _extremes(hyperparameter: hp_types.HyperParameter) -> list[Any]:
-    if isinstance(hyperparameter, hp_types.Choice):
+def _extremes(hyperparameter: adapter.HyperParameter) -> list[Any]:
+    if isinstance(hyperparameter, adapter.Choice):
         return list(hyperparameter.values)
-    if isinstance(hyperparameter, hp_types.Int | hp_types.Float):
+    if isinstance(hyperparameter, adapter.Int | adapter.Float):
         return [hyperparameter.min_value, hyperparameter.max_value]
     return [hyperparameter.default]
 

@@ -1,19 +1,30 @@
-"""A trial as it travels: what a worker is asked to do, and what came of it."""
+"""A trial as it travels: what a worker is asked to do, what came of it, and when it is stopped.
+
+It is stopped by its learning curve, by the median rule (Golovin et al., Vizier, 2017): a trial
+whose best figure so far is worse than the median of what the finished trials had reached by the
+same epoch. It keeps its score, so the oracle learns from it.
+"""
 
 import dataclasses
 import json
+import math
 import pathlib
-from collections.abc import Mapping
+import statistics
+from collections.abc import Sequence
 from typing import Any
 
 from tfrecords import atomic
-from tuner import directory
+from tuner import search_directory
 
 COMPLETED = "completed"
 STOPPED = "stopped"
 FAILED = "failed"
 
 _OUTCOME_FILE = "result.json"
+
+# Before this many trials are finished a median says little; the first ones are the families'
+# base configurations, which are thus always trained to their end.
+MIN_CURVES = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,6 +53,29 @@ class Job:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Score:
+    """An objective over folds.
+
+    Attributes:
+        value: the mean.
+        error: the standard error of that mean; None for a single fold.
+    """
+
+    value: float
+    error: float | None
+
+
+def mean_score(fold_scores: Sequence[float]) -> Score:
+    """Returns the mean of one score a fold, and its standard error s / sqrt(n)."""
+    if not fold_scores:
+        raise ValueError("there is no score to take the mean of")
+    error = None
+    if len(fold_scores) > 1:
+        error = statistics.stdev(fold_scores) / math.sqrt(len(fold_scores))
+    return Score(value=statistics.fmean(fold_scores), error=error)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What came of a trial.
 
@@ -66,44 +100,65 @@ class Outcome:
     fit_seconds: float = 0.0
 
     @property
+    def score(self) -> Score | None:
+        """The objective; None for a trial that has none."""
+        return mean_score(self.fold_scores) if self.fold_scores else None
+
+    @property
     def num_epochs(self) -> int:
         """Epochs of the longest training."""
         return max((len(curve) for curve in self.curves), default=0)
 
 
-def job_to_dict(job: Job) -> dict[str, Any]:
-    """Returns a job as JSON types."""
-    return dataclasses.asdict(job)
-
-
-def job_from_dict(values: Mapping[str, Any]) -> Job:
-    """Builds a job from JSON types."""
-    return Job(**{**values, "reference": tuple(values["reference"])})
-
-
-def outcome_to_dict(outcome: Outcome) -> dict[str, Any]:
-    """Returns an outcome as JSON types."""
-    return dataclasses.asdict(outcome)
-
-
-def outcome_from_dict(values: Mapping[str, Any]) -> Outcome:
-    """Builds an outcome from JSON types."""
-    fields = dict(values)
-    fields["fold_scores"] = tuple(fields["fold_scores"])
-    fields["curves"] = tuple(tuple(curve) for curve in fields["curves"])
-    return Outcome(**fields)
-
-
 def write_outcome(search_dir: pathlib.Path, outcome: Outcome) -> None:
     """Writes the outcome into the trial's directory."""
-    path = directory.trial_dir(search_dir, outcome.trial_id) / _OUTCOME_FILE
+    path = search_directory.trial_dir(search_dir, outcome.trial_id) / _OUTCOME_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_json(path, outcome_to_dict(outcome), indent=None)
+    atomic.write_json(path, dataclasses.asdict(outcome), indent=None)
 
 
 def read_outcome(search_dir: pathlib.Path, trial_id: str) -> Outcome | None:
     """Reads a trial's outcome; None while there is none."""
-    path = directory.trial_dir(search_dir, trial_id) / _OUTCOME_FILE
+    path = search_directory.trial_dir(search_dir, trial_id) / _OUTCOME_FILE
     if not path.exists():
         return None
-    return outcome_from_dict(json.loads(path.read_text("utf-8")))
+    values = json.loads(path.read_text("utf-8"))
+    values["fold_scores"] = tuple(values["fold_scores"])
+    values["curves"] = tuple(tuple(curve) for curve in values["curves"])
+    return Outcome(**values)
+
+
+def first_stop(num_epochs: int) -> int:
+    """Returns the first epoch, from 0, at which a trial may be stopped: a quarter of the way."""
+    return max(3, math.ceil(num_epochs / 4) - 1)
+
+
+def median_reached(curves: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """Returns, per epoch, the median of what finished trials had reached by then.
+
+    Args:
+        curves: one a finished trial, a figure an epoch, smaller is better.
+    """
+    curves = [curve for curve in curves if curve]
+    if len(curves) < MIN_CURVES:
+        return ()
+    reached = [_running_best(curve) for curve in curves]
+    longest = max(len(curve) for curve in reached)
+    # A training that ended earlier stays where it ended.
+    return tuple(
+        statistics.median(curve[min(epoch, len(curve) - 1)] for curve in reached)
+        for epoch in range(longest)
+    )
+
+
+def _running_best(curve: Sequence[float]) -> list[float]:
+    """The smallest figure up to each epoch."""
+    return [min(curve[: epoch + 1]) for epoch in range(len(curve))]
+
+
+def is_hopeless(curve: Sequence[float], limits: Sequence[float], first: int) -> bool:
+    """Returns whether a running trial's figures, smaller is better, stay behind the reference."""
+    epoch = len(curve) - 1
+    if not limits or epoch < first:
+        return False
+    return min(curve) > limits[min(epoch, len(limits) - 1)]

@@ -50,6 +50,8 @@ class Child:
             log_path: what the child writes to stdout and stderr is added to it; None is ours.
             environment: variables that the child sets before it does anything else.
         """
+        if log_path is not None:
+            log_path.touch()  # it is there for whoever is told to look into it
         self.connection, child_end = multiprocessing.Pipe()
         is_fork = start_method == "fork"
         made = multiprocessing.get_context(start_method).Process(  # type: ignore[attr-defined]
@@ -75,10 +77,6 @@ class Child:
     def is_alive(self) -> bool:
         """Whether the process has not ended."""
         return self._process.is_alive()
-
-    def fileno(self) -> int:
-        """The descriptor of the pipe: to be waited for."""
-        return self.connection.fileno()
 
     def send(self, message: Any) -> None:
         """Sends a message; that the child is dead is found out by `receive`."""

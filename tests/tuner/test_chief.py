@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tuner import budget, chief, client, directory, oracles, search, settings
+from tuner import chief, oracles, search, search_directory, search_settings
 
 pytestmark = pytest.mark.slow
 
@@ -37,9 +37,9 @@ def _start_worker(
     return subprocess.Popen(command, env=environment)
 
 
-def _settings(records_dir: pathlib.Path, search_dir: pathlib.Path) -> settings.Settings:
-    bases, fixed = settings.make_bases("binary", ["simple"], max_epochs=2)
-    return settings.Settings(
+def _settings(records_dir: pathlib.Path, search_dir: pathlib.Path) -> search_settings.Settings:
+    bases, fixed = search_settings.make_bases("binary", ["simple"], max_epochs=2)
+    return search_settings.Settings(
         search_dir=search_dir,
         records_dir=records_dir,
         task="binary",
@@ -61,7 +61,7 @@ def test_trial_of_a_lost_worker_is_run_by_another(
 
     def play_workers() -> None:
         started.append(_start_worker("w0", records_dir, tmp_path))
-        first = directory.trial_dir(tmp_path, "0") / "trial.json"
+        first = search_directory.trial_dir(tmp_path, "0") / "trial.json"
         while not first.exists():
             time.sleep(0.05)
         started[0].kill()
@@ -72,13 +72,13 @@ def test_trial_of_a_lost_worker_is_run_by_another(
     result = search.run(_settings(records_dir, tmp_path), resume=False, overwrite=False)
     workers.join()
     assert started[1].wait(60) == 0
-    assert result.ended_by == budget.TRIALS
+    assert result.ended_by == search_settings.TRIALS
     assert [entry.status for entry in result.ranked or []] == ["completed"] * 3
     assert (tmp_path / "logs" / "w1.1.log").exists()
 
 
 def test_chief_that_does_not_answer_is_named(address: str, tmp_path: pathlib.Path) -> None:
-    bases, _ = settings.make_bases("binary", ["simple"])
+    bases, _ = search_settings.make_bases("binary", ["simple"])
     chosen = _settings(tmp_path, tmp_path)
     oracle = oracles.make_oracle(
         "random",
@@ -88,5 +88,5 @@ def test_chief_that_does_not_answer_is_named(address: str, tmp_path: pathlib.Pat
         max_epochs=1,
         seed=0,
     )
-    with pytest.raises(client.ChiefLostError, match=f"{address} has not answered for 1 s"):
-        client.Client(oracle).wait_for_chief(1.0)
+    with pytest.raises(chief.ChiefLostError, match=f"{address} has not answered for 1 s"):
+        chief.Client(oracle).wait_for_chief(1.0)

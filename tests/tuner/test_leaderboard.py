@@ -1,14 +1,17 @@
-"""The leaderboard: order, columns, and the configurations of the best."""
+"""The leaderboard: order, columns, the configurations of the best, what TensorBoard reads."""
 
 import csv
 import io
 import pathlib
 from typing import Any
 
-from spine_tf.configuration import config
-from tuner import leaderboard, objective, settings, trial
+from tensorboard.backend.event_processing import event_accumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
 
-_LOSS = objective.Objective(name="log_loss")
+from spine_tf.configuration import config
+from tuner import leaderboard, search_settings, trial
+
+_LOSS = search_settings.Objective(name="log_loss")
 
 
 def _entry(trial_id: str, family: str, scores: tuple[float, ...], **fields: Any) -> Any:
@@ -29,13 +32,13 @@ def _entries() -> list[leaderboard.Entry]:
     ]
 
 
-def _ids(goal: objective.Objective) -> str:
+def _ids(goal: search_settings.Objective) -> str:
     return "".join(entry.trial_id for entry in leaderboard.rank(_entries(), goal))
 
 
 def test_best_complete_trial_is_first() -> None:
     assert _ids(_LOSS) == "30214"
-    assert _ids(objective.Objective(name="auc")) == "03214"
+    assert _ids(search_settings.Objective(name="auc")) == "03214"
 
 
 def test_table_has_the_columns_of_the_contract() -> None:
@@ -56,7 +59,7 @@ def test_table_has_the_columns_of_the_contract() -> None:
 def test_best_configurations_are_written_for_all_and_for_each_family(
     tmp_path: pathlib.Path,
 ) -> None:
-    bases, _ = settings.make_bases("binary", ["dense", "simple", "residual"])
+    bases, _ = search_settings.make_bases("binary", ["dense", "simple", "residual"])
     ranked = leaderboard.rank(_entries(), _LOSS)
     leaderboard.write(tmp_path, ranked, num_folds=2, bases=bases)
     assert config.read_config(tmp_path / "best.json").model.family == "simple"
@@ -67,15 +70,22 @@ def test_best_configurations_are_written_for_all_and_for_each_family(
     ]
 
 
-def test_outcome_survives_the_disk(tmp_path: pathlib.Path) -> None:
-    outcome = trial.Outcome(
-        trial_id="7", status=trial.COMPLETED, fold_scores=(0.5,), curves=(({"loss": 1.0},),)
+def test_tensorboard_reads_hyperparameters_objective_and_curves(tmp_path: pathlib.Path) -> None:
+    curve = ({"loss": 1.0}, {"loss": 0.5})
+    entry = leaderboard.Entry(
+        trial_id="07",
+        values={"family": "dense", "dense/model.dropout": 0.25, "dense/model.filters": "[8, 16]"},
+        outcome=trial.Outcome(
+            trial_id="07", status=trial.COMPLETED, fold_scores=(0.5,), curves=(curve,)
+        ),
     )
-    assert trial.read_outcome(tmp_path, "7") is None
-    trial.write_outcome(tmp_path, outcome)
-    assert trial.read_outcome(tmp_path, "7") == outcome
-
-
-def test_job_survives_the_pipe() -> None:
-    job = trial.Job(trial_id="1", config={"task": "binary"}, objective="auc", reference=(1.0, 0.5))
-    assert trial.job_from_dict(trial.job_to_dict(job)) == job
+    for _ in range(2):  # a trial that is run again replaces what was there
+        leaderboard.write_events(tmp_path, entry, search_settings.Objective(name="log_loss"))
+    events = event_accumulator.EventAccumulator(str(tmp_path / "trial_07")).Reload()
+    assert [event.value for event in events.Scalars("fold_0/loss")] == [1.0, 0.5]
+    assert [event.value for event in events.Scalars("objective/log_loss")] == [0.5]
+    (content,) = events.PluginTagToContent("hparams").values()
+    start = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
+    assert start.hparams["model.dropout"].number_value == 0.25
+    assert start.hparams["model.filters"].string_value == "[8, 16]"
+    assert start.hparams["family"].string_value == "dense"

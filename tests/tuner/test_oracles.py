@@ -2,38 +2,40 @@
 
 import math
 import pathlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras_tuner
 import pytest
 
-from tuner import objective, oracles, presets, settings, space
+from tuner import adapter, oracles, search_settings, space, space_presets
 
 _FAMILIES = ("simple", "dense", "residual")
 
 
-def _make_oracle(name: str, directory: pathlib.Path, **kwargs: Any) -> keras_tuner.Oracle:
-    preset = kwargs.pop("preset", "small")
-    hyperparameters = space.make_space(presets.PRESETS[preset], _bases())
+def _make_oracle(name: str, directory: pathlib.Path, **kwargs: Any) -> adapter.DurableOracle:
+    declare = kwargs.pop("declare", space_presets.PRESETS[kwargs.pop("preset", "small")])
+    hyperparameters = space.make_space(declare, _bases(kwargs.pop("families", _FAMILIES)))
     defaults: dict[str, Any] = {"max_trials": 16, "max_epochs": 9, "seed": 0}
     oracle = oracles.make_oracle(
         name,
         hyperparameters=hyperparameters,
-        objective=objective.Objective(name="log_loss"),
+        objective=search_settings.Objective(name="log_loss"),
         **{**defaults, **kwargs},
     )
-    oracle.verbose = 0
-    oracle._set_project_dir(str(directory), "trials")
-    if (directory / "trials" / "oracle.json").exists():
-        oracle.reload()
+    oracle.open(directory / "trials")
     return oracle
 
 
-def _bases() -> dict[str, Any]:
-    return settings.make_bases("multiclass", _FAMILIES)[0]
+def _bases(families: Sequence[str] = _FAMILIES) -> dict[str, Any]:
+    return search_settings.make_bases("multiclass", families)[0]
 
 
-def _run(oracle: keras_tuner.Oracle, num_trials: int | None = None) -> list[dict[str, Any]]:
+def _run(
+    oracle: keras_tuner.Oracle,
+    num_trials: int | None = None,
+    score: Callable[[dict[str, Any]], float] | None = None,
+) -> list[dict[str, Any]]:
     """Runs trials to their end; with a number, is "killed" in the middle of the next one."""
     started = []
     while True:
@@ -43,7 +45,8 @@ def _run(oracle: keras_tuner.Oracle, num_trials: int | None = None) -> list[dict
         started.append(dict(trial.hyperparameters.values))
         if len(started) - 1 == num_trials:
             return started
-        oracle.update_trial(trial.trial_id, {"log_loss": _score(trial.hyperparameters.values)})
+        reached = (score or _score)(trial.hyperparameters.values)
+        oracle.update_trial(trial.trial_id, {"log_loss": reached})
         trial.status = "COMPLETED"
         oracle.end_trial(trial)
 

@@ -13,17 +13,17 @@ import pytest
 from selenium.webdriver.common import keys
 from selenium.webdriver.common.by import By
 
-from tuner import leaderboard, objective, page, settings, trial
+from tuner import leaderboard, page, search_settings, trial
 
 # A line of a series, in a chart.
 _LINE = "path[style*='stroke: var(--c'][style*='fill: none']"
 
-_GOAL = objective.Objective(name="log_loss")
+_GOAL = search_settings.Objective(name="log_loss")
 
 
-def _settings(search_dir: pathlib.Path) -> settings.Settings:
-    bases, fixed = settings.make_bases("binary", ["dense", "simple"])
-    return settings.Settings(
+def _settings(search_dir: pathlib.Path) -> search_settings.Settings:
+    bases, fixed = search_settings.make_bases("binary", ["dense", "simple"])
+    return search_settings.Settings(
         search_dir=search_dir,
         records_dir=pathlib.Path("r"),
         task="binary",

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tuner import space_file
+from tuner import space_presets
 
 
 def _run(*flags: str) -> subprocess.CompletedProcess:
@@ -59,7 +59,7 @@ def test_directory_that_is_no_conversion_is_one_sentence(tmp_path: pathlib.Path)
 def test_space_of_a_user_is_read(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "space.py"
     path.write_text("def declare(hp, config):\n    hp.Float('model.dropout', 0.0, 0.5)\n")
-    assert callable(space_file.get_space(str(path)))
+    assert callable(space_presets.get_space(str(path)))
 
 
 @pytest.mark.parametrize(
@@ -78,4 +78,4 @@ def test_space_that_cannot_be_read_is_refused(
     if text is not None:
         path.write_text(text)
     with pytest.raises(ValueError, match=message):
-        space_file.get_space(str(path))
+        space_presets.get_space(str(path))

@@ -11,14 +11,16 @@ import pytest
 
 from spine_tf.configuration import config, training_config
 from tfrecords import example, manifest, records, shard
-from tuner import directory, objective, runner, settings, trial
+from tuner import runner, search_directory, search_settings, trial
 
 pytestmark = pytest.mark.slow
 
 
 def _config(*set_values: str, epochs: int = 2) -> config.Config:
     set_values = ("model.filters=[4, 8]", "training.warmup_epochs=0", *set_values)
-    bases, _ = settings.make_bases("binary", ["simple"], settings=set_values, max_epochs=epochs)
+    bases, _ = search_settings.make_bases(
+        "binary", ["simple"], settings=set_values, max_epochs=epochs
+    )
     return bases["simple"]
 
 
@@ -92,7 +94,7 @@ def test_round_of_hyperband_goes_on_where_the_last_one_paused(
     assert (first.num_epochs, second.num_epochs) == (1, 3)
     for here, there in zip(second.curves[0], undisturbed.curves[0], strict=True):
         assert here["val_log_loss"] == there["val_log_loss"]
-    shutil.rmtree(directory.state_dir(trials.search_dir, "0", 0))
+    shutil.rmtree(search_directory.state_dir(trials.search_dir, "0", 0))
     with pytest.raises(ValueError, match="from which it goes on, is gone"):
         trials.run(_job("3", last_epoch=3, continue_from="0"), _config(epochs=3))
 
@@ -127,7 +129,7 @@ def test_objective_that_the_fold_leaves_undefined_fails_the_trial(
     assert training_config.MONITORS["val_auc"]
     job = dataclasses.replace(_job(), objective="auc")
     watch = runner._Watch(
-        objective=objective.Objective(name="auc"),
+        objective=search_settings.Objective(name="auc"),
         job=job,
         is_first_fold=True,
         is_stopping=lambda: False,

@@ -16,7 +16,7 @@ import pytest
 
 from spine_tf.configuration import config
 from tfrecords import records
-from tuner import budget, directory, search, settings, trial
+from tuner import search, search_directory, search_settings, trial
 
 pytestmark = pytest.mark.slow
 
@@ -29,12 +29,12 @@ def _settings(
     *set_values: str,
     max_epochs: int = 2,
     **fields: Any,
-) -> settings.Settings:
-    bases, fixed = settings.make_bases(
+) -> search_settings.Settings:
+    bases, fixed = search_settings.make_bases(
         "binary", ["simple"], settings=set_values, max_epochs=max_epochs
     )
     defaults: dict[str, Any] = {"oracle": "random", "max_trials": 4}
-    return settings.Settings(
+    return search_settings.Settings(
         search_dir=search_dir,
         records_dir=records_dir,
         task="binary",
@@ -44,8 +44,8 @@ def _settings(
     )
 
 
-def _run(search_settings: settings.Settings, **flags: bool) -> search.Result:
-    return search.run(search_settings, **{"resume": False, "overwrite": False, **flags})
+def _run(settings: search_settings.Settings, **flags: bool) -> search.Result:
+    return search.run(settings, **{"resume": False, "overwrite": False, **flags})
 
 
 def _start(records_dir: pathlib.Path, search_dir: pathlib.Path, *flags: str) -> subprocess.Popen:
@@ -64,21 +64,21 @@ def _wait_until(is_so: Callable[[], Any]) -> Any:
     raise TimeoutError("it did not become so")
 
 
-def _workers(process: subprocess.Popen) -> list[psutil.Process]:
+def _workers(process: subprocess.Popen | psutil.Process) -> list[psutil.Process]:
     with contextlib.suppress(psutil.NoSuchProcess):
         children = psutil.Process(process.pid).children()
-        return [child for child in children if "tuner.worker" in child.cmdline()]
+        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
     return []
 
 
 def _runs_trial(search_dir: pathlib.Path, trial_id: str) -> bool:
-    return directory.trial_dir(search_dir, trial_id).exists() and (
+    return search_directory.trial_dir(search_dir, trial_id).exists() and (
         f"trial {trial_id}: " in (search_dir / "logs" / "tuner0.log").read_text("utf-8")
     )
 
 
 def _table(search_dir: pathlib.Path) -> list[dict[str, str]]:
-    with (search_dir / directory.LEADERBOARD_FILE).open(newline="") as file:
+    with (search_dir / search_directory.LEADERBOARD_FILE).open(newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -138,8 +138,8 @@ def test_best_configuration_is_the_first_of_the_leaderboard(finished: pathlib.Pa
 
 def test_weights_of_the_best_few_are_kept(finished: pathlib.Path) -> None:
     kept = {path.parent.name for path in finished.glob("trials/*/*.keras")}
-    best = [row["trial_id"] for row in _table(finished) if row["rank"]][: budget.KEPT_TRIALS]
-    assert kept == {f"trial_{trial_id}" for trial_id in best}
+    ranked = [row["trial_id"] for row in _table(finished) if row["rank"]]
+    assert kept == {f"trial_{trial_id}" for trial_id in ranked[: search_directory.KEPT_TRIALS]}
 
 
 def test_every_trial_has_a_tensorboard_run(finished: pathlib.Path) -> None:
@@ -175,7 +175,7 @@ def test_killed_search_goes_on_as_if_nothing_had_happened(
         assert here.score == there.score
     reasons = {row["trial_id"]: row["reason"] for row in _table(tmp_path / "b")}
     assert "run again: its worker process was killed by SIGKILL" in reasons["1"]
-    assert not [child for child in psutil.Process().children() if "worker" in str(child.cmdline())]
+    assert not _workers(psutil.Process())
 
 
 def test_trial_that_kills_its_worker_twice_is_failed(
@@ -210,7 +210,7 @@ def test_running_trial_ends_in_order_when_the_time_is_over(
             max_minutes=0.25,
         )
     )
-    assert result.ended_by == budget.MINUTES
+    assert result.ended_by == search_settings.MINUTES
     (row,) = _table(tmp_path / "s")
     assert (row["status"], row["reason"]) == ("stopped", "the search's time was over")
     assert row["objective"]

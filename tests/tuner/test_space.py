@@ -4,20 +4,20 @@ import keras_tuner
 import pytest
 
 from spine_tf.configuration import config, model_configs, overrides
-from tuner import presets, settings, space
+from tuner import search_settings, space, space_presets
 
 FAMILIES = tuple(model_configs.MODEL_CONFIGS)
 
 
 def _bases(task: str, *set_values: str) -> tuple[dict[str, config.Config], frozenset[str]]:
-    return settings.make_bases(task, FAMILIES, settings=set_values)
+    return search_settings.make_bases(task, FAMILIES, settings=set_values)
 
 
-@pytest.mark.parametrize("preset", presets.PRESETS)
+@pytest.mark.parametrize("preset", space_presets.PRESETS)
 @pytest.mark.parametrize("task", ["binary", "multiclass"])
 def test_default_values_are_the_base_configuration(task: str, preset: str) -> None:
     bases, fixed = _bases(task)
-    hyperparameters = space.make_space(presets.PRESETS[preset], bases, fixed)
+    hyperparameters = space.make_space(space_presets.PRESETS[preset], bases, fixed)
     for family, base in bases.items():
         values = space.default_values(hyperparameters, family)
         assert space.to_config(values, bases) == base
@@ -35,7 +35,7 @@ def test_values_reach_the_configuration() -> None:
 
 def test_conditional_hyperparameter_is_active_under_its_parent_only() -> None:
     bases, _ = _bases("binary")
-    hyperparameters = space.make_space(presets.declare_full, bases)
+    hyperparameters = space.make_space(space_presets.declare_full, bases)
     values = space.default_values(hyperparameters, "simple")
     assert "simple/adamw/training.learning_rate" in values
     assert "simple/sgd/training.learning_rate" not in values
@@ -44,14 +44,14 @@ def test_conditional_hyperparameter_is_active_under_its_parent_only() -> None:
 
 def test_ordinal_head_is_searched_for_three_classes_only() -> None:
     for task, is_searched in (("binary", False), ("multiclass", True)):
-        hyperparameters = space.make_space(presets.declare_small, _bases(task)[0])
+        hyperparameters = space.make_space(space_presets.declare_small, _bases(task)[0])
         assert ("simple/model.head" in [hp.name for hp in hyperparameters.space]) == is_searched
 
 
 def test_pretrained_backbone_is_searched_head_first() -> None:
     bases, fixed = _bases("binary")
-    assert bases["resnet50"].model.frozen_epochs == presets.HEAD_ONLY  # type: ignore[attr-defined]
-    hyperparameters = space.make_space(presets.declare_full, bases, fixed)
+    assert bases["resnet50"].model.frozen_epochs == space_presets.HEAD_ONLY  # type: ignore[attr-defined]
+    hyperparameters = space.make_space(space_presets.declare_full, bases, fixed)
     values = space.default_values(hyperparameters, "resnet50")
     # Augmentation of images and fine-tuning change nothing while features are cached.
     assert not [name for name in values if "augmentation" in name or "fine_tune" in name]
@@ -62,7 +62,7 @@ def test_pretrained_backbone_is_searched_head_first() -> None:
 
 def test_random_start_has_no_transfer_hyperparameters() -> None:
     bases, fixed = _bases("binary", "model.weights=none")
-    hyperparameters = space.make_space(presets.declare_full, bases, fixed)
+    hyperparameters = space.make_space(space_presets.declare_full, bases, fixed)
     names = [hp.name for hp in hyperparameters.space if hp.name.startswith("resnet50/")]
     assert not [name for name in names if "frozen" in name or "trainable" in name]
     assert "data.augmentation.shift" in {space.field_of(name) for name in names}
@@ -70,14 +70,14 @@ def test_random_start_has_no_transfer_hyperparameters() -> None:
 
 def test_set_field_is_not_searched_and_keeps_its_value() -> None:
     bases, fixed = _bases("binary", "model.dropout=0.1")
-    hyperparameters = space.make_space(presets.declare_small, bases, fixed)
+    hyperparameters = space.make_space(space_presets.declare_small, bases, fixed)
     assert not any(hp.name.endswith("model.dropout") for hp in hyperparameters.space)
     assert bases["dense"].model.dropout == 0.1
 
 
 def test_set_field_of_one_family_is_searched_for_the_others() -> None:
     bases, fixed = _bases("binary", "dense:model.dropout=0.1")
-    hyperparameters = space.make_space(presets.declare_small, bases, fixed)
+    hyperparameters = space.make_space(space_presets.declare_small, bases, fixed)
     names = [hp.name for hp in hyperparameters.space]
     assert "dense/model.dropout" not in names
     assert "simple/model.dropout" in names
@@ -85,7 +85,7 @@ def test_set_field_of_one_family_is_searched_for_the_others() -> None:
 
 def test_set_parent_frees_the_children_of_its_value_and_drops_the_others() -> None:
     bases, fixed = _bases("binary", "training.optimizer=sgd", "training.loss=cross_entropy")
-    hyperparameters = space.make_space(presets.declare_full, bases, fixed)
+    hyperparameters = space.make_space(space_presets.declare_full, bases, fixed)
     names = [hp.name for hp in hyperparameters.space if hp.name.startswith("dense/")]
     assert "dense/sgd/training.learning_rate" in names
     assert "dense/adamw/training.learning_rate" not in names
@@ -93,7 +93,7 @@ def test_set_parent_frees_the_children_of_its_value_and_drops_the_others() -> No
 
 
 def test_base_value_outside_the_space_becomes_part_of_it() -> None:
-    bases, _ = settings.make_bases(
+    bases, _ = search_settings.make_bases(
         "binary",
         ["simple"],
         start=overrides.apply(
@@ -101,7 +101,7 @@ def test_base_value_outside_the_space_becomes_part_of_it() -> None:
             ["model.units=100", "training.learning_rate=0.05"],
         ),
     )
-    hyperparameters = space.make_space(presets.declare_full, bases)
+    hyperparameters = space.make_space(space_presets.declare_full, bases)
     assert (
         space.to_config(space.default_values(hyperparameters, "simple"), bases) == bases["simple"]
     )

@@ -1,12 +1,54 @@
-"""What a search is asked to do, checked before anything is begun."""
+"""What a search is asked to do, checked before anything is begun, and what ends it."""
 
 import dataclasses
 import pathlib
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from spine_tf import labels
-from spine_tf.configuration import config, model_configs, overrides
-from tuner import objective as objective_module, presets
+from spine_tf.configuration import config, model_configs, overrides, training_config
+from spine_tf.training import fold_roles
+from tfrecords import records
+from tuner import space_presets
+
+TRIALS = "all trials were run"
+SPACE = "the search space is exhausted"
+MINUTES = "the time was over"
+CHIEF = "the chief has no more trials"
+DISK = "the disk budget was used up"
+
+_PREFIX = "val_"
+OBJECTIVES = tuple(monitor.removeprefix(_PREFIX) for monitor in training_config.MONITORS)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Objective:
+    """A figure of the validation fold that a search optimises.
+
+    Attributes:
+        name: one of OBJECTIVES; weighted_log_loss is the competition's loss.
+    """
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if self.name not in OBJECTIVES:
+            raise ValueError(f"objective is {self.name!r}, expected one of {', '.join(OBJECTIVES)}")
+
+    @property
+    def monitor(self) -> str:
+        """The logged figure; early stopping and the choice of the epoch go by it, too."""
+        return _PREFIX + self.name
+
+    @property
+    def direction(self) -> str:
+        """Which way is better: "min" or "max"."""
+        return "max" if training_config.MONITORS[self.monitor] else "min"
+
+    @property
+    def sign(self) -> int:
+        """Multiplied with it, smaller is better."""
+        return 1 if self.direction == "min" else -1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,11 +80,9 @@ class Settings:
     task: str
     bases: Mapping[str, config.Config]
     fixed: frozenset[str] = frozenset()
-    declare: presets.Declare = presets.declare_small
+    declare: space_presets.Declare = space_presets.declare_small
     space_name: str = "small"
-    objective: objective_module.Objective = dataclasses.field(
-        default_factory=lambda: objective_module.Objective(name="log_loss")
-    )
+    objective: Objective = dataclasses.field(default_factory=lambda: Objective(name="log_loss"))
     oracle: str = "bayesian"
     folds: int = 1
     seed: int = 0
@@ -66,6 +106,35 @@ class Settings:
     def max_epochs(self) -> int:
         """Epochs of a whole training."""
         return max(base.training.epochs for base in self.bases.values())
+
+
+@dataclasses.dataclass(kw_only=True)
+class Clock:
+    """The time that one call of the program may take.
+
+    Attributes:
+        max_minutes: None is no limit.
+    """
+
+    max_minutes: float | None
+    started: float = dataclasses.field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self.started
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the limit, at least 0; None without one."""
+        if self.max_minutes is None:
+            return None
+        return max(0.0, self.max_minutes * 60.0 - self.seconds)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the limit is reached."""
+        return self.seconds_left == 0.0
 
 
 def make_bases(
@@ -120,6 +189,20 @@ def is_fixed(family: str, field: str, fixed: Collection[str]) -> bool:
     return field in fixed or f"{family}:{field}" in fixed
 
 
+def check_folds(source: records.Records, folds: int) -> None:
+    """Raises ValueError if a records directory has fewer folds than are asked for."""
+    names = fold_roles.fold_splits(source)
+    if len(names) < 2:
+        raise ValueError(
+            f"{source.directory} has {len(names)} folds with examples, a search needs two: one to "
+            "train on and one to score: convert with --num_folds 2 or more, or more studies"
+        )
+    if folds > len(names):
+        raise ValueError(
+            f"--folds is {folds}, but {source.directory} has {len(names)} folds: lower it"
+        )
+
+
 def _checked_names(
     task: str | None, families: Sequence[str], start: config.Config | None
 ) -> tuple[str, Sequence[str]]:
@@ -168,10 +251,10 @@ def _with_head_first(
     if (
         is_chosen
         or is_fixed(base.model.family, "model.frozen_epochs", fixed)
-        or not presets.is_pretrained(base.model)
+        or not space_presets.is_pretrained(base.model)
     ):
         return base
-    return overrides.apply(base, [f"model.frozen_epochs={presets.HEAD_ONLY}"])
+    return overrides.apply(base, [f"model.frozen_epochs={space_presets.HEAD_ONLY}"])
 
 
 def _require_at_least_one(name: str, value: int) -> None:

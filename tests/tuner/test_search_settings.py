@@ -6,11 +6,11 @@ import pathlib
 import pytest
 
 from spine_tf.configuration import config, model_configs, overrides
-from tuner import settings
+from tuner import search_settings
 
 
 def test_setting_goes_to_every_family_that_has_the_field() -> None:
-    bases, fixed = settings.make_bases(
+    bases, fixed = search_settings.make_bases(
         "binary", ["dense", "resnet50"], settings=["model.weights=none", "training.batch_size=8"]
     )
     assert bases["resnet50"].model.weights == "none"  # type: ignore[attr-defined]
@@ -19,19 +19,21 @@ def test_setting_goes_to_every_family_that_has_the_field() -> None:
 
 
 def test_setting_of_one_family_leaves_the_others_alone_and_searched() -> None:
-    bases, fixed = settings.make_bases(
+    bases, fixed = search_settings.make_bases(
         "binary", ["dense", "simple"], settings=["dense:model.dropout=0.1"]
     )
     assert (bases["dense"].model.dropout, bases["simple"].model.dropout) == (0.1, 0.3)
-    assert settings.is_fixed("dense", "model.dropout", fixed)
-    assert not settings.is_fixed("simple", "model.dropout", fixed)
+    assert search_settings.is_fixed("dense", "model.dropout", fixed)
+    assert not search_settings.is_fixed("simple", "model.dropout", fixed)
 
 
 def test_start_configuration_gives_its_model_to_its_family_and_the_rest_to_all() -> None:
     start = overrides.apply(
         config.default_config("multiclass", "dense"), ["model.grid_px=2", "training.patience=3"]
     )
-    bases, _ = settings.make_bases(None, ["dense", "simple"], start=start, seed=7, max_epochs=4)
+    bases, _ = search_settings.make_bases(
+        None, ["dense", "simple"], start=start, seed=7, max_epochs=4
+    )
     assert bases["dense"].model == start.model
     assert bases["simple"].model == model_configs.SimpleConfig()
     assert {(b.task, b.training.patience, b.seed) for b in bases.values()} == {("multiclass", 3, 7)}
@@ -39,14 +41,14 @@ def test_start_configuration_gives_its_model_to_its_family_and_the_rest_to_all()
 
 
 def test_models_may_be_left_out_beside_a_configuration() -> None:
-    bases, _ = settings.make_bases(None, [], start=config.default_config("binary", "dense"))
+    bases, _ = search_settings.make_bases(None, [], start=config.default_config("binary", "dense"))
     assert list(bases) == ["dense"]
 
 
 def test_monitor_follows_the_objective_unless_it_is_set() -> None:
-    bases, _ = settings.make_bases("binary", ["simple"], monitor="val_auc")
+    bases, _ = search_settings.make_bases("binary", ["simple"], monitor="val_auc")
     assert bases["simple"].training.monitor == "val_auc"
-    bases, _ = settings.make_bases(
+    bases, _ = search_settings.make_bases(
         "binary", ["simple"], monitor="val_auc", settings=["training.monitor=val_brier"]
     )
     assert bases["simple"].training.monitor == "val_brier"
@@ -87,12 +89,12 @@ _DENSE = config.default_config("binary", "dense")
 def test_contradiction_is_refused(arguments: dict, message: str) -> None:
     task, families = arguments.pop("task"), arguments.pop("families")
     with pytest.raises(ValueError, match=message):
-        settings.make_bases(task, families, **arguments)
+        search_settings.make_bases(task, families, **arguments)
 
 
 @pytest.mark.parametrize("name", ["folds", "workers", "max_trials", "max_minutes", "max_disk_mb"])
 def test_budget_of_nothing_is_refused(name: str) -> None:
-    possible = settings.Settings(
+    possible = search_settings.Settings(
         search_dir=pathlib.Path("s"),
         records_dir=pathlib.Path("r"),
         task="binary",
@@ -100,3 +102,30 @@ def test_budget_of_nothing_is_refused(name: str) -> None:
     )
     with pytest.raises(ValueError, match=f"--{name} is 0"):
         dataclasses.replace(possible, **{name: 0})
+
+
+@pytest.mark.parametrize(
+    ("name", "direction"),
+    [
+        ("log_loss", "min"),
+        ("weighted_log_loss", "min"),
+        ("balanced_accuracy", "max"),
+        ("auc", "max"),
+    ],
+)
+def test_direction_is_that_of_the_figure(name: str, direction: str) -> None:
+    goal = search_settings.Objective(name=name)
+    assert (goal.direction, goal.monitor) == (direction, f"val_{name}")
+    assert goal.sign * 1.0 == (1 if direction == "min" else -1)
+
+
+def test_unknown_objective_is_refused() -> None:
+    with pytest.raises(ValueError, match="objective is 'f2', expected one of log_loss"):
+        search_settings.Objective(name="f2")
+
+
+@pytest.mark.parametrize(("max_minutes", "is_over"), [(None, False), (1e-9, True), (60.0, False)])
+def test_clock_is_over_at_its_limit(max_minutes: float | None, is_over: bool) -> None:
+    clock = search_settings.Clock(max_minutes=max_minutes)
+    assert clock.is_over == is_over
+    assert (clock.seconds_left is None) == (max_minutes is None)

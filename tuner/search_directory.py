@@ -1,16 +1,15 @@
-"""A search directory: what lies where, who may write into it, and when it may be begun again."""
+"""A search directory: what lies where, who may write into it, and how much of it is kept."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
-import os
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from spine_tf.configuration import differences
+from spine_tf.processes import lock
 from tfrecords import atomic
 
 SEARCH_FILE = "search.json"
@@ -24,6 +23,9 @@ LEADERBOARD_FILE = "leaderboard.csv"
 PAGE_FILE = "search.html"
 RETRAINED_DIR = "retrained"
 
+# Weights are kept of so many trials, fewer if the disk budget says so.
+KEPT_TRIALS = 3
+
 _FORMAT_VERSION = 1
 _OWN_NAMES = (
     *(SEARCH_FILE, TRIALS_DIR, LOGS_DIR, WORKERS_DIR, TENSORBOARD_DIR, BEST_FILE, BEST_DIR),
@@ -32,22 +34,15 @@ _OWN_NAMES = (
 
 
 @contextlib.contextmanager
-def lock(directory: pathlib.Path) -> Iterator[None]:
-    """Holds the directory for one search; the kernel lets go of it at death.
+def hold(directory: pathlib.Path) -> Iterator[None]:
+    """Makes the directory and holds it for one search; the kernel lets go of it at death.
 
     Raises:
         ValueError: another search holds it.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as err:
-            raise ValueError(f"another search is writing {directory}: wait for its end") from err
+    with lock.lock_directory(directory, owner="search", flag="--search_dir"):
         yield
-    finally:
-        os.close(descriptor)
 
 
 def prepare(
@@ -119,8 +114,48 @@ def state_dir(directory: pathlib.Path, trial_id: str, fold: int) -> pathlib.Path
     return trial_dir(directory, trial_id) / f"state_fold_{fold}"
 
 
-def size_bytes(directory: pathlib.Path) -> int:
-    """Returns what all files below a directory take; files that vanish meanwhile count nothing."""
+def keep_best_weights(
+    search_dir: pathlib.Path, ranked: Sequence[str], *, max_disk_mb: float | None
+) -> bool:
+    """Removes all weights but those of the best trials, and of these as many as the disk allows.
+
+    Args:
+        search_dir: of the search.
+        ranked: trial ids, the best first.
+        max_disk_mb: of the whole directory; None is no limit.
+
+    Returns:
+        Whether the directory is within its limit.
+    """
+    kept = list(ranked[:KEPT_TRIALS])
+    # Only of ranked trials: a worker may be writing the weights of a trial that is not yet ranked.
+    for trial_id in ranked[KEPT_TRIALS:]:
+        _remove_weights(search_dir, trial_id)
+    if max_disk_mb is None:
+        return True
+    while not _is_within(search_dir, max_disk_mb) and len(kept) > 1:
+        _remove_weights(search_dir, kept.pop())
+    return _is_within(search_dir, max_disk_mb)
+
+
+def remove_states(search_dir: pathlib.Path, needed: Sequence[str]) -> None:
+    """Removes the training states of trials that will not be continued."""
+    for path in (search_dir / TRIALS_DIR).glob("trial_*/state_fold_*"):
+        if path.parent.name.removeprefix("trial_") not in needed:
+            shutil.rmtree(path)
+
+
+def _remove_weights(search_dir: pathlib.Path, trial_id: str) -> None:
+    for path in trial_dir(search_dir, trial_id).glob("*.keras"):
+        path.unlink()
+
+
+def _is_within(search_dir: pathlib.Path, max_disk_mb: float) -> bool:
+    return _size_bytes(search_dir) <= max_disk_mb * 2**20
+
+
+def _size_bytes(directory: pathlib.Path) -> int:
+    """What all files below a directory take; files that vanish meanwhile count nothing."""
     total = 0
     for path in directory.rglob("*"):
         with contextlib.suppress(FileNotFoundError):

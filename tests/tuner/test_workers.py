@@ -1,0 +1,98 @@
+"""Worker processes: when they are renewed and restarted, and what each may take."""
+
+import importlib
+import pathlib
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tuner import trial, workers
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Iterator[Callable]:
+    """Starts a pool of one worker that does what a function of worker_tasks.py does."""
+    monkeypatch.syspath_prepend(pathlib.Path(__file__).parent)
+    started = []
+
+    def start(name: str) -> workers.Pool:
+        monkeypatch.setattr(
+            workers, "_work", getattr(importlib.import_module("worker_tasks"), name)
+        )
+        setup = workers.Setup(
+            search_dir=tmp_path, records_dir=tmp_path, folds=1, max_parameters=None
+        )
+        started.append(workers.Pool(["tuner0"], setup, tmp_path))
+        return started[-1]
+
+    yield start
+    for pool in started:
+        pool.close()
+
+
+def _processes(pool: workers.Pool, told: list[dict[str, Any]]) -> list[str]:
+    """Runs a job for each; returns the processes that did them."""
+    found = []
+    for index, values in enumerate(told):
+        pool.idle()[0].give(trial.Job(trial_id=str(index), config=values, objective="log_loss"))
+        while pool.busy():
+            found += [event.outcome.reason for event in pool.wait(60.0)]
+    return found
+
+
+def test_process_is_renewed_after_some_trials(
+    start: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "TRIALS_PER_PROCESS", 2)
+    first, second, third = _processes(start("answer"), [{}] * 3)
+    assert first == second != third
+
+
+@pytest.mark.parametrize(
+    ("told", "is_renewed"),
+    [
+        ({"memory_mb": 1000.0}, False),
+        ({"memory_mb": 1200.0}, True),  # it has grown by more than 1 GiB
+        ({"is_healthy": False}, True),
+    ],
+)
+def test_worn_process_is_renewed(start: Callable, told: dict[str, Any], is_renewed: bool) -> None:
+    _, second, third = _processes(start("answer"), [{}, told, {}])
+    assert (second != third) == is_renewed
+
+
+def test_process_that_never_starts_ends_the_search(start: Callable) -> None:
+    message = r"tuner0: its worker process ended with status 3 .*3 times before it took a trial"
+    with pytest.raises(workers.WorkersFailedError, match=message):
+        _processes(start("end_at_once"), [{}])
+
+
+def test_search_side_imports_nothing_that_counts_threads_or_takes_a_gpu() -> None:
+    code = (
+        "import sys, tuner.workers\n"
+        "sys.exit(any(name in sys.modules for name in ('numpy', 'tensorflow', 'keras')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("visible", "threads", "devices"),
+    [
+        ("0,1", 2, ["0", "1", "0"]),
+        ("0,1", 0, [None] * 3),  # a worker alone has all of them
+        ("0", 2, [None] * 3),
+        ("", 2, [None] * 3),
+    ],
+)
+def test_workers_share_out_devices_and_threads(
+    monkeypatch: pytest.MonkeyPatch, visible: str, threads: int, devices: list[str | None]
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    found = [workers._environment(index, threads) for index in range(3)]
+    assert [environment.get("CUDA_VISIBLE_DEVICES") for environment in found] == devices
+    assert {environment.get("OMP_NUM_THREADS") for environment in found} == {
+        str(threads) if threads else None
+    }

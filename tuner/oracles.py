@@ -151,6 +151,11 @@ class BayesianOracle(_FamiliesFirst, adapter.BayesianOracle):
     def _fit(
         self, vectors: np.ndarray, scores: np.ndarray
     ) -> gaussian_process.GaussianProcessRegressor:
+        """Fits completed trials; running ones then count with what is expected of them, a bit less.
+
+        Keras Tuner's fantasies: where a trial runs there is little left to find out, so another
+        worker is not sent to the same place.
+        """
         process = gaussian_process.GaussianProcessRegressor(
             # Scores of small folds are noisy: with Keras Tuner's alpha, 1e-4, the length scale
             # vanishes.
@@ -164,7 +169,15 @@ class BayesianOracle(_FamiliesFirst, adapter.BayesianOracle):
             # At a bound of the length scale sklearn warns; the bounds are meant as bounds.
             warnings.simplefilter("ignore", category=exceptions.ConvergenceWarning)
             process.fit(vectors, scores)
-        return process
+        running = self._vectorize_all(self._trials_that_are(adapter.TrialStatus.RUNNING))
+        if not len(running):
+            return process
+        mean, deviation = process.predict(running, return_std=True)
+        # A fantasy says nothing about the length scale.
+        process.set_params(kernel=process.kernel_, optimizer=None)
+        return process.fit(
+            np.concatenate([vectors, running]), np.concatenate([scores, mean + deviation])
+        )
 
     def _candidates(self, generator: np.random.Generator, best: np.ndarray) -> list[dict[str, Any]]:
         uniform = generator.uniform(size=(_NUM_CANDIDATES, best.shape[1]))

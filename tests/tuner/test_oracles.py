@@ -8,6 +8,7 @@ from typing import Any
 import keras_tuner
 import pytest
 
+from spine_tf.configuration import config as config_module
 from tuner import adapter, oracles, search_settings, space, space_presets
 
 _FAMILIES = ("simple", "dense", "residual")
@@ -95,6 +96,30 @@ def test_base_configuration_of_each_family_comes_first(name: str, tmp_path: path
 def test_bayesian_oracle_repeats_no_trial(tmp_path: pathlib.Path) -> None:
     started = _run(_make_oracle("bayesian", tmp_path, max_trials=24))
     assert len({str(sorted(values.items())) for values in started}) == 24
+
+
+def test_bayesian_oracle_knows_of_the_trials_that_run(tmp_path: pathlib.Path) -> None:
+    oracle = _make_oracle("bayesian", tmp_path, declare=_declare_line, families=["simple"])
+    _run(oracle, num_trials=10, score=_line_score)
+    (first,) = oracle.ongoing_trials.values()
+    second = oracle.create_trial("tuner1")
+    places = [_line_place(trial.hyperparameters.values) for trial in (first, second)]
+    # Neither is far from the best place, 0.4; if it did not know of the first, the second would be
+    # sent within 0.001 of it.
+    assert places == pytest.approx([0.4, 0.4], abs=0.05)
+    assert abs(places[0] - places[1]) > 0.02
+
+
+def _declare_line(hp: keras_tuner.HyperParameters, config: config_module.Config) -> None:
+    hp.Float("model.dropout", 0.0, 0.6)
+
+
+def _line_place(values: dict[str, Any]) -> float:
+    return values["simple/model.dropout"]
+
+
+def _line_score(values: dict[str, Any]) -> float:
+    return (_line_place(values) - 0.4) ** 2
 
 
 @pytest.mark.slow

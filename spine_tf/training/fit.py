@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from spine_tf.configuration import config, model_configs, training_config
 from spine_tf.models import pretrained
-from spine_tf.training import checkpoint, device, loop as loop_module, phases, tasks
+from spine_tf.training import checkpoint, device, loop, phases, tasks
 from tfrecords import records
 
 
@@ -48,7 +48,7 @@ def fit(
     train_splits: Sequence[str],
     monitor_split: str | None,
     work_dir: pathlib.Path | None = None,
-    on_epoch_end: loop_module.EpochCallback | None = None,
+    on_epoch_end: loop.EpochCallback | None = None,
     task: tasks.Task | None = None,
 ) -> Fitted:
     """Trains a model.
@@ -76,18 +76,18 @@ def fit(
         train_feed, loss = task.open_training(source, train_splits)
         monitor_feed = task.open_feed(source, [monitor_split]) if monitor_split else None
         model = _make_model(task, run_config, source)
-        loop = loop_module.Loop(
-            task=task,
-            config=run_config,
-            model=model,
-            loss=loss,
-            progress=progress,
-            use_xla=device.uses_xla(run_config.training),
-            work_dir=work_dir,
-            on_epoch_end=on_epoch_end,
-        )
+        planned = phases.plan_phases(task, run_config, model, train_feed, monitor_feed)
         with contextlib.suppress(StopTraining):
-            loop.run(phases.plan_phases(task, run_config, model, train_feed, monitor_feed))
+            loop.Loop(
+                task=task,
+                config=run_config,
+                model=model,
+                loss=loss,
+                progress=progress,
+                use_xla=device.uses_xla(run_config.training),
+                work_dir=work_dir,
+                on_epoch_end=on_epoch_end,
+            ).run(planned)
     model.set_weights(progress.best_weights)
     return Fitted(
         model=_in_float32(task, source, model),

@@ -150,6 +150,16 @@ def test_every_folder_says_what_it_is() -> None:
         )
 
 
+def test_module_names_are_unique_but_for_a_program_and_what_it_runs() -> None:
+    places = collections.defaultdict(list)
+    for name, path in _MODULES.items():
+        if path.stem not in ("__init__", "__main__"):
+            places[path.stem].append(name)
+    for names in places.values():
+        library = [name for name in names if name not in _PROGRAM_MODULES]
+        assert len(library) <= 1, names
+
+
 def test_alias_is_the_modules_own_name() -> None:
     for name in _MODULES:
         for imported, alias in _aliases(name):

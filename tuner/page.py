@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from spine_tf.pages import template
 from tfrecords import atomic
-from tuner import charts, leaderboard, search_directory, search_settings, trial
+from tuner import leaderboard, search_charts, search_directory, search_settings, trial
 
 # Drawing 30 trials takes two thirds of a second, beside workers that may need all cores.
 _REST_SECONDS = 15.0
@@ -53,9 +53,9 @@ def render(
         best=ranked[0] if ranked and ranked[0].score else None,
         counts={status: statuses.count(status) for status in _STATUSES},
         seconds=sum(entry.outcome.seconds for entry in ranked if entry.outcome),
-        progress=charts.progress(started, goal) or "",
-        curves=charts.learning_curves(ranked, goal) or "",
-        hyperparameters=charts.hyperparameters(ranked, goal),
+        progress=search_charts.progress(started, goal) or "",
+        curves=search_charts.learning_curves(ranked, goal) or "",
+        hyperparameters=search_charts.hyperparameters(ranked, goal),
     )
 
 

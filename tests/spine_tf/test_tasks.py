@@ -18,7 +18,7 @@ import pytest
 import tensorflow as tf
 
 from spine_tf.augmentation import mixing
-from spine_tf.configuration import config, model_configs, overrides
+from spine_tf.configuration import config as config_module, model_configs, overrides
 from spine_tf.models import families
 from spine_tf.runs import run
 from spine_tf.training import fit, fold_roles, losses, tasks, trainer
@@ -32,7 +32,7 @@ _SIDE = 16
 class _Toy(abc.ABC):
     """What the toys share; `fields` beside image and window are the truth of a record."""
 
-    config: config.Config
+    config: config_module.Config
 
     fields: tuple[str, ...] = ()
 
@@ -262,7 +262,7 @@ def _write_records(directory: pathlib.Path, toy: type[_Toy]) -> records.Records:
 @functools.cache
 def _task(toy: type[_Toy], *settings: str) -> _Toy:
     fast = ("model.filters=[8]", "training.epochs=4", "training.learning_rate=0.01")
-    made = config.default_config("multiclass", "simple")
+    made = config_module.default_config("multiclass", "simple")
     return toy(config=overrides.apply(made, [*fast, "training.batch_size=8", *settings]))
 
 

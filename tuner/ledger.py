@@ -9,8 +9,8 @@ from tuner import (
     adapter,
     leaderboard,
     oracles,
-    page,
     search_directory,
+    search_page,
     search_settings,
     trial as trial_module,
 )
@@ -108,7 +108,7 @@ class LocalLedger:
         leaderboard.write(
             settings.search_dir, ranked, num_folds=settings.folds, bases=settings.bases
         )
-        page.write(settings, ranked, ended_by=ended_by)
+        search_page.write(settings, ranked, ended_by=ended_by)
         return ranked
 
     def _entry(self, trial_id: str) -> leaderboard.Entry:

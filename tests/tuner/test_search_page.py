@@ -13,7 +13,7 @@ import pytest
 from selenium.webdriver.common import keys
 from selenium.webdriver.common.by import By
 
-from tuner import leaderboard, page, search_settings, trial
+from tuner import leaderboard, search_page, search_settings, trial
 
 # A line of a series, in a chart.
 _LINE = "path[style*='stroke: var(--c'][style*='fill: none']"
@@ -62,13 +62,13 @@ def _ranked(num_trials: int) -> list[leaderboard.Entry]:
 
 @pytest.mark.parametrize("num_trials", [0, 1, 2, 9])
 def test_page_can_be_drawn_at_any_time(num_trials: int, tmp_path: pathlib.Path) -> None:
-    text = page.render(_settings(tmp_path), _ranked(num_trials), ended_by=None)
+    text = search_page.render(_settings(tmp_path), _ranked(num_trials), ended_by=None)
     assert "Running." in text
     assert text.count("<tr") == num_trials + 1
 
 
 def test_page_needs_nothing_else_and_escapes_what_it_shows(tmp_path: pathlib.Path) -> None:
-    text = page.render(_settings(tmp_path), _ranked(9), ended_by="all trials were run")
+    text = search_page.render(_settings(tmp_path), _ranked(9), ended_by="all trials were run")
     assert not re.search(r"""(src|href)=["'](?!#|data:)""", text)
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
     assert "out of memory &lt;script&gt;" in text
@@ -84,7 +84,7 @@ def test_page_is_drawn_anew_at_the_end_and_while_it_runs_only_now_and_then(
         """The trials that the page shows after it was that old and written again."""
         if path.exists():
             os.utime(path, times=(time.time() - seconds_ago,) * 2)
-        page.write(search, _ranked(num_trials), ended_by=ended_by)
+        search_page.write(search, _ranked(num_trials), ended_by=ended_by)
         return path.read_text("utf-8").count("<tr") - 1
 
     assert num_rows(0, 1, None) == 1
@@ -96,7 +96,7 @@ def test_page_is_drawn_anew_at_the_end_and_while_it_runs_only_now_and_then(
 
 @pytest.mark.slow
 def test_page_in_a_browser(browser: Any, tmp_path: pathlib.Path) -> None:
-    page.write(_settings(tmp_path), _ranked(12), ended_by="all trials were run")
+    search_page.write(_settings(tmp_path), _ranked(12), ended_by="all trials were run")
     path = tmp_path / "search.html"
     browser.open(path)
     assert "Ended: all trials were run." in browser.driver.find_element(By.ID, "state").text

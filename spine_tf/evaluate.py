@@ -91,10 +91,14 @@ def main() -> None:
 def _train_control(run_dir: pathlib.Path, source: Any) -> Any:
     from spine_tf.evaluation import shuffled_labels
     from spine_tf.runs import run
+    from spine_tf.training import trainer
 
+    trained = run.load_run(run_dir)
+    # A run of all folds has no held-out one of its own: the first that it has stands for them.
+    held_out = trained.provenance["val_split"] or trained.provenance["folds"][0]
     logging.info("training on shuffled labels, at most %d epochs", shuffled_labels.MAX_EPOCHS)
     return shuffled_labels.run_control(
-        run.load_run(run_dir).config,
+        trainer.hold_out(trained.config, held_out),
         source,
         seed=_SEED.value,
         num_resamples=_NUM_RESAMPLES.value,

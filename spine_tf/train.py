@@ -12,7 +12,9 @@ _RECORDS_DIR = flags_module.records_dir()
 _RUN_DIR = flags.DEFINE_string("run_dir", None, "Where the run is written; must not exist.")
 _CONFIGURATION = flags_module.Configuration()
 _VAL_FOLD = flags.DEFINE_string(
-    "val_fold", None, "Fold that is held out (0 if not in the configuration), or all in turn."
+    "val_fold",
+    None,
+    "Fold that is held out, i for fold_i (0 if not in the configuration), or all in turn.",
 )
 _EPOCHS = flags.DEFINE_integer("epochs", None, "Most epochs; overrides the configuration.")
 _NUM_SEEDS = flags.DEFINE_integer(

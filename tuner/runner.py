@@ -13,6 +13,7 @@ import keras
 
 from spine_tf.configuration import config
 from spine_tf.models import families
+from spine_tf.rsna import folds
 from spine_tf.training import fit, fold_roles
 from tfrecords import records
 from tuner import search_directory, search_settings, trial
@@ -97,11 +98,12 @@ class Runner:
         stopped_by, fit_seconds = "", 0.0
         for fold in range(self.folds):
             watch = self._watch(job, fold)
+            held_out = folds.fold_name(fold)
             fitted = fit.fit(
                 run_config,
                 source,
-                train_splits=[name for name in names if name != names[fold]],
-                monitor_split=names[fold],
+                train_splits=[name for name in names if name != held_out],
+                monitor_split=held_out,
                 work_dir=self._work_dir(job, fold),
                 on_epoch_end=watch,
             )

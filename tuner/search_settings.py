@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from spine_tf import labels
 from spine_tf.configuration import config, model_configs, overrides, training_config
+from spine_tf.rsna import folds as folds_module
 from spine_tf.training import fold_roles
 from tfrecords import records
 from tuner import space_presets
@@ -190,16 +191,18 @@ def is_fixed(family: str, field: str, fixed: Collection[str]) -> bool:
 
 
 def check_folds(source: records.Records, folds: int) -> None:
-    """Raises ValueError if a records directory has fewer folds than are asked for."""
+    """Raises ValueError unless the folds that are asked for, from fold_0 on, have examples."""
     names = fold_roles.fold_splits(source)
     if len(names) < 2:
         raise ValueError(
             f"{source.directory} has {len(names)} folds with examples, a search needs two: one to "
             "train on and one to score: convert with --num_folds 2 or more, or more studies"
         )
-    if folds > len(names):
+    wanted = [folds_module.fold_name(fold) for fold in range(folds)]
+    if empty := [name for name in wanted if name not in names]:
         raise ValueError(
-            f"--folds is {folds}, but {source.directory} has {len(names)} folds: lower it"
+            f"--folds is {folds}, but {source.directory} has no example in {', '.join(empty)}; "
+            f"its folds are {', '.join(names)}: lower it, or convert again"
         )
 
 

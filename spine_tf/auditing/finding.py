@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterable
 
 from spine_tf.dicom import reasons
-from spine_tf.rsna import annotations
+from spine_tf.rsna import annotations, tables
 
 _COLUMNS = ("key", "finding", "severity", "detail", "file", "place")
 
@@ -34,6 +34,8 @@ class Kind(enum.StrEnum):
     UNUSABLE_IMAGE = "unusable_image"
     UNUSABLE_ROW = "unusable_row"
     REPEATED_POINT = "repeated_point"
+    UNREADABLE_LINE = "unreadable_line"
+    CONFLICTING_LINE = "conflicting_line"
     COORDINATE_WITHOUT_LABEL = "coordinate_without_label"
     LABEL_WITHOUT_COORDINATE = "label_without_coordinate"
     MIXED_STACKS = "mixed_stacks"
@@ -68,6 +70,10 @@ _MEANINGS = {
     Kind.UNUSABLE_IMAGE: "The header of the row's image says that it can't be converted.",
     Kind.UNUSABLE_ROW: "The row of the coordinates CSV, or its label, can't be used.",
     Kind.REPEATED_POINT: "A condition and level of a study has more than one point.",
+    Kind.UNREADABLE_LINE: "A line of train.csv or the series CSV can't be read; rows that need it "
+    "are not converted.",
+    Kind.CONFLICTING_LINE: "A line of train.csv or the series CSV contradicts an earlier one; rows "
+    "that need it are not converted.",
     Kind.COORDINATE_WITHOUT_LABEL: "The point has no severity in train.csv; it is not converted.",
     Kind.LABEL_WITHOUT_COORDINATE: "The severity in train.csv has no point; it is not converted.",
     Kind.MIXED_STACKS: "The annotated slices of a series differ in shape, spacing or orientation.",
@@ -127,6 +133,18 @@ def of_reject(reject: reasons.Reject, usable_keys: frozenset[str]) -> Finding:
         place=reject.key,
         key=reject.key if has_key else "",
         file=reject.file,
+    )
+
+
+def of_fault(fault: tables.Fault) -> Finding:
+    """Returns a finding about a line of train.csv or of the series CSV."""
+    is_unreadable = fault.reason in (reasons.Reason.BAD_ID, reasons.Reason.BAD_ROW)
+    ids = [str(each) for each in (fault.study, fault.series) if each is not None]
+    return Finding(
+        kind=Kind.UNREADABLE_LINE if is_unreadable else Kind.CONFLICTING_LINE,
+        detail=f"{fault.reason}: {fault.in_words()}",
+        # The id of a line that can't be read is no study's.
+        place="" if is_unreadable else "/".join(ids),
     )
 
 

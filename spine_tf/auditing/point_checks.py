@@ -65,6 +65,8 @@ def _of_tables(read: annotations.Annotations) -> Iterator[finding.Finding]:
     usable_keys = frozenset(row.key for row in read.rows)
     for reject in read.rejects:
         yield finding.of_reject(reject, usable_keys)
+    for fault in read.faults:
+        yield finding.of_fault(fault)
     for study, condition, level in read.unplaced:
         yield finding.Finding(
             kind=finding.Kind.LABEL_WITHOUT_COORDINATE,

@@ -11,12 +11,17 @@ from spine_tf.configuration import roi_config
 from spine_tf.conversion import output_directory, plan, shard_writer
 from spine_tf.crops import record
 from spine_tf.dicom import reasons
+from spine_tf.rsna import folds
 from tfrecords import atomic, inspection, manifest, records, tfds_files
 
 _DESCRIPTION = (
     "Regions of interest of lumbar spine MRI, cut out in millimetres around annotated points. "
     "Written by spine_tf.convert; manifest.json says how."
 )
+
+
+# Notes on the CSVs that the manifest holds; the counts beside them are of all.
+_NUM_NOTES = 20
 
 
 class TooManyRejects(ValueError):
@@ -85,10 +90,28 @@ def summarize(dataset: manifest.Manifest) -> str:
     lines.append(_line("all", totals))
     rejects = ", ".join(f"{reason} {count}" for reason, count in dataset.rejects.items())
     lines.append(f"not converted: {rejects or 'none'}")
+    if empty := _empty_splits(dataset):
+        lines.append(f"without a record: {', '.join(empty)}")
+    lines += dataset.details.get("notes", [])
     unreadable = dataset.details.get("unreadable_neighbours", [])
     if unreadable:
         lines.append(f"unreadable, so no neighbours: {len(unreadable)} files, see manifest.json")
     return "\n".join(lines)
+
+
+def _shortened(notes: Sequence[str]) -> Sequence[str]:
+    if len(notes) <= _NUM_NOTES:
+        return notes
+    return [*notes[: _NUM_NOTES - 1], f"and {len(notes) - _NUM_NOTES + 1} more like these"]
+
+
+def _empty_splits(dataset: manifest.Manifest) -> list[str]:
+    """The splits that were asked for and that no record is in."""
+    config = dataset.config
+    asked = [folds.fold_name(index) for index in range(config.get("num_folds", 0))]
+    if config.get("test_fraction") and config.get("folds_csv") is None:
+        asked.append(folds.TEST)
+    return [split for split in asked if split not in dataset.splits]
 
 
 def _line(name: str, counts: dict[str, int]) -> str:
@@ -152,6 +175,7 @@ def _make_manifest(
             "made_by": f"spine_tf {spine_tf.__version__}",
             "source": wanted.source,
             **wanted.counts,
+            **({"notes": list(_shortened(wanted.notes))} if wanted.notes else {}),
             "unreadable_neighbours": sorted({f for note in shard_notes for f in note.unreadable}),
         },
     )

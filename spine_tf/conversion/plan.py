@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from spine_tf import labels
@@ -81,6 +81,7 @@ class Plan:
         shards: by split, test last, then by index.
         rejects: rows that the CSVs already rule out.
         counts: what else was seen in the CSVs.
+        notes: what a user should be told of the CSVs, a sentence each.
     """
 
     config: dict[str, Any]
@@ -88,6 +89,7 @@ class Plan:
     shards: tuple[Shard, ...]
     rejects: tuple[reasons.Reject, ...]
     counts: dict[str, int]
+    notes: tuple[str, ...] = ()
 
     @property
     def num_rows(self) -> int:
@@ -172,7 +174,8 @@ def _keys(path: pathlib.Path | None, data: bytes | None) -> frozenset[str]:
         return frozenset()
     table = tables.parse_table(str(path), data)
     column = table.index("key")
-    return frozenset(row[column] for row in table.rows if len(row) > column)
+    # Notices of an audit have no key.
+    return frozenset(row[column] for row in table.rows if len(row) > column) - {""}
 
 
 def deal(
@@ -199,7 +202,19 @@ def deal(
         shards=tuple(part for name in names for part in _cut(name, of_split[name])),
         rejects=tuple(sorted(rows.rejects)),
         counts=rows.counts,
+        notes=tuple(_notes(rows)),
     )
+
+
+def _notes(rows: annotations.Annotations) -> Iterator[str]:
+    if rows.unmatched:
+        yield (
+            f"--exclude has {len(rows.unmatched)} keys that no row of the coordinates CSV has, "
+            f"such as {rows.unmatched[0]}"
+        )
+    if num_repeated := rows.counts.get("repeated_points"):
+        yield f"{num_repeated} rows are further points of a condition and level of one study"
+    yield from (fault.in_words() for fault in rows.faults)
 
 
 def _cut(split: str, rows: Sequence[annotations.Annotation]) -> list[Shard]:

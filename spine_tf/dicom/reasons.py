@@ -11,11 +11,14 @@ class Reason(enum.StrEnum):
     BAD_ROW = "bad_row"  # more or fewer fields than columns, or a line break inside a field
     UNKNOWN_CONDITION = "unknown_condition"  # no condition of that name
     UNKNOWN_LEVEL = "unknown_level"  # no level of that name
-    BAD_ID = "bad_id"  # study, series or instance is not an integer from 0 to 2^63 - 1
+    BAD_ID = "bad_id"  # an id, here or in a CSV, is no plain integer from 0 to 2^63 - 1: no 012
     BAD_COORDINATE = "bad_coordinate"  # x or y is not a finite number
     UNKNOWN_STUDY = "unknown_study"  # the study has no row in train.csv
     UNKNOWN_SERIES = "unknown_series"  # the series is not in the series CSV
     WRONG_STUDY = "wrong_study"  # the series CSV gives the series to another study
+    CONFLICTING_SERIES = "conflicting_series"  # the series CSV describes it twice, differently
+    CONFLICTING_PATIENT = "conflicting_patient"  # train.csv gives the study to two patients
+    CONFLICTING_LABELS = "conflicting_labels"  # train.csv grades the target twice, differently
     BAD_LABEL = "bad_label"  # train.csv holds something that is no severity
     DUPLICATE = "duplicate"  # an earlier row has the same key
     NO_LABEL = "no_label"  # train.csv has no severity there; listed, but no reject

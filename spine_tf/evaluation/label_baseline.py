@@ -34,6 +34,8 @@ TARGETS: tuple[Target, ...] = tuple(
 def read_grades(data_dir: pathlib.Path) -> dict[int, np.ndarray]:
     """Reads train.csv: study -> severity of each of TARGETS, int64 (25,), 3 where none is given.
 
+    Where rows of one study differ, none is.
+
     Raises:
         ValueError: the file is missing or has no study_id.
     """
@@ -44,12 +46,14 @@ def read_grades(data_dir: pathlib.Path) -> dict[int, np.ndarray]:
         table.columns.index(name) if name in table.columns else None
         for name in (f"{condition}_{level}" for condition, level in TARGETS)
     ]
-    grades = {}
+    grades: dict[int, np.ndarray] = {}
     for row in table.rows:
         study = tables.parse_id(row[study_column]) if table.is_whole(row) else None
         if study is not None:
             texts = ["" if column is None else row[column] for column in columns]
-            grades[study] = np.array([severity.get(text, _UNGRADED) for text in texts])
+            found = np.array([severity.get(text, _UNGRADED) for text in texts])
+            first = grades.setdefault(study, found)
+            first[first != found] = _UNGRADED
     return grades
 
 

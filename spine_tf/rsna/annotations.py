@@ -1,16 +1,14 @@
 """The rows of the coordinates CSV: joined with labels and series, checked, or rejected."""
 
-import collections
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from spine_tf import labels
 from spine_tf.dicom import reasons
-from spine_tf.rsna import layout, sources, tables
+from spine_tf.rsna import gradings, layout, sources, tables
 
 _COLUMNS = ("study_id", "series_id", "instance_number", "condition", "level", "x", "y")
-_SEVERITIES = {name: index for index, name in enumerate(labels.SEVERITIES)}
 _CONDITIONS = {name: index for index, name in enumerate(labels.CONDITIONS)}
 _LEVELS = {name: index for index, name in enumerate(labels.LEVELS)}
 
@@ -64,9 +62,11 @@ class Annotations:
         groups: study -> group that folds keep whole (patient_id where that column exists); every
             study of train.csv, or of the series CSV where labels were not asked for.
         series: (study, series) -> description.
+        counts: what else was seen: of train.csv `labels_without_coordinates`, `unreadable_rows`,
+            `repeated_studies`; `repeated_points`, rows whose target has an earlier one.
         unplaced: (study, condition, level) of labels without a coordinate.
-        counts: what else was seen in train.csv: `labels_without_coordinates`, `unreadable_rows`,
-            `repeated_studies`.
+        faults: rows of train.csv and of the series CSV that can't be read or contradict others.
+        unmatched: excluded keys that no row has.
     """
 
     rows: list[Annotation]
@@ -75,6 +75,8 @@ class Annotations:
     series: dict[tuple[int, int], str]
     counts: dict[str, int]
     unplaced: tuple[tuple[int, int, int], ...] = ()
+    faults: tuple[tables.Fault, ...] = ()
+    unmatched: tuple[str, ...] = ()
 
 
 def read_annotations(
@@ -99,7 +101,7 @@ def read_annotations(
     check_names("conditions", conditions, labels.CONDITIONS)
     check_names("levels", levels, labels.LEVELS)
     series = _read_series(source)
-    graded = _read_labels(source, conditions, levels) if has_labels else None
+    graded = gradings.read_gradings(source, conditions, levels) if has_labels else None
     table = tables.read_table(source, layout.coordinates_csv(source.side))
     checker = _Checker(
         side=source.side,
@@ -113,13 +115,17 @@ def read_annotations(
     unplaced = sorted(graded.severities.keys() - checker.seen) if graded else []
     if graded:
         counts["labels_without_coordinates"] = len(unplaced)
+    if checker.num_repeated:
+        counts["repeated_points"] = checker.num_repeated
     return Annotations(
         rows=checker.rows,
         rejects=checker.rejects,
-        groups=graded.groups if graded else {study: str(study) for study, _ in series},
-        series=series,
+        groups=graded.groups if graded else {s: str(s) for s, _ in series.descriptions},
+        series=series.descriptions,
         counts=counts,
         unplaced=tuple(unplaced),
+        faults=(*(graded.faults if graded else ()), *series.faults),
+        unmatched=tuple(sorted(excluded_keys - checker.all_keys)),
     )
 
 
@@ -133,50 +139,61 @@ def check_names(flag: str, names: Sequence[str], known: Sequence[str]) -> None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Graded:
-    """train.csv: severities by (study, condition, level); a string is what is no severity."""
+class _SeriesList:
+    """The series CSV.
 
-    groups: dict[int, str]
-    severities: dict[tuple[int, int, int], int | str]
-    counts: dict[str, int]
+    Attributes:
+        descriptions: (study, series) -> description.
+        conflicts: (study, series) -> the row that describes it otherwise than an earlier one.
+        faults: rows that can't be read or contradict an earlier one, in the order of the file.
+    """
 
-
-def _read_labels(
-    source: sources.Source, conditions: Sequence[str], levels: Sequence[str]
-) -> _Graded:
-    table = tables.read_table(source, layout.LABELS_CSV)
-    study_column = table.index("study_id")
-    targets = [
-        (_CONDITIONS[condition], _LEVELS[level], table.index(f"{condition}_{level}"))
-        for condition in conditions
-        for level in levels
-    ]
-    group_column = table.index("patient_id") if "patient_id" in table.columns else study_column
-    graded = _Graded(groups={}, severities={}, counts=collections.Counter())
-    for row in table.rows:
-        study = tables.parse_id(row[study_column]) if table.is_whole(row) else None
-        if study is None or not row[group_column]:
-            graded.counts["unreadable_rows"] += 1
-        elif study in graded.groups:
-            graded.counts["repeated_studies"] += 1
-        else:
-            graded.groups[study] = str(study) if group_column == study_column else row[group_column]
-            for condition, level, column in targets:
-                if text := row[column]:
-                    graded.severities[study, condition, level] = _SEVERITIES.get(text, text)
-    return graded
+    descriptions: dict[tuple[int, int], str]
+    conflicts: dict[tuple[int, int], tables.Fault]
+    faults: list[tables.Fault]
 
 
-def _read_series(source: sources.Source) -> dict[tuple[int, int], str]:
+def _read_series(source: sources.Source) -> _SeriesList:
     table = tables.read_table(source, layout.series_csv(source.side))
     columns = [table.index(n) for n in ("study_id", "series_id", "series_description")]
-    result: dict[tuple[int, int], str] = {}
-    for row in table.rows:
-        if table.is_whole(row):
-            study, series = (tables.parse_id(row[column]) for column in columns[:2])
-            if study is not None and series is not None:
-                result.setdefault((study, series), row[columns[2]])
-    return result
+    found = _SeriesList(descriptions={}, conflicts={}, faults=[])
+    for line, row in zip(table.lines, table.rows, strict=True):
+        texts = [row[column] if column < len(row) else "" for column in columns]
+        study, series = (tables.parse_id(text) for text in texts[:2])
+        if study is None or series is None or not table.is_whole(row):
+            found.faults.append(_unreadable_series(table, line, row, texts))
+            continue
+        first = found.descriptions.setdefault((study, series), texts[2])
+        if first != texts[2]:
+            fault = tables.Fault(
+                reason=reasons.Reason.CONFLICTING_SERIES,
+                place=table.place(line),
+                detail=f"series {series} of study {study} is {tables.shown(texts[2])}, but "
+                f"{tables.shown(first)} on an earlier line; expected one row a series",
+                study=study,
+                series=series,
+            )
+            found.conflicts.setdefault((study, series), fault)
+            found.faults.append(fault)
+    return found
+
+
+def _unreadable_series(
+    table: tables.Table, line: int, row: list[str], texts: list[str]
+) -> tables.Fault:
+    bad = [
+        tables.why_no_id(name, text)
+        for name, text in zip(_COLUMNS[:2], texts, strict=False)
+        if tables.parse_id(text) is None
+    ]
+    is_whole = table.is_whole(row)
+    return tables.Fault(
+        reason=reasons.Reason.BAD_ID if is_whole else reasons.Reason.BAD_ROW,
+        place=table.place(line),
+        detail=bad[0] if is_whole else table.why_broken(row),
+        study=tables.resembled_id(texts[0]),
+        series=tables.resembled_id(texts[1]),
+    )
 
 
 class _Checker:
@@ -187,55 +204,68 @@ class _Checker:
         *,
         side: str,
         selected: frozenset[tuple[str, str]],
-        series: Mapping[tuple[int, int], str],
-        graded: _Graded | None,
+        series: _SeriesList,
+        graded: gradings.Gradings | None,
         excluded_keys: frozenset[str],
     ) -> None:
         self._side = side
         self._selected = selected
         self._series = series
-        self._studies_of_series: dict[int, int] = {s: study for study, s in series}
+        self._studies_of_series: dict[int, int] = {s: study for study, s in series.descriptions}
         self._graded = graded
         self._excluded_keys = excluded_keys
-        self._keys: set[str] = set()
+        self._lines: dict[str, tuple[int, list[str]]] = {}
+        self._targets: set[tuple[int, int, int]] = set()
+        self.all_keys: set[str] = set()
+        self.num_repeated = 0
         self.seen: set[tuple[int, int, int]] = set()
         self.rows: list[Annotation] = []
         self.rejects: list[reasons.Reject] = []
 
     def check_table(self, table: tables.Table) -> None:
         columns = [table.index(name) for name in _COLUMNS]
-        for row in table.rows:
+        for line, row in zip(table.lines, table.rows, strict=True):
             if table.is_whole(row):
-                self._check_row([row[column] for column in columns])
+                self._check_row(table, line, [row[column] for column in columns])
             else:
-                detail = f"{len(row)} fields, expected {len(table.columns)} on one line"
+                detail = f"{table.place(line)}: {table.why_broken(row)}"
                 self._reject("/".join(row[:5]), reasons.Reason.BAD_ROW, detail)
 
-    def _check_row(self, fields: list[str]) -> None:
+    def _check_row(self, table: tables.Table, line: int, fields: list[str]) -> None:
         condition = fields[3].lower().replace(" ", "_")
         level = fields[4].lower().replace("/", "_")
         key = "/".join((*fields[:3], condition, level))
+        self.all_keys.add(key)
         if condition not in _CONDITIONS:
             self._reject(key, reasons.Reason.UNKNOWN_CONDITION, f"condition is {fields[3]!r}")
         elif level not in _LEVELS:
             self._reject(key, reasons.Reason.UNKNOWN_LEVEL, f"level is {fields[4]!r}")
         elif (condition, level) in self._selected:
             try:
-                annotation = self._annotation(fields, _CONDITIONS[condition], _LEVELS[level])
-                self.rows.append(self._labelled(annotation))
+                target = _CONDITIONS[condition], _LEVELS[level]
+                annotation = self._annotation(table, line, fields, *target)
+                self._require_first(annotation.key, line, fields)
+                self._add(self._labelled(annotation))
             except reasons.Rejected as rejected:
                 self._reject(key, rejected.reason, rejected.detail, _file(self._side, fields))
 
     def _reject(self, key: str, reason: reasons.Reason, detail: str, file: str = "") -> None:
         self.rejects.append(reasons.Reject(key=key, reason=reason, detail=detail, file=file))
 
-    def _annotation(self, fields: list[str], condition: int, level: int) -> Annotation:
+    def _add(self, annotation: Annotation) -> None:
+        target = annotation.study_id, annotation.condition, annotation.level
+        self.num_repeated += target in self._targets
+        self._targets.add(target)
+        self.rows.append(annotation)
+
+    def _annotation(
+        self, table: tables.Table, line: int, fields: list[str], condition: int, level: int
+    ) -> Annotation:
         ids = [tables.parse_id(text) for text in fields[:3]]
         for name, text, value in zip(_COLUMNS, fields, ids, strict=False):
             if value is None:
-                raise reasons.Rejected(
-                    reasons.Reason.BAD_ID, f"{name} is {text!r}, expected an integer"
-                )
+                detail = f"{table.place(line)}: {tables.why_no_id(name, text)}"
+                raise reasons.Rejected(reasons.Reason.BAD_ID, detail)
         study, series, instance = (value for value in ids if value is not None)
         self.seen.add((study, condition, level))
         annotation = Annotation(
@@ -252,42 +282,37 @@ class _Checker:
         return annotation
 
     def _check_series(self, study: int, series: int) -> None:
-        if (study, series) in self._series:
+        if (study, series) in self._series.conflicts:
+            fault = self._series.conflicts[study, series]
+            raise reasons.Rejected(fault.reason, fault.in_words())
+        if (study, series) in self._series.descriptions:
             return
-        if series in self._studies_of_series:
+        file = layout.series_csv(self._side)
+        rejected = gradings.missing(self._series.faults, file, "series", study, series)
+        if rejected.reason is reasons.Reason.UNKNOWN_SERIES and series in self._studies_of_series:
             raise reasons.Rejected(
                 reasons.Reason.WRONG_STUDY,
                 f"the series belongs to study {self._studies_of_series[series]}",
             )
-        raise reasons.Rejected(
-            reasons.Reason.UNKNOWN_SERIES, f"{layout.series_csv(self._side)} has no such series"
-        )
+        raise rejected
+
+    def _require_first(self, key: str, line: int, fields: list[str]) -> None:
+        """Of rows with one key the first stands, whatever its label."""
+        if key in self._lines:
+            first_line, first = self._lines[key]
+            point = "the same point" if first[5:] == fields[5:] else f"x, y {', '.join(first[5:])}"
+            raise reasons.Rejected(
+                reasons.Reason.DUPLICATE, f"line {first_line} has the same key, with {point}"
+            )
+        self._lines[key] = line, fields
 
     def _labelled(self, annotation: Annotation) -> Annotation:
-        key = annotation.key
-        if key in self._keys:
-            raise reasons.Rejected(reasons.Reason.DUPLICATE, "an earlier row has the same key")
-        self._keys.add(key)
-        if key in self._excluded_keys:
+        if annotation.key in self._excluded_keys:
             raise reasons.Rejected(reasons.Reason.EXCLUDED, "listed by --exclude")
         if self._graded is None:
             return annotation
-        if annotation.study_id not in self._graded.groups:
-            raise reasons.Rejected(
-                reasons.Reason.UNKNOWN_STUDY, f"{layout.LABELS_CSV} has no such study"
-            )
         target = annotation.study_id, annotation.condition, annotation.level
-        label = self._graded.severities.get(target)
-        if label is None:
-            raise reasons.Rejected(
-                reasons.Reason.NO_LABEL, f"{layout.LABELS_CSV} has no severity there"
-            )
-        if isinstance(label, str):
-            raise reasons.Rejected(
-                reasons.Reason.BAD_LABEL,
-                f"{label!r} is none of {', '.join(labels.SEVERITIES)}",
-            )
-        return dataclasses.replace(annotation, label=label)
+        return dataclasses.replace(annotation, label=self._graded.severity(target))
 
 
 def _coordinate(name: str, text: str) -> float:

@@ -48,16 +48,16 @@ def parse_folds(table: tables.Table, groups: Mapping[int, str], num_folds: int) 
     known |= {str(index): fold_name(index) for index in range(num_folds)} | {TEST: TEST}
     study_column, fold_column = table.index("study_id"), table.index("fold")
     splits: dict[int, str] = {}
-    for row in table.rows:
+    for line, row in zip(table.lines, table.rows, strict=True):
         text, fold = (row[study_column], row[fold_column]) if table.is_whole(row) else ("", "")
         study = tables.parse_id(text)
         if study is None or fold not in known:
             raise ValueError(
-                f"{table.name} has study_id {text!r} with fold {fold!r}, expected an integer and "
-                f"one of 0 to {num_folds - 1} or test"
+                f"{table.place(line)}: study_id {text!r} with fold {fold!r}, expected an integer "
+                f"without leading zeros and one of 0 to {num_folds - 1} or test"
             )
         if splits.setdefault(study, known[fold]) != known[fold]:
-            raise ValueError(f"{table.name} gives study {study} two folds, expected one")
+            raise ValueError(f"{table.place(line)}: gives study {study} two folds, expected one")
     _check_folds(table.name, groups, splits)
     return {study: splits[study] for study in groups}
 

@@ -2,8 +2,10 @@
 
 import dataclasses
 import re
+from collections.abc import Sequence
 
 from spine_tf.configuration import data_config
+from spine_tf.rsna import folds
 from tfrecords import records
 
 
@@ -23,34 +25,54 @@ class Assignment:
 
 
 def fold_splits(source: records.Records) -> tuple[str, ...]:
-    """Returns fold_0, fold_1, ... in order; the test split is never among them."""
+    """Returns the folds that have examples in order; the test split is never among them."""
     names = [split for split in source.splits if re.fullmatch(r"fold_\d+", split)]
-    return tuple(sorted(names, key=lambda name: int(name.removeprefix("fold_"))))
+    return tuple(sorted(names, key=fold_index))
+
+
+def fold_index(name: str) -> int:
+    """Returns i of fold_i."""
+    return int(name.removeprefix("fold_"))
 
 
 def assign(source: records.Records, settings: data_config.DataConfig) -> Assignment:
-    """Assigns the folds of a directory.
+    """Assigns the folds of a directory; fold i is the split fold_i, whichever others are empty.
+
+    The inner fold is the next one that has examples.
 
     Raises:
-        ValueError: there is no such fold, or too few.
+        ValueError: the fold has no example, or there are too few folds.
     """
-    folds = fold_splits(source)
-    needed = 3 if settings.inner_fold == "next" else 2
-    if len(folds) < needed:
+    names = fold_splits(source)
+    _require_enough(source, names, settings.inner_fold)
+    val_split = folds.fold_name(settings.val_fold)
+    if val_split not in names:
         raise ValueError(
-            f"{source.directory} has {len(folds)} folds with examples, expected at least {needed}: "
-            "convert with a larger --num_folds or set data.inner_fold=none"
+            f"val_fold is {settings.val_fold}, but {source.directory} has no example in "
+            f"{val_split}; its folds are {', '.join(names)}"
         )
-    if settings.val_fold >= len(folds):
-        raise ValueError(
-            f"val_fold is {settings.val_fold}, {source.directory} has folds 0 to {len(folds) - 1}"
-        )
-    val_split = folds[settings.val_fold]
     monitor_split = None
     if settings.inner_fold == "next":
-        monitor_split = folds[(settings.val_fold + 1) % len(folds)]
+        monitor_split = names[(names.index(val_split) + 1) % len(names)]
     return Assignment(
         val_split=val_split,
         monitor_split=monitor_split,
-        train_splits=tuple(fold for fold in folds if fold not in (val_split, monitor_split)),
+        train_splits=tuple(fold for fold in names if fold not in (val_split, monitor_split)),
+    )
+
+
+def _require_enough(source: records.Records, names: Sequence[str], inner_fold: str) -> None:
+    needed = 3 if inner_fold == "next" else 2
+    if len(names) >= needed:
+        return
+    num_studies = len(set(source.index(names).columns["study_id"].tolist())) if names else 0
+    ways = ["convert with a larger --num_folds"] if num_studies >= needed else []
+    if len(names) >= 2:
+        ways.append("set data.inner_fold=none")
+    if num_studies < needed:
+        ways.insert(0, f"convert {needed} studies or more")
+    raise ValueError(
+        f"{source.directory} has {len(names)} fold{'s' * (len(names) != 1)} with examples, of "
+        f"{num_studies} stud{'y' if num_studies == 1 else 'ies'}, expected at least {needed}: "
+        f"{' or '.join(ways)}"
     )

@@ -97,7 +97,7 @@ def train_all_folds(
     for index, name in enumerate(names):
         logging.info("fold %d of %d", index + 1, len(names))
         fold_dir = run_dir / name
-        held_out = _hold_out(run_config, index)
+        held_out = hold_out(run_config, name)
         train(held_out, source, fold_dir, resume=fold_dir.exists(), task=task)
     task.join_folds(run_dir, [run_dir / name for name in names])
 
@@ -144,8 +144,8 @@ def _describe_all(
 ) -> dict[str, Any]:
     """Where a run of all folds comes from, after a check that each of them can be held out."""
     names = fold_roles.fold_splits(source)
-    for index in range(len(names)):
-        assignment = fold_roles.assign(source, _hold_out(run_config, index).data)
+    for name in names:
+        assignment = fold_roles.assign(source, hold_out(run_config, name).data)
         task.describe(source, assignment.train_splits)
     return {
         **run.describe_origin(source, train_splits=names, monitor_split=None, val_split=None),
@@ -154,5 +154,7 @@ def _describe_all(
     }
 
 
-def _hold_out(run_config: config.Config, fold: int) -> config.Config:
-    return dataclasses.replace(run_config, data=dataclasses.replace(run_config.data, val_fold=fold))
+def hold_out(run_config: config.Config, fold: str) -> config.Config:
+    """Returns the configuration with another fold held out."""
+    data = dataclasses.replace(run_config.data, val_fold=fold_roles.fold_index(fold))
+    return dataclasses.replace(run_config, data=data)

@@ -113,6 +113,33 @@ def test_bad_rows_and_images_are_findings(data_set):
     assert usable == duplicate
 
 
+def test_lines_that_cannot_be_read_or_contradict_others_are_found(data_set):
+    for study in (1, 2, 3):
+        data_set.add_image(study, study * 10, 1)
+        data_set.add_row(study, study * 10, 1)
+    directory = data_set.write()
+    path = directory / "train.csv"
+    header, first, second, third = path.read_text().splitlines()
+    lines = [header, first, first.replace("Normal/Mild", "Severe"), "0" + second, third, third]
+    path.write_text("\n".join(lines))
+    path = directory / "train_series_descriptions.csv"
+    path.write_text(path.read_text() + "3,30,Sagittal T1\n")
+
+    audited = audit.audit(sources.open_source(directory))
+
+    assert places(audited, finding.Kind.CONFLICTING_LINE) == ["1", "3/30"]
+    assert places(audited, finding.Kind.UNREADABLE_LINE) == [""]
+    rows = [f"{study}/{study * 10}/1/{LEFT}/l4_l5" for study in (1, 2, 3)]
+    assert places(audited, finding.Kind.UNUSABLE_ROW) == rows
+    reasons = [item.detail for item in audited.findings if item.place in rows]
+    assert [each.partition(":")[0] for each in reasons] == [
+        "conflicting_labels",
+        "bad_id",
+        "conflicting_series",
+    ]
+    assert "conflicting_line" in audit.summarize(audited)
+
+
 def test_files_and_series_that_do_not_fit_are_notices(data_set):
     data_set.add_image(1, 2, 1)
     data_set.add_image(1, 2, 4, position=(0.0, 0.0, 4.0))

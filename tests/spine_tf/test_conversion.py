@@ -409,6 +409,43 @@ def test_no_row_at_all_is_refused(small_data_dir, tmp_path):
     assert not (tmp_path / "r").exists()
 
 
+def test_empty_folds_are_said(small_data_dir, converted, tmp_path):
+    assert "without a record" not in finalize.summarize(manifest.read_manifest(converted))
+    path = tmp_path / "folds.csv"
+    rows = [f"{study},{2 * (study % 2)}" for study in range(100, 140)]
+    path.write_text("\n".join(["study_id,fold", *rows]))
+    conversion = dataclasses.replace(_SETTINGS, folds_csv=path, num_folds=4)
+    dataset = _convert(small_data_dir, tmp_path / "r", conversion)
+    assert "without a record: fold_1, fold_3" in finalize.summarize(dataset).splitlines()
+    many = dataclasses.replace(_SETTINGS, num_folds=50, test_fraction=0.01)
+    said = finalize.summarize(_convert(small_data_dir, tmp_path / "many", many))
+    assert "without a record: fold_40, fold_41" in said
+    assert "fold_49, test" in said
+
+
+def test_what_is_odd_in_the_csvs_is_said(small_data_dir, tmp_path):
+    data_dir = shutil.copytree(small_data_dir, tmp_path / "data")
+    path = data_dir / "train.csv"
+    header, first, second, *rest = path.read_text().splitlines()
+    path.write_text("\n".join([header, first, "0" + second, *rest, *[f"{n}.0" for n in range(30)]]))
+    dataset = _convert(data_dir, tmp_path / "r")
+    said = finalize.summarize(dataset)
+    assert dataset.rejects == {"bad_id": 4}
+    assert "train.csv, line 3: study_id is '0101', expected an integer without" in said
+    assert (dataset.details["unreadable_rows"], len(dataset.details["notes"])) == (31, 20)
+    assert "and 12 more like these" in said
+
+
+def test_excluded_keys_of_no_row_are_said(small_data_dir, tmp_path):
+    exclude = tmp_path / "exclude.csv"
+    exclude.write_text("key,detail\n,a notice\n0100/1000/2/left_subarticular_stenosis/l4_l5,\n")
+    dataset = _convert(
+        small_data_dir, tmp_path / "r", dataclasses.replace(_SETTINGS, exclude=exclude)
+    )
+    assert "--exclude has 1 keys that no row" in finalize.summarize(dataset)
+    assert dataset.rejects == {}
+
+
 def test_folds_csv_decides_the_splits(small_data_dir, tmp_path):
     path = tmp_path / "folds.csv"
     rows = [f"{study},{'test' if study < 104 else study % 2}" for study in range(100, 140)]

@@ -1,6 +1,7 @@
 import dataclasses
 import pathlib
 
+import numpy as np
 import pytest
 
 from spine_tf.configuration import data_config
@@ -38,16 +39,49 @@ def test_test_split_is_in_no_part(source: records.Records) -> None:
 
 
 def test_fold_that_is_not_there_is_refused(source: records.Records) -> None:
-    with pytest.raises(ValueError, match=r"val_fold is 3, .* has folds 0 to 2"):
+    with pytest.raises(ValueError, match=r"val_fold is 3, but .* has no example in fold_3; its"):
         fold_roles.assign(source, data_config.DataConfig(val_fold=3))
 
 
-def test_too_few_folds_are_refused(source: records.Records) -> None:
-    parts = [part for part in source.manifest.shards if part.split in ("fold_0", "fold_1")]
-    fewer = dataclasses.replace(
-        source, manifest=dataclasses.replace(source.manifest, shards=tuple(parts))
+def _without(source: records.Records, *splits: str) -> records.Records:
+    parts = tuple(part for part in source.manifest.shards if part.split not in splits)
+    return dataclasses.replace(source, manifest=dataclasses.replace(source.manifest, shards=parts))
+
+
+@pytest.mark.parametrize("val_fold", [0, 2])
+def test_number_of_a_fold_is_its_name_where_another_is_empty(
+    source: records.Records, val_fold: int
+) -> None:
+    settings = data_config.DataConfig(val_fold=val_fold, inner_fold="none")
+    assignment = fold_roles.assign(_without(source, "fold_1"), settings)
+    assert assignment.val_split == f"fold_{val_fold}"
+    assert assignment.train_splits == (f"fold_{2 - val_fold}",)
+
+
+def test_empty_fold_is_refused_by_its_name(source: records.Records) -> None:
+    settings = data_config.DataConfig(val_fold=1, inner_fold="none")
+    with pytest.raises(ValueError, match=r"no example in fold_1; its folds are fold_0, fold_2"):
+        fold_roles.assign(_without(source, "fold_1"), settings)
+
+
+def test_one_study_is_told_that_more_are_needed(
+    source: records.Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = _without(source, "fold_1", "fold_2", "test")
+    index = source.index(["fold_0"])
+    columns = {**index.columns, "study_id": np.full(len(index), 7)}
+    monkeypatch.setattr(
+        records.Records, "index", lambda *_: dataclasses.replace(index, columns=columns)
     )
-    with pytest.raises(ValueError, match="has 2 folds with examples, expected at least 3: convert"):
+    with pytest.raises(ValueError, match="1 fold with examples, of 1 study,") as caught:
+        fold_roles.assign(alone, data_config.DataConfig(inner_fold="none"))
+    assert str(caught.value).endswith("expected at least 2: convert 2 studies or more")
+
+
+def test_too_few_folds_are_refused(source: records.Records) -> None:
+    fewer = _without(source, "fold_2", "test")
+    message = "has 2 folds with examples, of 48 studies, expected at least 3: convert with a larger"
+    with pytest.raises(ValueError, match=message):
         fold_roles.assign(fewer, data_config.DataConfig())
     assert fold_roles.assign(fewer, data_config.DataConfig(inner_fold="none")).train_splits == (
         "fold_1",

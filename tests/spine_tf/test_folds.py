@@ -64,7 +64,8 @@ def test_folds_csv_decides():
     ("text", "match"),
     [
         ("study_id,fold\n1,0\n", "no fold for study 2"),
-        ("study_id,fold\n1,2\n", "fold '2', expected .* 0 to 1 or test"),
+        ("study_id,fold\n1,2\n", "line 2: .* fold '2', expected .* 0 to 1 or test"),
+        ("study_id,fold\n1,0\n02,1\n", "folds.csv, line 3: study_id '02' .* without leading zeros"),
         ("study_id,fold\n1.5,0\n", "study_id '1.5'"),
         ("study_id,fold\n1,0,0\n", "study_id ''"),
         ("study_id,fold\n1,0\n1,1\n", "gives study 1 two folds"),

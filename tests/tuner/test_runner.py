@@ -67,6 +67,20 @@ def test_each_fold_gives_a_score_and_the_test_split_is_never_opened(
         list(records.iterate(records.open_records(copy), ["test"]))
 
 
+def test_folds_are_held_out_by_name_where_one_is_empty(
+    make_runner: Callable[..., runner.Runner], records_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    copy = tmp_path / "records"
+    shutil.copytree(records_dir, copy)
+    dataset = manifest.read_manifest(copy)
+    parts = tuple(part for part in dataset.shards if part.split != "fold_0")
+    manifest.write_manifest(copy, dataclasses.replace(dataset, shards=parts))
+    with pytest.raises(ValueError, match=r"--folds is 1, but .* has no example in fold_0; its"):
+        search_settings.check_folds(records.open_records(copy), 1)
+    with pytest.raises(ValueError, match="has no examples in split 'fold_0'"):
+        make_runner(records_dir=copy).run(_job(), _config())
+
+
 def test_trial_behind_the_others_is_stopped_with_the_score_it_has(
     make_runner: Callable[..., runner.Runner],
 ) -> None:

@@ -220,5 +220,7 @@ def test_more_folds_than_there_are_is_refused(
     records_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     assert "test" in records.open_records(records_dir).splits
-    with pytest.raises(ValueError, match=r"--folds is 4, but .* has 3 folds"):
+    with pytest.raises(
+        ValueError, match=r"--folds is 4, but .* has no example in fold_3; its folds"
+    ):
         _run(_settings(records_dir, tmp_path, folds=4))

@@ -12,27 +12,34 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from spine_tf import labels
-from spine_tf.configuration import data_config, fields, model_configs, training_config
+from spine_tf.configuration import data_config, fields, limits, model_configs, training_config
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
-    """Everything that decides what a run computes from a records directory."""
+    """Everything that decides what a run computes from a records directory.
 
-    task: str
+    Attributes:
+        task: which classes are told apart.
+        model: the network; its family decides which fields it has.
+        data: which examples a run sees, and how.
+        training: how the model is fitted.
+        seed: seed of everything random in the run.
+    """
+
+    task: Annotated[str, limits.Choice(tuple(labels.TASKS))]
     model: model_configs.ModelConfig
     data: data_config.DataConfig = dataclasses.field(default_factory=data_config.DataConfig)
     training: training_config.TrainingConfig = dataclasses.field(
         default_factory=training_config.TrainingConfig
     )
-    seed: int = 0
+    seed: Annotated[int, limits.Range(0, 2**31 - 1)] = 0
 
     def __post_init__(self) -> None:
-        labels.get_task(self.task)
-        fields.require_range("seed", self.seed, 0, 2**31 - 1)
+        limits.check(self)
         if self.data.sampling == self.training.class_weights == "balanced":
             raise ValueError(
                 "data.sampling and training.class_weights are both balanced, which would correct "
@@ -91,6 +98,19 @@ def field_names(family: str) -> tuple[str, ...]:
     """
     any_task = next(iter(labels.TASKS))
     return tuple(fields.flatten(to_dict(default_config(any_task, family))))
+
+
+def describe(config: Config) -> list[fields.Description]:
+    """Returns every field of a configuration, in the order of its JSON: value, range, meaning."""
+    family = fields.Description(
+        name="model.family",
+        value=config.model.family,
+        kind=f"one of {', '.join(model_configs.MODEL_CONFIGS)}",
+        meaning="the model family; --model chooses it, --set can't.",
+    )
+    found = fields.describe(config)
+    first = next(i for i, each in enumerate(found) if each.name.startswith("model."))
+    return [*found[:first], family, *found[first:]]
 
 
 def read_config(path: pathlib.Path) -> Config:

@@ -1,8 +1,9 @@
 """The configuration of what a run sees: which examples, how augmented, which labels believed."""
 
 import dataclasses
+from typing import Annotated
 
-from spine_tf.configuration import fields
+from spine_tf.configuration import limits
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,33 +29,24 @@ class AugmentationConfig:
         cutmix: alpha of the same distribution for the area of a box cut from another image.
     """
 
-    unchanged: float = 0.5
-    rotation_degrees: float = 10.0
-    shift: float = 0.05
-    scale: float = 0.1
-    shear: float = 0.0
-    contrast: float = 0.2
-    brightness: float = 0.1
-    gamma: float = 0.0
-    noise: float = 0.0
-    blur: float = 0.0
-    cutout: float = 0.0
-    flip: float = 0.0
-    slice_shuffle: float = 0.0
-    mixup: float = 0.0
-    cutmix: float = 0.0
+    unchanged: Annotated[float, limits.Range(0.0, 1.0)] = 0.5
+    rotation_degrees: Annotated[float, limits.Range(0.0, 180.0)] = 10.0
+    shift: Annotated[float, limits.Range(0.0, 0.95)] = 0.05
+    scale: Annotated[float, limits.Range(0.0, 0.95)] = 0.1
+    shear: Annotated[float, limits.Range(0.0, 0.95)] = 0.0
+    contrast: Annotated[float, limits.Range(0.0, 0.95)] = 0.2
+    brightness: Annotated[float, limits.Range(0.0, 0.95)] = 0.1
+    gamma: Annotated[float, limits.Range(0.0, 2.0)] = 0.0
+    noise: Annotated[float, limits.Range(0.0, 0.95)] = 0.0
+    blur: Annotated[float, limits.Range(0.0, 16.0)] = 0.0
+    cutout: Annotated[float, limits.Range(0.0, 0.95)] = 0.0
+    flip: Annotated[float, limits.Range(0.0, 1.0)] = 0.0
+    slice_shuffle: Annotated[float, limits.Range(0.0, 1.0)] = 0.0
+    mixup: Annotated[float, limits.Range(0.0, 4.0)] = 0.0
+    cutmix: Annotated[float, limits.Range(0.0, 4.0)] = 0.0
 
     def __post_init__(self) -> None:
-        fields.require_range("unchanged", self.unchanged, 0.0, 1.0)
-        fields.require_range("rotation_degrees", self.rotation_degrees, 0.0, 180.0)
-        for name in ("shift", "scale", "shear", "contrast", "brightness", "noise", "cutout"):
-            fields.require_range(name, getattr(self, name), 0.0, 0.95)
-        fields.require_range("gamma", self.gamma, 0.0, 2.0)
-        fields.require_range("blur", self.blur, 0.0, 16.0)
-        fields.require_range("flip", self.flip, 0.0, 1.0)
-        fields.require_range("slice_shuffle", self.slice_shuffle, 0.0, 1.0)
-        fields.require_range("mixup", self.mixup, 0.0, 4.0)
-        fields.require_range("cutmix", self.cutmix, 0.0, 4.0)
+        limits.check(self)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,12 +63,11 @@ class LabelReviewConfig:
     """
 
     path: str = ""
-    action: str = "soften"
-    budget: float = 0.1
+    action: Annotated[str, limits.Choice(("drop", "down_weight", "soften"))] = "soften"
+    budget: Annotated[float, limits.Range(0.0, 0.5)] = 0.1
 
     def __post_init__(self) -> None:
-        fields.require_choice("action", self.action, ("drop", "down_weight", "soften"))
-        fields.require_range("budget", self.budget, 0.0, 0.5)
+        limits.check(self)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,21 +90,17 @@ class DataConfig:
         mild_split: the mild_split.csv of a task that tells the halves of Moderate apart.
     """
 
-    val_fold: int = 0
-    inner_fold: str = "next"
-    feed: str = "auto"
-    memory_budget_mb: int = 4096
-    sampling: str = "shuffle"
+    val_fold: Annotated[int, limits.Range(0, 999)] = 0
+    inner_fold: Annotated[str, limits.Choice(("next", "none"))] = "next"
+    feed: Annotated[str, limits.Choice(("auto", "memory", "device", "stream"))] = "auto"
+    memory_budget_mb: Annotated[int, limits.Range(1, 10_000_000)] = 4096
+    sampling: Annotated[str, limits.Choice(("shuffle", "balanced"))] = "shuffle"
     augmentation: AugmentationConfig = dataclasses.field(default_factory=AugmentationConfig)
     label_review: LabelReviewConfig = dataclasses.field(default_factory=LabelReviewConfig)
     mild_split: str = ""
 
     def __post_init__(self) -> None:
-        fields.require_range("val_fold", self.val_fold, 0, 999)
-        fields.require_choice("inner_fold", self.inner_fold, ("next", "none"))
-        fields.require_choice("feed", self.feed, ("auto", "memory", "device", "stream"))
-        fields.require_choice("sampling", self.sampling, ("shuffle", "balanced"))
-        fields.require_range("memory_budget_mb", self.memory_budget_mb, 1, 10_000_000)
+        limits.check(self)
 
     @property
     def keep_mb(self) -> float:

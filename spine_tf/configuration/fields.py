@@ -1,11 +1,17 @@
-"""Fields: dataclasses built from JSON values, nested ones by name, and the checks of a value."""
+"""Fields: dataclasses built from JSON values, nested ones by name, and described field by field."""
 
 import dataclasses
 import difflib
+import inspect
 import math
+import re
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from spine_tf.configuration import limits
+
+_KINDS = {bool: "true or false", int: "integer", float: "number", str: "text", tuple: "numbers"}
 
 
 def build(cls: type, values: Mapping[str, Any], prefix: str) -> Any:
@@ -71,19 +77,65 @@ def describe_unknown(name: str, known: Iterable[str]) -> str:
     return f"there is no field {name!r}; there are {', '.join(known)}{meant}"
 
 
-def require_range(name: str, value: float, low: float, high: float) -> None:
-    """Raises ValueError unless low <= value <= high."""
-    if not low <= value <= high:
-        raise ValueError(f"{name} is {value}, expected {low} to {high}")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Description:
+    """A field, told to a reader.
+
+    Attributes:
+        name: path of names, such as "model.dropout".
+        value: as JSON types.
+        kind: what it may hold, such as "number, 0.0 to 0.95".
+        meaning: one or more sentences.
+    """
+
+    name: str
+    value: Any
+    kind: str
+    meaning: str
 
 
-def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raises ValueError unless the value is one of the choices."""
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(choices)}")
+def describe(made: Any, prefix: str = "") -> list[Description]:
+    """Returns all fields of a dataclass, those of the dataclasses in it likewise.
+
+    Args:
+        made: the dataclass; fields are documented under "Attributes:" of its docstring, or of that
+            of a class which it inherits from.
+        prefix: of the names, such as "model.".
+    """
+    meanings = _meanings(type(made))
+    found = []
+    for field in dataclasses.fields(made):
+        name, value = prefix + field.name, getattr(made, field.name)
+        if dataclasses.is_dataclass(value):
+            found += describe(value, f"{name}.")
+        else:
+            found.append(
+                Description(
+                    name=name,
+                    value=list(value) if isinstance(value, tuple) else value,
+                    kind=_kind(type(made), field.name, value),
+                    meaning=meanings.get(field.name, ""),
+                )
+            )
+    return found
 
 
-def require_widths(name: str, values: tuple[int, ...]) -> None:
-    """Raises ValueError unless there is at least one width and each is 1 to 4096."""
-    if not values or min(values) < 1 or max(values) > 4096:
-        raise ValueError(f"{name} is {list(values)}, expected at least one number from 1 to 4096")
+def _kind(cls: type, name: str, value: Any) -> str:
+    limit = limits.of(cls).get(name)
+    if limit is None:
+        return _KINDS[type(value)]
+    if isinstance(limit, limits.Range):
+        return f"{_KINDS[type(value)]}, {limit.in_words()}"
+    return limit.in_words()
+
+
+def _meanings(cls: type) -> dict[str, str]:
+    """Parses "name: text" of the Attributes, a subclass's text before that of its bases."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        _, _, attributes = (inspect.cleandoc(base.__doc__ or "")).partition("Attributes:\n")
+        entries = re.split(r"^    (?=\S)", attributes, flags=re.MULTILINE)
+        for names, colon, text in (entry.partition(":") for entry in entries):
+            if colon:
+                found.update(dict.fromkeys(names.split(", "), " ".join(text.split())))
+    return found

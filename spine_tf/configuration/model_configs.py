@@ -4,9 +4,11 @@ import abc
 import dataclasses
 import types
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from spine_tf.configuration import backbones, fields
+from spine_tf.configuration import backbones, limits
+
+_MOST_BLOCKS = max(backbone.num_blocks for backbone in backbones.BACKBONES.values())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,7 +19,7 @@ class ModelConfig:
         input_px: side to which the crop is resized inside the model; 0 keeps it as stored.
         bias_correction: evens out the coil's shading: standard deviation of the low-pass that each
             slice is divided by, as a fraction of the side; 0 is off.
-        activation: of the hidden layers.
+        activation: activation function of the hidden layers.
         pooling: how the last feature map becomes a vector (`dense`: a small grid).
         dropout: fraction dropped before the head.
         head: "softmax", or "ordinal" (cumulative logits: one score, ordered thresholds).
@@ -25,22 +27,15 @@ class ModelConfig:
 
     family: ClassVar[str]
 
-    input_px: int = 0
-    bias_correction: float = 0.0
-    activation: str = "relu"
-    pooling: str = "average"
-    dropout: float = 0.3
-    head: str = "softmax"
+    input_px: Annotated[int, limits.Range(16, 1024, or_zero=True)] = 0
+    bias_correction: Annotated[float, limits.Range(0.02, 1.0, or_zero=True)] = 0.0
+    activation: Annotated[str, limits.Choice(("relu", "gelu", "silu", "elu"))] = "relu"
+    pooling: Annotated[str, limits.Choice(("average", "max"))] = "average"
+    dropout: Annotated[float, limits.Range(0.0, 0.95)] = 0.3
+    head: Annotated[str, limits.Choice(("softmax", "ordinal"))] = "softmax"
 
     def __post_init__(self) -> None:
-        if self.input_px != 0:
-            fields.require_range("input_px", self.input_px, 16, 1024)
-        if self.bias_correction != 0.0:
-            fields.require_range("bias_correction", self.bias_correction, 0.02, 1.0)
-        fields.require_choice("activation", self.activation, ("relu", "gelu", "silu", "elu"))
-        fields.require_choice("pooling", self.pooling, ("average", "max"))
-        fields.require_range("dropout", self.dropout, 0.0, 0.95)
-        fields.require_choice("head", self.head, ("softmax", "ordinal"))
+        limits.check(self)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,24 +49,19 @@ class ConvolutionalConfig(ModelConfig):
         stem_stride: stride of the first convolution.
         norm: normalisation after each convolution: "batch", "group", "layer" (over the channels of
             a place) or "none".
-        norm_momentum: of batch normalisation's moving averages; only batch normalisation has any.
+        norm_momentum: momentum of batch normalisation's moving averages; others have none.
     """
 
     own_stem_kernel: ClassVar[int] = 5
 
-    width: float = 1.0
-    stem_kernel: int = 0
-    stem_stride: int = 2
-    norm: str = "batch"
-    norm_momentum: float = 0.9
+    width: Annotated[float, limits.Range(0.0625, 16.0)] = 1.0
+    stem_kernel: Annotated[int, limits.Range(0, 15)] = 0
+    stem_stride: Annotated[int, limits.Range(1, 4)] = 2
+    norm: Annotated[str, limits.Choice(("batch", "group", "layer", "none"))] = "batch"
+    norm_momentum: Annotated[float, limits.Range(0.0, 0.9999)] = 0.9
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        fields.require_range("width", self.width, 0.0625, 16.0)
-        fields.require_range("stem_kernel", self.stem_kernel, 0, 15)
-        fields.require_range("stem_stride", self.stem_stride, 1, 4)
-        fields.require_choice("norm", self.norm, ("batch", "group", "layer", "none"))
-        fields.require_range("norm_momentum", self.norm_momentum, 0.0, 0.9999)
         if self.first_kernel == 1 and self.stem_stride > 1:
             # TensorFlow 2.21 corrupts the heap in the gradient of such a layer on a CPU.
             raise ValueError(
@@ -91,15 +81,15 @@ class ConvolutionalConfig(ModelConfig):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PoolingChainConfig(ConvolutionalConfig):
-    """What the families have in common that halve the side after each convolution."""
+    """What the families have in common that halve the side after each convolution.
 
-    filters: tuple[int, ...] = (16, 32, 64)
-    kernel_size: int = 3
+    Attributes:
+        filters: feature maps of each convolution, before `width`.
+        kernel_size: side of each convolution's kernel, in pixels.
+    """
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        fields.require_widths("filters", self.filters)
-        fields.require_range("kernel_size", self.kernel_size, 1, 11)
+    filters: Annotated[tuple[int, ...], limits.Widths()] = (16, 32, 64)
+    kernel_size: Annotated[int, limits.Range(1, 11)] = 3
 
     @property
     def first_kernel(self) -> int:
@@ -108,15 +98,15 @@ class PoolingChainConfig(ConvolutionalConfig):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SimpleConfig(PoolingChainConfig):
-    """The report's small custom classifier: convolutions with pooling, one hidden layer."""
+    """The report's small custom classifier: convolutions with pooling, one hidden layer.
+
+    Attributes:
+        units: width of the hidden layer.
+    """
 
     family: ClassVar[str] = "simple"
 
-    units: int = 64
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        fields.require_range("units", self.units, 1, 4096)
+    units: Annotated[int, limits.Range(1, 4096)] = 64
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,18 +115,14 @@ class DenseConfig(PoolingChainConfig):
 
     Attributes:
         grid_px: the feature map is pooled to this side before it is flattened.
+        units: width of each fully connected layer.
     """
 
     family: ClassVar[str] = "dense"
 
-    filters: tuple[int, ...] = (16, 32, 64, 96)
-    grid_px: int = 4
-    units: tuple[int, ...] = (128, 64)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        fields.require_range("grid_px", self.grid_px, 1, 16)
-        fields.require_widths("units", self.units)
+    filters: Annotated[tuple[int, ...], limits.Widths()] = (16, 32, 64, 96)
+    grid_px: Annotated[int, limits.Range(1, 16)] = 4
+    units: Annotated[tuple[int, ...], limits.Widths()] = (128, 64)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -144,29 +130,22 @@ class DenseNetConfig(ConvolutionalConfig):
     """Densely connected convolutions: each layer sees the outputs of all before it in its block.
 
     Attributes:
+        stem_filters: feature maps of the first convolution, before `width`.
         stem_pool: the first convolution is followed by a pooling to half the side.
         growth_rate: feature maps that a layer adds.
-        kernel_size: of those layers.
+        kernel_size: side of the kernels of those layers, in pixels.
         blocks: layers of each block.
         compression: fraction of the feature maps that a transition keeps.
     """
 
     family: ClassVar[str] = "densenet"
 
-    stem_filters: int = 24
+    stem_filters: Annotated[int, limits.Range(1, 512)] = 24
     stem_pool: bool = True
-    growth_rate: int = 12
-    kernel_size: int = 3
-    blocks: tuple[int, ...] = (3, 3, 3)
-    compression: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        fields.require_range("stem_filters", self.stem_filters, 1, 512)
-        fields.require_range("growth_rate", self.growth_rate, 1, 128)
-        fields.require_range("kernel_size", self.kernel_size, 1, 11)
-        fields.require_widths("blocks", self.blocks)
-        fields.require_range("compression", self.compression, 0.1, 1.0)
+    growth_rate: Annotated[int, limits.Range(1, 128)] = 12
+    kernel_size: Annotated[int, limits.Range(1, 11)] = 3
+    blocks: Annotated[tuple[int, ...], limits.Widths()] = (3, 3, 3)
+    compression: Annotated[float, limits.Range(0.1, 1.0)] = 0.5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -177,18 +156,13 @@ class StagesConfig(ConvolutionalConfig):
         stem_pool: the first convolution is followed by a pooling to half the side.
         filters: width of each stage; each after the first halves the side.
         blocks_per_stage: residual blocks of a stage.
+        kernel_size: side of the kernels of their convolutions, in pixels.
     """
 
     stem_pool: bool = True
-    filters: tuple[int, ...] = (16, 32, 64, 96)
-    blocks_per_stage: int = 1
-    kernel_size: int = 3
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        fields.require_widths("filters", self.filters)
-        fields.require_range("blocks_per_stage", self.blocks_per_stage, 1, 16)
-        fields.require_range("kernel_size", self.kernel_size, 1, 11)
+    filters: Annotated[tuple[int, ...], limits.Widths()] = (16, 32, 64, 96)
+    blocks_per_stage: Annotated[int, limits.Range(1, 16)] = 1
+    kernel_size: Annotated[int, limits.Range(1, 11)] = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -210,15 +184,10 @@ class SlicesConfig(StagesConfig):
 
     family: ClassVar[str] = "slices"
 
-    slice_pooling: str = "attention"
-    slice_units: int = 32
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        fields.require_choice(
-            "slice_pooling", self.slice_pooling, ("attention", "lstm", "average", "max")
-        )
-        fields.require_range("slice_units", self.slice_units, 1, 1024)
+    slice_pooling: Annotated[str, limits.Choice(("attention", "lstm", "average", "max"))] = (
+        "attention"
+    )
+    slice_units: Annotated[int, limits.Range(1, 1024)] = 32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -237,30 +206,26 @@ class PretrainedConfig(ModelConfig, abc.ABC):
         frozen_epochs: epochs in which only the head trains; needs weights.
         feature_copies: augmented copies of each training image whose features the frozen phase
             trains on, one an epoch; 0 is the image alone, without augmentation.
-        trainable_blocks: blocks of the backbone, counted from the last, that train afterwards.
+        trainable_blocks: blocks of the backbone, counted from the last, that train afterwards; at
+            most as many as it has.
         fine_tune_factor: the learning rate of that second phase over the first's.
-        units: hidden layers of the head.
+        units: width of each hidden layer of the head; none is no hidden layer.
     """
 
     weights: str = "imagenet"
-    weights_scaling: str = "auto"
-    frozen_epochs: int = 10
-    feature_copies: int = 0
-    trainable_blocks: int = 3
-    fine_tune_factor: float = 0.1
-    units: tuple[int, ...] = ()
+    weights_scaling: Annotated[str, limits.Choice(("auto", "caffe", "torch", "unit", "lite"))] = (
+        "auto"
+    )
+    frozen_epochs: Annotated[int, limits.Range(0, 10_000)] = 10
+    feature_copies: Annotated[int, limits.Range(0, 1000)] = 0
+    trainable_blocks: Annotated[int, limits.Range(0, _MOST_BLOCKS)] = 3
+    fine_tune_factor: Annotated[float, limits.Range(1e-6, 1.0)] = 0.1
+    units: Annotated[tuple[int, ...], limits.Widths(or_none=True)] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        fields.require_choice(
-            "weights_scaling", self.weights_scaling, ("auto", "caffe", "torch", "unit", "lite")
-        )
-        fields.require_range("frozen_epochs", self.frozen_epochs, 0, 10_000)
-        fields.require_range("feature_copies", self.feature_copies, 0, 1000)
-        fields.require_range("trainable_blocks", self.trainable_blocks, 0, self.network.num_blocks)
-        fields.require_range("fine_tune_factor", self.fine_tune_factor, 1e-6, 1.0)
-        if self.units:
-            fields.require_widths("units", self.units)
+        most = limits.Range(0, self.network.num_blocks)
+        most.require("trainable_blocks", self.trainable_blocks)
 
     @property
     @abc.abstractmethod
@@ -284,6 +249,10 @@ class ResNet50Config(PretrainedConfig):
 
     family: ClassVar[str] = "resnet50"
 
+    trainable_blocks: Annotated[
+        int, limits.Range(0, backbones.BACKBONES["resnet50"].num_blocks)
+    ] = 3
+
     @property
     def network(self) -> backbones.Backbone:
         return backbones.BACKBONES["resnet50"]
@@ -300,16 +269,12 @@ class TransferConfig(PretrainedConfig):
     """Any backbone of the table in spine_tf/configuration/backbones.py.
 
     Attributes:
-        backbone: its name there.
+        backbone: name of the published network.
     """
 
     family: ClassVar[str] = "transfer"
 
-    backbone: str = "efficientnetv2b0"
-
-    def __post_init__(self) -> None:
-        fields.require_choice("backbone", self.backbone, tuple(backbones.BACKBONES))
-        super().__post_init__()
+    backbone: Annotated[str, limits.Choice(tuple(backbones.BACKBONES))] = "efficientnetv2b0"
 
     @property
     def network(self) -> backbones.Backbone:

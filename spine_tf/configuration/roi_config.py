@@ -2,9 +2,9 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from spine_tf.configuration import fields
+from spine_tf.configuration import fields, limits
 
 WINDOWS = ("slice", "series", "crop")
 
@@ -22,19 +22,16 @@ class RoiConfig:
             annotated "slice", of all slices of its "series", or of the "crop".
     """
 
-    roi_mm: float = 50.0
-    roi_px: int = 128
-    num_slices: int = 1
+    roi_mm: Annotated[float, limits.Range(1.0, 1000.0)] = 50.0
+    roi_px: Annotated[int, limits.Range(8, 1024)] = 128
+    num_slices: Annotated[int, limits.Range(1, 63)] = 1
     mirror_right: bool = True
-    window: str = "slice"
+    window: Annotated[str, limits.Choice(WINDOWS)] = "slice"
 
     def __post_init__(self) -> None:
-        fields.require_range("roi_mm", self.roi_mm, 1.0, 1000.0)
-        fields.require_range("roi_px", self.roi_px, 8, 1024)
-        fields.require_range("num_slices", self.num_slices, 1, 63)
+        limits.check(self)
         if self.num_slices % 2 == 0:
             raise ValueError(f"num_slices is {self.num_slices}, expected an odd number")
-        fields.require_choice("window", self.window, WINDOWS)
 
 
 def to_dict(roi: RoiConfig) -> dict[str, Any]:

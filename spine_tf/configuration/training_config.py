@@ -3,8 +3,9 @@
 import dataclasses
 import types
 from collections.abc import Mapping
+from typing import Annotated
 
-from spine_tf.configuration import fields
+from spine_tf.configuration import limits
 
 # The figures of the inner fold that may say which epoch is best, and whether more is better.
 MONITORS: Mapping[str, bool] = types.MappingProxyType(
@@ -18,6 +19,7 @@ MONITORS: Mapping[str, bool] = types.MappingProxyType(
         "val_quadratic_kappa": True,
     }
 )
+_SWITCH = limits.Choice(("auto", "on", "off"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,11 +27,11 @@ class TrainingConfig:
     """How a model is fitted.
 
     Attributes:
-        epochs: the most there will be.
-        batch_size: examples a step.
+        epochs: most epochs; `patience` may end training before.
+        batch_size: examples of a training step.
         optimizer: "adamw" or "sgd" (Nesterov momentum 0.9).
-        learning_rate: at its peak.
-        weight_decay: decoupled, of kernels only.
+        learning_rate: the optimiser's learning rate at its peak.
+        weight_decay: decoupled decay of the weights, of kernels only.
         schedule: "cosine" to zero at the last epoch, or "constant", both after the warm-up.
         warmup_epochs: epochs of linear rise to the peak.
         gradient_clip: largest global norm of a gradient; 0 is no limit.
@@ -50,45 +52,27 @@ class TrainingConfig:
         deterministic: the same seed gives the same weights, at some cost in speed.
     """
 
-    epochs: int = 60
-    batch_size: int = 16
-    optimizer: str = "adamw"
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    schedule: str = "cosine"
-    warmup_epochs: int = 2
-    gradient_clip: float = 1.0
-    ema_decay: float = 0.0
-    loss: str = "cross_entropy"
-    focal_gamma: float = 2.0
-    label_smoothing: float = 0.0
-    label_softness: float = 0.0
-    class_weights: str = "none"
-    patience: int = 15
-    monitor: str = "val_log_loss"
-    mixed_precision: str = "auto"
-    xla: str = "auto"
+    epochs: Annotated[int, limits.Range(1, 100_000)] = 60
+    batch_size: Annotated[int, limits.Range(1, 65_536)] = 16
+    optimizer: Annotated[str, limits.Choice(("adamw", "sgd"))] = "adamw"
+    learning_rate: Annotated[float, limits.Range(1e-9, 10.0)] = 1e-3
+    weight_decay: Annotated[float, limits.Range(0.0, 1.0)] = 1e-4
+    schedule: Annotated[str, limits.Choice(("cosine", "constant"))] = "cosine"
+    warmup_epochs: Annotated[int, limits.Range(0, 100_000)] = 2
+    gradient_clip: Annotated[float, limits.Range(0.0, 1e6)] = 1.0
+    ema_decay: Annotated[float, limits.Range(0.0, 0.99999)] = 0.0
+    loss: Annotated[str, limits.Choice(("cross_entropy", "focal", "quadratic_kappa"))] = (
+        "cross_entropy"
+    )
+    focal_gamma: Annotated[float, limits.Range(0.0, 10.0)] = 2.0
+    label_smoothing: Annotated[float, limits.Range(0.0, 0.9)] = 0.0
+    label_softness: Annotated[float, limits.Range(0.05, 10.0, or_zero=True)] = 0.0
+    class_weights: Annotated[str, limits.Choice(("none", "balanced", "competition"))] = "none"
+    patience: Annotated[int, limits.Range(0, 100_000)] = 15
+    monitor: Annotated[str, limits.Choice(tuple(MONITORS))] = "val_log_loss"
+    mixed_precision: Annotated[str, _SWITCH] = "auto"
+    xla: Annotated[str, _SWITCH] = "auto"
     deterministic: bool = True
 
     def __post_init__(self) -> None:
-        fields.require_range("epochs", self.epochs, 1, 100_000)
-        fields.require_range("batch_size", self.batch_size, 1, 65_536)
-        fields.require_choice("optimizer", self.optimizer, ("adamw", "sgd"))
-        fields.require_range("learning_rate", self.learning_rate, 1e-9, 10.0)
-        fields.require_range("weight_decay", self.weight_decay, 0.0, 1.0)
-        fields.require_choice("schedule", self.schedule, ("cosine", "constant"))
-        fields.require_range("warmup_epochs", self.warmup_epochs, 0, 100_000)
-        fields.require_range("gradient_clip", self.gradient_clip, 0.0, 1e6)
-        fields.require_range("ema_decay", self.ema_decay, 0.0, 0.99999)
-        fields.require_choice("loss", self.loss, ("cross_entropy", "focal", "quadratic_kappa"))
-        fields.require_range("focal_gamma", self.focal_gamma, 0.0, 10.0)
-        fields.require_range("label_smoothing", self.label_smoothing, 0.0, 0.9)
-        if self.label_softness != 0.0:
-            fields.require_range("label_softness", self.label_softness, 0.05, 10.0)
-        fields.require_choice(
-            "class_weights", self.class_weights, ("none", "balanced", "competition")
-        )
-        fields.require_range("patience", self.patience, 0, 100_000)
-        fields.require_choice("monitor", self.monitor, tuple(MONITORS))
-        fields.require_choice("mixed_precision", self.mixed_precision, ("auto", "on", "off"))
-        fields.require_choice("xla", self.xla, ("auto", "on", "off"))
+        limits.check(self)

@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Iterator
 
 from spine_tf import labels
-from spine_tf.configuration import fields, roi_config
+from spine_tf.configuration import limits, roi_config
 from spine_tf.crops import cutting
 from spine_tf.dicom import geometry, reasons
 from spine_tf.rsna import annotations, layout, sources
@@ -57,7 +57,7 @@ def write_subset(
     """
     if num_slices < 1 or num_slices % 2 == 0:
         raise ValueError(f"--num_slices is {num_slices}, expected an odd number from 1")
-    fields.require_choice("--window", window, roi_config.WINDOWS)
+    limits.Choice(roi_config.WINDOWS).require("--window", window)
     if (output_dir / layout.LABELS_CSV).exists():
         raise ValueError(f"--output_dir {output_dir} holds a data set: choose a new one")
     found = annotations.read_annotations(source, conditions=conditions, levels=levels)

@@ -148,8 +148,8 @@ def _check_rejects(
         listed = ", ".join(f"{reason} {count}" for reason, count in counts.items())
         raise TooManyRejects(
             f"{num_rejects} of {num_rejects + num_records} rows were rejected ({listed}), "
-            f"--max_reject_fraction allows {max_fraction:g}: see {path}, mend the data or "
-            "allow more"
+            f"--max_reject_fraction allows {max_fraction:g}: see {path}; mend the "
+            "images and run the same command again (finished shards stay), or allow more"
         )
     if not num_records:
         raise ValueError(f"no row gave a record: see {path}")

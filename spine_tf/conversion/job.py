@@ -18,6 +18,9 @@ from spine_tf.processes import lock, pool
 from spine_tf.rsna import sources
 from tfrecords import manifest
 
+# Notes on the CSVs that are logged; the manifest has more of them.
+_NUM_LOGGED = 5
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Slot:
@@ -56,7 +59,7 @@ def convert(
         ValueError: input, configuration or directory don't allow it.
         OSError: the directory can't be written, or a worker died twice.
     """
-    wanted = plan.make_plan(source, conversion)
+    wanted = _plan(source, conversion)
     output_dir.mkdir(parents=True, exist_ok=True)
     with _explained_full_disk(), lock.lock_directory(output_dir) as descriptor:
         if is_overwritten:
@@ -93,7 +96,7 @@ def convert_slot(
     beam_args: str | None = None,
 ) -> None:
     """Writes the shards of one slot of an array job; `finish` completes the directory."""
-    wanted = plan.make_plan(source, conversion)
+    wanted = _plan(source, conversion)
     output_dir.mkdir(parents=True, exist_ok=True)
     with _explained_full_disk(), contextlib.ExitStack() as stack:
         shared = stack.enter_context(lock.lock_directory(output_dir, is_shared=True))
@@ -122,7 +125,7 @@ def finish(
     max_reject_fraction: float = 0.05,
 ) -> manifest.Manifest:
     """Completes a directory whose shards are all done."""
-    wanted = plan.make_plan(source, conversion)
+    wanted = _plan(source, conversion)
     if not output_dir.is_dir():
         raise ValueError(f"--output_dir {output_dir} does not exist; expected the slots' output")
     with _explained_full_disk(), lock.lock_directory(output_dir):
@@ -130,11 +133,39 @@ def finish(
         output_directory.remove_leftovers(output_dir)
         if output_directory.is_complete(output_dir):
             return _already_complete(wanted, output_dir)
+        _require_current(source, output_dir, conversion, wanted)
         return finalize.finalize(
             wanted,
             roi=conversion.roi,
             output_dir=output_dir,
             max_reject_fraction=max_reject_fraction,
+        )
+
+
+def _plan(source: sources.Source, conversion: plan.Settings) -> plan.Plan:
+    wanted = plan.make_plan(source, conversion)
+    for note in wanted.notes[:_NUM_LOGGED]:
+        logging.warning("%s", note)
+    if len(wanted.notes) > _NUM_LOGGED:
+        logging.warning("%d more of the CSVs' rows are like these", len(wanted.notes) - _NUM_LOGGED)
+    return wanted
+
+
+def _require_current(
+    source: sources.Source, output_dir: pathlib.Path, conversion: plan.Settings, wanted: plan.Plan
+) -> None:
+    """Raises ValueError where a shard would turn out another way now: images have been mended."""
+    noted = [p for p in wanted.shards if shard_writer.read_note(output_dir, p.file) is not None]
+    stale = [
+        part.file
+        for part in noted
+        if shard_writer.read_done(part, source=source, roi=conversion.roi, output_dir=output_dir)
+        is None
+    ]
+    if stale:
+        raise ValueError(
+            f"images of {len(stale)} of {len(wanted.shards)} shards, {stale[0]} among them, have "
+            "come or changed since they were written: run every slot of --shards i/N again"
         )
 
 
@@ -161,9 +192,7 @@ class _Writer:
             inherited: descriptors that forked workers have to close.
         """
         start = time.monotonic()
-        missing = [
-            part for part in parts if shard_writer.read_note(self.output_dir, part.file) is None
-        ]
+        missing = [part for part in parts if not self._is_settled(part)]
         total, to_do = (sum(len(part.rows) for part in some) for some in (parts, missing))
         if self.beam_args is None:
             self._write_locally(missing, total, inherited)
@@ -180,6 +209,13 @@ class _Writer:
             to_do / max(seconds, 1e-9),
             total - to_do,
         )
+
+    def _is_settled(self, part: plan.Shard) -> bool:
+        """Returns whether a shard is done; rejected rows are tried again by who writes shards."""
+        note = shard_writer.read_note(self.output_dir, part.file)
+        if note is None or not note.is_settled:
+            return False
+        return note.images == shard_writer.describe_images(part, self.source, self.roi)
 
     def _write_locally(
         self, parts: Sequence[plan.Shard], total: int, inherited: Sequence[int]

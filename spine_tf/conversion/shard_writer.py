@@ -1,10 +1,14 @@
 """Step 2 of a conversion: one shard, from DICOM files to a file of records. No TensorFlow.
 
-The note beside a shard says what is in it. Its presence alone says that the shard is done.
+The note beside a shard says what is in it and what it was made of. A shard is done while there is
+a note and the images are still those: one that came, went or changed its size since, and rejected
+rows that can be used now, make it be written again.
 """
 
 import collections
 import dataclasses
+import hashlib
+import itertools
 import json
 import pathlib
 import tempfile
@@ -15,7 +19,7 @@ from spine_tf.configuration import roi_config
 from spine_tf.conversion import plan
 from spine_tf.crops import cutting, record
 from spine_tf.dicom import reasons
-from spine_tf.rsna import sources
+from spine_tf.rsna import layout, sources
 from tfrecords import atomic, manifest, shard as shard_module
 
 NOTE_SUFFIX = ".json"
@@ -33,12 +37,19 @@ class Note:
         class_counts: severity -> records.
         rejects: rows of the plan that gave no record.
         unreadable: files that could be no neighbour of an annotated slice, being unreadable.
+        images: sha256 of the names and sizes of the files that decide the shard.
     """
 
     shard: manifest.Shard
     class_counts: dict[str, int]
     rejects: tuple[reasons.Reject, ...]
     unreadable: tuple[str, ...]
+    images: str
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every row gave a record and every file could be read."""
+        return not self.rejects and not self.unreadable
 
 
 def write_shard(
@@ -52,9 +63,13 @@ def write_shard(
 
     Idempotent: whoever writes it, and however often, the bytes are the same.
     """
-    done = read_note(output_dir, part.file)
+    done = read_done(part, source=source, roi=roi, output_dir=output_dir)
     if done is not None:
         return done
+    # Taken first: what comes while the shard is written makes it be written again.
+    images = describe_images(part, source, roi)
+    # Another shard of the same length would pass for what an older note says.
+    note_path(output_dir, part.file).unlink(missing_ok=True)
     fields = record.record_schema(roi)
     with tempfile.SpooledTemporaryFile(_MAX_BYTES_IN_MEMORY, dir=str(output_dir)) as spool:
         rejects = []
@@ -74,9 +89,57 @@ def write_shard(
         class_counts=_class_counts(part, places),
         rejects=tuple(sorted(rejects)),
         unreadable=tuple(sorted(unreadable)),
+        images=images,
     )
     _write_note(output_dir, note)
     return note
+
+
+def read_done(
+    part: plan.Shard,
+    *,
+    source: sources.Source,
+    roi: roi_config.RoiConfig,
+    output_dir: pathlib.Path,
+) -> Note | None:
+    """Returns the note of a shard that would turn out the same; its rejected rows are tried."""
+    note = read_note(output_dir, part.file)
+    if note is None or note.images != describe_images(part, source, roi):
+        return None
+    return note if note.is_settled or _fails_as_before(part, note, source, roi) else None
+
+
+def describe_images(part: plan.Shard, source: sources.Source, roi: roi_config.RoiConfig) -> str:
+    """Returns the sha256 of the names and sizes of the files that decide the crops of a shard.
+
+    Neither times nor places: machines of an array job may each have a copy of the images.
+    """
+    has_series = roi.num_slices > 1 or roi.window == "series"
+    digest = hashlib.sha256()
+    images = sorted({row.image for row in part.rows})
+    for (study, series), group in itertools.groupby(images, key=lambda image: image[:2]):
+        sizes = source.sizes(study, series)
+        for number in sorted(sizes) if has_series else [image[2] for image in group]:
+            name = layout.image_name(source.side, study, series, number)
+            digest.update(f"{name} {sizes.get(number, 'missing')}\n".encode())
+    return digest.hexdigest()
+
+
+def _fails_as_before(
+    part: plan.Shard, note: Note, source: sources.Source, roi: roi_config.RoiConfig
+) -> bool:
+    """Tries the rows that were rejected and those beside files that could not be read."""
+    keys = {reject.key for reject in note.rejects}
+    folders = {file.rpartition("/")[0] for file in note.unreadable}
+    rows = [
+        row
+        for row in part.rows
+        if row.key in keys or layout.series_dir(source.side, row.study_id, row.series_id) in folders
+    ]
+    unreadable: set[str] = set()
+    found = list(cutting.read_crops(source, rows, roi, unreadable))
+    rejects = sorted(item for item in found if isinstance(item, reasons.Reject))
+    return tuple(rejects) == note.rejects and unreadable == set(note.unreadable)
 
 
 def _write_records(
@@ -117,6 +180,7 @@ def read_note(directory: pathlib.Path, file: str) -> Note | None:
                 for reject in values["rejects"]
             ),
             unreadable=tuple(values["unreadable"]),
+            images=values["images"],
         )
         is_whole = (directory / file).stat().st_size == note.shard.num_bytes
     except (FileNotFoundError, ValueError, KeyError, TypeError):

@@ -31,6 +31,9 @@ class Source(Protocol):
     def instances(self, study_id: int, series_id: int) -> list[int]:
         """Returns the instance numbers that a series has files for, sorted."""
 
+    def sizes(self, study_id: int, series_id: int) -> dict[int, int]:
+        """Returns the bytes of each of these files, by instance number."""
+
     def image_names(self) -> Iterator[str]:
         """Yields the files in the folder of images, whether images or not, in any order."""
 
@@ -60,6 +63,16 @@ class Folder:
         except FileNotFoundError:
             return []
 
+    def sizes(self, study_id: int, series_id: int) -> dict[int, int]:
+        """Returns the bytes of a series' files, by instance number; -1 for one that has none."""
+        folder = self.directory / layout.series_dir(self.side, study_id, series_id)
+        try:
+            with os.scandir(folder) as entries:
+                found = {entry.name: _size(entry) for entry in entries}
+        except OSError:
+            return {}
+        return {number: found[f"{number}.dcm"] for number in layout.instances_among(found)}
+
     def image_names(self) -> Iterator[str]:
         """Yields the files in the folder of images and the two levels of folders below it."""
         root = self.directory / layout.images_dir(self.side)
@@ -72,6 +85,13 @@ class Folder:
     def narrowed(self, series: Collection[tuple[int, int]]) -> "Folder":
         """Returns itself: a path is cheap to hand on."""
         return self
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_size
+    except OSError:  # a link that leads nowhere
+        return -1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,6 +153,15 @@ class Archive:
     def instances(self, study_id: int, series_id: int) -> list[int]:
         """Returns the instance numbers that a series has files for, sorted."""
         return self.series.get(layout.series_dir(self.side, study_id, series_id), [])
+
+    def sizes(self, study_id: int, series_id: int) -> dict[int, int]:
+        """Returns the bytes of a series' files, by instance number."""
+        return {
+            number: self.members[
+                layout.image_name(self.side, study_id, series_id, number)
+            ].num_bytes
+            for number in self.instances(study_id, series_id)
+        }
 
     def image_names(self) -> Iterator[str]:
         """Yields the files in the folder of images, whether images or not."""

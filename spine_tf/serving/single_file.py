@@ -29,6 +29,11 @@ class FileSource:
         """Returns 0 for the file, then one number for each file beside it."""
         return list(range(1 + len(self._siblings())))
 
+    def sizes(self, study_id: int, series_id: int) -> dict[int, int]:
+        """Returns the bytes of the file and of those beside it."""
+        paths = [self.path, *self._siblings()]
+        return {number: path.stat().st_size for number, path in enumerate(paths)}
+
     def image_names(self) -> Iterator[str]:
         """Yields one name for the file and for each beside it."""
         return (layout.image_name(self.side, 0, 0, number) for number in self.instances(0, 0))

@@ -30,7 +30,7 @@ step "Test report" spine_tf.evaluate --run_dir "$out/run" --records_dir "$out/re
   --split test --report_dir "$out/report_test"
 step "Export" spine_tf.export --run_dir "$out/run" --export_dir "$out/export"
 step "Predict" spine_tf.predict --model_dir "$out/export" --data_dir "$out/data" \
-  --output "$out/submission.csv"
+  --side train --output "$out/submission.csv"
 
 cat <<END
 

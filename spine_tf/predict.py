@@ -1,15 +1,19 @@
 """Predicts with an exported model: `python -m spine_tf.predict`."""
 
 import pathlib
+import typing
 
 from absl import flags, logging
 
 from spine_tf import flags as flags_module
 from tfrecords import program
 
+if typing.TYPE_CHECKING:
+    from spine_tf.serving import prediction
+
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "Directory that spine_tf.export wrote.")
 _DATA_DIR = flags_module.data_dir(
-    "Studies in the RSNA layout, with coordinates; labels are not needed."
+    "Studies in the RSNA layout; labels are not needed, rows without coordinates get the prior."
 )
 _DICOM = flags.DEFINE_string("dicom", None, "One DICOM file, instead of --data_dir.")
 _CENTER_XY = flags.DEFINE_list(
@@ -22,11 +26,17 @@ _OUTPUT = flags.DEFINE_string("output", None, "CSV to write, such as submission.
 _COMPETITION_WEIGHTED = flags.DEFINE_bool(
     "competition_weighted", False, "Weight classes 1/2/4: best for the RSNA 2024 metric."
 )
+_SIDE = flags.DEFINE_enum(
+    "side",
+    None,
+    ["test", "train"],
+    "With --data_dir: which studies; the test side where there is one, else the train side.",
+)
 _WORKERS = flags_module.Workers("Processes that decode images; all cores if not given.")
 
 _USAGE = """Predicts for every study of a folder, or for a place on one DICOM file.
 
-  python -m spine_tf.predict --model_dir E --data_dir D --output submission.csv
+  python -m spine_tf.predict --model_dir E --data_dir D --output submission.csv [--side train]
   python -m spine_tf.predict --model_dir E --dicom F.dcm --center_xy 210.5,188 --output one.csv
 """
 
@@ -57,18 +67,36 @@ def _predict_folder(model_dir: pathlib.Path, data_dir: pathlib.Path, output: pat
         output,
         num_workers=_WORKERS.number(),
         is_competition_weighted=_COMPETITION_WEIGHTED.value,
+        side=_SIDE.value,
     )
+    for fault in outcome.faults:
+        logging.warning("%s", fault)
     logging.info(
-        "%d rows from %d coordinates, %d of them with the prior",
+        "%d rows of the %s side from %d coordinates, %d of them with the prior",
         outcome.num_rows,
+        outcome.side,
         outcome.num_crops,
         outcome.num_prior,
     )
     print(output)
     print(outcome.report_path)
+    if not outcome.num_crops:
+        raise ValueError(_only_priors(outcome))
+
+
+def _only_priors(outcome: "prediction.Outcome") -> str:
+    """What to say where no image gave an answer: the files are written, but they say nothing."""
+    why = f"there is no {outcome.lacks}" if outcome.lacks else "no coordinate could be used"
+    other = " or choose the train side with --side train," if outcome.side == "test" else ""
+    return (
+        f"all {outcome.num_rows} rows of the {outcome.side} side have the prior, since {why}: "
+        f"add coordinates that can be used,{other} and see {outcome.report_path}"
+    )
 
 
 def _predict_file(model_dir: pathlib.Path, dicom: pathlib.Path, output: pathlib.Path) -> None:
+    if _SIDE.value is not None:
+        raise ValueError("--side belongs to --data_dir: leave it out with --dicom")
     center_xy = _parse_center(_CENTER_XY.value)
 
     from spine_tf.serving import single_file

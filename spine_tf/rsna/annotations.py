@@ -67,6 +67,7 @@ class Annotations:
         unplaced: (study, condition, level) of labels without a coordinate.
         faults: rows of train.csv and of the series CSV that can't be read or contradict others.
         unmatched: excluded keys that no row has.
+        has_points: the coordinates CSV is there; a test side may lack it.
     """
 
     rows: list[Annotation]
@@ -77,6 +78,7 @@ class Annotations:
     unplaced: tuple[tuple[int, int, int], ...] = ()
     faults: tuple[tables.Fault, ...] = ()
     unmatched: tuple[str, ...] = ()
+    has_points: bool = True
 
 
 def read_annotations(
@@ -92,7 +94,8 @@ def read_annotations(
     Args:
         source: one side of a data set.
         conditions, levels: which rows are selected.
-        has_labels: read train.csv and reject rows without a label; otherwise labels are None.
+        has_labels: read train.csv and reject rows without a label; otherwise labels are None, and
+            a test side may have no coordinates CSV.
         excluded_keys: keys of rows to leave out.
 
     Raises:
@@ -102,7 +105,9 @@ def read_annotations(
     check_names("levels", levels, labels.LEVELS)
     series = _read_series(source)
     graded = gradings.read_gradings(source, conditions, levels) if has_labels else None
-    table = tables.read_table(source, layout.coordinates_csv(source.side))
+    points_csv = layout.coordinates_csv(source.side)
+    is_optional = not has_labels and source.side == "test"
+    has_points = not is_optional or tables.is_there(source, points_csv)
     checker = _Checker(
         side=source.side,
         selected=frozenset((c, v) for c in conditions for v in levels),
@@ -110,7 +115,8 @@ def read_annotations(
         graded=graded,
         excluded_keys=excluded_keys,
     )
-    checker.check_table(table)
+    if has_points:
+        checker.check_table(tables.read_table(source, points_csv))
     counts = dict(graded.counts) if graded else {}
     unplaced = sorted(graded.severities.keys() - checker.seen) if graded else []
     if graded:
@@ -126,6 +132,7 @@ def read_annotations(
         unplaced=tuple(unplaced),
         faults=(*(graded.faults if graded else ()), *series.faults),
         unmatched=tuple(sorted(excluded_keys - checker.all_keys)),
+        has_points=has_points,
     )
 
 

@@ -216,16 +216,31 @@ def open_source(data_dir: pathlib.Path, side: str = "train") -> Source:
     return Folder(directory=data_dir, side=side)
 
 
-def open_for_prediction(data_dir: pathlib.Path) -> Source:
-    """Opens the test side where it has coordinates and images, else the train side."""
-    coordinates, images = layout.coordinates_csv("test"), layout.images_dir("test")
+def open_for_prediction(data_dir: pathlib.Path, side: str | None = None) -> Source:
+    """Opens the side that is asked for; None is the test side where there is one, else the train.
+
+    Raises:
+        ValueError: as `open_source`, or the test side has no images.
+    """
+    if side is not None:
+        return open_source(data_dir, side)
+    csv, images = layout.series_csv("test"), layout.images_dir("test")
     if data_dir.is_file():
         members = _read_members(data_dir)
-        has_images = any(name.startswith(images + "/") for name in members)
-        is_test = has_images and coordinates in members
-        return _open_archive(data_dir, members, "test" if is_test else "train")
-    is_test = (data_dir / coordinates).is_file() and (data_dir / images).is_dir()
-    return open_source(data_dir, "test" if is_test else "train")
+        has_images = any(name.startswith(f"{images}/") for name in members)
+        _require_test_images(data_dir, csv in members, has_images)
+        return _open_archive(data_dir, members, "test" if has_images else "train")
+    has_images = (data_dir / images).is_dir() and any((data_dir / images).iterdir())
+    _require_test_images(data_dir, (data_dir / csv).is_file(), has_images)
+    return open_source(data_dir, "test" if has_images else "train")
+
+
+def _require_test_images(data_dir: pathlib.Path, has_csv: bool, has_images: bool) -> None:
+    if has_csv and not has_images:
+        raise ValueError(
+            f"{data_dir} has {layout.series_csv('test')} but no image in "
+            f"{layout.images_dir('test')}/: add them, or choose the other side with --side train"
+        )
 
 
 def _open_archive(path: pathlib.Path, members: Mapping[str, Member], side: str) -> Archive:

@@ -96,6 +96,15 @@ def read_table(source: sources.Source, name: str) -> Table:
         raise ValueError(f"--data_dir has no {name}; expected it beside the images") from err
 
 
+def is_there(source: sources.Source, name: str) -> bool:
+    """Returns whether a data set has a CSV."""
+    try:
+        source.read(name, 0)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def parse_table(name: str, data: bytes) -> Table:
     """Parses a CSV with a header: UTF-8 or UTF-16, byte order mark or not, any line ends.
 

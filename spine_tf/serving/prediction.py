@@ -15,11 +15,13 @@ import tqdm
 from spine_tf import labels
 from spine_tf.crops import cutting
 from spine_tf.dicom import reasons
-from spine_tf.rsna import annotations, sources
+from spine_tf.rsna import annotations, layout, sources
 from spine_tf.serving import saved_model, spec
 from tfrecords import atomic
 
 REPORT_NAME = "predict_report.csv"
+# Outputs whose report has that name; any other's has the output's own name before it.
+_USUAL_OUTPUTS = ("submission.csv", "predictions.csv")
 NO_COORDINATE = "no_coordinate"
 _REPORT_COLUMNS = ("row_id", "answered_by", "reason", "detail", "file")
 
@@ -33,12 +35,18 @@ class Outcome:
         num_crops: coordinates that the model answered.
         num_prior: rows that got the prior.
         report_path: says why.
+        side: that was answered, test or train.
+        lacks: the coordinates CSV, where the side has none; else "".
+        faults: rows of the series CSV that can't be read or contradict others, in words.
     """
 
     num_rows: int
     num_crops: int
     num_prior: int
     report_path: pathlib.Path
+    side: str
+    lacks: str
+    faults: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, order=True)
@@ -102,16 +110,22 @@ class Submission:
         rows = ((name, self._probabilities(name)) for name in self._row_ids)
         write_rows(path, self._task, rows)
 
-    def write_report(self, path: pathlib.Path, gaps: Iterable[Gap]) -> None:
+    def write_report(self, path: pathlib.Path, gaps: Iterable[Gap], no_coordinate: str) -> None:
         """Writes what could not be used, and every row that has the prior for an answer.
 
-        `answered_by` is `prior`, `other coordinates`, or `nothing`: the row was not asked for.
+        `answered_by` is `prior`, `other coordinates`, or `nothing`: the row was not asked for, or
+        can't be read.
+
+        Args:
+            path: CSV to write.
+            gaps: what could not be used.
+            no_coordinate: why a row that none of them explains has no answer.
         """
         listed = set(gaps)
         explained = {gap.row_id for gap in listed}
         for name in self.unanswered:
             if name not in explained:
-                listed.add(Gap(row_id=name, reason=NO_COORDINATE, detail="no row has coordinates"))
+                listed.add(Gap(row_id=name, reason=NO_COORDINATE, detail=no_coordinate))
         rows = [
             [gap.row_id, self._answered_by(gap.row_id), gap.reason, gap.detail, gap.file]
             for gap in sorted(listed)
@@ -136,30 +150,35 @@ def predict(
     *,
     num_workers: int,
     is_competition_weighted: bool = False,
+    side: str | None = None,
 ) -> Outcome:
     """Writes an answer for every study of the series CSV, and a report of what had no image.
 
     Args:
         model_dir: an exported directory.
-        data_dir: the test side is taken where it has coordinates and images, else the train side.
-        output_path: CSV to write; the report goes beside it.
+        data_dir: the studies; a test side may lack coordinates, and gets the prior.
+        output_path: CSV to write; the report goes beside it, see `report_path`.
         num_workers: processes that decode.
         is_competition_weighted: write probabilities that are best for the competition's metric.
+        side: test or train; None is the test side where there is one, else the train side.
 
     Raises:
-        ValueError: no exported model, or no data set in the RSNA layout.
+        ValueError: no exported model, no data set in the RSNA layout, or no study in it.
     """
     served = spec.read(model_dir)
-    source = sources.open_for_prediction(data_dir)
+    source = sources.open_for_prediction(data_dir, side)
     found = annotations.read_annotations(
         source, conditions=served.conditions, levels=served.levels, has_labels=False
     )
+    _require_studies(found, source.side)
+    lacks = "" if found.has_points else layout.coordinates_csv(source.side)
     collected = Submission(
         served,
         dict.fromkeys(study for study, _ in found.series),
         is_competition_weighted=is_competition_weighted,
     )
     gaps = [_gap(reject) for reject in found.rejects]
+    gaps += [Gap(row_id="", reason=f.reason, detail=f.in_words()) for f in found.faults]
     batches = cutting.cut_batches(source, found.rows, served.roi, num_workers=num_workers)
     model = saved_model.SavedModel(model_dir)
     model.require(served)
@@ -170,15 +189,56 @@ def predict(
             gaps += [_gap(reject) for reject in batch.rejects]
             num_crops += _answer(model, batch, collected, output_name)
             bar.update(len(batch.rows) + len(batch.rejects))
-    report_path = output_path.with_name(REPORT_NAME)
+    path = report_path(output_path)
     output_path.parent.mkdir(parents=True, exist_ok=True)
-    collected.write_report(report_path, gaps)
+    collected.write_report(
+        path, gaps, f"there is no {lacks}" if lacks else "no row has coordinates"
+    )
     collected.write(output_path)
     return Outcome(
         num_rows=len(collected),
         num_crops=num_crops,
         num_prior=len(collected.unanswered),
-        report_path=report_path,
+        report_path=path,
+        side=source.side,
+        lacks=lacks,
+        faults=tuple(fault.in_words() for fault in found.faults),
+    )
+
+
+def report_path(output_path: pathlib.Path) -> pathlib.Path:
+    """Returns where the report of an output lies, so that no two outputs share one.
+
+    That is predict_report.csv beside submission.csv or predictions.csv, x_predict_report.csv
+    beside x.csv; where both usual ones lie in a folder, the later one's has its own name too.
+    """
+    usual = output_path.with_name(REPORT_NAME)
+    own = output_path.with_name(_own_report_name(output_path.name))
+    if output_path.name not in _USUAL_OUTPUTS or own.exists():
+        return own
+    others = [output_path.with_name(name) for name in _USUAL_OUTPUTS if name != output_path.name]
+    is_others = usual.exists() and any(
+        other.exists() and not other.with_name(_own_report_name(other.name)).exists()
+        for other in others
+    )
+    return own if is_others else usual
+
+
+def _own_report_name(output_name: str) -> str:
+    return f"{output_name.removesuffix('.csv')}_{REPORT_NAME}"
+
+
+def _require_studies(found: annotations.Annotations, side: str) -> None:
+    if found.series:
+        return
+    unread = "; ".join(fault.in_words() for fault in found.faults[:1])
+    raise ValueError(
+        f"{layout.series_csv(side)} names no study, so there is nothing to answer"
+        + (
+            f": {len(found.faults)} of its rows can't be read, the first: {unread}"
+            if unread
+            else ""
+        )
     )
 
 

@@ -268,15 +268,120 @@ def test_rows_that_nobody_asked_for_are_reported(faulty):
     assert unasked == {"unknown_series", "unknown_condition"}
 
 
-def test_test_side_is_taken_where_it_has_coordinates(model_dir, data, make_data_set, tmp_path):
+def _studies(rows):
+    return {row["row_id"].split("_")[0] for row in rows}
+
+
+@pytest.fixture
+def both_sides(data, make_data_set):
+    """A data set with a test side as well: one study with a point."""
     data_dir = data.write()
     test_side = make_data_set(data_dir, "test")
     test_side.add_image(77, 770, 1)
-    assert sources.open_for_prediction(data_dir).side == "train"
     test_side.add_row(77, 770, 1, severity=None)
     test_side.write()
-    rows, _, _ = _predict(model_dir, data_dir, tmp_path)
-    assert [row["row_id"].split("_")[0] for row in rows] == ["77"] * 4
+    return data_dir
+
+
+def test_test_side_is_taken_where_there_is_one(model_dir, both_sides, tmp_path):
+    rows, _, outcome = _predict(model_dir, both_sides, tmp_path)
+    assert (_studies(rows), outcome.side, outcome.num_crops) == ({"77"}, "test", 1)
+
+
+@pytest.mark.parametrize("side", ["test", "train"])
+def test_side_that_is_asked_for_is_taken(model_dir, both_sides, tmp_path, side):
+    rows, _, outcome = _predict(model_dir, both_sides, tmp_path, side=side)
+    assert _studies(rows) == ({"77"} if side == "test" else {"4", "5"})
+    assert outcome.side == side
+
+
+def test_test_side_without_coordinates_gets_the_prior_and_no_train_study(
+    exported, both_sides, tmp_path
+):
+    (both_sides / "test_label_coordinates.csv").unlink()
+    rows, report, outcome = _predict(exported[1], both_sides, tmp_path)
+    assert _studies(rows) == {"77"}
+    assert (outcome.num_crops, outcome.lacks) == (0, "test_label_coordinates.csv")
+    assert {entry["detail"] for entry in report} == {"there is no test_label_coordinates.csv"}
+    for row in rows:
+        assert _numbers(row) == pytest.approx(exported[0].class_prior, abs=1e-8)
+
+
+@pytest.mark.parametrize("is_zip", [False, True])
+def test_test_side_without_images_is_refused(model_dir, both_sides, tmp_path, is_zip):
+    shutil.rmtree(both_sides / "test_images")
+    place = both_sides
+    if is_zip:
+        place = pathlib.Path(shutil.make_archive(str(tmp_path / "data"), "zip", both_sides))
+    with pytest.raises(ValueError, match=r"no image in test_images/: .* with --side train"):
+        _predict(model_dir, place, tmp_path)
+    rows, _, _ = _predict(model_dir, place, tmp_path, side="train")
+    assert _studies(rows) == {"4", "5"}
+
+
+@pytest.mark.parametrize(
+    ("row", "match"),
+    [
+        ("", "names no study, so there is nothing to answer$"),
+        (
+            "077,770,Axial T2\n",
+            "1 of its rows can't be read, the first: .*line 2: study_id is '077'",
+        ),
+    ],
+)
+def test_side_without_a_study_is_refused(model_dir, both_sides, tmp_path, row, match):
+    (both_sides / "test_series_descriptions.csv").write_text(
+        f"study_id,series_id,series_description\n{row}"
+    )
+    with pytest.raises(ValueError, match=match):
+        _predict(model_dir, both_sides, tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_study_whose_id_cannot_be_read_is_reported(model_dir, both_sides, tmp_path):
+    path = both_sides / "test_series_descriptions.csv"
+    path.write_text(path.read_text() + "078,780,Axial T2\n")
+    rows, report, outcome = _predict(model_dir, both_sides, tmp_path)
+    assert _studies(rows) == {"77"}
+    (entry,) = [entry for entry in report if entry["answered_by"] == "nothing"]
+    assert (entry["row_id"], entry["reason"]) == ("", "bad_id")
+    assert "line 3: study_id is '078'" in entry["detail"]
+    assert outcome.faults == (entry["detail"],)
+
+
+def test_report_belongs_to_its_output(tmp_path):
+    def report_of(name):
+        path = prediction.report_path(tmp_path / name)
+        path.touch()
+        (tmp_path / name).touch()
+        return path.name
+
+    assert report_of("submission.csv") == "predict_report.csv"
+    assert report_of("a.csv") == "a_predict_report.csv"
+    assert report_of("a.tsv") == "a.tsv_predict_report.csv"
+    assert report_of("predict_report_of_b.csv") == "predict_report_of_b_predict_report.csv"
+    # The other usual name: the report that is there is not its own.
+    for _ in range(2):
+        assert report_of("predictions.csv") == "predictions_predict_report.csv"
+        assert report_of("submission.csv") == "predict_report.csv"
+    assert prediction.report_path(tmp_path / "sub/predictions.csv").name == "predict_report.csv"
+
+
+@pytest.mark.slow
+def test_program_with_only_priors_says_so_and_ends_with_1(model_dir, both_sides, tmp_path):
+    (both_sides / "test_label_coordinates.csv").unlink()
+    output = tmp_path / "o.csv"
+    flags = [f"--model_dir={model_dir}", f"--data_dir={both_sides}", f"--output={output}"]
+    command = [sys.executable, "-m", "spine_tf.predict", *flags]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "all 4 rows of the test side have the prior" in ended.stderr
+    assert "there is no test_label_coordinates.csv" in ended.stderr
+    assert "--side train" in ended.stderr
+    assert len(_read(output)) == 4
+    ended = subprocess.run([*command, "--side=train"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert _studies(_read(output)) == {"4", "5"}
 
 
 @pytest.mark.parametrize(
@@ -413,6 +518,7 @@ def test_prediction_imports_neither_keras_nor_training_code():
         (["--model_dir=e", "--output=o"], "--data_dir or --dicom is needed, one of them"),
         (["--model_dir=e", "--output=o", "--data_dir=d", "--dicom=f"], "one of them"),
         (["--model_dir=e", "--output=o", "--data_dir=d", "--center_xy=1,2"], "belongs to --dicom"),
+        (["--model_dir=e", "--output=o", "--dicom=f", "--side=test"], "belongs to --data_dir"),
         (["--model_dir=e", "--output=o", "--dicom=f", "--center_xy=1"], "--center_xy is '1'"),
         (["--model_dir=e", "--output=o", "--dicom=f", "--center_xy=a,b"], "--center_xy is 'a,b'"),
         (["--model_dir=e", "--output=o", "--dicom=f"], "expected column,row in pixels"),

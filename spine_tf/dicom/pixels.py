@@ -7,22 +7,11 @@ import pydicom
 import rle.rle as fast_rle  # the compiled module of pylibjpeg-rle
 from pydicom import pixels, uid
 
-from spine_tf.dicom import elements, header, reasons
+from spine_tf.dicom import elements, header, jpeg, reasons
 
 _ITEM, _SEQUENCE_DELIMITER = 0xE000FFFE, 0xE0DDFFFE
-# JPEG, JPEG-LS, JPEG 2000 and High-Throughput JPEG 2000 (PS3.6, table A-1).
-_JPEG_SYNTAXES = "1.2.840.10008.1.2.4."
 _ITEM_HEADER = struct.Struct("<II")
 _RLE_HEADER = struct.Struct("<16I")
-
-_START_OF_IMAGE = b"\xff\xd8"
-_START_OF_CODESTREAM = b"\xff\x4f\xff\x51"
-_SIZE_SEGMENT = struct.Struct(">4xHHIIII")
-_MAX_BOX_BYTES = 4096
-
-# SOF0 to SOF15 without DHT, JPG and DAC (ITU T.81, table B.1), and JPEG-LS's SOF55.
-_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
-_STANDALONE = frozenset(range(0xD0, 0xD8)) | {0x01}
 
 
 def decode(source: elements.Elements, slice_header: header.Header) -> np.ndarray:
@@ -152,81 +141,33 @@ def _decode_by_pydicom(source: elements.Elements, slice_header: header.Header) -
     dataset = source.dataset
     if dataset is None:
         raise _bad_pixels("there is no parsed data set to decode from")
+    syntax = uid.UID(source.transfer_syntax)
     try:
-        decoder = pixels.get_decoder(uid.UID(source.transfer_syntax))
+        pixels.get_decoder(syntax)
     except NotImplementedError as err:
         raise reasons.Rejected(
-            reasons.Reason.NO_DECODER, f"pydicom knows no decoder for {_name(source)}"
+            reasons.Reason.NO_DECODER, f"pydicom knows no decoder for {_name(syntax)}"
         ) from err
-    if not decoder.is_available:
-        raise reasons.Rejected(
-            reasons.Reason.NO_DECODER,
-            f"{_name(source)} needs one of: {'; '.join(decoder.missing_dependencies)}",
-        )
-    _check_codestream(dataset, source, slice_header)
-    try:
-        array, _ = decoder.as_array(dataset, raw=True)
-    except elements.PARSE_ERRORS as err:
-        raise _bad_pixels(f"{_name(source)} can't be decoded ({type(err).__name__})") from err
+    if syntax.startswith(jpeg.PREFIX):
+        data = dataset.get_item(elements.PIXEL_DATA).value
+        array = jpeg.decode(syntax, _first_frame(memoryview(data or b"")), slice_header)
+    else:
+        array = _decode_in_python(syntax, dataset)
     if array.shape != slice_header.shape or array.dtype.itemsize * 8 != slice_header.bits_allocated:
         raise _bad_pixels(f"decoded to {array.dtype} {array.shape}, not as the header says")
     return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
 
 
-def _check_codestream(
-    dataset: pydicom.Dataset, source: elements.Elements, slice_header: header.Header
-) -> None:
-    if not source.transfer_syntax.startswith(_JPEG_SYNTAXES):
-        return
-    data = dataset.get_item(elements.PIXEL_DATA).value
-    shape = codestream_shape(_first_frame(memoryview(data)) if data else b"")
-    if shape != slice_header.shape:
-        raise _bad_pixels(f"{_name(source)} says {shape}, the header {slice_header.shape}")
+def _decode_in_python(syntax: uid.UID, dataset: pydicom.Dataset) -> np.ndarray:
+    try:
+        array, _ = pixels.get_decoder(syntax).as_array(dataset, raw=True)
+    except elements.PARSE_ERRORS as err:
+        raise _bad_pixels(f"the pixels can't be decoded ({type(err).__name__})") from err
+    return array
 
 
-def codestream_shape(data: bytes) -> tuple[int, int] | None:
-    """Returns what a JPEG, JPEG-LS or JPEG 2000 codestream says of its own size.
-
-    Decoders believe it, not the DICOM header: a stream that claims 20,000 x 20,000 pixels takes
-    2 GB and a minute and a half before anyone can compare. So it is compared first.
-
-    Returns:
-        Rows and columns, or None where it has no readable header.
-    """
-    if data.startswith(_START_OF_IMAGE):
-        return _read_jpeg(data)
-    # The codestream may lie in a box of a JP2 file.
-    start = data.find(_START_OF_CODESTREAM, 0, _MAX_BOX_BYTES)
-    return _read_jpeg_2000(data, start) if start >= 0 else None
-
-
-def _read_jpeg(data: bytes) -> tuple[int, int] | None:
-    position = 2
-    while position + 9 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker in _FRAME_MARKERS:
-            rows, columns = struct.unpack_from(">HH", data, position + 5)
-            return rows, columns
-        # Fill bytes and markers without a segment take no length.
-        if marker == 0xFF:
-            position += 1
-        elif marker in _STANDALONE:
-            position += 2
-        else:
-            position += 2 + max(struct.unpack_from(">H", data, position + 2)[0], 2)
-    return None
-
-
-def _read_jpeg_2000(data: bytes, start: int) -> tuple[int, int] | None:
-    if start + _SIZE_SEGMENT.size > len(data):
-        return None
-    _, _, right, bottom, left, top = _SIZE_SEGMENT.unpack_from(data, start)
-    return bottom - top, right - left
-
-
-def _name(source: elements.Elements) -> str:
+def _name(syntax: uid.UID) -> str:
     """The name of a known transfer syntax; a private UID could name an institution."""
-    syntax = uid.UID(source.transfer_syntax)
     return syntax.name if syntax.is_transfer_syntax and not syntax.is_private else "it"
 
 

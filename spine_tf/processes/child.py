@@ -78,6 +78,11 @@ class Child:
         """Whether the process has not ended."""
         return self._process.is_alive()
 
+    @property
+    def is_killed(self) -> bool:
+        """Whether SIGKILL ended the process: it was not its own doing."""
+        return self._process.exitcode == -signal.SIGKILL
+
     def send(self, message: Any) -> None:
         """Sends a message; that the child is dead is found out by `receive`."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -113,6 +118,12 @@ class Child:
         return f"was killed by {signal.Signals(-code).name}{hint}"
 
 
+def start_method() -> str:
+    """Fork where it is safe: it shares what is imported. TensorFlow's threads don't survive it."""
+    is_safe = sys.platform == "linux" and "tensorflow" not in sys.modules
+    return "fork" if is_safe and threading.active_count() == 1 else "spawn"
+
+
 @contextlib.contextmanager
 def _blocked_interrupt() -> Iterator[None]:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -140,6 +151,8 @@ def _work(
     *arguments: Any,
 ) -> None:
     os.environ.update(environment)
+    # It may have children of its own, which end with it as it does with us.
+    multiprocessing.current_process().daemon = False
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     for descriptor in inherited:

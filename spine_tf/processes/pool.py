@@ -3,8 +3,6 @@
 import collections
 import contextlib
 import os
-import sys
-import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from multiprocessing import connection
@@ -108,7 +106,7 @@ class _Workers(Generic[Task, Result]):
     ) -> None:
         self._function = function
         self._num_workers = num_workers
-        self._start_method = _start_method()
+        self._start_method = child.start_method()
         self._inherited = inherited
         self._idle: list[child.Child] = []
         self.busy: dict[child.Child, int] = {}
@@ -163,9 +161,3 @@ def _work(parent: child.Connection, function: Callable[[Any], Any]) -> None:
             err.add_note("".join(traceback.format_exception(err)))
             answer = False, err
         parent.send(answer)
-
-
-def _start_method() -> str:
-    """Fork where it is safe: it shares what is imported. TensorFlow's threads don't survive it."""
-    is_safe = sys.platform == "linux" and "tensorflow" not in sys.modules
-    return "fork" if is_safe and threading.active_count() == 1 else "spawn"

@@ -1,6 +1,11 @@
 """What the children of test_child.py do."""
 
+import faulthandler
 import os
+import signal
+import time
+
+from spine_tf.processes import child
 
 
 def answer_twice(parent, name):
@@ -26,3 +31,32 @@ def wait_for_ever(parent):
     parent.send(os.getpid())
     while True:
         parent.recv()
+
+
+def crash(parent):
+    faulthandler.disable()
+    parent.recv()
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def be_killed_once(path, parent):
+    """Is killed, until there is a file."""
+    parent.recv()
+    if not path.exists():
+        if path.parent.exists():
+            path.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    parent.send("answered")
+    parent.recv()
+
+
+def hang(parent):
+    parent.recv()
+    time.sleep(60)
+
+
+def have_a_child(parent):
+    own = child.Child(answer_twice, "grandchild")
+    own.send(1)
+    parent.send((own.receive(), own.pid))
+    parent.recv()

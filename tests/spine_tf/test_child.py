@@ -107,3 +107,13 @@ def test_child_whose_parent_is_gone_already_ends():
     code = "from spine_tf.processes import child; child.die_with(1); print('lives')"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert (result.returncode, result.stdout) == (1, b"")
+
+
+@pytest.mark.parametrize("method", _METHODS)
+def test_child_may_have_a_child_which_ends_with_it(start, method):
+    one = start("have_a_child", start_method=method)
+    answer, pid = one.receive()
+    assert answer == "grandchild 1"
+    grandchild = psutil.Process(pid)
+    one.end()
+    assert not psutil.wait_procs([grandchild], timeout=10)[1]

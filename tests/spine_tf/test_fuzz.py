@@ -52,30 +52,6 @@ def test_codestream_that_claims_another_size_is_not_decoded(data):
         pixels.decode(found, slice_header)
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"\xff\xd8",
-        b"\xff\xd8\xff\xe0\xff\xff" + bytes(20),
-        b"\xff\xd8" + b"\xff" * 50,
-        b"\xff\xd8\xff\xda\0\2" + bytes(20),
-        b"\xff\x4f\xff\x51\0",
-        b"noise" * 20,
-    ],
-)
-def test_codestream_without_a_size_has_none(data):
-    assert pixels.codestream_shape(data) is None
-
-
-@given(st.binary(max_size=60))
-@settings(deadline=None)
-def test_codestream_of_noise_raises_nothing(data):
-    for start in (b"\xff\xd8", b"\xff\x4f\xff\x51"):
-        found = pixels.codestream_shape(start + data)
-        assert found is None or len(found) == 2
-
-
 _FIELD = st.one_of(
     st.sampled_from(["1", "10", "2", "Left Subarticular Stenosis", "L4/L5", "3.5", "", "nan"]),
     st.text(max_size=5),

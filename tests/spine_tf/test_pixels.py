@@ -188,7 +188,6 @@ def test_spoilt_slice_has_its_reason(make_slice, changes, reason):
         ("rtdose_rle", "multi_frame"),
         ("no_meta", "not_dicom"),
         ("meta_missing_tsyntax", "not_dicom"),
-        ("JPEG-lossy", "bad_pixels"),
         ("liver_1frame", "unsupported_pixels"),
     ],
 )

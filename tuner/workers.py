@@ -352,7 +352,10 @@ def _sentence(err: BaseException) -> str:
 
 
 def _resident_bytes() -> int:
-    if sys.platform != "linux":  # where there is no /proc; the most that it ever was, in bytes
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    pages = int(pathlib.Path("/proc/self/statm").read_text("ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    try:
+        statm = pathlib.Path("/proc/self/statm").read_text("ascii")
+    except OSError:
+        # macOS has no /proc: the most that it ever was, in bytes there, in KiB elsewhere.
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+    return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")

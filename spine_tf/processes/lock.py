@@ -45,18 +45,16 @@ def lock_directory(
 def lock_slot(path: pathlib.Path, slot: int) -> Iterator[int]:
     """Holds one byte of a file that exists, as the lock of a slot; yields the descriptor.
 
-    An open file description lock, which holds across machines where the file system does (NFS 4).
+    The lock holds across machines where the file system has it do so (NFS 4).
 
     Raises:
         ValueError: another converter holds that slot.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        # struct flock: type, whence, start, length, pid.
-        request = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, slot, 1, 0)
         try:
-            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, request)
-        except BlockingIOError as err:
+            _lock_byte(descriptor, slot)
+        except (BlockingIOError, PermissionError) as err:
             raise ValueError(
                 f"another converter is at work on slot {slot} of {path.parent}: each --shards i/N "
                 "is to be started once"
@@ -64,3 +62,17 @@ def lock_slot(path: pathlib.Path, slot: int) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _lock_byte(descriptor: int, position: int) -> None:
+    """Locks one byte by the open file description where that exists, on Linux.
+
+    Elsewhere, on macOS, by the process: such a lock ends too when this process closes the file
+    that it opened a second time, so a locked file is opened by nobody else here.
+    """
+    if hasattr(fcntl, "F_OFD_SETLK"):
+        # struct flock: type, whence, start, length, pid.
+        request = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, position, 1, 0)
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, request)
+    else:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, position)

@@ -96,3 +96,17 @@ def test_workers_share_out_devices_and_threads(
     assert {environment.get("OMP_NUM_THREADS") for environment in found} == {
         str(threads) if threads else None
     }
+
+
+def test_memory_is_read_where_there_is_no_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_proc = workers._resident_bytes()
+    assert with_proc > 10e6
+    read_text = pathlib.Path.read_text
+
+    def refuse(path: pathlib.Path, *arguments: Any) -> str:
+        if str(path).startswith("/proc"):
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        return read_text(path, *arguments)
+
+    monkeypatch.setattr(pathlib.Path, "read_text", refuse)
+    assert workers._resident_bytes() >= 0.9 * with_proc  # the most that it ever was

@@ -1,0 +1,40 @@
+"""Locks of a slot: one owner, also where Linux's own kind of lock is missing, as on macOS."""
+
+import fcntl
+import subprocess
+import sys
+
+import pytest
+
+from spine_tf.processes import lock
+
+_SECOND = """
+import fcntl, pathlib, sys
+{spoil}
+from spine_tf.processes import lock
+with lock.lock_slot(pathlib.Path(sys.argv[1]), int(sys.argv[2])):
+    print("locked")
+"""
+
+
+@pytest.fixture(params=["", "del fcntl.F_OFD_SETLK"], ids=["Linux", "macOS"])
+def second(request, monkeypatch, tmp_path):
+    """Returns a function that locks a slot of the file in another process."""
+    if request.param:
+        monkeypatch.delattr(fcntl, "F_OFD_SETLK")
+    (tmp_path / "plan.json").touch()
+    code = _SECOND.format(spoil=request.param)
+
+    def lock_slot(slot):
+        arguments = [sys.executable, "-c", code, tmp_path / "plan.json", str(slot)]
+        return subprocess.run(arguments, capture_output=True, text=True, check=False)
+
+    return lock_slot
+
+
+def test_slot_has_one_owner_and_others_have_theirs(second, tmp_path):
+    with lock.lock_slot(tmp_path / "plan.json", 1):
+        refused = second(1)
+        assert "another converter is at work on slot 1" in refused.stderr
+        assert second(2).stdout == "locked\n"
+    assert second(1).stdout == "locked\n"

@@ -95,6 +95,6 @@ if __name__ == "__main__":
     program.run(
         main,
         usage="Changes one thing at a time from a base and compares in pairs, out of fold.\n\n"
-        "python -m spine_tf.ablate --data_dir D --work_dir W --task multiclass --model residual "
+        "%s --data_dir D --work_dir W --task multiclass --model residual "
         "--factors roi_mm=30,50,70 --factors window=slice,crop",
     )

@@ -30,6 +30,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(
-        main, usage="Errors of a data set: python -m spine_tf.audit --data_dir D --report_dir P"
-    )
+    program.run(main, usage="Errors of a data set: %s --data_dir D --report_dir P")

@@ -29,5 +29,5 @@ if __name__ == "__main__":
     program.run(
         main,
         usage="Draws every augmentation at three strengths.\n\n"
-        "python -m spine_tf.augment --records_dir R --png augmentation.png",
+        "%s --records_dir R --png augmentation.png",
     )

@@ -43,5 +43,5 @@ if __name__ == "__main__":
     program.run(
         main,
         usage="Judges each label by models that did not train on it.\n\n"
-        "python -m spine_tf.clean --run_dir W --records_dir R --output_dir D",
+        "%s --run_dir W --records_dir R --output_dir D",
     )

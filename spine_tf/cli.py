@@ -1,10 +1,13 @@
 """The console script `spine-tf PROGRAM ...`, which runs a program as `python -m` would."""
 
 import dataclasses
+import difflib
 import runpy
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from tfrecords import program as program_module
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,7 @@ PROGRAMS: Mapping[str, Program] = types.MappingProxyType(
             ("subset", "spine_tf.subset", "a smaller data set of the same layout"),
             ("convert", "spine_tf.convert", "DICOM and CSV to sharded TFRecords"),
             ("records", "tfrecords", "verify or inspect a records directory"),
+            ("config", "spine_tf.config", "every field of a configuration, or its JSON"),
             ("train", "spine_tf.train", "train one model, or one a fold"),
             ("search", "tuner", "search hyperparameters with Keras Tuner"),
             ("clean", "spine_tf.clean", "find labels that are probably wrong"),
@@ -45,21 +49,56 @@ PROGRAMS: Mapping[str, Program] = types.MappingProxyType(
 
 
 def main() -> None:
-    """Runs the program that the first argument names."""
-    name = sys.argv[1] if len(sys.argv) > 1 else ""
-    if name in ("", "--help", "-h"):
+    """Runs the program that the first argument names, or says which there are."""
+    name, *arguments = sys.argv[1:] or ["help"]
+    if name == "help" and arguments and arguments != ["help"]:
+        _run(arguments[0], ["--help"])
+    elif name in ("help", "--help", "-h"):
         sys.stdout.write(_usage())
-        return
-    by_module = {program.module: program for program in PROGRAMS.values()}
-    program = PROGRAMS.get(name) or by_module.get(name)
-    if program is None:
-        sys.stderr.write(f"error: there is no program {name!r}\n{_usage()}")
+    elif name in ("version", "--version"):
+        sys.stdout.write(f"{program_module.version()}\n")
+    else:
+        _run(name, arguments)
+
+
+def _run(name: str, arguments: Sequence[str]) -> None:
+    names = {program.module: name for name, program in PROGRAMS.items()}
+    name = names.get(name, name)
+    if name not in PROGRAMS:
+        nearest = difflib.get_close_matches(name, PROGRAMS, n=1)
+        meant = f"; did you mean {nearest[0]}?" if nearest else ""
+        sys.stderr.write(f"error: there is no program {name!r}{meant}\n{_usage()}")
         sys.exit(1)
     # Flags of one program stay out of another: each is run as the main module of its own.
-    sys.argv = [f"spine-tf {name}", *sys.argv[2:]]
-    runpy.run_module(program.module, run_name="__main__", alter_sys=True)
+    sys.argv = [sys.argv[0], *arguments]
+    started_as = {program_module.STARTED_AS: ("spine-tf", name)}
+    runpy.run_module(PROGRAMS[name].module, started_as, run_name="__main__", alter_sys=True)
 
 
 def _usage() -> str:
     lines = [f"  {name:10} {program.purpose}" for name, program in PROGRAMS.items()]
-    return "\n".join(["spine-tf PROGRAM [--flag=value ...], programs:", *lines, ""])
+    return "\n".join(
+        [
+            "spine-tf PROGRAM [--flag=value ...]",
+            "spine-tf help PROGRAM",
+            "spine-tf version",
+            "",
+            "Programs, which python -m runs too: spine_tf.PROGRAM; tfrecords for records, tuner "
+            "for search.",
+            "",
+            *lines,
+            "",
+        ]
+    )
+
+
+def print_next(name: str, *arguments: object, **values: object) -> None:
+    """Prints the command that usually comes next, started as this program was.
+
+    Args:
+        name: of the program, as in PROGRAMS.
+        arguments, values: see `program.next_line`.
+    """
+    is_script = program_module.own_command()[0] == "spine-tf"
+    start = ["spine-tf", name] if is_script else ["python", "-m", PROGRAMS[name].module]
+    sys.stdout.write(f"{program_module.next_line(start, *arguments, **values)}\n")

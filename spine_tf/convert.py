@@ -102,5 +102,5 @@ def _check_combinations() -> None:
 if __name__ == "__main__":
     program.run(
         main,
-        usage="DICOM to records: python -m spine_tf.convert --data_dir D --output_dir R",
+        usage="DICOM to records: %s --data_dir D --output_dir R",
     )

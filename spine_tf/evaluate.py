@@ -117,5 +117,5 @@ if __name__ == "__main__":
     program.run(
         main,
         usage="Evaluates a run and writes a report with figures, intervals and crops.\n\n"
-        "python -m spine_tf.evaluate --run_dir W --records_dir R --report_dir P [--split oof]",
+        "%s --run_dir W --records_dir R --report_dir P [--split oof]",
     )

@@ -26,8 +26,8 @@ _CHECK = flags.DEFINE_string(
 
 _USAGE = """Exports a trained run as a SavedModel for TensorFlow Serving and in other formats.
 
-  python -m spine_tf.export --run_dir W --export_dir E [--formats onnx,openvino,litert]
-  python -m spine_tf.export --check E
+  %s --run_dir W --export_dir E [--formats onnx,openvino,litert]
+  %s --check E
 """
 
 

@@ -18,8 +18,8 @@ _PNG = flags.DEFINE_string("png", None, "Directory for pictures of mild to sever
 
 _USAGE = """Synthetic lumbar spine studies in the RSNA 2024 layout, with a known best score.
 
-  python -m spine_tf.phantom --output_dir D [--num_studies 60] [--seed 0] [--workers N] [--errors]
-  python -m spine_tf.phantom --png DIR [--seed 0]
+  %s --output_dir D [--num_studies 60] [--seed 0] [--workers N] [--errors]
+  %s --png DIR [--seed 0]
 """
 
 

@@ -36,8 +36,8 @@ _WORKERS = flags_module.Workers("Processes that decode images; all cores if not 
 
 _USAGE = """Predicts for every study of a folder, or for a place on one DICOM file.
 
-  python -m spine_tf.predict --model_dir E --data_dir D --output submission.csv [--side train]
-  python -m spine_tf.predict --model_dir E --dicom F.dcm --center_xy 210.5,188 --output one.csv
+  %s --model_dir E --data_dir D --output submission.csv [--side train]
+  %s --model_dir E --dicom F.dcm --center_xy 210.5,188 --output one.csv
 """
 
 

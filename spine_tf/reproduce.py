@@ -64,5 +64,5 @@ if __name__ == "__main__":
         main,
         usage="Repeats the report's experiment: converts, trains every family on both tasks, "
         "evaluates, and fills in the report's table.\n\n"
-        "python -m spine_tf.reproduce --data_dir D --work_dir W [--fast]",
+        "%s --data_dir D --work_dir W [--fast]",
     )

@@ -37,6 +37,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(
-        main, usage="A smaller data set: python -m spine_tf.subset --data_dir D --output_dir S"
-    )
+    program.run(main, usage="A smaller data set: %s --data_dir D --output_dir S")

@@ -63,5 +63,5 @@ if __name__ == "__main__":
     program.run(
         main,
         usage="Trains a classifier on converted records.\n\n"
-        "python -m spine_tf.train --records_dir R --task binary --model dense --run_dir W",
+        "%s --records_dir R --task binary --model dense --run_dir W",
     )

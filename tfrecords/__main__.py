@@ -8,17 +8,21 @@ from tfrecords import program
 
 _PNG = flags.DEFINE_string("png", None, "inspect: write a picture of crops here.")
 
-_USAGE = (
-    "Records directories: python -m tfrecords verify R, or python -m tfrecords inspect R "
-    "[--png out.png]"
-)
+_USAGE = """Checks a records directory, or says what it holds.
+
+%s verify R
+%s inspect R [--png out.png]
+"""
 
 
 def main() -> None:
     """Runs the command that the arguments name."""
     arguments = program.arguments()
     if len(arguments) != 2 or arguments[0] not in ("verify", "inspect"):
-        raise ValueError(f"expected verify or inspect, then a directory. {_USAGE}")
+        raise ValueError(
+            f"the arguments are {' '.join(arguments)!r}, expected verify or inspect, then a "
+            "directory; see --help"
+        )
     command, directory = arguments[0], pathlib.Path(arguments[1])
     if command == "inspect":
         _inspect(directory)

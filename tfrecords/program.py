@@ -1,13 +1,22 @@
 """How every command line program starts and ends: flags, one sentence for an error, exit status."""
 
+import difflib
+import importlib.metadata
 import logging as std_logging
-import os
 import pathlib
+import shlex
 import sys
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
+
+from tfrecords import terminal
+
+STARTED_AS = "__started_as__"
+"""A global of the main module: the words of the command that a script ran it for."""
+
+_DISTRIBUTION = "spine-tf"
 
 
 def run(main: Callable[[], None], *, usage: str, max_arguments: int = 0) -> NoReturn:
@@ -18,7 +27,8 @@ def run(main: Callable[[], None], *, usage: str, max_arguments: int = 0) -> NoRe
 
     Args:
         main: does the work; reads its module's flags and, if it takes arguments, FLAGS' remainder.
-        usage: the program's purpose and synopsis, shown by `--help`.
+        usage: the program's purpose and synopsis, shown by `--help`; each "%s" is the command that
+            started it, such as `python -m spine_tf.train`.
         max_arguments: positional arguments that `main` takes; more are refused.
     """
 
@@ -26,8 +36,7 @@ def run(main: Callable[[], None], *, usage: str, max_arguments: int = 0) -> NoRe
         if len(argv) - 1 > max_arguments:
             return _fail(f"{argv[max_arguments + 1]!r} is not a flag: write --name=value")
         try:
-            if flags.FLAGS.log_dir:
-                logging.get_absl_handler().use_absl_log_file(log_dir=flags.FLAGS.log_dir)
+            _set_up_log()
             main()
         except (ValueError, OSError) as err:
             logging.debug("%s", err, exc_info=True)
@@ -36,21 +45,113 @@ def run(main: Callable[[], None], *, usage: str, max_arguments: int = 0) -> NoRe
             return _fail("interrupted", 130)
         return 0
 
-    # TensorFlow writes its own errors at level 2 for graphs that are in order.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.modules["__main__"].__doc__ = usage
+    terminal.silence_tensorflow()
     logging.set_verbosity(logging.INFO)
-    logging.get_absl_handler().addFilter(_is_ours_or_serious)
+    sys.modules["__main__"].__doc__ = usage.replace("%s", shlex.join(own_command()))
+    sys.argv[1:] = _with_underscores(sys.argv[1:])
     if any(argument in ("--help", "-help", "-h", "--h") for argument in sys.argv[1:]):
         app.usage(shorthelp=True, writeto_stdout=True)
         sys.exit(0)
-    app.run(guarded)
+    if "--version" in sys.argv[1:]:
+        sys.stdout.write(f"{version()}\n")
+        sys.exit(0)
+    app.run(guarded, flags_parser=_parse)
     raise SystemExit(0)
+
+
+def own_command() -> list[str]:
+    """Returns what started this program: `python -m MODULE`, or what a script that ran it says."""
+    main = sys.modules["__main__"]
+    if hasattr(main, STARTED_AS):
+        return list(getattr(main, STARTED_AS))
+    spec = main.__spec__
+    return ["python", "-m", spec.name.removesuffix(".__main__")] if spec else [sys.argv[0]]
+
+
+def version() -> str:
+    """Returns the distribution and its version, such as "spine-tf 0.1.0"."""
+    try:
+        return f"{_DISTRIBUTION} {importlib.metadata.version(_DISTRIBUTION)}"
+    except importlib.metadata.PackageNotFoundError:
+        return f"{_DISTRIBUTION}, not installed"
+
+
+def next_line(command: Sequence[str], *arguments: object, **values: object) -> str:
+    """Returns the line that ends a program: the command that usually comes next, for a shell.
+
+    Args:
+        command: what starts the program.
+        arguments: that follow it.
+        values: of flags; those that are None are left out, True and False set a switch, and a
+            list's are joined by commas.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    words = [*command, *map(str, arguments), *(_flag(*each) for each in given.items())]
+    return f"next: {shlex.join(words)}"
+
+
+def _flag(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return f"--{'' if value else 'no'}{name}"
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return f"--{name}={text}"
+
+
+def _with_underscores(arguments: Sequence[str]) -> list[str]:
+    """Returns the arguments with --a-b as --a_b wherever there is such a flag."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return [*map(_with_underscore, options), *arguments[len(options) :]]
+
+
+def _with_underscore(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    if not name.startswith("--") or "-" not in name[2:]:
+        return argument
+    plain = name[2:].replace("-", "_")
+    is_known = plain in flags.FLAGS or plain.removeprefix("no") in flags.FLAGS
+    return f"--{plain}{equals}{value}" if is_known else argument
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+    try:
+        return flags.FLAGS(argv)
+    except flags.UnrecognizedFlagError as err:
+        own = [flag.name for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0])]
+        nearest = _nearest(err.flagname.replace("-", "_"), own)
+        sys.exit(_fail(f"there is no flag --{err.flagname}{nearest or '; see --help'}"))
+    except flags.Error as err:
+        sys.exit(_fail(_sentence(err)))
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    nearest = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean --{nearest[0]}?" if nearest else ""
+
+
+def _set_up_log() -> None:
+    """On a terminal a line is what it says; in a file it has its time and place before it."""
+    handler = logging.get_absl_handler()
+    handler.addFilter(_is_ours_or_serious)
+    if flags.FLAGS.log_dir:
+        handler.use_absl_log_file(log_dir=flags.FLAGS.log_dir)
+    else:
+        handler.setFormatter(terminal.PlainFormatter())
 
 
 def arguments() -> list[str]:
     """Returns the positional arguments that remained when the flags were parsed."""
     return list(flags.FLAGS(sys.argv)[1:])
+
+
+def given(*but: flags.FlagHolder[Any]) -> list[str]:
+    """Returns the flags that this program was given, such as "--roi_mm=40.0", but for some."""
+    left_out = {flag.name for flag in but}
+    return [
+        text
+        for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0])
+        if flag.present and flag.name not in left_out
+        for text in flag.serialize().splitlines()
+    ]
 
 
 def require(flag: flags.FlagHolder[str | None]) -> str:

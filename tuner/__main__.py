@@ -47,10 +47,10 @@ _SEED = flags_module.configured_seed("the oracle and the models")
 
 _USAGE = """Searches architectures and hyperparameters with Keras Tuner.
 
-python -m tuner --records_dir R --task binary|multiclass|multiclass_split
-                --models dense,residual --search_dir S
-                [--oracle bayesian|random|hyperband|grid] [--max_trials 30] [--max_minutes M]
-                [--folds 1] [--workers 1] [--set field=value] [--resume | --overwrite] ...
+%s --records_dir R --task binary|multiclass|multiclass_split
+   --models dense,residual --search_dir S
+   [--oracle bayesian|random|hyperband|grid] [--max_trials 30] [--max_minutes M]
+   [--folds 1] [--workers 1] [--set field=value] [--resume | --overwrite] ...
 """
 
 

@@ -6,6 +6,7 @@ import logging as std_logging
 import multiprocessing
 import os
 import pathlib
+import pickle
 import signal
 import sys
 import threading
@@ -15,6 +16,8 @@ from multiprocessing import connection as connection_module
 from typing import Any
 
 from absl import flags, logging
+
+from tfrecords import terminal
 
 Connection = connection_module.Connection
 """A pipe's end: `send`, `recv`, `poll`; the messages are what can be pickled."""
@@ -54,11 +57,16 @@ class Child:
             log_path.touch()  # it is there for whoever is told to look into it
         self.connection, child_end = multiprocessing.Pipe()
         is_fork = start_method == "fork"
+        task = (function, child_end, arguments)
         made = multiprocessing.get_context(start_method).Process(  # type: ignore[attr-defined]
             target=_work if is_fork else _work_afresh,
             args=(
                 *(os.getpid(), inherited if is_fork else (), log_path, dict(environment or {})),
-                *(function, child_end, *arguments),
+                *(
+                    task
+                    if is_fork
+                    else (pickle.dumps(function), child_end, pickle.dumps(arguments))
+                ),
             ),
             daemon=True,
         )
@@ -133,13 +141,28 @@ def _blocked_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work_afresh(*arguments: Any) -> None:
-    """What a fork has from its parent, a new process has to set up: it logs as a program does."""
+def _work_afresh(
+    parent: int,
+    inherited: Sequence[int],
+    log_path: pathlib.Path | None,
+    environment: Mapping[str, str],
+    function: bytes,
+    child_end: Connection,
+    arguments: bytes,
+) -> None:
+    """What a fork has from its parent, a new process has to set up: it logs as a program does.
+
+    Function and arguments come pickled: what they need may import TensorFlow, which is silent then.
+    """
     flags.FLAGS.mark_as_parsed()
     logging.set_verbosity(logging.INFO)
     logging.use_absl_handler()
+    if log_path is None:
+        logging.get_absl_handler().setFormatter(terminal.PlainFormatter())
     std_logging.getLogger("tensorflow").setLevel(std_logging.ERROR)
-    _work(*arguments)
+    terminal.silence_tensorflow()
+    task = pickle.loads(function), child_end, pickle.loads(arguments)
+    _work(parent, inherited, log_path, environment, *task)
 
 
 def _work(
@@ -148,7 +171,8 @@ def _work(
     log_path: pathlib.Path | None,
     environment: Mapping[str, str],
     function: Callable[..., None],
-    *arguments: Any,
+    child_end: Connection,
+    arguments: Sequence[Any],
 ) -> None:
     os.environ.update(environment)
     # It may have children of its own, which end with it as it does with us.
@@ -160,7 +184,7 @@ def _work(
     die_with(parent)
     if log_path is not None:
         _log_to(log_path)
-    function(*arguments)
+    function(child_end, *arguments)
 
 
 def _log_to(path: pathlib.Path) -> None:

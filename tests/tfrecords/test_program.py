@@ -1,14 +1,21 @@
 import pathlib
+import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
+import spine_tf
+from tfrecords import program
+
 _PROGRAM = """
-from absl import flags
+from absl import flags, logging
 from tfrecords import program
 
 _KIND = flags.DEFINE_enum("kind", "none", ["none", "value", "file", "status", "bug"], "What fails.")
+_LONG_NAME = flags.DEFINE_bool("long_name", False, "Says so.")
+_MANY_NAMES = flags.DEFINE_list("many_names", [], "Names.")
 
 class _Refused(ValueError):
     exit_status = 3
@@ -22,9 +29,12 @@ def main():
         raise _Refused("too many")
     if _KIND.value == "bug":
         raise KeyError("bug")
+    logging.info("all is as it was")
+    logging.warning("not quite")
     print("ran", program.arguments(), program.require(_KIND))
+    print(program.given(_KIND))
 
-program.run(main, usage="Fails as it is told.", max_arguments=1)
+program.run(main, usage="Fails as it is told: %s --kind=none", max_arguments=1)
 """
 
 
@@ -42,7 +52,7 @@ def _run(path: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess[str
 
 def test_arguments_reach_the_program(path: pathlib.Path) -> None:
     result = _run(path, "where", "--kind=none")
-    assert (result.returncode, result.stdout) == (0, "ran ['where'] none\n")
+    assert (result.returncode, result.stdout) == (0, "ran ['where'] none\n[]\n")
 
 
 @pytest.mark.parametrize(
@@ -53,7 +63,10 @@ def test_arguments_reach_the_program(path: pathlib.Path) -> None:
         (("--kind=status",), 3, "error: too many\n"),
         (("one", "two"), 1, "error: 'two' is not a flag: write --name=value\n"),
         (("--kind=",), 1, "value should be one of <none|value|file|status|bug>"),
-        (("--kindly",), 1, "Unknown command line flag 'kindly'"),
+        (("--kindly",), 1, "error: there is no flag --kindly; did you mean --kind?\n"),
+        (("--long-nam",), 1, "error: there is no flag --long-nam; did you mean --long_name?\n"),
+        (("--other=3",), 1, "error: there is no flag --other; see --help\n"),
+        (("--kind",), 1, "error: Missing value for flag --kind\n"),
     ],
 )
 def test_what_a_user_can_mend_is_one_sentence(
@@ -72,5 +85,46 @@ def test_a_bug_keeps_its_traceback(path: pathlib.Path) -> None:
 def test_help_is_a_success_and_names_the_flags(path: pathlib.Path) -> None:
     result = _run(path, "--help")
     assert result.returncode == 0
-    assert "Fails as it is told." in result.stdout
+    assert f"Fails as it is told: {path} --kind=none" in result.stdout
     assert "--kind" in result.stdout
+
+
+def test_version_is_a_success_whatever_else_is_asked(path: pathlib.Path) -> None:
+    result = _run(path, "--kind=value", "--version")
+    assert (result.returncode, result.stdout) == (0, f"spine-tf {spine_tf.__version__}\n")
+
+
+def test_hyphens_of_a_flag_are_underscores_and_values_keep_theirs(path: pathlib.Path) -> None:
+    result = _run(path, "--long-name", "--many-names=a-b,c", "--", "--not-a-flag")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == ("ran ['--not-a-flag'] none\n['--long_name', '--many_names=a-b,c']\n")
+    assert "given: []" not in _run(path, "--nolong-name").stdout
+
+
+def test_given_flags_are_ready_to_be_given_again_but_for_some(path: pathlib.Path) -> None:
+    result = _run(path, "--kind=none", "--nolong_name", "--many_names", "a,b c")
+    assert result.stdout.endswith("['--nolong_name', '--many_names=a,b c']\n")
+
+
+def test_log_is_plain_on_a_terminal_and_has_times_in_a_file(path: pathlib.Path) -> None:
+    assert _run(path).stderr == "all is as it was\nwarning: not quite\n"
+    log_dir = path.parent / "logs"
+    log_dir.mkdir()
+    assert _run(path, f"--log_dir={log_dir}").stderr == ""
+    (log,) = (file for file in log_dir.iterdir() if not file.is_symlink())
+    assert re.search(r"^I\d{4} .*fails.py:\d+\] all is as it was$", log.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "values", "line"),
+    [
+        ((), {"run_dir": "a b"}, "next: run me '--run_dir=a b'"),
+        (("verify", pathlib.Path("r")), {}, "next: run me verify r"),
+        ((), {"dry": True, "wet": False, "no": None}, "next: run me --dry --nowet"),
+        ((), {"some": ["a", "b"], "none": 0}, "next: run me --some=a,b --none=0"),
+    ],
+)
+def test_next_line_is_what_a_shell_takes(
+    arguments: tuple[Any, ...], values: dict[str, Any], line: str
+) -> None:
+    assert program.next_line(["run", "me"], *arguments, **values) == line

@@ -8,21 +8,26 @@ from spine_tf import flags as flags_module
 from tfrecords import program
 
 _DATA_DIR = flags_module.data_dir()
-_REPORT_DIR = flags.DEFINE_string("report_dir", None, "Where audit.csv and audit.html go.")
+_REPORT_DIR = flags.DEFINE_string(
+    "report_dir", None, "Where audit.csv and audit.html go; those of the same data are replaced."
+)
 _WORKERS = flags_module.Workers()
 
 
 def main() -> None:
     """Audits the data set and writes the table and the page."""
     from spine_tf.auditing import audit, audit_page
+    from spine_tf.pages import page_origin
     from spine_tf.rsna import sources
 
     start = time.monotonic()
     data_dir, report_dir = program.require_path(_DATA_DIR), program.require_path(_REPORT_DIR)
+    origin = page_origin.describe([data_dir])
+    page_origin.require_own(report_dir / audit_page.PAGE_FILE, origin)
     num_workers = _WORKERS.number()
     source = sources.open_source(data_dir)
     audited = audit.audit(source, num_workers=num_workers)
-    audit_page.write(report_dir, audited, source, name=data_dir.resolve().name)
+    audit_page.write(report_dir, audited, source, name=data_dir.resolve().name, origin=origin)
     logging.info("audited in %.1f s", time.monotonic() - start)
     print(audit.summarize(audited))
     print(f"page: {report_dir / audit_page.PAGE_FILE}")

@@ -16,7 +16,7 @@ _RECORDS_DIR = flags_module.records_dir(
     "The records of the run, or others for an external validation."
 )
 _REPORT_DIR = flags.DEFINE_string(
-    "report_dir", None, "Where the report is written; one that lies there is replaced."
+    "report_dir", None, "Where the report is written; one of the same runs is replaced."
 )
 _SPLIT = flags.DEFINE_enum(
     "split",

@@ -24,7 +24,12 @@ _CROP_MM = 50.0
 
 
 def write(
-    report_dir: pathlib.Path, audited: audit.Audit, source: sources.Source, *, name: str
+    report_dir: pathlib.Path,
+    audited: audit.Audit,
+    source: sources.Source,
+    *,
+    name: str,
+    origin: str = "",
 ) -> None:
     """Writes the table and the page into a directory, which is made where it is missing.
 
@@ -33,19 +38,21 @@ def write(
         audited: what to write.
         source: gives the pixels of the pictures.
         name: of the data set, for the heading.
+        origin: of `page_origin`; "" leaves it out.
     """
     report_dir.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(report_dir / PAGE_FILE, render(audited, source, name=name))
+    atomic.write_text(report_dir / PAGE_FILE, render(audited, source, name=name, origin=origin))
     atomic.write_text(report_dir / CSV_FILE, finding.to_csv(audited.findings))
 
 
-def render(audited: audit.Audit, source: sources.Source, *, name: str) -> str:
+def render(audited: audit.Audit, source: sources.Source, *, name: str, origin: str = "") -> str:
     """Returns the page."""
     groups = finding.by_kind(audited.findings)
     shown = {kind: _shown(found) for kind, found in groups.items()}
     rows = [item.row for found in shown.values() for item in found if item.row is not None]
     return template.load("spine_tf.auditing", "audit.html.jinja").render(
         name=name,
+        origin=origin,
         audited=audited,
         groups=groups,
         num_studies={kind: finding.num_studies(found) for kind, found in groups.items()},

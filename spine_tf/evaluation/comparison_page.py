@@ -101,19 +101,26 @@ def analyse(
     )
 
 
-def write(report_dir: pathlib.Path, analysis: Analysis) -> pathlib.Path:
-    """Writes report.html, metrics.json, figures/*.svg and *.png; returns the page's path."""
+def write(report_dir: pathlib.Path, analysis: Analysis, origin: str = "") -> pathlib.Path:
+    """Writes report.html, metrics.json, figures/*.svg and *.png; returns the page's path.
+
+    Args:
+        report_dir: where.
+        analysis: what it is made from.
+        origin: of `page_origin`; "" leaves it out.
+    """
     pictures = draw(analysis)
     picture.write(report_dir / "figures", pictures)
     atomic.write_json(report_dir / "metrics.json", analysis.to_json())
     page = report_dir / "report.html"
-    atomic.write_text(page, render(analysis, pictures))
+    atomic.write_text(page, render(analysis, pictures, origin))
     return page
 
 
-def render(analysis: Analysis, pictures: Mapping[str, picture.Picture]) -> str:
+def render(analysis: Analysis, pictures: Mapping[str, picture.Picture], origin: str = "") -> str:
     """Returns the page."""
     return report.load_template("comparison.html.jinja").render(
+        origin=origin,
         analysis=analysis,
         figure_names=_FIGURES,
         split_in_words=report.split_in_words(analysis.split),

@@ -19,7 +19,7 @@ from spine_tf.evaluation import (
     report,
     report_charts,
 )
-from spine_tf.pages import image
+from spine_tf.pages import image, page_origin
 from spine_tf.runs import run
 from tfrecords import records
 
@@ -90,15 +90,15 @@ def evaluate(
     Args:
         run_dir: a finished run.
         source: records that it was trained on, or others for an external validation.
-        report_dir: written; a report that lies there is replaced file by file.
+        report_dir: written; a report of the same run that lies there is replaced file by file.
         options: how.
         shuffled: the control that trains, to stand beside those of `has_controls`.
 
     Raises:
         ValueError: there is no finished run, the records do not fit it, `report_dir` holds
-            something else, or `shuffled` is given without `has_controls`.
+            another run's report or something else, or `shuffled` is given without `has_controls`.
     """
-    require_report_dir(report_dir)
+    require_report_dir(report_dir, [run_dir])
     return evaluate_run(run.load_run(run_dir), source, report_dir, options, shuffled)
 
 
@@ -115,7 +115,7 @@ def evaluate_run(
             "the control on shuffled labels stands beside the others, which were not asked for: "
             "set has_controls, or leave it out"
         )
-    require_report_dir(report_dir)
+    origin = require_report_dir(report_dir, [trained.run_dir])
     source = source.keeping(trained.config.data.keep_mb)
     found = held_out.load(trained, source, options.split, num_augmented=options.num_augmented)
     logging.info(
@@ -134,6 +134,7 @@ def evaluate_run(
         histories=_read_histories(trained.run_dir),
         details=_details(trained, source, options),
         control_pairs=_pairs(analysed, source, trained.config.task_spec),
+        origin=origin,
     )
     return Result(page=report.write(report_dir, content), analysis=analysed)
 
@@ -161,8 +162,8 @@ def evaluate_ensemble(
         )
     if len(run_dirs) < 2:
         raise ValueError(f"--ensemble is of {len(run_dirs)} run, expected --run_dir a,b,...")
-    require_report_dir(report_dir)
     names = _names(run_dirs)
+    origin = require_report_dir(report_dir, run_dirs)
     runs = [run.load_run(path) for path in run_dirs]
     source = source.keeping(runs[0].config.data.keep_mb)
     found = held_out.load_ensemble(runs, source, options.split, num_augmented=options.num_augmented)
@@ -191,6 +192,7 @@ def evaluate_ensemble(
             },
         },
         control_pairs=[],
+        origin=origin,
     )
     return Result(page=report.write(report_dir, content), analysis=analysed)
 
@@ -216,9 +218,10 @@ def compare(
         raise ValueError(
             "--controls and --data_dir have no effect on a comparison: evaluate the runs one by one"
         )
-    require_report_dir(report_dir)
+    names = _names(run_dirs)
+    origin = require_report_dir(report_dir, run_dirs)
     runs = []
-    for name, run_dir in zip(_names(run_dirs), run_dirs, strict=True):
+    for name, run_dir in zip(names, run_dirs, strict=True):
         trained = run.load_run(run_dir)
         source = source.keeping(trained.config.data.keep_mb)
         found = held_out.load(trained, source, options.split, num_augmented=options.num_augmented)
@@ -226,7 +229,7 @@ def compare(
         logging.info("%s: %d predictions", name, len(found.evaluated.predictions))
     analysed = comparison_page.analyse(runs, seed=options.seed, num_resamples=options.num_resamples)
     analysed = dataclasses.replace(analysed, test_time_copies=options.num_augmented)
-    return Compared(page=comparison_page.write(report_dir, analysed), analysis=analysed)
+    return Compared(page=comparison_page.write(report_dir, analysed, origin), analysis=analysed)
 
 
 def _names(run_dirs: Sequence[pathlib.Path]) -> list[str]:
@@ -288,12 +291,20 @@ def _pairs(
     ]
 
 
-def require_report_dir(report_dir: pathlib.Path) -> None:
-    """Makes the directory; ValueError where it holds anything but a report."""
+def require_report_dir(report_dir: pathlib.Path, run_dirs: Sequence[pathlib.Path]) -> str:
+    """Makes the directory and returns the origin that its page is to name.
+
+    Raises:
+        ValueError: it holds the report of other runs, a run, or other files.
+    """
     report_dir.mkdir(parents=True, exist_ok=True)
     is_report = any((report_dir / name).is_file() for name in ("report.html", "metrics.json"))
-    if not is_report and any(path.name != "figures" for path in report_dir.iterdir()):
+    is_other = not is_report and any(path.name != "figures" for path in report_dir.iterdir())
+    if is_other or run.is_run(report_dir):  # which has a metrics.json as well
         raise ValueError(f"{report_dir} holds other files: choose another --report_dir")
+    origin = page_origin.describe(run_dirs)
+    page_origin.require_own(report_dir / "report.html", origin)
+    return origin
 
 
 def _read_histories(run_dir: pathlib.Path) -> dict[str, report_charts.History]:

@@ -55,6 +55,7 @@ class Content:
         histories: training histories by fold.
         details: section -> name -> value, for the last part of the page.
         control_pairs: the pairs of crops to show beside the controls.
+        origin: of `page_origin`; "" leaves it out.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Content:
     histories: Mapping[str, report_charts.History]
     details: Mapping[str, Mapping[str, Any]]
     control_pairs: Sequence[PicturedPair] = ()
+    origin: str = ""
 
 
 def write(report_dir: pathlib.Path, content: Content) -> pathlib.Path:
@@ -103,6 +105,7 @@ def render(content: Content, pictures: Mapping[str, picture.Picture]) -> str:
     analysis, evaluated = content.analysis, content.evaluated
     return load_template("report.html.jinja").render(
         name=content.name,
+        origin=content.origin,
         analysis=analysis,
         summary=analysis.summary,
         split_in_words=split_in_words(analysis.summary.split),

@@ -272,6 +272,22 @@ def test_program_says_what_was_found_and_where_it_lies(data_set, tmp_path):
     assert {path.name for path in (tmp_path / "p").iterdir()} == {"audit.csv", "audit.html"}
 
 
+def test_audit_of_another_data_set_is_not_replaced(data_set, make_data_set, tmp_path):
+    other = make_data_set(tmp_path / "other" / "data")
+    for data in (data_set, other):
+        data.add_image(1, 2, 1)
+        data.add_row(1, 2, 1)
+    flags = ["--report_dir", str(tmp_path / "p"), "--workers=1"]
+    data_set.write()
+    for _ in range(2):
+        assert start("--data_dir", str(data_set.directory), *flags).returncode == 0
+
+    result = start("--data_dir", str(other.write()), *flags)
+
+    assert result.returncode == 1
+    assert "audit.html is of data (" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [(["--data_dir", "/nowhere"], "does not exist"), (["--workers", "0"], "--workers is 0")],

@@ -141,7 +141,32 @@ def test_directory_with_other_files_is_not_written_to(tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
 
     with pytest.raises(ValueError, match="holds other files"):
-        evaluation.require_report_dir(tmp_path)
+        evaluation.require_report_dir(tmp_path, [tmp_path / "run"])
+
+
+@pytest.mark.slow
+def test_report_of_another_run_is_not_replaced(run_dir, records_dir, tmp_path):
+    from spine_tf.evaluation import evaluation
+
+    source, options = records.open_records(records_dir), evaluation.Options(has_evidence=False)
+    _evaluate(run_dir / "fold_0", records_dir, tmp_path / "p", "val")
+    before = {path: path.read_bytes() for path in (tmp_path / "p").rglob("*") if path.is_file()}
+
+    with pytest.raises(ValueError, match=r"report\.html is of fold_0 \(.*, not of fold_1 \("):
+        _evaluate(run_dir / "fold_1", records_dir, tmp_path / "p", "val")
+    for evaluate in (evaluation.compare, evaluation.evaluate_ensemble):
+        with pytest.raises(ValueError, match=r"is of fold_0 \(.*, not of fold_0 .*, fold_1"):
+            evaluate([run_dir / "fold_0", run_dir / "fold_1"], source, tmp_path / "p", options)
+
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.slow
+def test_run_is_no_place_for_a_report(run_dir, records_dir):
+    before = (run_dir / "metrics.json").read_bytes()
+    with pytest.raises(ValueError, match="holds other files"):
+        _evaluate(run_dir, records_dir, run_dir)
+    assert (run_dir / "metrics.json").read_bytes() == before
 
 
 def test_missing_flag_is_one_sentence(tmp_path):

@@ -1,0 +1,36 @@
+"""What a page was made of, written into it, so that no page takes the place of another's."""
+
+import hashlib
+import html
+import pathlib
+import re
+from collections.abc import Sequence
+
+_WRITTEN = re.compile(r'<meta name="origin" content="([^"]*)">')
+
+
+def describe(paths: Sequence[pathlib.Path]) -> str:
+    """Returns the names of what a page is made of, told apart by a hash of where each lies."""
+    return ", ".join(f"{path.resolve().name} ({_digest(path)})" for path in paths)
+
+
+def _digest(path: pathlib.Path) -> str:
+    return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+
+
+def require_own(page: pathlib.Path, origin: str) -> None:
+    """Refuses to replace a page that was made of something else.
+
+    A page that doesn't say what it was made of, as earlier ones didn't, may be replaced.
+
+    Raises:
+        ValueError: the page is there and another's.
+    """
+    if not page.is_file():
+        return
+    found = _WRITTEN.search(page.read_text("utf-8", errors="replace"))
+    written = html.unescape(found.group(1)) if found else origin
+    if written != origin:
+        raise ValueError(
+            f"{page} is of {written}, not of {origin}: choose another --report_dir, or remove it"
+        )

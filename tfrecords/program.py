@@ -4,6 +4,7 @@ import difflib
 import importlib.metadata
 import logging as std_logging
 import pathlib
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -17,11 +18,14 @@ STARTED_AS = "__started_as__"
 """A global of the main module: the words of the command that a script ran it for."""
 
 _DISTRIBUTION = "spine-tf"
+# A value or field=value; what a runner of Apache Beam is told begins with a flag.
+_REMOTE = re.compile(r"(?:[\w.:]+=)?([A-Za-z][A-Za-z0-9+.-]*://\S*)")
 
 
 def run(main: Callable[[], None], *, usage: str, max_arguments: int = 0) -> NoReturn:
     """Parses the flags, calls `main` and exits.
 
+    Places that are not on this machine, such as gs://bucket/x, are refused, and so is Windows.
     ValueError and OSError are what a user can mend: one sentence on stderr, no traceback (it is
     logged with `--verbosity=1`), and exit status 1 or the error's own `exit_status`.
 
@@ -36,6 +40,7 @@ def run(main: Callable[[], None], *, usage: str, max_arguments: int = 0) -> NoRe
         if len(argv) - 1 > max_arguments:
             return _fail(f"{argv[max_arguments + 1]!r} is not a flag: write --name=value")
         try:
+            _refuse_remote_places(argv[1:])
             _set_up_log()
             main()
         except (ValueError, OSError) as err:
@@ -45,6 +50,8 @@ def run(main: Callable[[], None], *, usage: str, max_arguments: int = 0) -> NoRe
             return _fail("interrupted", 130)
         return 0
 
+    if sys.platform == "win32":
+        sys.exit(_fail("this program runs on Linux and macOS; on Windows, run it inside WSL2"))
     terminal.silence_tensorflow()
     logging.set_verbosity(logging.INFO)
     sys.modules["__main__"].__doc__ = usage.replace("%s", shlex.join(own_command()))
@@ -169,6 +176,20 @@ def require_path(flag: flags.FlagHolder[str | None]) -> pathlib.Path:
 def path(flag: flags.FlagHolder[str | None]) -> pathlib.Path | None:
     """Returns the file or directory that a flag names, None where it is not given."""
     return pathlib.Path(flag.value) if flag.value else None
+
+
+def _refuse_remote_places(arguments: Sequence[str]) -> None:
+    """`pathlib` would make a local folder of `gs://bucket/x`, named `gs:`."""
+    values: dict[str, object] = {
+        f"--{name}": v for name, v in flags.FLAGS.flag_values_dict().items()
+    }
+    for name, value in {**values, "the argument": list(arguments)}.items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and (found := _REMOTE.match(text)):
+                raise ValueError(
+                    f"{name} names {found[1]}, expected a path of this machine: copy it here, or "
+                    "mount it"
+                )
 
 
 def _is_ours_or_serious(record: std_logging.LogRecord) -> bool:

@@ -61,6 +61,8 @@ def test_arguments_reach_the_program(path: pathlib.Path) -> None:
         (("--kind=value",), 1, "error: kind is value, expected none\n"),
         (("--kind=file",), 1, "error: [Errno 2] No such file or directory: 'nowhere/at/all'\n"),
         (("--kind=status",), 3, "error: too many\n"),
+        (("gs://b/x",), 1, "error: the argument names gs://b/x, expected a path of this machine"),
+        (("--log_dir=s3://b",), 1, "error: --log_dir names s3://b, expected a path of this"),
         (("one", "two"), 1, "error: 'two' is not a flag: write --name=value\n"),
         (("--kind=",), 1, "value should be one of <none|value|file|status|bug>"),
         (("--kindly",), 1, "error: there is no flag --kindly; did you mean --kind?\n"),

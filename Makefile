@@ -1,7 +1,10 @@
 # make demo: the main job on synthetic studies; make test: lint, types and all tests against the
 # built wheel; make check: the fast part of it. Each sets up what it needs in $(VENV).
 
-PYTHON ?= python3.11
+IS_SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+# The newest that runs: a name may be there and lead nowhere. PYTHON=... says another.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c '$(IS_SUPPORTED)' 2>/dev/null && echo $$python && break; done)
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 SOURCES := $(shell find spine_tf tfrecords tuner -name '*.py' -o -name '*.jinja' -o -name '*.mplstyle' -o -name py.typed)
@@ -9,15 +12,18 @@ PACKAGE := setup.cfg pyproject.toml README.md $(SOURCES)
 
 .PHONY: demo test check lint clean
 
+$(BIN)/python:
+	@$(or $(PYTHON),false) -c '$(IS_SUPPORTED)' 2>/dev/null || { \
+		echo "found no Python from 3.11 to 3.13: install one, or name it: make PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
 # The wheel is built from scratch: setuptools would pack modules that an old build left behind.
-$(VENV)/.demo: $(PACKAGE)
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(VENV)/.demo: $(PACKAGE) | $(BIN)/python
 	rm -rf build
 	$(BIN)/pip install --quiet --disable-pip-version-check .
 	touch $@
 
-$(VENV)/.test: $(PACKAGE)
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(VENV)/.test: $(PACKAGE) | $(BIN)/python
 	rm -rf build
 	$(BIN)/pip install --quiet --disable-pip-version-check '.[beam,formats,test]'
 	touch $@

@@ -5,11 +5,15 @@ import configparser
 import importlib.metadata
 import pathlib
 import re
+import shutil
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from packaging import requirements, utils
+
+import spine_tf
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _PACKAGES = ("tfrecords", "spine_tf", "tuner")
@@ -159,3 +163,53 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     modules = {_MODULES.get(name, name) for name in declared - set(_PLUGINS)}
     assert set(_PLUGINS) <= declared
     assert set(_imported()) - set(sys.stdlib_module_names) - set(_PACKAGES) == modules
+
+
+def test_version_to_cite_is_this_one() -> None:
+    citation = (_ROOT / "CITATION.cff").read_text("utf-8").splitlines()
+    assert f"version: {spine_tf.__version__}" in citation
+
+
+@pytest.fixture
+def make(tmp_path: pathlib.Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs make where the only programs are those of a folder."""
+    for name in ("make", "find"):
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [tmp_path / "make", f"VENV={tmp_path / 'venv'}", *arguments]
+        return subprocess.run(
+            command, cwd=_ROOT, env={"PATH": str(tmp_path)}, capture_output=True, text=True
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("arguments", [(), ("PYTHON=python3.10",), ("PYTHON=nowhere",)])
+def test_make_without_a_python_says_what_it_wants(
+    make: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path: pathlib.Path,
+    arguments: tuple[str, ...],
+) -> None:
+    _write_program(tmp_path / "python3.10", "exit 1")
+    done = make("check", *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("found no Python from 3.11 to 3.13: install one, or name it")
+    assert not (tmp_path / "venv").exists()
+
+
+def test_make_takes_the_newest_python_that_runs(
+    make: Callable[..., subprocess.CompletedProcess[str]], tmp_path: pathlib.Path
+) -> None:
+    _write_program(tmp_path / "python3.13", "exit 127")  # a shim that leads nowhere
+    (tmp_path / "python3").symlink_to(sys.executable)
+    assert f"python3 -m venv {tmp_path / 'venv'}" in make("--dry-run", "check").stdout
+    (tmp_path / "python3.12").symlink_to(sys.executable)
+    assert f"python3.12 -m venv {tmp_path / 'venv'}" in make("--dry-run", "check").stdout
+    named = make("--dry-run", "check", f"PYTHON={sys.executable}").stdout
+    assert f"{sys.executable} -m venv {tmp_path / 'venv'}" in named
+
+
+def _write_program(path: pathlib.Path, line: str) -> None:
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)

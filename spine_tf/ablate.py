@@ -4,7 +4,7 @@ import typing
 
 from absl import flags, logging
 
-from spine_tf import flags as flags_module, labels
+from spine_tf import cli, flags as flags_module, labels
 from tfrecords import program
 
 if typing.TYPE_CHECKING:
@@ -29,7 +29,9 @@ _VARIANT = flags.DEFINE_multi_string(
     "variant", [], "name:field=value,field=value: one variant that changes several fields."
 )
 _PRESETS = flags.DEFINE_list(
-    "presets", [], "Studies: preprocessing, order, architectures, augmentation, sampling, loss."
+    "presets",
+    [],
+    "Studies, some of preprocessing, order, architectures, augmentation, sampling, loss.",
 )
 _SEEDS = flags.DEFINE_integer("seeds", 1, "Trainings of each variant, with different seeds.")
 _MAX_MINUTES = flags_module.max_minutes("; a training that is running then is not lost")
@@ -66,6 +68,8 @@ def main() -> None:
     )
     print(found.text)
     print(found.page)
+    if found.count(ablation_table.FINISHED) < len(found.rows):
+        cli.print_next("ablate", *program.given(_RESUME), resume=True)
     base = found.rows[0]
     if base.status == ablation_table.FAILED:
         raise ValueError(

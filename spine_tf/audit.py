@@ -4,12 +4,14 @@ import time
 
 from absl import flags, logging
 
-from spine_tf import flags as flags_module
+from spine_tf import cli, flags as flags_module
 from tfrecords import program
 
 _DATA_DIR = flags_module.data_dir()
 _REPORT_DIR = flags.DEFINE_string(
-    "report_dir", None, "Where audit.csv and audit.html go; those of the same data are replaced."
+    "report_dir",
+    None,
+    "Where audit.csv and audit.html go; those of the same data are replaced; required.",
 )
 _WORKERS = flags_module.Workers()
 
@@ -31,7 +33,10 @@ def main() -> None:
     logging.info("audited in %.1f s", time.monotonic() - start)
     print(audit.summarize(audited))
     print(f"page: {report_dir / audit_page.PAGE_FILE}")
-    print(f"table: {report_dir / audit_page.CSV_FILE}")
+    table = report_dir / audit_page.CSV_FILE
+    print(f"table: {table}")
+    records_dir = cli.beside(report_dir, "records")
+    cli.print_next("convert", data_dir=data_dir, exclude=table, output_dir=records_dir)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import pathlib
 
 from absl import flags, logging
 
-from spine_tf import flags as flags_module
+from spine_tf import cli, flags as flags_module
 from tfrecords import program
 
 _RECORDS_DIR = flags_module.records_dir()
@@ -23,6 +23,7 @@ def main() -> None:
 
     sheet.write(records.open_records(records_dir), path, seed=_SEED.value)
     logging.info("the picture is %s", path)
+    cli.print_next_training(records_dir)
 
 
 if __name__ == "__main__":

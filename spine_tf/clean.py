@@ -4,15 +4,15 @@ import logging as std_logging
 
 from absl import flags
 
-from spine_tf import flags as flags_module
+from spine_tf import cli, flags as flags_module
 from tfrecords import program
 
 _RUN_DIR = flags.DEFINE_string(
-    "run_dir", None, "A run of spine_tf.train --val_fold all, whose models judge the labels."
+    "run_dir", None, "A run of train --val_fold all, whose models judge the labels; required."
 )
-_RECORDS_DIR = flags_module.records_dir("The records that it was trained on.")
+_RECORDS_DIR = flags_module.records_dir("The records that it was trained on; required.")
 _OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", None, "Where review, page and halves are written; must hold no review."
+    "output_dir", None, "Where review, page and halves are written; must hold no review; required."
 )
 
 
@@ -34,9 +34,17 @@ def main() -> None:
         figures = f"{row.num_rows:>8}{row.num_flagged:>9}{row.agreement:>9.3f}"
         print(f"{row.name:14}{figures}")
     print(f"page: {found.page}")
-    print(f"review: {found.review}, for --set data.label_review.path=")
+    print(f"review: {found.review}")
     if found.mild_split is not None:
         print(f"halves of Moderate: {found.mild_split}, for --set data.mild_split=")
+    cli.print_next(
+        "train",
+        records_dir=records_dir,
+        config=run_dir / "config.json",
+        set=f"data.label_review.path={found.review}",
+        val_fold="all",
+        run_dir=cli.beside(output_dir, "run"),
+    )
 
 
 if __name__ == "__main__":

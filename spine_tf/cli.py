@@ -2,6 +2,8 @@
 
 import dataclasses
 import difflib
+import itertools
+import pathlib
 import runpy
 import sys
 import types
@@ -90,6 +92,22 @@ def _usage() -> str:
             "",
         ]
     )
+
+
+def print_next_training(records_dir: pathlib.Path) -> None:
+    """Prints the command that trains on records, with a family that is small and good."""
+    run_dir = beside(records_dir, "run")
+    print_next(
+        "train", records_dir=records_dir, task="multiclass", model="residual", run_dir=run_dir
+    )
+
+
+def beside(path: pathlib.Path, name: str) -> pathlib.Path:
+    """Returns a path in the same folder that is free: `name`, else `name` with a number."""
+    stem, suffix = pathlib.PurePath(name).stem, pathlib.PurePath(name).suffix
+    more = (f"{stem}_{number}{suffix}" for number in itertools.count(2))
+    names = itertools.chain([name], more)
+    return next(found for each in names if not (found := path.parent / each).exists())
 
 
 def print_next(name: str, *arguments: object, **values: object) -> None:

@@ -1,18 +1,19 @@
 """Converts annotated DICOM into sharded TFRecords."""
 
+import pathlib
 import time
 import typing
 
 from absl import flags, logging
 
-from spine_tf import flags as flags_module
+from spine_tf import cli, flags as flags_module
 from tfrecords import program
 
 if typing.TYPE_CHECKING:
     from spine_tf.conversion import job
 
 _DATA_DIR = flags_module.data_dir()
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Records directory.")
+_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Records directory; required.")
 _CONVERSION = flags_module.Conversion("to convert")
 _WORKERS = flags_module.Workers()
 _MAX_REJECT_FRACTION = flags.DEFINE_float(
@@ -24,6 +25,9 @@ _BEAM_ARGS = flags.DEFINE_string(
     "beam_args", None, "Apache Beam's flags, such as '--runner=FlinkRunner --parallelism=8'."
 )
 _SHARDS = flags.DEFINE_string("shards", None, "i/N: write part i of N, i from 0.")
+_DRY_RUN = flags.DEFINE_bool(
+    "dry_run", False, "Say what would be written, from the CSVs and 16 images; write nothing."
+)
 _FINALIZE = flags.DEFINE_bool("finalize", False, "Complete a directory of --shards runs.")
 
 
@@ -35,6 +39,9 @@ def main() -> None:
     start = time.monotonic()
     _check_combinations()
     data_dir = program.require_path(_DATA_DIR)
+    if _DRY_RUN.value:
+        _preview(data_dir)
+        return
     output_dir = program.require_path(_OUTPUT_DIR)
     conversion, source = _CONVERSION.settings(), sources.open_source(data_dir)
     if _SHARDS.value is not None:
@@ -47,7 +54,9 @@ def main() -> None:
             num_workers=_WORKERS.number(),
             beam_args=_beam_args(),
         )
-        print(f"slot {_SHARDS.value} of {output_dir} is done; when all are, run --finalize")
+        print(f"slot {_SHARDS.value} of {output_dir} is done; when all are:")
+        same = program.given(_SHARDS, _ENGINE, _BEAM_ARGS, _WORKERS.flag)
+        cli.print_next("convert", *same, finalize=True)
         return
     if _FINALIZE.value:
         dataset = job.finish(
@@ -66,6 +75,21 @@ def main() -> None:
     print(finalize.summarize(dataset))
     logging.info("converted in %.1f s", time.monotonic() - start)
     print(f"records: {output_dir}")
+    cli.print_next("records", "verify", output_dir)
+    cli.print_next_training(output_dir)
+
+
+def _preview(data_dir: pathlib.Path) -> None:
+    from spine_tf.conversion import preview
+    from spine_tf.rsna import sources
+
+    found = preview.preview(sources.open_source(data_dir), _CONVERSION.settings())
+    for note in found.wanted.notes:
+        logging.warning("%s", note)
+    print(found.in_words(_WORKERS.number()))
+    output_dir = _OUTPUT_DIR.value or cli.beside(data_dir, "records")
+    same = program.given(_DRY_RUN, _OUTPUT_DIR)
+    cli.print_next("convert", *same, output_dir=output_dir)
 
 
 def _beam_args() -> str | None:
@@ -85,6 +109,10 @@ def _check_combinations() -> None:
     """Refuses flags that could have no effect beside each other."""
     if _SHARDS.value is not None and _FINALIZE.value:
         raise ValueError("--shards and --finalize exclude each other: finalize when all are done")
+    if _DRY_RUN.value and (_FINALIZE.value or _SHARDS.value is not None or _ENGINE.present):
+        raise ValueError(
+            "--dry_run is of a whole conversion here: leave out --shards, --finalize and --engine"
+        )
     if _OVERWRITE.value and (_SHARDS.value is not None or _FINALIZE.value):
         raise ValueError(
             "--overwrite is not possible beside --shards or --finalize: other slots may be at work"
@@ -102,5 +130,5 @@ def _check_combinations() -> None:
 if __name__ == "__main__":
     program.run(
         main,
-        usage="DICOM to records: %s --data_dir D --output_dir R",
+        usage="DICOM to records.\n\n%s --data_dir D --output_dir R [--levels all] [--dry_run]\n",
     )

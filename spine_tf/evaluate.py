@@ -6,17 +6,17 @@ from typing import Any
 
 from absl import flags, logging
 
-from spine_tf import flags as flags_module
+from spine_tf import cli, flags as flags_module
 from tfrecords import program
 
 _RUN_DIRS = flags_module.run_dirs(
-    "A run of spine_tf.train; a,b,... compares several, in pairs with the first."
+    "A run of train; a,b,... compares several, in pairs with the first; required."
 )
 _RECORDS_DIR = flags_module.records_dir(
-    "The records of the run, or others for an external validation."
+    "The records of the run, or others for an external validation; required."
 )
 _REPORT_DIR = flags.DEFINE_string(
-    "report_dir", None, "Where the report is written; one of the same runs is replaced."
+    "report_dir", None, "Where the report is written; one of the same runs is replaced; required."
 )
 _SPLIT = flags.DEFINE_enum(
     "split",
@@ -86,6 +86,8 @@ def main() -> None:
         _log(result.analysis.summary.split, result.analysis.summary)
         page = result.page
     print(page)
+    export_dir = cli.beside(report_dir, "export")
+    cli.print_next("export", run_dir=run_dirs, export_dir=export_dir)
 
 
 def _train_control(run_dir: pathlib.Path, source: Any) -> Any:

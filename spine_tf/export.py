@@ -4,14 +4,16 @@ import pathlib
 
 from absl import flags, logging
 
-from spine_tf import flags as flags_module
+from spine_tf import cli, flags as flags_module
 from spine_tf.serving import formats
 from tfrecords import program
 
 _RUN_DIRS = flags_module.run_dirs(
-    "A run directory of spine_tf.train; several (a,b,c) give one model, their mean."
+    "A run of train; several (a,b,c) give one model, their mean; required without --check."
 )
-_EXPORT_DIR = flags.DEFINE_string("export_dir", None, "Directory to write; must not exist.")
+_EXPORT_DIR = flags.DEFINE_string(
+    "export_dir", None, "Directory to write; must not exist; required without --check."
+)
 _FORMATS = flags.DEFINE_list(
     "formats",
     ["saved_model"],
@@ -59,6 +61,7 @@ def _export() -> None:
     logging.info("%d format(s) exported", len(exported.differences))
     print(exported.directory / "saved_model")
     print(exported.directory / "model_card.md")
+    _print_next(exported.directory)
 
 
 def _check(export_dir: pathlib.Path) -> None:
@@ -72,6 +75,12 @@ def _check(export_dir: pathlib.Path) -> None:
         print(f"{name} answers as golden: largest difference {difference:.1e}")
     for name, reason in findings.unchecked.items():
         print(f"{name} was not asked: {reason}")
+    _print_next(export_dir)
+
+
+def _print_next(export_dir: pathlib.Path) -> None:
+    output = cli.beside(export_dir, "submission.csv")
+    cli.print_next("predict", model_dir=export_dir, data_dir="DATA", output=output)
 
 
 if __name__ == "__main__":

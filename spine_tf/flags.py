@@ -26,14 +26,14 @@ flags.disclaim_key_flags()
 
 
 def data_dir(
-    text: str = "Folder or zip file in the RSNA layout.",
+    text: str = "Folder or zip file in the RSNA layout; required.",
 ) -> flags.FlagHolder[str | None]:
     """Defines --data_dir."""
     return flags.DEFINE_string("data_dir", None, text)
 
 
 def records_dir(
-    text: str = "Directory that spine_tf.convert wrote.",
+    text: str = "Directory that convert wrote; required.",
 ) -> flags.FlagHolder[str | None]:
     """Defines --records_dir."""
     return flags.DEFINE_string("records_dir", None, text)
@@ -53,7 +53,7 @@ def require_run_dirs(flag: flags.FlagHolder[list[str] | None]) -> list[pathlib.P
 
 def work_dir(more: str = "") -> flags.FlagHolder[str | None]:
     """Defines --work_dir."""
-    return flags.DEFINE_string("work_dir", None, f"Where everything is written{more}.")
+    return flags.DEFINE_string("work_dir", None, f"Where everything is written{more}; required.")
 
 
 def max_minutes(more: str = "") -> flags.FlagHolder[float | None]:
@@ -83,12 +83,14 @@ def configured_seed(of: str) -> flags.FlagHolder[int | None]:
 
 def task(names: Collection[str] = tuple(labels.TASKS)) -> flags.FlagHolder[str | None]:
     """Defines --task, one of the names."""
-    return flags.DEFINE_enum("task", None, list(names), "Which classes are told apart.")
+    text = "Which classes are told apart; required without --config."
+    return flags.DEFINE_enum("task", None, list(names), text)
 
 
-def models(default: Collection[str], text: str) -> flags.FlagHolder[list[str]]:
+def models(default: Collection[str], purpose: str) -> flags.FlagHolder[list[str]]:
     """Defines --models, families."""
-    return flags.DEFINE_list("models", list(default), text)
+    known = ", ".join(model_configs.MODEL_CONFIGS)
+    return flags.DEFINE_list("models", list(default), f"Families {purpose}: some of {known}.")
 
 
 def config(of: str = "") -> flags.FlagHolder[str | None]:
@@ -110,18 +112,18 @@ class Workers:
     def __init__(
         self, text: str = "Processes; all cores if not given.", default: int | None = None
     ):
-        self._flag = flags.DEFINE_integer("workers", default, text)
+        self.flag = flags.DEFINE_integer("workers", default, text)
 
     @property
     def is_given(self) -> bool:
         """Whether a number is asked for."""
-        return self._flag.value != self._flag.default
+        return self.flag.value != self.flag.default
 
     def number(self) -> int:
         """Returns how many, all cores where nothing is asked for; ValueError out of range."""
         if not self.is_given:
             return pool.num_cpus()
-        value = self._flag.value or 0
+        value = self.flag.value or 0
         if not 1 <= value <= _MOST_WORKERS:
             raise ValueError(f"--workers is {value}, expected 1 to {_MOST_WORKERS}")
         return value
@@ -134,9 +136,11 @@ class Rows:
         self._conditions = flags.DEFINE_list(
             "conditions",
             "left_subarticular_stenosis,right_subarticular_stenosis",
-            f"Conditions {purpose}, or all.",
+            f"Conditions {purpose}: all, or some of {', '.join(labels.CONDITIONS)}.",
         )
-        self._levels = flags.DEFINE_list("levels", "l4_l5", f"Levels {purpose}, or all.")
+        self._levels = flags.DEFINE_list(
+            "levels", "l4_l5", f"Levels {purpose}: all, or some of {', '.join(labels.LEVELS)}."
+        )
 
     @property
     def conditions(self) -> tuple[str, ...]:
@@ -175,7 +179,7 @@ class Roi:
         self._roi_px = flags.DEFINE_integer(
             "roi_px", default.roi_px, f"Side of a crop in pixels{of}."
         )
-        self._num_slices = num_slices(f"Slices of a crop, odd{of}.")
+        self._num_slices = num_slices(f"Slices of a crop, odd, 1 to 63{of}.")
         self._mirror_right = flags.DEFINE_bool(
             "mirror_right",
             default.mirror_right,
@@ -207,12 +211,12 @@ class Conversion:
         """
         self._rows = Rows(rows)
         self._roi = Roi(of)
-        self._num_folds = flags.DEFINE_integer("num_folds", 5, "Folds.")
+        self._num_folds = flags.DEFINE_integer("num_folds", 5, "Folds, 2 to 99.")
         self._test_fraction = flags.DEFINE_float(
-            "test_fraction", 0.15, "Part of the studies that is set aside to test on."
+            "test_fraction", 0.15, "Part of the studies that is set aside to test on, 0 to 1."
         )
         self._folds_csv = flags.DEFINE_string(
-            "folds_csv", None, "study_id,fold: decides the folds."
+            "folds_csv", None, "CSV with the columns study_id and fold, which decides the folds."
         )
         self._exclude = flags.DEFINE_string(
             "exclude", None, "CSV with a column key: rows to leave out."
@@ -261,7 +265,9 @@ class Configuration:
         """
         families = list(model_configs.MODEL_CONFIGS)
         self._task = task(task_names)
-        self._model = flags.DEFINE_enum("model", None, families, f"Model family{of}.")
+        self._model = flags.DEFINE_enum(
+            "model", None, families, f"Model family{of}; required without --config."
+        )
         self._config = config(of)
         self._set = changes(changed)
         self._seed = configured_seed(seeded)

@@ -6,10 +6,12 @@ import time
 
 from absl import flags, logging
 
-from spine_tf import flags as flags_module
+from spine_tf import cli, flags as flags_module
 from tfrecords import program
 
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "New or empty directory for the data set.")
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", None, "New or empty directory for the data set; this or --png."
+)
 _NUM_STUDIES = flags.DEFINE_integer("num_studies", 60, "Studies of the train side.")
 _SEED = flags_module.seed("everything random")
 _WORKERS = flags_module.Workers("Processes; 0 takes all cores.", default=0)
@@ -69,6 +71,8 @@ def _print_summary(output_dir: pathlib.Path) -> None:
             f"({figures['num_examples']} examples)"
         )
     print(f"ceilings of all targets: {output_dir / 'truth.json'}")
+    records_dir = cli.beside(output_dir, "records")
+    cli.print_next("convert", data_dir=output_dir, output_dir=records_dir)
 
 
 if __name__ == "__main__":

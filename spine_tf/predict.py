@@ -5,13 +5,13 @@ import typing
 
 from absl import flags, logging
 
-from spine_tf import flags as flags_module
+from spine_tf import flags as flags_module, labels
 from tfrecords import program
 
 if typing.TYPE_CHECKING:
     from spine_tf.serving import prediction
 
-_MODEL_DIR = flags.DEFINE_string("model_dir", None, "Directory that spine_tf.export wrote.")
+_MODEL_DIR = flags.DEFINE_string("model_dir", None, "Directory that export wrote; required.")
 _DATA_DIR = flags_module.data_dir(
     "Studies in the RSNA layout; labels are not needed, rows without coordinates get the prior."
 )
@@ -20,9 +20,12 @@ _CENTER_XY = flags.DEFINE_list(
     "center_xy", None, "With --dicom: column,row in pixels; integers are pixel centres."
 )
 _CONDITION = flags.DEFINE_string(
-    "condition", None, "With --dicom: what is graded there, if the model grades several."
+    "condition",
+    None,
+    "With --dicom: what is graded there, if the model grades several: one of "
+    f"{', '.join(labels.CONDITIONS)}.",
 )
-_OUTPUT = flags.DEFINE_string("output", None, "CSV to write, such as submission.csv.")
+_OUTPUT = flags.DEFINE_string("output", None, "CSV to write, such as submission.csv; required.")
 _COMPETITION_WEIGHTED = flags.DEFINE_bool(
     "competition_weighted", False, "Weight classes 1/2/4: best for the RSNA 2024 metric."
 )

@@ -1,19 +1,26 @@
 """Repeats the report's experiment and fills in its table: `python -m spine_tf.reproduce`."""
 
+import math
+import pathlib
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from absl import flags, logging
 
-from spine_tf import flags as flags_module
+from spine_tf import cli, flags as flags_module, labels
 from tfrecords import program
+
+if TYPE_CHECKING:
+    from spine_tf.reproduction import experiment, reproduction_table
 
 _DATA_DIR = flags_module.data_dir()
 _WORK_DIR = flags_module.work_dir("; the same command goes on where it stopped")
 _ROWS = flags_module.Rows("to look at")
-_TASKS = flags.DEFINE_list("tasks", "binary,multiclass", "Tasks.")
-_MODELS = flags_module.models(
-    ("simple", "dense", "densenet", "residual", "resnet50"), "Model families."
+_TASKS = flags.DEFINE_list(
+    "tasks", "binary,multiclass", f"Tasks, some of {', '.join(labels.TASKS)}."
 )
+_MODELS = flags_module.models(("simple", "dense", "densenet", "residual", "resnet50"), "to train")
 _SEARCH = flags.DEFINE_integer(
     "search", 0, "Trials of a search for each task and model; 0 takes the families' defaults."
 )
@@ -51,12 +58,33 @@ def main() -> None:
     logging.info("done in %.0f s", time.monotonic() - started)
     print(found.text)
     print(found.page)
+    _print_next(found.rows, wanted, work_dir)
     if found.failed:
         names = ", ".join(f"{row.task} {row.model}" for row in found.failed)
         raise ValueError(
             f"{len(found.failed)} model(s) could not be trained ({names}): mend what the "
             "table says of it and run the same command again"
         )
+
+
+def _print_next(
+    rows: "Sequence[reproduction_table.Row]",
+    wanted: "experiment.Experiment",
+    work_dir: pathlib.Path,
+) -> None:
+    """The last task's run that is best out of fold is what to export."""
+    from spine_tf.reproduction import experiment
+
+    task = wanted.tasks[-1]
+    losses = {
+        row.model: row.oof["log_loss"].value or math.inf
+        for row in rows
+        if row.task == task and row.seconds is not None
+    }
+    if losses:
+        best = min(losses, key=lambda family: losses[family])
+        run_dir = experiment.run_dir(work_dir, task, best)
+        cli.print_next("export", run_dir=run_dir, export_dir=cli.beside(work_dir, "export"))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 from absl import flags, logging
 
-from spine_tf import flags as flags_module
+from spine_tf import cli, flags as flags_module
 from tfrecords import program
 
 _DATA_DIR = flags_module.data_dir()
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "The smaller data set.")
+_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "The smaller data set; required.")
 _ROWS = flags_module.Rows("whose images are taken")
 _NUM_SLICES = flags_module.num_slices("The most slices a crop is to have, odd.")
 _WINDOW = flags_module.window("As in convert; series takes whole series.")
@@ -34,6 +34,9 @@ def main() -> None:
         written.num_bytes / 1e6,
     )
     print(f"data set: {output_dir}")
+    same = program.given(_DATA_DIR, _OUTPUT_DIR)
+    records_dir = cli.beside(output_dir, "records")
+    cli.print_next("convert", *same, data_dir=output_dir, output_dir=records_dir)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,14 @@ import pathlib
 
 from absl import flags, logging
 
-from spine_tf import flags as flags_module
+from spine_tf import cli, flags as flags_module
 from spine_tf.configuration import config, overrides
 from tfrecords import program
 
 _RECORDS_DIR = flags_module.records_dir()
-_RUN_DIR = flags.DEFINE_string("run_dir", None, "Where the run is written; must not exist.")
+_RUN_DIR = flags.DEFINE_string(
+    "run_dir", None, "Where the run is written; must not exist; required."
+)
 _CONFIGURATION = flags_module.Configuration()
 _VAL_FOLD = flags.DEFINE_string(
     "val_fold",
@@ -47,6 +49,14 @@ def main() -> None:
     else:
         trainer.train(run_config, source, run_dir, resume=_RESUME.value)
     logging.info("the run is in %s", run_dir)
+    cli.print_next(
+        "evaluate",
+        run_dir=run_dir,
+        records_dir=records_dir,
+        split="oof" if _VAL_FOLD.value == "all" else "val",
+        report_dir=cli.beside(run_dir, "report"),
+    )
+    cli.print_next("export", run_dir=run_dir, export_dir=cli.beside(run_dir, "export"))
 
 
 def _read_config(run_dir: pathlib.Path) -> config.Config:

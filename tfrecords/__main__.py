@@ -40,6 +40,7 @@ def _verify(directory: pathlib.Path) -> None:
         f"{directory}: {found.num_examples} records in {found.num_shards} shards, "
         f"{found.num_bytes} bytes, all as manifest.json says"
     )
+    print(program.next_line(program.own_command(), "inspect", directory))
 
 
 def _inspect(directory: pathlib.Path) -> None:
@@ -56,6 +57,7 @@ def _inspect(directory: pathlib.Path) -> None:
         path = pathlib.Path(_PNG.value)
         atomic.write_bytes(path, inspection.draw_crops(source))
         logging.info("wrote %s", path)
+    print(program.next_line(program.own_command(), "verify", directory))
 
 
 if __name__ == "__main__":

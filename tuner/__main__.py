@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags, logging
 
-from spine_tf import flags as flags_module
+from spine_tf import cli, flags as flags_module
 from spine_tf.configuration import config
 from tfrecords import program, records
 from tuner import search_settings, space_presets
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 _RECORDS_DIR = flags_module.records_dir()
 _TASK = flags_module.task()
-_MODELS = flags_module.models((), "Families to search, such as dense,residual,resnet50.")
-_SEARCH_DIR = flags.DEFINE_string("search_dir", None, "Where the search is written.")
+_MODELS = flags_module.models((), "to search; required without --config")
+_SEARCH_DIR = flags.DEFINE_string("search_dir", None, "Where the search is written; required.")
 _ORACLE = flags.DEFINE_enum(
     "oracle", "bayesian", ["bayesian", "random", "hyperband", "grid"], "What proposes trials."
 )
@@ -71,6 +71,13 @@ def main() -> None:
     if _RETRAIN.value and result.ranked is not None:
         run_dir = search.retrain(settings.search_dir, settings.records_dir)
         print(f"Retrained:          {run_dir}, out-of-fold figures in metrics.json")
+        cli.print_next(
+            "evaluate",
+            run_dir=run_dir,
+            records_dir=settings.records_dir,
+            split="oof",
+            report_dir=cli.beside(settings.search_dir, "report"),
+        )
 
 
 def _make_settings() -> search_settings.Settings:
@@ -123,7 +130,15 @@ def _report(settings: search_settings.Settings, result: "search.Result") -> None
     print(f"{settings.objective.name} {best.score.value:.4g}{error} on the folds that chose it")
     print(f"Leaderboard:        {settings.search_dir}/leaderboard.csv")
     print(f"Page:               {settings.search_dir}/search.html")
-    print(f"Best configuration: {settings.search_dir}/best.json, for spine_tf.train --config")
+    print(f"Best configuration: {settings.search_dir}/best.json")
+    if not _RETRAIN.value:
+        cli.print_next(
+            "train",
+            records_dir=settings.records_dir,
+            config=settings.search_dir / "best.json",
+            val_fold="all",
+            run_dir=cli.beside(settings.search_dir, "run"),
+        )
 
 
 if __name__ == "__main__":

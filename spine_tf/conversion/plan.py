@@ -124,7 +124,8 @@ def make_plan(source: sources.Source, settings: Settings) -> Plan:
     if not rows.rows and not rows.rejects:
         raise ValueError(
             f"{layout.coordinates_csv(source.side)} has no row for --conditions "
-            f"{','.join(settings.conditions)} and --levels {','.join(settings.levels)}"
+            f"{','.join(settings.conditions)} and --levels {','.join(settings.levels)}; "
+            f"it has {_targets_in_words(source)}"
         )
     return deal(
         rows,
@@ -132,6 +133,18 @@ def make_plan(source: sources.Source, settings: Settings) -> Plan:
         config=_to_json(settings, folds_csv, exclude),
         source={name: hashlib.sha256(source.read(name)).hexdigest() for name in layout.TRAIN_CSVS},
     )
+
+
+def _targets_in_words(source: sources.Source) -> str:
+    """Says which conditions the coordinates CSV has, each with its levels."""
+    there = annotations.read_annotations(source, has_labels=False).rows
+    found = {(row.condition, row.level) for row in there}
+    said = []
+    for condition, name in enumerate(labels.CONDITIONS):
+        levels = [labels.LEVELS[level] for of, level in sorted(found) if of == condition]
+        if levels:
+            said.append(f"{name} at {', '.join(levels)}")
+    return "; ".join(said) or "none of any condition"
 
 
 def _splits(settings: Settings, groups: dict[int, str], folds_csv: bytes | None) -> dict[int, str]:

@@ -55,7 +55,9 @@ def test_program_writes_a_report_that_repeats_what_training_wrote(run_dir, recor
     )
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(report_dir / "report.html")
+    page, last = done.stdout.splitlines()
+    assert page == str(report_dir / "report.html")
+    assert last.startswith("next: python -m spine_tf.export --run_dir=")
     found = json.loads((report_dir / "metrics.json").read_text())
     stored = json.loads((run_dir / "metrics.json").read_text())
     assert (found["split"], found["num_examples"]) == ("oof", 72)

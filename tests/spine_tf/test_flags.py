@@ -46,7 +46,7 @@ def test_shared_flags_are_listed_as_the_programs_own(tmp_path):
     assert "asks.py:" in shown
     for name in ("--task", "--folds_seed", "--workers", "--window"):
         assert name in shown
-    assert "Model family of the test." in " ".join(shown.split())
+    assert "Model family of the test; required without --config." in " ".join(shown.split())
 
 
 def test_conversion_is_what_the_flags_say(tmp_path):

@@ -92,8 +92,9 @@ def _measure_slice(export_dir: pathlib.Path, family: str, num_calls: int) -> Non
             "serve_slice",
             image=pixels,
             pixel_spacing=np.float32([0.43, 0.43]),
-            center_xy=np.float32([250.3, 260.7]),
+            center_xy=np.float32([[250.3, 260.7]]),
             mirror=True,
+            padding=np.int32([1, 0]),
         ),
         num_calls=num_calls,
     )

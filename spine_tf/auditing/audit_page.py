@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from spine_tf.auditing import audit, finding, point_checks
-from spine_tf.crops import cutting, roi
+from spine_tf.crops import roi, slice_reader
 from spine_tf.dicom import reasons
 from spine_tf.pages import image, template
 from spine_tf.rsna import annotations, sources
@@ -87,7 +87,7 @@ def _draw(
     all_rows: Sequence[annotations.Annotation],
 ) -> dict[str, _Picture]:
     """The pictures of rows by key, with others' points; a slice that can't be decoded has none."""
-    reader = cutting.SliceReader(source, num_slices=1)
+    reader = slice_reader.SliceReader(source, num_slices=1)
     by_image = collections.defaultdict(list)
     for row in all_rows:
         by_image[row.image].append(row)
@@ -103,7 +103,7 @@ def _draw(
 
 
 def _whole(
-    stack: cutting.Stack,
+    stack: slice_reader.Stack,
     row: annotations.Annotation,
     others: Iterable[annotations.Annotation],
 ) -> str:
@@ -121,27 +121,27 @@ def _whole(
     return image.jpeg_uri(shown)
 
 
-def _crop(stack: cutting.Stack, row: annotations.Annotation) -> str:
+def _crop(stack: slice_reader.Stack, row: annotations.Annotation) -> str:
     """The point may be anywhere: a region that doesn't touch the image is black."""
     rows, columns = stack.header.shape
     center_xy = (
         float(np.float32(min(max(row.x, -columns), 2 * columns))),
         float(np.float32(min(max(row.y, -rows), 2 * rows))),
     )
-    region = roi.crop_stack(
-        stack.slices,
-        center_xy=center_xy,
+    square = roi.Square(
+        centers_xy=[center_xy],
         spacing=stack.header.spacing,
         roi_mm=_CROP_MM,
         roi_px=_SIDE_PX,
     )
+    region = roi.crop_stack(stack.slices, square)
     shown = image.grey(region[:, :, 0], stack.window).convert("RGB")
     image.draw_cross(shown, _SIDE_PX / 2, _SIDE_PX / 2)
     return image.jpeg_uri(shown)
 
 
 def _scaled(
-    row: annotations.Annotation, stack: cutting.Stack, width: int, height: int
+    row: annotations.Annotation, stack: slice_reader.Stack, width: int, height: int
 ) -> tuple[float, float]:
     rows, columns = stack.header.shape
     return (row.x + 0.5) * width / columns, (row.y + 0.5) * height / rows

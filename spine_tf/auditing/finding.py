@@ -76,7 +76,9 @@ _MEANINGS = {
     "that need it are not converted.",
     Kind.COORDINATE_WITHOUT_LABEL: "The point has no severity in train.csv; it is not converted.",
     Kind.LABEL_WITHOUT_COORDINATE: "The severity in train.csv has no point; it is not converted.",
-    Kind.MIXED_STACKS: "The annotated slices of a series differ in shape, spacing or orientation.",
+    Kind.MIXED_STACKS: (
+        "The annotated slices of a series differ in acquisition, shape, spacing or orientation."
+    ),
     Kind.NO_GEOMETRY: "Annotated slices don't say where they lie; sides and order go unchecked.",
     Kind.UNKNOWN_DESCRIPTION: "The series has a description that is none of the three known ones.",
     Kind.MISSING_SERIES: "The series CSV names a series that has no images.",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from spine_tf import labels
 from spine_tf.auditing import finding
-from spine_tf.dicom import header, reasons
+from spine_tf.dicom import geometry, header, reasons
 from spine_tf.rsna import annotations, layout
 
 Image = tuple[int, int, int]
@@ -119,16 +119,11 @@ def _problem(
 
 
 def _make_point(row: annotations.Annotation, slice_header: header.Header) -> Point | None:
-    """Places a row in the patient (PS3.3, C.7.6.2.1.1); None where the slice doesn't say where."""
-    position, orientation = slice_header.position, slice_header.orientation
-    if position is None or orientation is None:
+    """Places a row in the patient; None where the slice doesn't say where it is."""
+    place = geometry.to_patient(slice_header, (row.x, row.y))
+    if place is None:
         return None
-    right = row.x * slice_header.spacing[1]
-    down = row.y * slice_header.spacing[0]
-    left, back, head = (
-        position[axis] + right * orientation[axis] + down * orientation[axis + 3]
-        for axis in range(3)
-    )
+    left, back, head = place
     return Point(row=row, left=left, back=back, head=head)
 
 

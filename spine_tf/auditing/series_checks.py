@@ -4,7 +4,7 @@ import collections
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from spine_tf.auditing import finding, point_checks
-from spine_tf.dicom import geometry, header
+from spine_tf.dicom import header, stacks
 from spine_tf.rsna import layout
 
 # Files that a finding names; of more it says how many.
@@ -62,24 +62,9 @@ def _of_stacks(
 
 def _describe_mixture(headers: Sequence[header.Header]) -> str:
     """Returns how slices of one series differ, or "" where they are of one stack."""
-    shapes = {item.shape for item in headers}
-    spacings = {tuple(round(value, 4) for value in item.spacing) for item in headers}
-    counts = {
-        "shapes": len(shapes),
-        "spacings": len(spacings),
-        "orientations": _num_orientations(headers),
-    }
+    counts = stacks.count_kinds(headers)
     parts = [f"{count} {name}" for name, count in counts.items() if count > 1]
     return f"{', '.join(parts)} on {len(headers)} annotated slices" if parts else ""
-
-
-def _num_orientations(headers: Iterable[header.Header]) -> int:
-    found: list[header.Header] = []
-    for item in headers:
-        is_known = any(geometry.has_same_orientation(item, other) for other in found)
-        if item.orientation is not None and not is_known:
-            found.append(item)
-    return len(found)
 
 
 def _of_files(

@@ -96,6 +96,8 @@ def summarize(dataset: manifest.Manifest) -> str:
     unreadable = dataset.details.get("unreadable_neighbours", [])
     if unreadable:
         lines.append(f"unreadable, so no neighbours: {len(unreadable)} files, see manifest.json")
+    if num_cut_short := dataset.details.get("stacks_cut_short", 0):
+        lines.append(f"a slice repeats before a gap in the stack: {num_cut_short} records")
     return "\n".join(lines)
 
 
@@ -176,6 +178,7 @@ def _make_manifest(
             "source": wanted.source,
             **wanted.counts,
             **({"notes": list(_shortened(wanted.notes))} if wanted.notes else {}),
+            "stacks_cut_short": sum(note.num_cut_short for note in shard_notes),
             "unreadable_neighbours": sorted({f for note in shard_notes for f in note.unreadable}),
         },
     )

@@ -38,6 +38,7 @@ class Note:
         rejects: rows of the plan that gave no record.
         unreadable: files that could be no neighbour of an annotated slice, being unreadable.
         images: sha256 of the names and sizes of the files that decide the shard.
+        num_cut_short: records that repeat a slice although the acquisition goes on behind a gap.
     """
 
     shard: manifest.Shard
@@ -45,6 +46,7 @@ class Note:
     rejects: tuple[reasons.Reject, ...]
     unreadable: tuple[str, ...]
     images: str
+    num_cut_short: int
 
     @property
     def is_settled(self) -> bool:
@@ -72,7 +74,7 @@ def write_shard(
     note_path(output_dir, part.file).unlink(missing_ok=True)
     fields = record.record_schema(roi)
     with tempfile.SpooledTemporaryFile(_MAX_BYTES_IN_MEMORY, dir=str(output_dir)) as spool:
-        rejects = []
+        rejects, num_cut_short = [], 0
         places: dict[str, tuple[int, int]] = {}
         unreadable: set[str] = set()
         # Images come in the order that decodes each once, records go in the order of the plan.
@@ -83,6 +85,7 @@ def write_shard(
                 data = record.serialize(crop, fields)
                 places[crop.annotation.key] = spool.tell(), len(data)
                 spool.write(data)
+                num_cut_short += crop.is_cut_short
         writer = _write_records(part, output_dir, spool, places)
     note = Note(
         shard=writer.shard,
@@ -90,6 +93,7 @@ def write_shard(
         rejects=tuple(sorted(rejects)),
         unreadable=tuple(sorted(unreadable)),
         images=images,
+        num_cut_short=num_cut_short,
     )
     _write_note(output_dir, note)
     return note
@@ -181,6 +185,7 @@ def read_note(directory: pathlib.Path, file: str) -> Note | None:
             ),
             unreadable=tuple(values["unreadable"]),
             images=values["images"],
+            num_cut_short=values["num_cut_short"],
         )
         is_whole = (directory / file).stat().st_size == note.shard.num_bytes
     except (FileNotFoundError, ValueError, KeyError, TypeError):

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from spine_tf import labels
 from spine_tf.configuration import limits, roi_config
-from spine_tf.crops import cutting
-from spine_tf.dicom import geometry, reasons
+from spine_tf.crops import slice_reader
+from spine_tf.dicom import stacks
 from spine_tf.rsna import annotations, layout, sources
 from tfrecords import atomic
 
@@ -78,7 +78,7 @@ def _images(
     num_slices: int,
     has_whole_series: bool,
 ) -> Iterator[str]:
-    reader = cutting.SliceReader(source, num_slices)
+    reader = slice_reader.SliceReader(source, num_slices)
     images = sorted({row.image for row in rows})
     for (study, series), group in itertools.groupby(images, key=lambda image: image[:2]):
         wanted = {image[2] for image in group}
@@ -87,19 +87,11 @@ def _images(
             wanted |= set(there)
         elif num_slices > 1:
             headers = reader.series_headers(study, series)
-            for instance in sorted(wanted & headers.keys()):
-                wanted |= _decisive(instance, headers, num_slices)
+            wanted |= stacks.decisive(wanted & headers.keys(), headers, num_slices)
             # A file without a header is no neighbour; that it is none must be told again.
             wanted |= set(there) - headers.keys()
         for instance in sorted(wanted & set(there)):
             yield layout.image_name(source.side, study, series, instance)
-
-
-def _decisive(instance: int, headers: dict, num_slices: int) -> set[int]:
-    try:
-        return geometry.decisive(instance, headers, num_slices)
-    except reasons.Rejected:
-        return {instance}
 
 
 def _put(source: sources.Source, name: str, path: pathlib.Path) -> dict[str, int]:

@@ -1,6 +1,5 @@
 """From annotations to crops: each image is read and decoded once, whatever the rows on it."""
 
-import collections
 import dataclasses
 import functools
 import itertools
@@ -9,8 +8,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from spine_tf.configuration import roi_config
-from spine_tf.crops import roi
-from spine_tf.dicom import elements, geometry, header as header_module, pixels, reasons
+from spine_tf.crops import roi, slice_reader
+from spine_tf.dicom import geometry, header as header_module, reasons
 from spine_tf.processes import pool
 from spine_tf.rsna import annotations, layout, sources
 
@@ -26,19 +25,26 @@ class Crop:
         annotation: the row.
         image: uint16 (roi_px, roi_px, num_slices), stored values, mirrored if so.
         window: 0.5 and 99.5 percentile of what `region.window` says, stored values.
-        center_xy: column and row in pixels, float32 values.
+        centers_xy: column and row in pixels of the same place on each slice, float32 values.
         spacing: mm between rows and between columns, float32 values.
         is_mirrored: the image was flipped left-right.
+        is_cut_short: as `stacks.Neighbours` has it.
         stack: the whole slices, uint16 (rows, columns) each, not mirrored.
     """
 
     annotation: annotations.Annotation
     image: np.ndarray
     window: tuple[float, float]
-    center_xy: tuple[float, float]
+    centers_xy: tuple[tuple[float, float], ...]
     spacing: tuple[float, float]
     is_mirrored: bool
+    is_cut_short: bool
     stack: tuple[np.ndarray, ...]
+
+    @property
+    def center_xy(self) -> tuple[float, float]:
+        """The place on the annotated slice."""
+        return self.centers_xy[len(self.centers_xy) // 2]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,21 +64,6 @@ class Batch:
     rejects: list[reasons.Reject]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Stack:
-    """An annotated slice with its neighbours, decoded.
-
-    Attributes:
-        slices: uint16 (rows, columns) each, stored values on the annotated slice's scale.
-        window: of the annotated slice, or of its series.
-        header: of the annotated slice.
-    """
-
-    slices: tuple[np.ndarray, ...]
-    window: tuple[float, float]
-    header: header_module.Header
-
-
 def read_crops(
     source: sources.Source,
     rows: Iterable[annotations.Annotation],
@@ -88,7 +79,7 @@ def read_crops(
         unreadable: gets the files of a row's series that could be no neighbour, or gave nothing to
             the series' window, being unreadable.
     """
-    reader = SliceReader(
+    reader = slice_reader.SliceReader(
         source, region.num_slices, unreadable, has_series_window=region.window == "series"
     )
     by_image = sorted(rows, key=lambda row: row.image)
@@ -174,7 +165,9 @@ def cut_batch(
     )
 
 
-def cut(stack: Stack, row: annotations.Annotation, region: roi_config.RoiConfig) -> Crop:
+def cut(
+    stack: slice_reader.Stack, row: annotations.Annotation, region: roi_config.RoiConfig
+) -> Crop:
     """Cuts one region out of a decoded stack.
 
     Raises:
@@ -189,135 +182,45 @@ def cut(stack: Stack, row: annotations.Annotation, region: roi_config.RoiConfig)
             f"x {row.x:.9g}, y {row.y:.9g} on an image of {columns} columns and {rows} rows",
         )
     is_mirrored = region.mirror_right and geometry.is_mirrored(row.condition, stack.header)
-    crops = roi.crop_stack(
-        stack.slices,
-        center_xy=center_xy,
+    centers_xy = tuple(_center_on(other, stack.header, center_xy) for other in stack.headers)
+    square = roi.Square(
+        centers_xy=centers_xy,
         spacing=stack.header.spacing,
         roi_mm=region.roi_mm,
         roi_px=region.roi_px,
     )
+    crops = roi.crop_stack(stack.slices, square)
+    is_of_crop = region.window == "crop"
     return Crop(
         annotation=row,
         image=crops[:, ::-1] if is_mirrored else crops,
-        window=roi.window(crops) if region.window == "crop" else stack.window,
-        center_xy=center_xy,
+        window=_crop_window(crops, stack, square) if is_of_crop else stack.window,
+        centers_xy=centers_xy,
         spacing=stack.header.spacing,
         is_mirrored=is_mirrored,
+        is_cut_short=stack.is_cut_short,
         stack=stack.slices,
     )
 
 
-class SliceReader:
-    """Reads stacks; keeps the headers and the decoded slices of the series it is in."""
+def _center_on(
+    other: header_module.Header, center: header_module.Header, center_xy: tuple[float, float]
+) -> tuple[float, float]:
+    """Where the place lies on a slice of its stack, float32 values."""
+    if other is center:
+        return center_xy
+    x, y = geometry.project(center_xy, center, other)
+    return float(np.float32(x)), float(np.float32(y))
 
-    def __init__(
-        self,
-        source: sources.Source,
-        num_slices: int,
-        unreadable: set[str] | None = None,
-        *,
-        has_series_window: bool = False,
-    ) -> None:
-        """Args: as `read_crops` has them; a series window reads all slices, once a series."""
-        self._source = source
-        self._num_slices = num_slices
-        self._has_series_window = has_series_window
-        self._unreadable = set() if unreadable is None else unreadable
-        self._series: tuple[int, int] | None = None
-        self._headers: dict[int, header_module.Header] = {}
-        self._decoded: collections.OrderedDict[int, tuple[header_module.Header, np.ndarray]] = (
-            collections.OrderedDict()
+
+def _crop_window(
+    crops: np.ndarray, stack: slice_reader.Stack, square: roi.Square
+) -> tuple[float, float]:
+    """The percentiles of a crop's pixels that show tissue."""
+    is_tissue = roi.find_tissue(stack.paddings, stack.header.shape, square)
+    if not is_tissue.any():
+        raise reasons.Rejected(
+            reasons.Reason.ALL_PADDING,
+            "no pixel of the crop lies on the image and off its padding, so it has no window",
         )
-        self._windows: dict[tuple[object, ...], tuple[float, float]] = {}
-
-    def read_stack(self, study_id: int, series_id: int, instance_number: int) -> Stack:
-        """Reads a slice and its neighbours.
-
-        Raises:
-            reasons.Rejected: one of the files can't be used.
-        """
-        self._enter(study_id, series_id)
-        center, array = self._slice(instance_number)
-        values = pixels.stored_values(array, center, center)
-        numbers = [instance_number]
-        if self._num_slices > 1:
-            headers = {**self.series_headers(study_id, series_id), instance_number: center}
-            numbers = geometry.neighbours(instance_number, headers, self._num_slices)
-        slices = []
-        for number in numbers:
-            if number == instance_number:
-                slices.append(values)
-            else:
-                other, other_array = self._slice(number)
-                slices.append(pixels.stored_values(other_array, other, center))
-        window = (
-            self._series_window(instance_number, center, array)
-            if self._has_series_window
-            else roi.window(values)
-        )
-        return Stack(slices=tuple(slices), window=window, header=center)
-
-    def _series_window(
-        self, instance_number: int, center: header_module.Header, center_array: np.ndarray
-    ) -> tuple[float, float]:
-        """The percentiles of all slices of the series, on the annotated slice's scale.
-
-        Only a histogram is kept of the slices, and of the series one window a scale, mostly one.
-        """
-        scale = pixels.scale_of(center)
-        if scale not in self._windows:
-            counts = _count_values(pixels.stored_values(center_array, center, center))
-            listed = self._source.instances(*self._series) if self._series else []
-            for number in listed:
-                if number == instance_number:
-                    continue
-                try:
-                    other, array = self._slice(number)
-                except reasons.Rejected:
-                    self._unreadable.add(self._name(number))
-                    continue
-                counts += _count_values(pixels.stored_values(array, other, center))
-            self._windows[scale] = roi.histogram_window(counts)
-        return self._windows[scale]
-
-    def _enter(self, study_id: int, series_id: int) -> None:
-        if self._series != (study_id, series_id):
-            self._series = study_id, series_id
-            self._headers.clear()
-            self._decoded.clear()
-            self._windows.clear()
-
-    def _slice(self, instance_number: int) -> tuple[header_module.Header, np.ndarray]:
-        if instance_number in self._decoded:
-            self._decoded.move_to_end(instance_number)
-            return self._decoded[instance_number]
-        found = elements.read_elements(
-            sources.read_image(self._source, self._name(instance_number))
-        )
-        slice_header = header_module.parse_header(found)
-        result = slice_header, pixels.decode(found, slice_header)
-        if self._num_slices > 1:
-            self._decoded[instance_number] = result
-            if len(self._decoded) > 2 * self._num_slices:
-                self._decoded.popitem(last=False)
-        return result
-
-    def series_headers(self, study_id: int, series_id: int) -> dict[int, header_module.Header]:
-        """Returns the headers of a series; a file that has none is no neighbour of any slice."""
-        self._enter(study_id, series_id)
-        if not self._headers:
-            for number in self._source.instances(study_id, series_id):
-                try:
-                    self._headers[number] = sources.read_header(self._source, self._name(number))
-                except reasons.Rejected:
-                    self._unreadable.add(self._name(number))
-        return self._headers
-
-    def _name(self, instance_number: int) -> str:
-        study_id, series_id = self._series or (0, 0)
-        return layout.image_name(self._source.side, study_id, series_id, instance_number)
-
-
-def _count_values(values: np.ndarray) -> np.ndarray:
-    """How many pixels have each stored value, int64 (65536,)."""
-    return np.bincount(values.ravel(), minlength=2**16)
+    return roi.window(crops, None if is_tissue.all() else is_tissue)

@@ -15,13 +15,18 @@ def record_schema(roi: roi_config.RoiConfig) -> schema.Schema:
 
     - image: resampled stored values, uint16 (roi_px, roi_px, num_slices), not windowed.
     - window: 0.5 and 99.5 percentile of the whole annotated slice (or of the series or the crop,
-      as `roi.window` says), in stored values; a reader maps
+      as `roi.window` says) without padding, in stored values; a reader maps
       `clip((x - lo) / max(hi - lo, 1), 0, 1)`.
     - label, condition, level: indices into `spine_tf.labels`.
     - center_xy: px (column, row) in the source slice; pixel_spacing: mm (row, column).
+    - slice_center_xy, with several slices: px (column, row) of that place in each of them, one
+      after the other; that of the annotated slice, in the middle, is center_xy.
     - mirrored: 1 if the crop was flipped left-right.
     - key: `study/series/instance/condition/level`, unique in the directory.
     """
+    by_slice = (
+        schema.Feature(name="slice_center_xy", dtype="float32", shape=(2 * roi.num_slices,)),
+    )
     return schema.Schema(
         features=(
             schema.Feature(
@@ -38,6 +43,7 @@ def record_schema(roi: roi_config.RoiConfig) -> schema.Schema:
             schema.Feature(name="pixel_spacing", dtype="float32", shape=(2,)),
             schema.Feature(name="mirrored", dtype="int64"),
             schema.Feature(name="key", dtype="bytes"),
+            *(by_slice if roi.num_slices > 1 else ()),
         )
     )
 
@@ -45,6 +51,8 @@ def record_schema(roi: roi_config.RoiConfig) -> schema.Schema:
 def serialize(crop: cutting.Crop, fields: schema.Schema) -> bytes:
     """Returns a crop as a record with the fields of `record_schema`."""
     row = crop.annotation
+    has_several = len(crop.centers_xy) > 1
+    by_slice = {"slice_center_xy": np.array(crop.centers_xy, np.float32).ravel()}
     return example.serialize(
         fields,
         {
@@ -60,5 +68,6 @@ def serialize(crop: cutting.Crop, fields: schema.Schema) -> bytes:
             "pixel_spacing": np.array(crop.spacing, np.float32),
             "mirrored": int(crop.is_mirrored),
             "key": row.key.encode(),
+            **(by_slice if has_several else {}),
         },
     )

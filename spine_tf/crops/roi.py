@@ -19,39 +19,86 @@ _MAX_VALUE = 65535
 _MIN_SAMPLED, _SAMPLE_SIZE = 2**15, 4096
 
 
-def crop_stack(
-    slices: Sequence[np.ndarray],
-    *,
-    center_xy: tuple[float, float],
-    spacing: tuple[float, float],
-    roi_mm: float,
-    roi_px: int,
-) -> np.ndarray:
-    """Resamples a square of `roi_mm` millimetres around a coordinate; zero outside the image.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Square:
+    """Where a crop lies on each slice of a stack.
+
+    Attributes:
+        centers_xy: column and row of the same place on each slice, in pixels, float32 values;
+            integers are pixel centres.
+        spacing: mm between rows and between columns, float32 values.
+        roi_mm: side in millimetres.
+        roi_px: side in output pixels.
+    """
+
+    centers_xy: Sequence[tuple[float, float]]
+    spacing: tuple[float, float]
+    roi_mm: float
+    roi_px: int
+
+    def bands(self, shape: tuple[int, ...]) -> list[tuple["Band", "Band"]]:
+        """Returns the weights along rows and along columns, of each slice (rows, columns)."""
+        made = {
+            (x, y): (
+                make_band(y, self.spacing[0], shape[0], self.roi_mm, self.roi_px),
+                make_band(x, self.spacing[1], shape[1], self.roi_mm, self.roi_px),
+            )
+            for x, y in set(self.centers_xy)
+        }
+        return [made[center_xy] for center_xy in self.centers_xy]
+
+
+def crop_stack(slices: Sequence[np.ndarray], square: Square) -> np.ndarray:
+    """Resamples the square out of each slice; zero outside the image.
 
     Args:
-        slices: uint16 (rows, columns) each, of one shape.
-        center_xy: column and row in pixels, float32 values; integers are pixel centres.
-        spacing: mm between rows and between columns, float32 values.
-        roi_mm: side of the square in millimetres.
-        roi_px: side of the square in output pixels.
+        slices: uint16 (rows, columns) each, of one shape; zero where there is padding.
+        square: where it lies on them.
 
     Returns:
         uint16 (roi_px, roi_px, slices).
     """
-    rows, columns = slices[0].shape
-    by_row = make_band(center_xy[1], spacing[0], rows, roi_mm, roi_px)
-    by_column = make_band(center_xy[0], spacing[1], columns, roi_mm, roi_px)
-    result = np.zeros((roi_px, roi_px, len(slices)), np.uint16)
-    for index, image in enumerate(slices):
-        touched = image[by_row.first : by_row.end, by_column.first : by_column.end]
-        if touched.size:
-            narrow = by_row.apply(touched.astype(np.float64))
-            turned = by_column.apply(np.ascontiguousarray(narrow.T))
+    result = np.zeros((square.roi_px, square.roi_px, len(slices)), np.uint16)
+    bands = square.bands(slices[0].shape)
+    for index, (image, (by_row, by_column)) in enumerate(zip(slices, bands, strict=True)):
+        resampled = _resample(image, by_row, by_column)
+        if resampled is not None:
             # Weights and pixels are not negative, so there is only one side to clip.
-            np.minimum(np.rint(turned, out=turned), _MAX_VALUE, out=turned)
-            result[:, :, index] = turned.astype(np.uint16).T
+            np.minimum(np.rint(resampled, out=resampled), _MAX_VALUE, out=resampled)
+            result[:, :, index] = resampled.astype(np.uint16).T
     return result
+
+
+def find_tissue(
+    paddings: Sequence[np.ndarray | None], shape: tuple[int, int], square: Square
+) -> np.ndarray:
+    """Returns which pixels of a crop are made of pixels on the image that are no padding alone.
+
+    Args:
+        paddings: bool (rows, columns) of each slice, or None where it has no padding.
+        shape: rows and columns of the slices.
+        square: where it lies on them.
+
+    Returns:
+        bool (roi_px, roi_px, slices).
+    """
+    result = np.zeros((square.roi_px, square.roi_px, len(paddings)), bool)
+    for index, (by_row, by_column) in enumerate(square.bands(shape)):
+        result[:, :, index] = by_row.is_inside[:, None] & by_column.is_inside
+        padding = paddings[index]
+        padded = None if padding is None else _resample(padding, by_row, by_column)
+        if padded is not None:
+            result[:, :, index] &= padded.T == 0
+    return result
+
+
+def _resample(image: np.ndarray, by_row: "Band", by_column: "Band") -> np.ndarray | None:
+    """Weighted sums of pixels, float64 (columns, rows) of the crop; None where it touches none."""
+    touched = image[by_row.first : by_row.end, by_column.first : by_column.end]
+    if not touched.size:
+        return None
+    narrow = by_row.apply(touched.astype(np.float64))
+    return by_column.apply(np.ascontiguousarray(narrow.T))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,12 +109,14 @@ class Band:
         first, end: the input pixels that are touched.
         taps: int (taps, roi_px), the input pixels of each output pixel, from `first`.
         weights: float64 (taps, roi_px), on the grid; 0 where a tap is off the image.
+        is_inside: bool (roi_px,), output pixels that no pixel off the image would have a share in.
     """
 
     first: int
     end: int
     taps: np.ndarray
     weights: np.ndarray
+    is_inside: np.ndarray
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """Returns the weighted sums along the first axis of float64 (end - first, n).
@@ -111,10 +160,14 @@ def make_band(center: float, spacing: float, size: int, roi_mm: float, roi_px: i
     weights = np.floor(shares * _GRID + 0.5 + _TIE) / _GRID
     first = min(max(int(taps[0, 0]), 0), size)
     end = min(max(int(taps[-1, -1]) + 1, first), size)
+    has_share_off = np.zeros(roi_px, bool)
     if taps[0, 0] < first or taps[-1, -1] >= end:
-        weights[(taps < first) | (taps >= end)] = 0.0
+        is_off = (taps < first) | (taps >= end)
+        np.any(is_off & (weights > 0), axis=0, out=has_share_off)
+        weights[is_off] = 0.0
         taps = np.clip(taps, first, max(end - 1, first))
-    return Band(first=first, end=end, taps=(taps - first).astype(np.intp), weights=weights)
+    places = (taps - first).astype(np.intp)
+    return Band(first=first, end=end, taps=places, weights=weights, is_inside=~has_share_off)
 
 
 @functools.lru_cache(maxsize=16)
@@ -123,13 +176,14 @@ def _offsets(roi_px: int) -> np.ndarray:
     return (np.arange(roi_px) + 0.5) / roi_px - 0.5
 
 
-def window(image: np.ndarray) -> tuple[float, float]:
+def window(image: np.ndarray, is_tissue: np.ndarray | None = None) -> tuple[float, float]:
     """Returns the 0.5 and 99.5 percentile of a slice or a crop (`method="inverted_cdf"`).
 
     Args:
         image: uint16, of any shape.
+        is_tissue: bool of that shape, the pixels that count, at least one; None: all do.
     """
-    values = image.ravel()
+    values = image.ravel() if is_tissue is None else image[is_tissue]
     low_rank, high_rank = _ranks(values.size)
     if values.size >= _MIN_SAMPLED:
         sample = np.sort(values[:: values.size // _SAMPLE_SIZE | 1])

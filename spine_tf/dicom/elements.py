@@ -16,6 +16,20 @@ from pydicom import dataelem, errors, filereader, uid
 from spine_tf.dicom import reasons
 
 TRANSFER_SYNTAX = 0x00020010
+IMAGE_TYPE = 0x00080008
+COMPLEX_IMAGE_COMPONENT = 0x00089208
+SEQUENCE_NAME = 0x00180024
+ECHO_TIME = 0x00180081
+INVERSION_TIME = 0x00180082
+ECHO_NUMBERS = 0x00180086
+TRIGGER_TIME = 0x00181060
+B_VALUE = 0x00189087
+SIEMENS_B_VALUE = 0x0019100C
+SERIES_UID = 0x0020000E
+ACQUISITION_NUMBER = 0x00200012
+IMAGE_POSITION = 0x00200032
+IMAGE_ORIENTATION = 0x00200037
+TEMPORAL_POSITION = 0x00200100
 SAMPLES_PER_PIXEL = 0x00280002
 PHOTOMETRIC = 0x00280004
 NUMBER_OF_FRAMES = 0x00280008
@@ -24,16 +38,20 @@ COLUMNS = 0x00280011
 PIXEL_SPACING = 0x00280030
 BITS_ALLOCATED = 0x00280100
 BITS_STORED = 0x00280101
+HIGH_BIT = 0x00280102
 PIXEL_REPRESENTATION = 0x00280103
+PIXEL_PADDING = 0x00280120
+PIXEL_PADDING_LIMIT = 0x00280121
 RESCALE_INTERCEPT = 0x00281052
 RESCALE_SLOPE = 0x00281053
-IMAGE_POSITION = 0x00200032
-IMAGE_ORIENTATION = 0x00200037
+GE_IMAGE_KIND = 0x0043102F
+GE_B_VALUE = 0x00431039
+PHILIPS_B_VALUE = 0x20011003
 FLOAT_PIXEL_DATA = 0x7FE00008
 DOUBLE_FLOAT_PIXEL_DATA = 0x7FE00009
 PIXEL_DATA = 0x7FE00010
 
-_WANTED = frozenset(
+_NEEDED = frozenset(
     {
         SAMPLES_PER_PIXEL,
         PHOTOMETRIC,
@@ -43,7 +61,10 @@ _WANTED = frozenset(
         PIXEL_SPACING,
         BITS_ALLOCATED,
         BITS_STORED,
+        HIGH_BIT,
         PIXEL_REPRESENTATION,
+        PIXEL_PADDING,
+        PIXEL_PADDING_LIMIT,
         RESCALE_INTERCEPT,
         RESCALE_SLOPE,
         IMAGE_POSITION,
@@ -51,8 +72,39 @@ _WANTED = frozenset(
     }
 )
 
-# Transfer syntaxes whose pixels are decoded without pydicom.
+# What tells acquisitions, and files at one place, apart. The last ones are the vendors' own.
+_TELLING = frozenset(
+    {
+        IMAGE_TYPE,
+        COMPLEX_IMAGE_COMPONENT,
+        SEQUENCE_NAME,
+        ECHO_TIME,
+        INVERSION_TIME,
+        ECHO_NUMBERS,
+        TRIGGER_TIME,
+        B_VALUE,
+        SERIES_UID,
+        ACQUISITION_NUMBER,
+        TEMPORAL_POSITION,
+        SIEMENS_B_VALUE,
+        GE_IMAGE_KIND,
+        GE_B_VALUE,
+        PHILIPS_B_VALUE,
+    }
+)
+_WANTED = _NEEDED | _TELLING
+
+# Transfer syntaxes that the walk understands.
 _PLAIN = frozenset({uid.RLELossless, uid.ExplicitVRLittleEndian})
+# Those whose pixels are the bytes of the file, once it is inflated.
+_UNCOMPRESSED = frozenset(
+    {
+        uid.ImplicitVRLittleEndian,
+        uid.ExplicitVRLittleEndian,
+        uid.DeflatedExplicitVRLittleEndian,
+        uid.ExplicitVRBigEndian,
+    }
+)
 _LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN"})
 _LONGER_VRS = _LONG_VRS | {b"UR", b"UT", b"UV"}
 _SHORT_HEADER = struct.Struct("<HH2sH")
@@ -90,8 +142,9 @@ class Elements:
     Attributes:
         transfer_syntax: UID.
         values: tag -> raw bytes, of the attributes that matter here.
-        byte_order: "little" or "big", of binary numbers in `values`.
-        pixel_data: raw bytes of PixelData, where the pixels are to be decoded without pydicom.
+        byte_order: "little" or "big", of binary numbers in `values` and of uncompressed pixels.
+        pixel_data: raw bytes of PixelData, where the pixels are to be decoded without pydicom,
+            which clears the bits beside those stored.
         dataset: the parsed file, where pydicom has to decode them.
     """
 
@@ -162,9 +215,10 @@ def _parse(data: bytes) -> Elements:
     try:
         meta, dataset = _read_datasets(io.BytesIO(data[_PREFIX_END:]))
         transfer_syntax = str(meta.TransferSyntaxUID)
-        values = {tag: _raw(dataset, tag) for tag in _WANTED if tag in dataset}
-        is_rle = transfer_syntax == uid.RLELossless and PIXEL_DATA in dataset
-        pixel_data = memoryview(_raw(dataset, PIXEL_DATA)) if is_rle else None
+        values = {tag: _raw(dataset, tag) for tag in _NEEDED if tag in dataset}
+        values |= {tag: _raw(dataset, tag) for tag in _TELLING if _is_plain(dataset, tag)}
+        is_decoded_here = PIXEL_DATA in dataset and _is_plain_pixels(dataset, transfer_syntax)
+        pixel_data = memoryview(_raw(dataset, PIXEL_DATA)) if is_decoded_here else None
     except PARSE_ERRORS as err:
         raise reasons.Rejected(
             reasons.Reason.NOT_DICOM, f"pydicom can't parse it ({type(err).__name__})"
@@ -195,13 +249,27 @@ def _is_behind_meta(tag: pydicom.tag.BaseTag, vr: str | None, length: int) -> bo
     return tag.group != 2
 
 
+def _is_plain_pixels(dataset: pydicom.Dataset, transfer_syntax: str) -> bool:
+    if transfer_syntax not in _UNCOMPRESSED:
+        return transfer_syntax == uid.RLELossless
+    # Bytes of a big endian file may be swapped in pairs, or not, as the VR says.
+    has_bytes = _raw(dataset, BITS_ALLOCATED) == b"\0\x08" if BITS_ALLOCATED in dataset else False
+    is_swapped = transfer_syntax == uid.ExplicitVRBigEndian and has_bytes
+    return not is_swapped and getattr(dataset.get_item(PIXEL_DATA), "length", 0) != _UNDEFINED
+
+
 def _raw(dataset: pydicom.Dataset, tag: int) -> bytes:
+    if not _is_plain(dataset, tag):
+        raise ValueError(f"{tag:#010x} is no plain value")
+    return dataset.get_item(tag).value
+
+
+def _is_plain(dataset: pydicom.Dataset, tag: int) -> bool:
+    if tag not in dataset:
+        return False
     element = dataset.get_item(tag)
-    if isinstance(element.value, bytes) and (
-        isinstance(element, dataelem.RawDataElement) or tag == PIXEL_DATA
-    ):
-        return element.value
-    raise ValueError(f"{tag:#010x} is no plain value")
+    is_raw = isinstance(element, dataelem.RawDataElement) or tag == PIXEL_DATA
+    return is_raw and isinstance(element.value, bytes)
 
 
 def _inflated(data: bytes) -> bytes:

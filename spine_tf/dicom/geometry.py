@@ -1,179 +1,162 @@
-"""Where slices lie in the patient: sides, stacks and neighbours."""
+"""Where a slice lies in the patient: its directions, its places, and which side is where."""
 
-import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from spine_tf import labels
 from spine_tf.dicom import header, reasons
 
 # Cosine of 2.5 degrees: planned stacks of one series differ by more, rounding by less.
 _SAME_DIRECTION = 0.999
-_SAME_SPACING = 1e-4
-_SAME_POSITION_MM = 0.01
+
+# Positions are written as decimals: what they lie off a straight line by is no shift of a slice.
+_ROUNDING_MM = 0.02
+
+# Squared cosine of 45 degrees. Of row, column and normal at most one is nearer to the patient's
+# left-right axis than that: what is left and right on the image is what the nearest one says.
+_NEAR = 0.5
 
 
 def is_mirrored(condition: int, slice_header: header.Header) -> bool:
     """Returns whether a crop has to be flipped so that lateral lies to the image's right.
 
-    Only axial slices of a sided condition are: the right one in the usual orientation, the left
-    one where the row direction runs to the patient's right.
+    Only slices of a sided condition are, at any tilt: the right side where the row direction runs
+    to the patient's left, as usual, and the left side where it runs to the patient's right.
+    Sagittal slices, whose normal runs from side to side, never are.
 
     Args:
         condition: index into CONDITIONS.
         slice_header: of the annotated slice.
 
     Raises:
-        reasons.Rejected: the slice has no orientation, and the side can't be told.
+        reasons.Rejected: neither the row direction nor the normal lies within 45 degrees of the
+            patient's left-right axis, or the slice has no orientation: the side can't be told.
     """
     side = labels.side_of(labels.CONDITIONS[condition])
     if side is None:
         return False
-    orientation = slice_header.orientation
-    if orientation is None:
+    if slice_header.orientation is None:
         raise reasons.Rejected(
             reasons.Reason.NO_ORIENTATION,
-            "no ImageOrientationPatient, so the side is unknown; --nomirror_right does without",
+            "ImageOrientationPatient is missing or no pair of unit vectors at right angles, so the "
+            "side is unknown; --nomirror_right does without",
         )
-    row = orientation[:3]
-    is_axial = _main_axis(normal(orientation)) == 2
-    if not is_axial or _main_axis(row) != 0:
+    row = slice_header.orientation[:3]
+    if _share(row) > _NEAR:
+        return side == ("right" if row[0] > 0 else "left")
+    if _share(normal(slice_header.orientation)) > _NEAR:
         return False
-    return side == ("right" if row[0] > 0 else "left")
+    raise reasons.Rejected(
+        reasons.Reason.SIDE_UNKNOWN,
+        f"the row direction lies {_degrees(row):.0f} degrees off the patient's left-right axis, "
+        "expected at most 45; --nomirror_right does without",
+    )
 
 
-def neighbours(
-    instance_number: int, headers: Mapping[int, header.Header], num_slices: int
-) -> list[int]:
-    """Returns the instance numbers of a slice and its neighbours, ascending along the normal.
-
-    The stack is what has the slice's orientation. Its order is the position along the normal
-    (row x column), never the instance number. A neighbour of another shape or spacing is the
-    stack's end; beyond the end the last slice repeats.
-
-    Args:
-        instance_number: of the annotated slice, in the middle of the result.
-        headers: instance number -> header, of the whole series.
-        num_slices: odd.
-
-    Raises:
-        reasons.Rejected: the slice has no position or orientation.
-    """
-    below, above = _walks(instance_number, headers, num_slices // 2)
-    return [*reversed(below.padded()), instance_number, *above.padded()]
+def _share(direction: Sequence[float]) -> float:
+    """The squared cosine of the angle to the patient's left-right axis."""
+    return direction[0] ** 2 / math.fsum(part**2 for part in direction)
 
 
-def decisive(
-    instance_number: int, headers: Mapping[int, header.Header], num_slices: int
-) -> set[int]:
-    """Returns the slices that `neighbours` depends on: without any other it returns the same.
-
-    These are the neighbours, and where a stack ends before its last slice, the one that ends it.
-    """
-    result = {instance_number}
-    for walk in _walks(instance_number, headers, num_slices // 2):
-        result.update(walk.found)
-        if walk.end is not None:
-            result.add(walk.end)
-    return result
+def _degrees(direction: Sequence[float]) -> float:
+    return math.degrees(math.acos(math.sqrt(_share(direction))))
 
 
 def normal(orientation: Sequence[float]) -> tuple[float, float, float]:
-    """Returns the cross product of the row and the column direction."""
+    """Returns the unit vector along the cross product of the row and the column direction."""
     (a, b, c), (d, e, f) = orientation[:3], orientation[3:]
-    return b * f - c * e, c * d - a * f, a * e - b * d
+    left, back, head = b * f - c * e, c * d - a * f, a * e - b * d
+    length = math.hypot(left, back, head)
+    return left / length, back / length, head / length
 
 
 def position_along(direction: Sequence[float], position: Sequence[float]) -> float:
     """Returns the coordinate of a point along a direction, in mm."""
-    return math.fsum(a * b for a, b in zip(direction, position, strict=True))
+    return direction[0] * position[0] + direction[1] * position[1] + direction[2] * position[2]
 
 
 def has_same_orientation(a: header.Header, b: header.Header) -> bool:
     """Returns whether two slices are parallel and not turned against each other."""
     if a.orientation is None or b.orientation is None:
         return False
+    if a.orientation == b.orientation:
+        return True
     return all(
-        position_along(a.orientation[i : i + 3], b.orientation[i : i + 3]) > _SAME_DIRECTION
+        _cosine(a.orientation[i : i + 3], b.orientation[i : i + 3]) > _SAME_DIRECTION
         for i in (0, 3)
     )
 
 
-def _main_axis(direction: Sequence[float]) -> int:
-    return max(range(3), key=lambda axis: abs(direction[axis]))
+def _cosine(a: Sequence[float], b: Sequence[float]) -> float:
+    return position_along(a, b) / (math.hypot(*a) * math.hypot(*b))
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Walk:
-    """The way from a slice along one direction.
+def to_patient(
+    slice_header: header.Header, place_xy: tuple[float, float]
+) -> tuple[float, float, float] | None:
+    """Returns where a place on a slice is in the patient (PS3.3, C.7.6.2.1.1).
 
-    Attributes:
-        found: the slice and its neighbours, from the nearest.
-        end: the slice that ends the stack before its last one, if any.
-        count: neighbours that were wanted.
+    Args:
+        slice_header: of the slice.
+        place_xy: column and row in pixels; integers are pixel centres.
+
+    Returns:
+        mm to the left, to the back and to the head; None where the slice doesn't say where it is.
     """
-
-    found: list[int]
-    end: int | None
-    count: int
-
-    def padded(self) -> list[int]:
-        """The neighbours; beyond the end the last one repeats."""
-        missing = self.count + 1 - len(self.found)
-        return [*self.found[1:], *[self.found[-1]] * missing]
-
-
-def _walks(
-    instance_number: int, headers: Mapping[int, header.Header], count: int
-) -> tuple[_Walk, _Walk]:
-    """The ways against and along the normal."""
-    if not count:
-        nowhere = _Walk(found=[instance_number], end=None, count=0)
-        return nowhere, nowhere
-    center = headers[instance_number]
-    if center.orientation is None or center.position is None:
-        raise reasons.Rejected(
-            reasons.Reason.NO_ORIENTATION,
-            "no ImageOrientationPatient or ImagePositionPatient, so neighbours are unknown",
-        )
-    direction = normal(center.orientation)
-    origin = position_along(direction, center.position)
-    offsets = {
-        number: position_along(direction, other.position) - origin
-        for number, other in headers.items()
-        if other.position is not None and has_same_orientation(center, other)
-    }
-    backwards = {number: -offset for number, offset in offsets.items()}
-    return (
-        _walk(instance_number, headers, backwards, count),
-        _walk(instance_number, headers, offsets, count),
+    position, orientation = slice_header.position, slice_header.orientation
+    if position is None or orientation is None:
+        return None
+    right = place_xy[0] * slice_header.spacing[1]
+    down = place_xy[1] * slice_header.spacing[0]
+    left, back, head = (
+        position[axis] + right * orientation[axis] + down * orientation[axis + 3]
+        for axis in range(3)
     )
+    return left, back, head
 
 
-def _walk(
-    instance_number: int,
-    headers: Mapping[int, header.Header],
-    offsets: Mapping[int, float],
-    count: int,
-) -> _Walk:
-    """The next `count` slices in the direction of growing offsets, one a position."""
-    found, reached = [instance_number], 0.0
-    ahead = [number for number, offset in offsets.items() if offset > _SAME_POSITION_MM]
-    for number in sorted(ahead, key=lambda n: (offsets[n], abs(n - instance_number), n)):
-        if len(found) > count:
-            break
-        if offsets[number] - reached <= _SAME_POSITION_MM:
-            continue
-        if not _fits(headers[instance_number], headers[number]):
-            return _Walk(found=found, end=number, count=count)
-        found.append(number)
-        reached = offsets[number]
-    return _Walk(found=found, end=None, count=count)
+def project(
+    place_xy: tuple[float, float], slice_header: header.Header, other: header.Header
+) -> tuple[float, float]:
+    """Returns where a place on a slice lies on a parallel one, along the first one's normal.
 
+    Slices of a stack may be shifted in their own plane, or be tilted a little against each other.
 
-def _fits(center: header.Header, other: header.Header) -> bool:
-    is_same_spacing = all(
-        math.isclose(a, b, rel_tol=_SAME_SPACING)
-        for a, b in zip(center.spacing, other.spacing, strict=True)
+    Args:
+        place_xy: column and row in pixels; integers are pixel centres.
+        slice_header: of the slice that the place is on; it says where it is, as the other does.
+        other: of the parallel slice.
+
+    Returns:
+        Column and row in the other slice's pixels, perhaps off it; exactly the place itself where
+        the slices are shifted by no more than positions are rounded.
+    """
+    start, position, orientation = (
+        to_patient(slice_header, place_xy),
+        other.position,
+        other.orientation,
     )
-    return center.shape == other.shape and is_same_spacing
+    if start is None or position is None or orientation is None or slice_header.orientation is None:
+        raise ValueError("a slice without a position or an orientation, expected both")
+    along, across = normal(slice_header.orientation), normal(orientation)
+    from_start = [b - a for a, b in zip(start, position, strict=True)]
+    distance = position_along(from_start, across) / position_along(along, across)
+    on_plane = [distance * a - b for a, b in zip(along, from_start, strict=True)]
+    right, down = _in_plane(on_plane, orientation)
+    shift = (
+        right - place_xy[0] * slice_header.spacing[1],
+        down - place_xy[1] * slice_header.spacing[0],
+    )
+    if max(map(abs, shift)) <= _ROUNDING_MM:
+        return place_xy
+    return right / other.spacing[1], down / other.spacing[0]
+
+
+def _in_plane(vector: Sequence[float], orientation: Sequence[float]) -> tuple[float, float]:
+    """How far a vector in a slice's plane goes along its rows and columns, which may be skew."""
+    row, column = orientation[:3], orientation[3:]
+    rows, columns = position_along(row, row), position_along(column, column)
+    skew = position_along(row, column)
+    by_row, by_column = position_along(vector, row), position_along(vector, column)
+    scale = rows * columns - skew * skew
+    return (by_row * columns - by_column * skew) / scale, (by_column * rows - by_row * skew) / scale

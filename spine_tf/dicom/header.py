@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import struct
 from typing import Literal, cast
 
 import numpy as np
@@ -14,32 +15,64 @@ _MAX_POSITION_MM = 1e5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Acquisition:
+    """What tells the acquisitions of a folder apart; what a file doesn't say is empty.
+
+    These are values of the file: they are compared, and never written anywhere.
+
+    Attributes:
+        series_uid: SeriesInstanceUID.
+        echo_time: ms, to 0.01, since writers round differently.
+        echo_numbers: which echoes.
+        image_type: ImageType and ComplexImageComponent, such as magnitude or phase.
+        temporal_position: of a dynamic series.
+        b_value: of diffusion, s/mm^2.
+    """
+
+    series_uid: str = ""
+    echo_time: tuple[float, ...] = ()
+    echo_numbers: tuple[float, ...] = ()
+    image_type: tuple[str, ...] = ()
+    temporal_position: tuple[float, ...] = ()
+    b_value: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Header:
     """What one slice is.
 
     Attributes:
         rows, columns: of the image.
         bits_allocated, bits_stored: 8 or 16, and how many of them carry the value.
+        high_bit: the highest of those that do, from 0; bits_stored - 1 but in old files.
         is_signed: pixels are two's complement.
         is_inverted: MONOCHROME1, low values are bright.
         slope, intercept: of the modality rescale; 1 and 0 where the file has none.
+        padding: lowest and highest pixel value that is no tissue but fills the frame, or None.
         spacing: mm between rows and between columns, float32 values.
         position: of the first pixel's centre in the patient, mm, or None.
         orientation: cosines of the direction along a row, then along a column, or None. The
             patient's axes point to the left, to the back, and to the head.
+        acquisition: what the slice is a part of.
+        hints: further values of the file that differ between acquisitions, but may also differ
+            between the slices of one: they only choose between files at one place.
     """
 
     rows: int
     columns: int
     bits_allocated: int
     bits_stored: int
+    high_bit: int
     is_signed: bool
     is_inverted: bool
     slope: float
     intercept: float
+    padding: tuple[int, int] | None = None
     spacing: tuple[float, float]
     position: tuple[float, float, float] | None
     orientation: tuple[float, ...] | None
+    acquisition: Acquisition = dataclasses.field(default=Acquisition(), repr=False)
+    hints: tuple[bytes | None, ...] = dataclasses.field(default=(), repr=False)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -65,20 +98,25 @@ def parse_header(source: elements.Elements) -> Header:
             reasons.Reason.IMAGE_TOO_LARGE,
             f"{rows} x {columns} pixels, expected at most {MAX_PIXELS}",
         )
-    bits_allocated, bits_stored = _bits(values)
+    bits_allocated, bits_stored, high_bit = _bits(values)
+    is_signed = values.integer(elements.PIXEL_REPRESENTATION, 0) == 1
     slope, intercept = _rescale(values)
     return Header(
         rows=rows,
         columns=columns,
         bits_allocated=bits_allocated,
         bits_stored=bits_stored,
-        is_signed=values.integer(elements.PIXEL_REPRESENTATION, 0) == 1,
+        high_bit=high_bit,
+        is_signed=is_signed,
         is_inverted=values.text(elements.PHOTOMETRIC) == "MONOCHROME1",
         slope=slope,
         intercept=intercept,
+        padding=_padding(values, is_signed=is_signed),
         spacing=_spacing(values),
         position=_position(values),
         orientation=_orientation(values),
+        acquisition=_acquisition(values),
+        hints=tuple(map(source.values.get, _HINTS)),
     )
 
 
@@ -89,10 +127,10 @@ class _Values:
         self._values = source.values
         self._byte_order = cast(Literal["little", "big"], source.byte_order)
 
-    def integer(self, tag: int, default: int | None = None) -> int:
+    def integer(self, tag: int, default: int | None = None, *, is_signed: bool = False) -> int:
         raw = self._values.get(tag, b"")
         if len(raw) == 2:
-            return int.from_bytes(raw, self._byte_order)
+            return int.from_bytes(raw, self._byte_order, signed=is_signed)
         if not raw and default is not None:
             return default
         raise _bad_header(f"attribute {tag:08X} is missing or has {len(raw)} bytes, expected 2")
@@ -100,13 +138,32 @@ class _Values:
     def text(self, tag: int) -> str:
         return self._values.get(tag, b"").decode("latin-1").strip(" \0")
 
+    def words(self, tag: int) -> tuple[str, ...]:
+        """Code strings in capitals; () where the attribute is missing or empty."""
+        text = self.text(tag)
+        return tuple(part.strip().upper() for part in text.split("\\")) if text else ()
+
     def numbers(self, tag: int) -> tuple[float, ...]:
         """Decimal strings; () where the attribute is missing, empty or not of finite numbers."""
+        if not self._values.get(tag):
+            return ()
         try:
             numbers = tuple(float(part) for part in self.text(tag).split("\\"))
         except ValueError:
             return ()
         return numbers if all(map(math.isfinite, numbers)) else ()
+
+    def has(self, tag: int) -> bool:
+        """Returns whether the attribute is there and not empty."""
+        return bool(self._values.get(tag))
+
+    def double(self, tag: int) -> float | None:
+        """A finite binary float64; None where there is none."""
+        raw = self._values.get(tag, b"")
+        if len(raw) != 8:
+            return None
+        (number,) = struct.unpack("<d" if self._byte_order == "little" else ">d", raw)
+        return number if math.isfinite(number) else None
 
 
 def _check_has_pixels(source: elements.Elements) -> None:
@@ -132,7 +189,8 @@ def _check_kind(values: _Values) -> None:
         raise reasons.Rejected(reasons.Reason.MULTI_FRAME, "more than one frame, expected one")
 
 
-def _bits(values: _Values) -> tuple[int, int]:
+def _bits(values: _Values) -> tuple[int, int, int]:
+    """Bits allocated, bits stored, and the highest of these: older files align them left."""
     allocated = values.integer(elements.BITS_ALLOCATED)
     stored = values.integer(elements.BITS_STORED, allocated)
     if allocated not in (8, 16):
@@ -141,7 +199,13 @@ def _bits(values: _Values) -> tuple[int, int]:
         )
     if not 1 <= stored <= allocated:
         raise _bad_header(f"{stored} bits stored of {allocated} allocated")
-    return allocated, stored
+    high_bit = values.integer(elements.HIGH_BIT, stored - 1)
+    if not stored - 1 <= high_bit < allocated:
+        raise _bad_header(
+            f"HighBit is {high_bit}, expected {stored - 1} to {allocated - 1} for {stored} bits "
+            f"stored of {allocated} allocated"
+        )
+    return allocated, stored, high_bit
 
 
 def _rescale(values: _Values) -> tuple[float, float]:
@@ -150,6 +214,18 @@ def _rescale(values: _Values) -> tuple[float, float]:
     if not 1e-9 <= abs(slope[0]) <= 1e9 or abs(intercept[0]) > 1e9:
         raise _bad_header("RescaleSlope or RescaleIntercept is zero or out of all bounds")
     return slope[0], intercept[0]
+
+
+def _padding(values: _Values, *, is_signed: bool) -> tuple[int, int] | None:
+    """PixelPaddingValue and, on either side of it, PixelPaddingRangeLimit (PS3.3, C.7.5.1.1.2).
+
+    They have the sign of the pixels, whatever VR a writer gave them.
+    """
+    if not values.has(elements.PIXEL_PADDING):
+        return None
+    value = values.integer(elements.PIXEL_PADDING, is_signed=is_signed)
+    limit = values.integer(elements.PIXEL_PADDING_LIMIT, value, is_signed=is_signed)
+    return min(value, limit), max(value, limit)
 
 
 def _spacing(values: _Values) -> tuple[float, float]:
@@ -179,6 +255,34 @@ def _orientation(values: _Values) -> tuple[float, ...] | None:
     cosine = sum(a * b for a, b in zip(row, column, strict=True))
     is_frame = all(0.9 < length < 1.1 for length in lengths) and abs(cosine) < 0.1
     return cosines if is_frame else None
+
+
+_HINTS = (
+    elements.PIXEL_REPRESENTATION,
+    elements.PHOTOMETRIC,
+    elements.RESCALE_SLOPE,
+    elements.RESCALE_INTERCEPT,
+    elements.ACQUISITION_NUMBER,
+    elements.TRIGGER_TIME,
+    elements.INVERSION_TIME,
+    elements.SEQUENCE_NAME,
+    elements.SIEMENS_B_VALUE,
+    elements.GE_IMAGE_KIND,
+    elements.GE_B_VALUE,
+    elements.PHILIPS_B_VALUE,
+)
+
+
+def _acquisition(values: _Values) -> Acquisition:
+    image_type = *values.words(elements.IMAGE_TYPE), *values.words(elements.COMPLEX_IMAGE_COMPONENT)
+    return Acquisition(
+        series_uid=values.text(elements.SERIES_UID),
+        echo_time=tuple(round(number, 2) for number in values.numbers(elements.ECHO_TIME)),
+        echo_numbers=values.numbers(elements.ECHO_NUMBERS),
+        image_type=image_type,
+        temporal_position=values.numbers(elements.TEMPORAL_POSITION),
+        b_value=values.double(elements.B_VALUE),
+    )
 
 
 def _bad_header(detail: str) -> reasons.Rejected:

@@ -1,5 +1,6 @@
 """The pixels of one slice: decoded, and as stored values that don't depend on the encoding."""
 
+import dataclasses
 import struct
 
 import numpy as np
@@ -14,74 +15,142 @@ _ITEM_HEADER = struct.Struct("<II")
 _RLE_HEADER = struct.Struct("<16I")
 
 
-def decode(source: elements.Elements, slice_header: header.Header) -> np.ndarray:
-    """Returns the pixels as the file has them, uint or int of 8 or 16 bits (rows, columns).
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """The pixels of one slice.
+
+    Attributes:
+        values: as the file means them, uint or int of 8 or 16 bits (rows, columns).
+        is_padding: bool (rows, columns), pixels that are no tissue but fill the frame; None where
+            the file names no such value or no pixel has it.
+    """
+
+    values: np.ndarray
+    is_padding: np.ndarray | None
+
+    @property
+    def is_tissue(self) -> np.ndarray | None:
+        """The other pixels; None where all are."""
+        return None if self.is_padding is None else ~self.is_padding
+
+
+def decode(source: elements.Elements, slice_header: header.Header) -> Decoded:
+    """Returns the pixels.
 
     Raises:
         reasons.Rejected: there are none, or they can't be decoded.
     """
     if source.pixel_data is None:
-        array = _decode_by_pydicom(source, slice_header)
+        cells = _decode_by_pydicom(source, slice_header)
     elif source.transfer_syntax == uid.RLELossless:
-        array = _decode_rle(source.pixel_data, slice_header)
+        cells = _decode_rle(source.pixel_data, slice_header)
     else:
-        array = _decode_native(source.pixel_data, slice_header)
-    return _with_sign(array, slice_header)
+        cells = _decode_native(source.pixel_data, source.byte_order, slice_header)
+    cells = cells.view(
+        f"{'i' if slice_header.is_signed else 'u'}{slice_header.bits_allocated // 8}"
+    )
+    values = _values(cells, slice_header)
+    return Decoded(values=values, is_padding=_find_padding(cells, values, slice_header))
 
 
 def stored_values(
-    array: np.ndarray, slice_header: header.Header, reference: header.Header
+    decoded: Decoded, slice_header: header.Header, reference: header.Header
 ) -> np.ndarray:
     """Returns pixels as uint16 on the scale of a reference slice (the slice itself, mostly).
 
     The modality rescale is left out: the window is by percentile, so a positive one changes
     nothing. Signed pixels are shifted by half the range of the bits stored; MONOCHROME1 and a
-    negative slope invert within that range. Nothing depends on the slice's own extremes.
+    negative slope invert within that range. Nothing depends on the slice's own extremes. Padding
+    is 0, as outside the image.
+
+    A neighbour of another sign, scale or MONOCHROME is brought to what the reference means by its
+    values; what lies below those is 0.
     """
+    values = _on_scale(decoded.values, slice_header, reference)
+    if decoded.is_padding is None:
+        return values
+    return np.where(decoded.is_padding, np.uint16(0), values)
+
+
+def _on_scale(
+    array: np.ndarray, slice_header: header.Header, reference: header.Header
+) -> np.ndarray:
     is_same_scale = _scale(slice_header) == _scale(reference)
-    is_inverted = slice_header.is_inverted != (reference.slope < 0)
-    if is_same_scale and not reference.is_signed and not is_inverted:
+    is_other_way = slice_header.is_inverted != reference.is_inverted
+    is_inverted = reference.is_inverted != (reference.slope < 0)
+    is_signed = slice_header.is_signed or reference.is_signed
+    if is_same_scale and not (is_signed or is_other_way or is_inverted):
         return array.astype(np.uint16, copy=False)
     values = array.astype(np.float64)
+    if is_other_way:
+        values = _least(slice_header) + _greatest(slice_header) - values
     if not is_same_scale:
         offset = (slice_header.intercept - reference.intercept) / reference.slope
         values = np.rint(values * (slice_header.slope / reference.slope) + offset)
-    if reference.is_signed:
-        values += 2.0 ** (reference.bits_stored - 1)
+    values -= _least(reference)
     if is_inverted:
-        maximum = 2.0**reference.bits_stored - 1
-        values = maximum - np.clip(values, 0, maximum)
+        span = _greatest(reference) - _least(reference)
+        values = span - np.clip(values, 0, span)
     return np.clip(values, 0, 65535).astype(np.uint16)
+
+
+def _least(slice_header: header.Header) -> float:
+    """The least value that the bits stored can hold."""
+    return -(2.0 ** (slice_header.bits_stored - 1)) if slice_header.is_signed else 0.0
+
+
+def _greatest(slice_header: header.Header) -> float:
+    return _least(slice_header) + 2.0**slice_header.bits_stored - 1
 
 
 def scale_of(slice_header: header.Header) -> tuple[object, ...]:
     """Returns what decides how `stored_values` maps pixels where a slice is the reference."""
-    return *_scale(slice_header), slice_header.is_signed, slice_header.bits_stored
+    encoding = slice_header.is_signed, slice_header.is_inverted, slice_header.bits_stored
+    return *_scale(slice_header), *encoding
 
 
 def _scale(slice_header: header.Header) -> tuple[float, float]:
     return slice_header.slope, slice_header.intercept
 
 
-def _with_sign(array: np.ndarray, slice_header: header.Header) -> np.ndarray:
-    """Bits above those stored mean nothing: cleared, or copies of the sign."""
-    dtype = np.dtype(f"{'i' if slice_header.is_signed else 'u'}{slice_header.bits_allocated // 8}")
-    array = array.view(dtype)
-    unused = slice_header.bits_allocated - slice_header.bits_stored
-    if unused and slice_header.is_signed:
-        return (array << unused) >> unused
+def _values(cells: np.ndarray, slice_header: header.Header) -> np.ndarray:
+    """Bits above and below those stored mean nothing: cleared, or copies of the sign."""
+    above = slice_header.bits_allocated - 1 - slice_header.high_bit
+    below = slice_header.high_bit + 1 - slice_header.bits_stored
+    if slice_header.is_signed:
+        return (cells << above) >> (above + below) if above or below else cells
     # Mostly there are none: looking takes a tenth of the time of clearing.
-    if unused and array.max() >> slice_header.bits_stored:
-        return array & ((1 << slice_header.bits_stored) - 1)
-    return array
+    if below or (above and cells.max() >> slice_header.bits_stored):
+        return (cells >> below) & ((1 << slice_header.bits_stored) - 1)
+    return cells
 
 
-def _decode_native(data: memoryview, slice_header: header.Header) -> np.ndarray:
+def _find_padding(
+    cells: np.ndarray, values: np.ndarray, slice_header: header.Header
+) -> np.ndarray | None:
+    """Where values are padding; one that the bits stored can't hold fills whole cells."""
+    if slice_header.padding is None:
+        return None
+    low, high = slice_header.padding
+    found = _is_between(values, low, high)
+    if low < _least(slice_header) or high > _greatest(slice_header):
+        found |= _is_between(cells, low, high)
+    return found if found.any() else None
+
+
+def _is_between(array: np.ndarray, low: int, high: int) -> np.ndarray:
+    limits = np.iinfo(array.dtype)
+    low, high = max(low, limits.min), min(high, limits.max)
+    return (array >= low) & (array <= high) if low <= high else np.zeros(array.shape, bool)
+
+
+def _decode_native(data: memoryview, byte_order: str, slice_header: header.Header) -> np.ndarray:
     num_bytes = slice_header.rows * slice_header.columns * slice_header.bits_allocated // 8
     if len(data) < num_bytes:
         raise _bad_pixels(f"{len(data)} bytes of pixels, expected {num_bytes}")
-    dtype = "<u2" if slice_header.bits_allocated == 16 else "u1"
-    return np.frombuffer(data[:num_bytes], dtype).reshape(slice_header.shape)
+    dtype = f"{'>' if byte_order == 'big' else '<'}u{slice_header.bits_allocated // 8}"
+    cells = np.frombuffer(data[:num_bytes], dtype).reshape(slice_header.shape)
+    return cells.astype(cells.dtype.newbyteorder("="), copy=False)
 
 
 def _decode_rle(data: memoryview, slice_header: header.Header) -> np.ndarray:
@@ -149,6 +218,7 @@ def _decode_by_pydicom(source: elements.Elements, slice_header: header.Header) -
             reasons.Reason.NO_DECODER, f"pydicom knows no decoder for {_name(syntax)}"
         ) from err
     if syntax.startswith(jpeg.PREFIX):
+        _check_alignment(syntax, slice_header)
         data = dataset.get_item(elements.PIXEL_DATA).value
         array = jpeg.decode(syntax, _first_frame(memoryview(data or b"")), slice_header)
     else:
@@ -164,6 +234,16 @@ def _decode_in_python(syntax: uid.UID, dataset: pydicom.Dataset) -> np.ndarray:
     except elements.PARSE_ERRORS as err:
         raise _bad_pixels(f"the pixels can't be decoded ({type(err).__name__})") from err
     return array
+
+
+def _check_alignment(syntax: uid.UID, slice_header: header.Header) -> None:
+    """A codec has samples, not cells: where their bits would lie in a cell is anybody's guess."""
+    if slice_header.high_bit != slice_header.bits_stored - 1:
+        raise reasons.Rejected(
+            reasons.Reason.UNSUPPORTED_PIXELS,
+            f"HighBit is {slice_header.high_bit} in {_name(syntax)}, expected "
+            f"{slice_header.bits_stored - 1} for {slice_header.bits_stored} bits stored",
+        )
 
 
 def _name(syntax: uid.UID) -> str:

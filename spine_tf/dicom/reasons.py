@@ -37,10 +37,12 @@ class Reason(enum.StrEnum):
     IMAGE_TOO_LARGE = "image_too_large"  # more than 2^24 pixels
     NO_DECODER = "no_decoder"  # no installed plugin decodes the transfer syntax
     BAD_PIXELS = "bad_pixels"  # the pixel data are truncated or can't be decoded
+    ALL_PADDING = "all_padding"  # no pixel of the image, or of the window, is tissue
 
     # Geometry.
     NO_SPACING = "no_spacing"  # PixelSpacing is missing or outside 0.001 to 100 mm
     NO_ORIENTATION = "no_orientation"  # the side or the neighbours can't be told without it
+    SIDE_UNKNOWN = "side_unknown"  # rows run neither from side to side nor across sagittal slices
     OFF_IMAGE = "off_image"  # the coordinate is not on the image
 
 

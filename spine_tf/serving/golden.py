@@ -39,8 +39,11 @@ class Inputs:
         window: float32 (n, 2).
         slice_image: uint16 (rows, columns, slices), one slice with its neighbours.
         slice_pixel_spacing: float32 (2,), mm between rows and between columns.
-        slice_center_xy: float32 (k, 2), places in it, some near its border.
+        slice_center_xy: float32 (k, slices, 2), places in it, some near its border; (k, 2) in
+            exports of before a place had its own centre on each slice.
         slice_mirror: bool (k,).
+        slice_padding: int32 (k, 2), lowest and highest value that is padding; (0, 2) in exports of
+            before there was such an input.
     """
 
     image: np.ndarray
@@ -49,6 +52,9 @@ class Inputs:
     slice_pixel_spacing: np.ndarray
     slice_center_xy: np.ndarray
     slice_mirror: np.ndarray
+    slice_padding: np.ndarray = dataclasses.field(
+        default_factory=lambda: np.zeros((0, 2), np.int32)
+    )
 
     def examples(self) -> np.ndarray:
         """Returns the crops as serialised records, bytes (n,)."""
@@ -77,11 +83,18 @@ def make_inputs(served: spec.Spec, *, seed: int = 0) -> Inputs:
         window=np.stack([low, high], axis=1).astype(np.float32),
         slice_image=_field(rng, (rows, columns, served.roi.num_slices)),
         slice_pixel_spacing=np.array([0.72, 0.6], np.float32),
-        slice_center_xy=np.array(
-            [[80.25, 99.5], [3.0, 190.0], [-0.5, -0.5], [columns - 1, 0.0]], np.float32
-        ),
+        slice_center_xy=_centers(columns, served.roi.num_slices),
         slice_mirror=np.array([False, True, False, True]),
+        slice_padding=np.array([[1, 0], [0, 300], [1, 0], [900, 65535]], np.int32),
     )
+
+
+def _centers(columns: int, num_slices: int) -> np.ndarray:
+    """Places of which some lie elsewhere on each slice, as in a staggered stack."""
+    centers = np.array([[80.25, 99.5], [3.0, 190.0], [-0.5, -0.5], [columns - 1, 0.0]], np.float32)
+    shifts = np.array([[0.0, 0.0], [1.25, -3.5], [0.0, 0.0], [-20.0, 11.125]], np.float32)
+    steps = np.arange(num_slices, dtype=np.float32) - num_slices // 2
+    return centers[:, None] + steps[:, None] * shifts[:, None]
 
 
 def _field(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
@@ -112,15 +125,17 @@ def ask_all(model: saved_model.SavedModel, inputs: Inputs) -> spec.Answer:
 
 def _ask_slice(model: saved_model.SavedModel, inputs: Inputs) -> spec.Answer:
     """The answers for all places in the slice."""
+    by_place = {"center_xy": inputs.slice_center_xy, "mirror": inputs.slice_mirror}
+    if len(inputs.slice_padding):
+        by_place["padding"] = inputs.slice_padding
     answers = [
         model.ask(
             "serve_slice",
             image=inputs.slice_image,
             pixel_spacing=inputs.slice_pixel_spacing,
-            center_xy=center_xy,
-            mirror=mirror,
+            **{name: values[index] for name, values in by_place.items()},
         )
-        for center_xy, mirror in zip(inputs.slice_center_xy, inputs.slice_mirror, strict=True)
+        for index in range(len(inputs.slice_mirror))
     ]
     return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
 
@@ -145,22 +160,33 @@ def reference_answers(predict: Predict, served: spec.Spec, inputs: Inputs) -> sp
 
 def _cut(served: spec.Spec, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
     """Returns the crops and windows that the converter would make of the places in the slice."""
-    spacing = (float(inputs.slice_pixel_spacing[0]), float(inputs.slice_pixel_spacing[1]))
-    slices = list(np.moveaxis(inputs.slice_image, 2, 0))
-    crops = []
-    for center, mirror in zip(inputs.slice_center_xy, inputs.slice_mirror, strict=True):
-        cut = roi.crop_stack(
-            slices,
-            center_xy=(float(center[0]), float(center[1])),
-            spacing=spacing,
-            roi_mm=served.roi.roi_mm,
-            roi_px=served.roi.roi_px,
-        )
+    crops, windows = [], []
+    for centers, mirror, (low, high) in zip(
+        inputs.slice_center_xy, inputs.slice_mirror, inputs.slice_padding, strict=True
+    ):
+        cut, window = _cut_one(served, inputs, centers, (low, high))
         crops.append(cut[:, ::-1] if mirror else cut)
-    center = inputs.slice_image[:, :, served.roi.num_slices // 2]
-    is_of_slice = served.roi.window == "slice"
-    windows = [roi.window(center if is_of_slice else cut) for cut in crops]
+        windows.append(window)
     return np.stack(crops), np.array(windows, np.float32)
+
+
+def _cut_one(
+    served: spec.Spec, inputs: Inputs, centers: np.ndarray, padding: tuple[int, int]
+) -> tuple[np.ndarray, tuple[float, float]]:
+    rows, columns, _ = inputs.slice_image.shape
+    square = roi.Square(
+        centers_xy=[(float(x), float(y)) for x, y in centers],
+        spacing=(float(inputs.slice_pixel_spacing[0]), float(inputs.slice_pixel_spacing[1])),
+        roi_mm=served.roi.roi_mm,
+        roi_px=served.roi.roi_px,
+    )
+    image = np.moveaxis(inputs.slice_image, 2, 0)
+    is_padding = (image >= padding[0]) & (image <= padding[1])
+    cut = roi.crop_stack(list(np.where(is_padding, 0, image).astype(np.uint16)), square)
+    if served.roi.window == "slice":
+        center = served.roi.num_slices // 2
+        return cut, roi.window(image[center], ~is_padding[center])
+    return cut, roi.window(cut, roi.find_tissue(list(is_padding), (rows, columns), square))
 
 
 def _answer(

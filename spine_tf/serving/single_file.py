@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import re
 from collections.abc import Collection, Iterator
 
 from spine_tf import labels
@@ -10,45 +11,51 @@ from spine_tf.dicom import reasons
 from spine_tf.rsna import annotations, layout
 from spine_tf.serving import prediction, saved_model, spec
 
-_ASKED = 0  # the instance number that the asked file gets
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FileSource:
-    """A file as a source: image 0, and the other .dcm files beside it as its series."""
+    """A file as a source: it and the files beside it are a series, whatever their names.
 
-    path: pathlib.Path
+    Attributes:
+        paths: of the files, numbered from 0 in the order of their names, as a reader counts.
+    """
+
+    paths: tuple[pathlib.Path, ...]
     side: str = "test"
+
+    @classmethod
+    def beside(cls, path: pathlib.Path) -> "FileSource":
+        """Returns a file and those beside it; links are followed."""
+        found = path.parent.iterdir() if path.parent.is_dir() else ()
+        others = {other for other in found if other.is_file()}
+        return cls(paths=tuple(sorted({*others, path}, key=_natural_order)))
 
     def read(self, name: str, limit: int = -1) -> bytes:
         """Returns a file's bytes, the first `limit` of them."""
-        with self._path_of(name).open("rb") as file:
+        with self.paths[int(pathlib.PurePath(name).stem)].open("rb") as file:
             return file.read(limit)
 
     def instances(self, study_id: int, series_id: int) -> list[int]:
-        """Returns 0 for the file, then one number for each file beside it."""
-        return list(range(1 + len(self._siblings())))
+        """Returns one number for each file."""
+        return list(range(len(self.paths)))
 
     def sizes(self, study_id: int, series_id: int) -> dict[int, int]:
-        """Returns the bytes of the file and of those beside it."""
-        paths = [self.path, *self._siblings()]
-        return {number: path.stat().st_size for number, path in enumerate(paths)}
+        """Returns the bytes of each file by its number."""
+        return {number: path.stat().st_size for number, path in enumerate(self.paths)}
 
     def image_names(self) -> Iterator[str]:
-        """Yields one name for the file and for each beside it."""
+        """Yields one name for each file."""
         return (layout.image_name(self.side, 0, 0, number) for number in self.instances(0, 0))
 
     def narrowed(self, series: Collection[tuple[int, int]]) -> "FileSource":
-        """Returns itself: a path is cheap to hand on."""
+        """Returns itself: paths are cheap to hand on."""
         return self
 
-    def _path_of(self, name: str) -> pathlib.Path:
-        number = int(pathlib.PurePath(name).stem)
-        return self.path if number == _ASKED else self._siblings()[number - 1]
 
-    def _siblings(self) -> list[pathlib.Path]:
-        others = self.path.parent.glob("*.dcm")
-        return sorted(other for other in others if other.name != self.path.name)
+def _natural_order(path: pathlib.Path) -> list[tuple[int, str]]:
+    """IM2 before IM10."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def predict_file(
@@ -62,7 +69,8 @@ def predict_file(
 ) -> dict[str, float]:
     """Writes one row, named by the file, and returns its probabilities by column.
 
-    A model of several slices finds the neighbours among the other .dcm files of the folder.
+    A model of several slices finds the neighbours among the other files of the folder, by the
+    same rules as the converter: of the same acquisition, by their place in the patient.
 
     Args:
         model_dir: an exported directory.
@@ -78,17 +86,19 @@ def predict_file(
             used.
     """
     served = spec.read(model_dir)
+    condition = _condition(served, condition)
+    source = FileSource.beside(dicom_path)
     row = annotations.Annotation(
         study_id=0,
         series_id=0,
-        instance_number=_ASKED,
-        condition=labels.CONDITIONS.index(_condition(served, condition)),
+        instance_number=source.paths.index(dicom_path),
+        condition=labels.CONDITIONS.index(condition),
         level=0,
         x=center_xy[0],
         y=center_xy[1],
         label=None,
     )
-    batch = cutting.cut_batch([row], source=FileSource(path=dicom_path), region=served.roi)
+    batch = cutting.cut_batch([row], source=source, region=served.roi)
     for reject in batch.rejects:
         raise ValueError(_sentence(dicom_path, reject))
     model = saved_model.SavedModel(model_dir)
@@ -96,8 +106,13 @@ def predict_file(
     answer = model.ask("serving_default", image=batch.images, window=batch.windows)
     probabilities = answer[saved_model.output_name(is_competition_weighted)][0]
     output_path.parent.mkdir(parents=True, exist_ok=True)
-    prediction.write_rows(output_path, served.task_spec, [(dicom_path.stem, probabilities)])
+    prediction.write_rows(output_path, served.task_spec, [(_name(dicom_path), probabilities)])
     return dict(zip(served.task_spec.columns, map(float, probabilities), strict=True))
+
+
+def _name(path: pathlib.Path) -> str:
+    """The file's name without .dcm; what stands behind the last dot of a UID is no suffix."""
+    return path.stem if path.suffix.lower() == ".dcm" else path.name
 
 
 def _condition(served: spec.Spec, condition: str | None) -> str:

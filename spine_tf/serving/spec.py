@@ -24,10 +24,18 @@ Answer = dict[str, np.ndarray]
 Ask = Callable[[np.ndarray, np.ndarray], Answer]
 
 _STORED_VALUES = (
-    "Pixels as stored in the DICOM file, as uint16, without the modality LUT. Signed pixels are "
-    "shifted by 2^(BitsStored - 1). MONOCHROME1, or a negative rescale slope, inverts within the "
-    "range that BitsStored can hold. Neighbour slices whose slope or intercept differs from the "
-    "annotated slice's are brought to its scale."
+    "The BitsStored bits below and with HighBit of the pixels in the DICOM file, as uint16, "
+    "without the modality LUT. Signed pixels are shifted by 2^(BitsStored - 1). MONOCHROME1, or a "
+    "negative rescale slope, inverts within the range that BitsStored can hold. Neighbour slices "
+    "whose slope, intercept, sign or MONOCHROME differs from the annotated slice's are brought to "
+    "what it means by a value."
+)
+_PADDING = (
+    "Pixels whose value is PixelPaddingValue, or from there to PixelPaddingRangeLimit (where "
+    "BitsStored can't hold that value, all BitsAllocated bits count), are no tissue: they count as "
+    "outside the image, zero in a crop and in no window. serve_slice takes the lowest and the "
+    "highest of them as a stored value; lowest above highest means none. A value that no tissue "
+    "has may stand in for padding whose stored values differ between slices."
 )
 _CROP = (
     "Output pixel i lies at input position c + ((i + 0.5) / roi_px - 0.5) * roi_mm / spacing; its "
@@ -35,20 +43,29 @@ _CROP = (
     "/ spacing), divided by the sum of that triangle over all integer positions, then "
     "floor(w * 2^14 + 0.5 + 2^-20) / 2^14. Rows first, then columns, in float64; rint; clipped "
     "to uint16. Integer coordinates are pixel centres; centre and spacing are float32 values; "
-    "zero outside the image."
+    "zero outside the image. Each slice is cut around its own centre: the same place in the "
+    "patient, projected along the annotated slice's normal onto the neighbour's plane."
 )
 _WINDOW = (
-    "0.5 and 99.5 percentile of all stored values of {pixels}: the smallest value that "
-    "at least this share of the pixels does not exceed."
+    "0.5 and 99.5 percentile of all stored values of {pixels}, padding left out: the smallest "
+    "value that at least this share of the pixels does not exceed."
 )
 _WINDOW_PIXELS = {
     "slice": "the annotated slice",
-    "series": "all slices of the annotated slice's series, on that slice's scale",
-    "crop": "the crop, zeros outside the image and all its slices included",
+    "series": "all slices of the annotated slice's acquisition, on that slice's scale",
+    "crop": "the crop with all its slices, those alone that no pixel outside has a share in",
 }
 _MIRROR = (
-    "Axial crops of a sided condition are flipped left-right where needed, so that lateral lies "
-    "to the image's right; sagittal crops never."
+    "Crops of a sided condition are flipped left-right so that lateral lies to the image's right: "
+    "those of the right side where the row direction runs to the patient's left (its squared "
+    "left-right cosine is above 1/2), of the left side where it runs to the patient's right. "
+    "Sagittal crops, whose normal runs from side to side, never; others can't be used."
+)
+_NEIGHBOURS = (
+    "The next planes of the same acquisition (SeriesInstanceUID, EchoTime, EchoNumbers, ImageType, "
+    "TemporalPositionIdentifier, b-value), orientation, shape and spacing by position along the "
+    "slice normal, the annotated one in the middle; beyond the end, and before a gap of more than "
+    "1.5 times the stack's median spacing, the last slice repeats."
 )
 
 
@@ -126,13 +143,11 @@ def write(directory: pathlib.Path, spec: Spec) -> None:
             "format_version": FORMAT_VERSION,
             "roi": roi_config.to_dict(spec.roi),
             "stored_values": _STORED_VALUES,
+            "padding": _PADDING,
             "window": _WINDOW.format(pixels=_WINDOW_PIXELS[spec.roi.window]),
             "crop": _CROP,
             "mirroring": _MIRROR if spec.roi.mirror_right else "Crops are never flipped.",
-            "neighbours": (
-                "The nearest slices of the same stack by position along the slice normal, the "
-                "annotated one in the middle; beyond the end the last slice repeats."
-            ),
+            "neighbours": _NEIGHBOURS,
             "normalization": "clip((x - low) / max(high - low, 1), 0, 1), inside the model",
         },
     )

@@ -152,30 +152,48 @@ def test_two_calls_answer_alike(served):
     np.testing.assert_array_equal(first["probabilities"], second["probabilities"])
 
 
-@pytest.mark.parametrize(
-    ("shape", "spacing", "center", "mirror"),
-    [
-        ((300, 200), (0.43, 0.43), (101.3, 140.7), False),
-        ((64, 96), (0.9, 0.7), (0.0, 0.0), True),  # mostly outside the image
-        ((40, 40), (2.0, 1.0), (39.49, -0.5), True),  # the last place on it
-        ((1, 1), (0.3, 0.3), (0.0, 0.0), False),  # one pixel
-    ],
-)
-def test_slice_is_answered_as_the_converters_crop(served, shape, spacing, center, mirror):
-    image = np.random.default_rng(1).integers(0, 4096, (*shape, 3)).astype(np.uint16)
-    spacing, center = np.float32(spacing), np.float32(center)
-    crop = roi.crop_stack(
-        list(np.moveaxis(image, 2, 0)),
-        center_xy=tuple(map(float, center)),
+def _converted(image, spacing, centers, mirror, padding, *, window="slice"):
+    """The converter's crop and window."""
+    slices = np.moveaxis(image, 2, 0)
+    is_padding = (slices >= padding[0]) & (slices <= padding[1])
+    square = roi.Square(
+        centers_xy=[tuple(map(float, center)) for center in centers],
         spacing=tuple(map(float, spacing)),
         roi_mm=50.0,
         roi_px=_PX,
     )
-    crop = crop[:, ::-1] if mirror else crop
-    window = np.float32([roi.window(image[:, :, 1])])
-    expected = served.ask("serving_default", image=crop[np.newaxis], window=window)
+    crop = roi.crop_stack(list(np.where(is_padding, 0, slices).astype(np.uint16)), square)
+    is_tissue = roi.find_tissue(list(is_padding), image.shape[:2], square)
+    by_slice = window == "slice"
+    found = roi.window(*((image[:, :, 1], ~is_padding[1]) if by_slice else (crop, is_tissue)))
+    return (crop[:, ::-1] if mirror else crop), np.float32([found])
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "center", "mirror", "padding", "shift"),
+    [
+        ((300, 200), (0.43, 0.43), (101.3, 140.7), False, (1, 0), (0, 0)),
+        ((64, 96), (0.9, 0.7), (0.0, 0.0), True, (1, 0), (3.25, -9)),  # mostly outside the image
+        ((40, 40), (2.0, 1.0), (39.49, -0.5), True, (0, 900), (0, 0)),  # the last place on it
+        ((70, 40), (2.0, 1.0), (20, 30), False, (3000, 65535), (90, 0)),  # a neighbour is off it
+        ((1, 1), (0.3, 0.3), (0.0, 0.0), False, (1, 0), (0, 0)),  # one pixel
+    ],
+)
+def test_slice_is_answered_as_the_converters_crop(
+    served, shape, spacing, center, mirror, padding, shift
+):
+    image = np.random.default_rng(1).integers(0, 4096, (*shape, 3)).astype(np.uint16)
+    centers = np.float32(center) + np.float32([np.negative(shift), (0, 0), shift])
+    spacing, padding = np.float32(spacing), np.int32(padding)
+    crop, window = _converted(image, spacing, centers, mirror, padding)
+    expected = served.ask("serving_default", image=crop[None], window=window)
     answer = served.ask(
-        "serve_slice", image=image, pixel_spacing=spacing, center_xy=center, mirror=mirror
+        "serve_slice",
+        image=image,
+        pixel_spacing=spacing,
+        center_xy=centers,
+        mirror=mirror,
+        padding=padding,
     )
     np.testing.assert_allclose(answer["probabilities"], expected["probabilities"], atol=1e-6)
 
@@ -184,21 +202,18 @@ def test_slice_of_a_model_whose_window_is_the_crops_is_answered_as_its_crop(tmp_
     exported = bundle.export([_make_run(window="crop")], tmp_path / "e").directory
     served = saved_model.SavedModel(exported)
     image = np.random.default_rng(1).integers(0, 4096, (90, 80, 3)).astype(np.uint16)
-    spacing, center = np.float32([0.7, 0.7]), np.float32([11.0, 60.0])
-    crop = roi.crop_stack(
-        list(np.moveaxis(image, 2, 0)),
-        center_xy=(11.0, 60.0),
-        spacing=tuple(map(float, spacing)),
-        roi_mm=50.0,
-        roi_px=_PX,
-    )
-    expected = served.ask(
-        "serving_default", image=crop[np.newaxis], window=np.float32([roi.window(crop)])
-    )
-    answer = served.ask(
-        "serve_slice", image=image, pixel_spacing=spacing, center_xy=center, mirror=False
-    )
+    inputs = {
+        "pixel_spacing": np.float32([0.7, 0.7]),
+        "center_xy": np.float32([[11.0, 60.0], [11.0, 60.0], [8.0, 55.0]]),
+        "mirror": False,
+        "padding": np.int32([0, 2]),
+    }
+    crop, window = _converted(image, *inputs.values(), window="crop")
+    expected = served.ask("serving_default", image=crop[None], window=window)
+    answer = served.ask("serve_slice", image=image, **inputs)
     np.testing.assert_allclose(answer["probabilities"], expected["probabilities"], atol=1e-6)
+    with pytest.raises(ValueError, match="no pixel that is no padding"):
+        served.ask("serve_slice", image=image, **{**inputs, "padding": np.int32([0, 9999])})
     assert spec.read(exported).roi.window == "crop"
     assert "values of the crop" in json.loads((exported / "preprocess.json").read_text())["window"]
 
@@ -216,8 +231,12 @@ def test_model_whose_window_is_the_series_has_no_slice_signature(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"center_xy": np.float32([72.0, 3.0])}, "center_xy is"),
-        ({"center_xy": np.float32([np.nan, 3.0])}, "center_xy is"),
+        ({"center_xy": np.float32([[9, 3], [72.0, 3.0], [9, 3]])}, r"center_xy is\] \[72 3\]"),
+        ({"center_xy": np.float32([[9, 3], [np.nan, 3.0], [9, 3]])}, "center_xy is"),
+        ({"center_xy": np.float32([[9, 3], [9, 3], [9, np.nan]])}, "center_xy is"),
+        ({"center_xy": np.float32([[9, 3], [9, 3], [1e10, 3]])}, "expected within 1e.09 pixels"),
+        ({"center_xy": np.float32([9, 3])}, "did not accept its input"),
+        ({"padding": np.int32([0, 0])}, "no pixel that is no padding"),
         ({"pixel_spacing": np.float32([0.0, 0.5])}, "pixel_spacing is"),
         ({"pixel_spacing": np.float32([np.nan, 0.5])}, "pixel_spacing is"),
         ({"image": np.zeros((64, 64, 1), np.uint16)}, "did not accept its input"),
@@ -227,8 +246,9 @@ def test_slice_that_makes_no_sense_is_refused(served, changes, message):
     inputs = {
         "image": np.zeros((64, 72, 3), np.uint16),
         "pixel_spacing": np.float32([0.5, 0.5]),
-        "center_xy": np.float32([10.0, 10.0]),
+        "center_xy": np.float32([[10.0, 10.0]] * 3),
         "mirror": False,
+        "padding": np.int32([1, 0]),
     }
     with pytest.raises(ValueError, match=message):
         served.ask("serve_slice", **{**inputs, **changes})

@@ -23,7 +23,7 @@ from spine_tf.conversion import beam_engine, finalize, job, output_directory, pl
 from spine_tf.crops import roi
 from spine_tf.processes import lock
 from spine_tf.rsna import sources
-from tfrecords import example, manifest, shard, tfds_files, verify
+from tfrecords import example, manifest, schema, shard, tfds_files, verify
 
 _SETTINGS = plan.Settings(
     conditions=labels.CONDITIONS[3:],
@@ -75,9 +75,9 @@ def test_directory_is_whole(converted):
 def test_record_says_what_it_is(converted, small_data_dir):
     import pydicom
 
-    schema = tfds_files.read_schema(converted)
+    fields = tfds_files.read_schema(converted)
     path = converted / manifest.read_manifest(converted).shards[0].file
-    values = example.parse(schema, next(shard.read_records(path)))
+    values = example.parse(fields, next(shard.read_records(path)))
     study, series, instance, condition, level = values["key"].decode().split("/")
     dataset = pydicom.dcmread(small_data_dir / f"train_images/{study}/{series}/{instance}.dcm")
     assert (values["study_id"], values["series_id"]) == (int(study), int(series))
@@ -86,23 +86,24 @@ def test_record_says_what_it_is(converted, small_data_dir):
     assert values["mirrored"] == (condition == "right_subarticular_stenosis")
     assert values["window"].tolist() == list(roi.window(dataset.pixel_array))
     assert values["center_xy"].tolist() == [50.25 if values["mirrored"] else 22.25, 32.0]
+    assert values["slice_center_xy"].tolist() == values["center_xy"].tolist() * 3
     assert values["pixel_spacing"].tolist() == [0.5, 0.5]
-    cut = roi.crop_stack(
-        [dataset.pixel_array],
-        center_xy=tuple(values["center_xy"].tolist()),
+    square = roi.Square(
+        centers_xy=[tuple(values["center_xy"].tolist())],
         spacing=(0.5, 0.5),
         roi_mm=16.0,
         roi_px=16,
-    )[:, :, 0]
+    )
+    cut = roi.crop_stack([dataset.pixel_array], square)[:, :, 0]
     expected = cut[:, ::-1] if values["mirrored"] else cut
     np.testing.assert_array_equal(values["image"][:, :, 1], expected)
 
 
 def test_records_are_in_the_order_of_the_plan(converted):
-    schema = tfds_files.read_schema(converted)
+    fields = tfds_files.read_schema(converted)
     for part in json.loads((converted / "plan.json").read_text())["shards"]:
         records = shard.read_records(converted / part["file"])
-        assert [example.parse(schema, r)["key"].decode() for r in records] == part["keys"]
+        assert [example.parse(fields, r)["key"].decode() for r in records] == part["keys"]
 
 
 @pytest.mark.parametrize("num_workers", [1, 5])
@@ -127,20 +128,64 @@ def test_array_job_changes_no_byte(small_data_dir, converted, tmp_path):
     assert _bytes_of(tmp_path / "r") == _bytes_of(converted)
 
 
+_GOLDEN = [
+    ("slice", "b4e2429c857eb653bdefecaebd69269acdceeac8b27fa7431de10a3d6eb041c6"),
+    ("series", "66d653c86b94543915bb4f24fe4927ab99ecefa8b26753bbc862c6ccf73fb395"),
+    ("crop", "6e4fcb656ae70879a33dea2e3b266893091d36b690649eb309a8e3ae49fda13d"),
+]
+
+
+@pytest.mark.parametrize(("window", "sha256"), _GOLDEN)
+def test_records_are_the_golden_ones(small_data_dir, tmp_path, window, sha256):
+    """Those of before there was `slice_center_xy`, which is left out here."""
+    changed = dataclasses.replace(_SETTINGS, roi=dataclasses.replace(_SETTINGS.roi, window=window))
+    _convert(small_data_dir, tmp_path / "r", changed)
+    fields = tfds_files.read_schema(tmp_path / "r")
+    kept = [feature for feature in fields.features if feature.name != "slice_center_xy"]
+    written = hashlib.sha256()
+    for path in sorted((tmp_path / "r").glob("*.tfrecord-*")):
+        with shard.Writer(tmp_path / path.name, "any") as writer:
+            for record in shard.read_records(path):
+                values = example.parse(fields, record)
+                assert values.pop("slice_center_xy").tolist() == values["center_xy"].tolist() * 3
+                writer.write(example.serialize(schema.Schema(features=tuple(kept)), values))
+        written.update((tmp_path / path.name).read_bytes())
+    assert written.hexdigest() == sha256
+
+
 @pytest.mark.parametrize(
-    ("window", "sha256"),
+    ("num_slices", "sha256"),
     [
-        ("slice", "b4e2429c857eb653bdefecaebd69269acdceeac8b27fa7431de10a3d6eb041c6"),
-        ("series", "66d653c86b94543915bb4f24fe4927ab99ecefa8b26753bbc862c6ccf73fb395"),
-        ("crop", "6e4fcb656ae70879a33dea2e3b266893091d36b690649eb309a8e3ae49fda13d"),
+        (1, "4e27f1453cc466c88d5ec0be2c69d669f0cc1b6d860d79c6b7fd44fcc7877c76"),
+        (3, "fcbe93b1b8032f730294044c735e5534fc0581c900df7f23772a1675cf1cedfe"),
     ],
 )
-def test_records_are_the_golden_ones(small_data_dir, tmp_path, window, sha256):
-    changed = dataclasses.replace(_SETTINGS, roi=dataclasses.replace(_SETTINGS.roi, window=window))
+def test_shards_are_the_golden_ones(small_data_dir, tmp_path, num_slices, sha256):
+    changed = dataclasses.replace(
+        _SETTINGS, roi=dataclasses.replace(_SETTINGS.roi, num_slices=num_slices)
+    )
     _convert(small_data_dir, tmp_path / "r", changed)
     shards = sorted((tmp_path / "r").glob("*.tfrecord-*"))
     written = hashlib.sha256(b"".join(path.read_bytes() for path in shards))
     assert written.hexdigest() == sha256
+
+
+def test_gaps_in_stacks_are_counted(make_data_set, tmp_path):
+    data = make_data_set(tmp_path / "data")
+    heights = (0.0, 4.0, 8.0, 40.0, 44.0, 48.0)
+    for study in range(1, 11):
+        for instance, z in enumerate(heights, start=1):
+            data.add_image(study, study, instance, position=(0.0, 0.0, z))
+        data.add_row(study, study, 3)
+        data.add_row(study, study, 5, level="l3_l4")
+    for num_slices, count in ((3, 10), (5, 20), (1, 0)):
+        roi_config = dataclasses.replace(_SETTINGS.roi, num_slices=num_slices)
+        output_dir = tmp_path / str(num_slices)
+        dataset = _convert(data.write(), output_dir, dataclasses.replace(_SETTINGS, roi=roi_config))
+        assert dataset.details["stacks_cut_short"] == count
+        assert manifest.read_manifest(output_dir) == dataset
+        said = f"a slice repeats before a gap in the stack: {count} records"
+        assert (said in finalize.summarize(dataset)) == bool(count)
 
 
 @pytest.mark.slow

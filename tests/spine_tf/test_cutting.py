@@ -1,126 +1,18 @@
-"""Sides and neighbours by geometry; crops of rows, or rejects with their file."""
+"""Crops of rows, or rejects with their file."""
 
 import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from pydicom import uid
 
 from spine_tf import labels
 from spine_tf.configuration import roi_config as roi_config_module
 from spine_tf.crops import cutting, roi
-from spine_tf.dicom import geometry, header, reasons
 from spine_tf.rsna import annotations, sources
 
-_USUAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-_TO_THE_RIGHT = (-1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-_OBLIQUE = (0.98, 0.05, -0.19, 0.0, 0.966, 0.259)
-_SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
-_CORONAL = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
-_TURNED = (0.0, 1.0, 0.0, -1.0, 0.0, 0.0)
 _LEFT = labels.CONDITIONS.index("left_subarticular_stenosis")
 _RIGHT = labels.CONDITIONS.index("right_subarticular_stenosis")
-_CANAL = labels.CONDITIONS.index("spinal_canal_stenosis")
-
-
-def _header(**changes):
-    usual = header.Header(
-        rows=64,
-        columns=72,
-        bits_allocated=16,
-        bits_stored=12,
-        is_signed=False,
-        is_inverted=False,
-        slope=1.0,
-        intercept=0.0,
-        spacing=(0.5, 0.5),
-        position=(0.0, 0.0, 0.0),
-        orientation=_USUAL,
-    )
-    return dataclasses.replace(usual, **changes)
-
-
-@pytest.mark.parametrize(
-    ("orientation", "condition", "expected"),
-    [
-        (_USUAL, _RIGHT, True),
-        (_USUAL, _LEFT, False),
-        (_USUAL, _CANAL, False),
-        (_TO_THE_RIGHT, _LEFT, True),
-        (_TO_THE_RIGHT, _RIGHT, False),
-        (_OBLIQUE, _RIGHT, True),
-        (_SAGITTAL, _RIGHT, False),
-        (_SAGITTAL, _LEFT, False),
-        (_CORONAL, _RIGHT, False),
-        (_TURNED, _RIGHT, False),
-        (None, _CANAL, False),
-    ],
-)
-def test_side_is_told_by_orientation(orientation, condition, expected):
-    assert geometry.is_mirrored(condition, _header(orientation=orientation)) is expected
-
-
-def test_unknown_side_is_rejected():
-    with pytest.raises(reasons.Rejected, match="no_orientation"):
-        geometry.is_mirrored(_LEFT, _header(orientation=None))
-
-
-def _stack(positions, **changes):
-    """Headers by instance number, from 1, along the patient's axis."""
-    return {
-        number: _header(position=(0.0, 0.0, z), **changes)
-        for number, z in enumerate(positions, start=1)
-    }
-
-
-@pytest.mark.parametrize(
-    ("positions", "instance", "num_slices", "expected"),
-    [
-        pytest.param([0, 4, 8, 12, 16], 3, 3, [2, 3, 4], id="in order"),
-        pytest.param([16, 12, 8, 4, 0], 3, 3, [4, 3, 2], id="numbered backwards"),
-        pytest.param([4, 16, 8, 0, 12], 3, 5, [4, 1, 3, 5, 2], id="numbered at random"),
-        pytest.param([0, 4, 8], 1, 5, [1, 1, 1, 2, 3], id="lower end"),
-        pytest.param([0, 4, 8], 3, 7, [1, 1, 2, 3, 3, 3, 3], id="upper end"),
-        pytest.param([0], 1, 3, [1, 1, 1], id="alone"),
-        pytest.param([0, 4, 30, 34], 2, 3, [1, 2, 3], id="gap"),
-        pytest.param([0, 0, 4, 4, 8, 8], 3, 3, [2, 3, 5], id="each position twice"),
-        pytest.param([0, 4, 8], 2, 1, [2], id="one slice"),
-    ],
-)
-def test_neighbours_come_by_position(positions, instance, num_slices, expected):
-    assert geometry.neighbours(instance, _stack(positions), num_slices) == expected
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        pytest.param({"rows": 65}, [1, 2, 2], id="another shape is the end"),
-        pytest.param({"spacing": (0.6, 0.6)}, [1, 2, 2], id="another spacing is the end"),
-        pytest.param({"orientation": _OBLIQUE}, [1, 2, 4], id="another stack is passed over"),
-        pytest.param({"position": None}, [1, 2, 4], id="nowhere is passed over"),
-    ],
-)
-def test_neighbour_that_does_not_fit(changes, expected):
-    headers = _stack([0, 4, 8, 12])
-    headers[3] = dataclasses.replace(headers[3], **changes)
-    assert geometry.neighbours(2, headers, 3) == expected
-
-
-def test_neighbours_of_a_slice_without_a_place_are_unknown():
-    with pytest.raises(reasons.Rejected, match="neighbours are unknown"):
-        geometry.neighbours(1, {1: _header(position=None)}, 3)
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(-50, 50), min_size=1, max_size=9, unique=True), st.data())
-def test_neighbours_ascend_and_are_nearest(positions, data):
-    headers = _stack([float(p) for p in positions])
-    instance = data.draw(st.integers(1, len(positions)))
-    found = [positions[n - 1] for n in geometry.neighbours(instance, headers, 5)]
-    ordered = sorted(positions)
-    center = ordered.index(positions[instance - 1])
-    clamped = [min(max(center + step, 0), len(ordered) - 1) for step in range(-2, 3)]
-    assert found == [ordered[index] for index in clamped]
 
 
 def _row(study=1, series=10, instance=2, condition=_LEFT, x=36.0, y=32.0):
@@ -152,9 +44,8 @@ def test_crop_is_cut_out_of_the_slice(data_set):
     (crop,) = _crops(data_set, [_row(x=20.3, y=30.7)])
     x, y = float(np.float32(20.3)), float(np.float32(30.7))
     spacing = float(np.float32(0.4)), float(np.float32(0.6))
-    expected = roi.crop_stack(
-        [_noise(0)], center_xy=(x, y), spacing=spacing, roi_mm=16.0, roi_px=16
-    )
+    square = roi.Square(centers_xy=[(x, y)], spacing=spacing, roi_mm=16.0, roi_px=16)
+    expected = roi.crop_stack([_noise(0)], square)
     np.testing.assert_array_equal(crop.image, expected)
     assert (crop.center_xy, crop.spacing, crop.is_mirrored) == ((x, y), spacing, False)
     assert crop.window == roi.window(_noise(0))
@@ -184,6 +75,128 @@ def test_neighbour_on_another_scale_is_brought_to_the_slices(data_set):
     data_set.add_image(1, 10, 2, _noise(2), position=(0.0, 0.0, 4.0), RescaleSlope="1")
     (crop,) = _crops(data_set, [_row()], dataclasses.replace(_ROI, num_slices=3))
     np.testing.assert_array_equal(crop.stack[0], _noise(1) * 2)
+
+
+def test_neighbour_is_cut_at_the_same_place_in_the_patient(data_set):
+    """A staggered stack: each slice begins elsewhere in its plane, and shows the same body."""
+    body = np.random.default_rng(7).integers(0, 1500, (100, 100)).astype(np.uint16)
+    starts = {1: (0, 0), 2: (10, 4), 3: (17, 20)}
+    for instance, (row, column) in starts.items():
+        data_set.add_image(
+            1,
+            10,
+            instance,
+            np.ascontiguousarray(body[row : row + 64, column : column + 72]),
+            position=(0.5 * column, 0.5 * row, 4.0 * instance),
+        )
+    (crop,) = _crops(data_set, [_row(x=36.0, y=32.0)], dataclasses.replace(_ROI, num_slices=3))
+    assert crop.centers_xy == ((40.0, 42.0), (36.0, 32.0), (20.0, 25.0))
+    assert crop.center_xy == (36.0, 32.0)
+    assert crop.image.any()
+    for index in (0, 2):
+        np.testing.assert_array_equal(crop.image[:, :, index], crop.image[:, :, 1])
+
+
+def test_neighbours_of_a_tilted_shifted_slab_lie_along_its_normal(data_set):
+    """Slices stacked straight up, as with a tilted gantry: the normal leaves them sideways."""
+    tilt = np.radians(30)
+    orientation = (1.0, 0.0, 0.0, 0.0, float(np.cos(tilt)), float(-np.sin(tilt)))
+    for instance in (1, 2, 3):
+        data_set.add_image(
+            1, 10, instance, position=(0.0, 0.0, 5.0 * instance), orientation=orientation
+        )
+    (crop,) = _crops(data_set, [_row()], dataclasses.replace(_ROI, num_slices=3))
+    shift = 5.0 * np.sin(tilt) / 0.5
+    assert crop.centers_xy[0] == pytest.approx((36.0, 32.0 - shift), abs=1e-5)
+    assert crop.centers_xy[2] == pytest.approx((36.0, 32.0 + shift), abs=1e-5)
+
+
+def test_place_that_is_off_the_neighbour_is_zero_there(data_set):
+    data_set.add_image(1, 10, 1, position=(500.0, 0.0, 0.0))
+    data_set.add_image(1, 10, 2, position=(0.0, 0.0, 4.0))
+    (crop,) = _crops(data_set, [_row()], dataclasses.replace(_ROI, num_slices=3))
+    assert not crop.image[:, :, 0].any()
+    assert crop.image[:, :, 1].any()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"EchoTime": "98"},
+        {"ImageType": ["ORIGINAL", "PRIMARY", "P"]},
+        {"TemporalPositionIdentifier": "2"},
+        {"SeriesInstanceUID": "1.2.3.99"},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_neighbours_are_of_the_rows_own_acquisition(data_set, changes):
+    for instance, z in enumerate((0.0, 4.0, 8.0), start=1):
+        usual = {
+            "EchoTime": "12",
+            "ImageType": ["ORIGINAL", "PRIMARY", "M"],
+            "TemporalPositionIdentifier": "1",
+            "SeriesInstanceUID": "1.2.3.4",
+        }
+        at = {"position": (0.0, 0.0, z)}
+        data_set.add_image(1, 10, 2 * instance - 1, _noise(instance) + 2500, **at, **usual)
+        data_set.add_image(1, 10, 2 * instance, _noise(instance), **at, **{**usual, **changes})
+    three = dataclasses.replace(_ROI, num_slices=3, window="series")
+    bright, dark = _crops(data_set, [_row(instance=3), _row(instance=4)], three)
+    assert [image.min() >= 2500 for image in bright.stack] == [True] * 3
+    assert [image.max() < 2500 for image in dark.stack] == [True] * 3
+    assert bright.window == _percentiles(*bright.stack)
+    assert dark.window == _percentiles(*dark.stack)
+
+
+def test_gap_in_the_stack_is_told(data_set):
+    for instance, z in enumerate((0.0, 4.0, 8.0, 40.0, 44.0), start=1):
+        data_set.add_image(1, 10, instance, position=(0.0, 0.0, z))
+    rows = [_row(instance=instance) for instance in range(1, 6)]
+    crops = _crops(data_set, rows, dataclasses.replace(_ROI, num_slices=3))
+    assert [crop.is_cut_short for crop in crops] == [False, False, True, True, False]
+    np.testing.assert_array_equal(crops[2].stack[2], crops[2].stack[1])
+
+
+def test_signed_neighbour_of_an_unsigned_slice_is_never_bright(data_set):
+    values = _noise(1).astype(np.int16) - 300
+    data_set.add_image(1, 10, 1, values, position=(0.0, 0.0, 0.0))
+    data_set.add_image(1, 10, 2, _noise(2), position=(0.0, 0.0, 4.0))
+    for window in ("slice", "series"):
+        (crop,) = _crops(data_set, [_row()], dataclasses.replace(_ROI, num_slices=3, window=window))
+        np.testing.assert_array_equal(crop.stack[0], np.maximum(values, 0))
+        assert crop.window[1] < 1500
+
+
+def test_left_aligned_neighbour_is_read_as_the_slice(data_set):
+    for instance in (1, 2):
+        at = {"position": (0.0, 0.0, 4.0 * instance)}
+        changes = {"HighBit": 15} if instance == 1 else {}
+        shift = 4 if instance == 1 else 0
+        data_set.add_image(1, 10, instance, _noise(instance) << shift, **at, **changes)
+    (crop,) = _crops(data_set, [_row()], dataclasses.replace(_ROI, num_slices=3))
+    np.testing.assert_array_equal(crop.stack[0], _noise(1))
+
+
+def test_neighbour_whose_bits_make_no_sense_is_none(data_set):
+    unreadable = set()
+    for instance in (1, 2, 3):
+        changes = {"HighBit": 3} if instance == 1 else {}
+        data_set.add_image(1, 10, instance, position=(0.0, 0.0, 4.0 * instance), **changes)
+    source = sources.open_source(data_set.write())
+    three = dataclasses.replace(_ROI, num_slices=3)
+    (crop,) = cutting.read_crops(source, [_row()], three, unreadable)
+    np.testing.assert_array_equal(crop.stack[0], crop.stack[1])
+    assert unreadable == {"train_images/1/10/1.dcm"}
+
+
+def test_neighbour_that_cannot_be_decoded_is_named(data_set):
+    for instance in (1, 2, 3):
+        data_set.add_image(1, 10, instance, position=(0.0, 0.0, 4.0 * instance))
+    path = data_set.image_path(1, 10, 3)
+    path.write_bytes(path.read_bytes()[:-2000])
+    (found,) = _crops(data_set, [_row()], dataclasses.replace(_ROI, num_slices=3))
+    assert found.reason == "bad_pixels"
+    assert found.detail.startswith("its neighbour, image 3: the encapsulated pixel data")
 
 
 def test_unreadable_neighbour_is_no_neighbour(data_set):
@@ -247,9 +260,65 @@ def test_window_of_a_crop_is_of_its_own_pixels(data_set):
     for instance in (1, 2, 3):
         data_set.add_image(1, 10, instance, _noise(instance), position=(0.0, 0.0, 4.0 * instance))
     changes = {"num_slices": 3, "window": "crop"}
-    rows = [_row(x=x, condition=c) for x in (10, 2) for c in (_LEFT, _RIGHT)]
+    rows = [_row(x=x, condition=c) for x in (20, 10, 2) for c in (_LEFT, _RIGHT)]
     for crop in _crops(data_set, rows, dataclasses.replace(_ROI, **changes)):
-        assert crop.window == _percentiles(crop.image)
+        # Output column i sits at x - 15 + 2 i, and the pixels beside that have a share in it.
+        first = max(0, (16 - int(crop.center_xy[0])) // 2)
+        seen = crop.image[:, ::-1] if crop.is_mirrored else crop.image
+        assert crop.window == _percentiles(seen[:, first:])
+        assert crop.window[0] > 0
+
+
+def _frame(size=10):
+    """An image whose border is padding, and where it is."""
+    is_padding = np.ones((64, 72), bool)
+    is_padding[size:-size, size:-size] = False
+    return np.where(is_padding, 4000, _noise(5) + 1).astype(np.uint16), is_padding
+
+
+@pytest.mark.parametrize("window", ["slice", "series", "crop"])
+@pytest.mark.parametrize("syntax", [uid.RLELossless, uid.ExplicitVRLittleEndian])
+def test_padding_is_in_no_window_and_zero_in_the_crop(data_set, window, syntax):
+    image, is_padding = _frame()
+    for instance in (1, 2, 3):
+        at = {"position": (0.0, 0.0, 4.0 * instance), "transfer_syntax": syntax}
+        data_set.add_image(1, 10, instance, image, **at, PixelPaddingValue=4000)
+    roi_config = dataclasses.replace(_ROI, num_slices=3, window=window)
+    (crop,) = _crops(data_set, [_row(x=36.0, y=14.0)], roi_config)
+    black = np.where(is_padding, 0, image).astype(np.uint16)
+    square = roi.Square(centers_xy=[(36.0, 14.0)] * 3, spacing=(0.5, 0.5), roi_mm=16.0, roi_px=16)
+    np.testing.assert_array_equal(crop.image, roi.crop_stack([black] * 3, square))
+    # Rows from 10 are tissue: output row 6 lies at 14 + (6.5 - 8) * 2 = 11 with a reach of 2.
+    assert not crop.image[:5].any()
+    expected = crop.image[7:] if window == "crop" else image[~is_padding]
+    assert crop.window == _percentiles(expected)
+    assert crop.window[1] < 1502
+
+
+def test_padding_of_a_neighbour_has_its_own_value(data_set):
+    image, is_padding = _frame()
+    data_set.add_image(1, 10, 1, image, position=(0.0, 0.0, 0.0), PixelPaddingValue=4000)
+    data_set.add_image(1, 10, 2, _noise(2), position=(0.0, 0.0, 4.0))
+    (crop,) = _crops(data_set, [_row()], dataclasses.replace(_ROI, num_slices=3))
+    np.testing.assert_array_equal(crop.stack[0], np.where(is_padding, 0, image))
+    np.testing.assert_array_equal(crop.stack[1], _noise(2))
+
+
+def test_image_that_is_all_padding_is_rejected(data_set):
+    data_set.add_image(1, 10, 2, np.full((64, 72), 9, np.uint16), PixelPaddingValue=9)
+    (found,) = _crops(data_set, [_row()])
+    assert (found.reason, found.detail) == ("all_padding", "every pixel of the image is padding")
+
+
+def test_crop_without_tissue_has_no_window(data_set):
+    image, _ = _frame(28)
+    data_set.add_image(1, 10, 2, image, PixelPaddingValue=4000)
+    of_crop = dataclasses.replace(_ROI, window="crop", roi_mm=8.0)
+    near, far = _crops(
+        data_set, [_row(x=36.0, y=32.0), _row(x=9.0, y=9.0, condition=_RIGHT)], of_crop
+    )
+    assert isinstance(near, cutting.Crop)
+    assert (far.reason, far.detail[:20]) == ("all_padding", "no pixel of the crop")
 
 
 @pytest.mark.parametrize("window", ["slice", "series", "crop"])

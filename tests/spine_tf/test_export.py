@@ -88,6 +88,7 @@ slices = model.signatures["serve_slice"](
     pixel_spacing=tf.constant(inputs["pixel_spacing"]),
     center_xy=tf.constant(inputs["center_xy"]),
     mirror=tf.constant(bool(inputs["mirror"])),
+    padding=tf.constant([1, 0]),
 )
 assert not {"keras", "spine_tf"} & set(sys.modules)
 np.savez(sys.argv[4], crops=crops["probabilities"], slices=slices["probabilities"])
@@ -108,7 +109,7 @@ def test_model_answers_as_predict_where_there_is_only_tensorflow(
         window=np.array([crop.window for crop in cut], np.float32),
         slice=np.stack(cut[-1].stack, axis=-1),
         pixel_spacing=np.array(cut[-1].spacing, np.float32),
-        center_xy=np.array(cut[-1].center_xy, np.float32),
+        center_xy=np.array(cut[-1].centers_xy, np.float32),
         mirror=cut[-1].is_mirrored,
     )
     arguments = (

@@ -29,6 +29,12 @@ def _decode(data):
     return slice_header, pixels.stored_values(array, slice_header, slice_header)
 
 
+def _padding(data):
+    """Which pixels are padding."""
+    found = elements.read_elements(data)
+    return pixels.decode(found, header.parse_header(found)).is_padding
+
+
 def _stored(data):
     return _decode(data)[1]
 
@@ -144,6 +150,180 @@ def test_neighbour_comes_to_the_scale_of_the_annotated_slice(make_slice):
     assert values.tolist() == [[205, 405]]
 
 
+_PADDINGS = [
+    # dtype, bits stored, padding and limit with their VR, pixels, stored values (None: padding)
+    pytest.param(np.uint16, 12, (0, "US"), None, [0, 5, 4095], [None, 5, 4095], id="zero"),
+    pytest.param(np.uint16, 16, (65535, "US"), None, [0, 5, 65535], [0, 5, None], id="highest"),
+    pytest.param(
+        np.int16, 16, (-2000, "SS"), None, [-2000, 0, 9], [None, 32768, 32777], id="signed"
+    ),
+    pytest.param(
+        np.int16, 16, (63536, "US"), None, [-2000, 0, 9], [None, 32768, 32777], id="another VR"
+    ),
+    pytest.param(
+        np.int16, 12, (-32768, "SS"), None, [-32768, 0, 9], [None, 2048, 2057], id="no 12 bits"
+    ),
+    pytest.param(
+        np.uint16, 12, (0xFFFF, "US"), None, [0xFFFF, 4095, 9], [None, 4095, 9], id="a whole cell"
+    ),
+    pytest.param(
+        np.uint16, 12, (7, "US"), None, [0x1007, 7, 9], [None, None, 9], id="beside an overlay"
+    ),
+    pytest.param(np.uint16, 12, (7, "US"), (9, "US"), [6, 8, 10], [6, None, 10], id="range"),
+    pytest.param(np.uint16, 12, (9, "US"), (7, "US"), [7, 9, 10], [None, None, 10], id="downwards"),
+    pytest.param(
+        np.int16,
+        12,
+        (-32768, "SS"),
+        (-2000, "SS"),
+        [-2001, -9, -32768],
+        [None, 2039, None],
+        id="range from beyond 12 bits",
+    ),
+    pytest.param(np.uint8, 8, (255, "US"), None, [0, 9, 255, 1], [0, 9, None, 1], id="8 bits"),
+    pytest.param(np.uint8, 8, (999, "US"), None, [0, 9, 231, 1], [0, 9, 231, 1], id="no 8 bits"),
+]
+
+
+@pytest.mark.parametrize(("dtype", "bits", "padding", "limit", "array", "expected"), _PADDINGS)
+@pytest.mark.parametrize("syntax", [uid.RLELossless, uid.ExplicitVRLittleEndian, "by pydicom"])
+def test_padding_is_no_tissue_and_zero(
+    make_slice, dtype, bits, padding, limit, array, expected, syntax
+):
+    by_pydicom = syntax == "by pydicom"
+    dataset = make_slice(
+        np.array([array], dtype),
+        bits_stored=bits,
+        transfer_syntax=uid.ExplicitVRLittleEndian if by_pydicom else syntax,
+    )
+    dataset.add_new(0x00280120, padding[1], padding[0])
+    if limit:
+        dataset.add_new(0x00280121, limit[1], limit[0])
+    if by_pydicom:
+        dataset.file_meta.TransferSyntaxUID = uid.DeflatedExplicitVRLittleEndian
+    data = _bytes(dataset)
+    is_padding = [value is None for value in expected]
+    found = _padding(data)
+    assert (found is not None) == any(is_padding)
+    assert found is None or found.tolist() == [is_padding]
+    assert _stored(data).tolist() == [[value or 0 for value in expected]]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"PhotometricInterpretation": "MONOCHROME1"}, {"RescaleSlope": "-1"}]
+)
+def test_padding_is_zero_where_pixels_are_inverted(make_slice, changes):
+    data = _bytes(make_slice(np.array([[0, 5, 4095]], np.uint16), PixelPaddingValue=0, **changes))
+    assert _stored(data).tolist() == [[0, 4090, 0]]
+    assert _padding(data).tolist() == [[True, False, False]]
+
+
+def test_padding_of_big_endian_and_implicit_files_is_found(make_slice):
+    for syntax in (uid.ExplicitVRBigEndian, uid.ImplicitVRLittleEndian):
+        dataset = make_slice(
+            np.array([[1, 258]], np.uint16), transfer_syntax=uid.ExplicitVRLittleEndian
+        )
+        dataset.PixelPaddingValue = 258
+        if syntax == uid.ExplicitVRBigEndian:
+            dataset.PixelData = np.array([[1, 258]], ">u2").tobytes()
+        dataset.file_meta.TransferSyntaxUID = syntax
+        assert _stored(_bytes(dataset)).tolist() == [[1, 0]]
+
+
+def test_empty_padding_value_is_none(make_slice):
+    dataset = make_slice(_PIXELS, PixelPaddingRangeLimit=4)
+    dataset.add_new(0x00280120, "US", None)
+    data = _bytes(dataset)
+    np.testing.assert_array_equal(_stored(data), _PIXELS)
+    assert _padding(data) is None
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bits", "high_bit", "array", "expected"),
+    [
+        pytest.param(np.uint16, 12, 15, [0x0000, 0x0051, 0xFFFF], [0, 5, 4095], id="left"),
+        pytest.param(np.uint16, 10, 12, [0x0008, 0xE01F, 0x1FFF], [1, 3, 1023], id="between"),
+        pytest.param(np.int16, 12, 15, [-32768, 0x000F, 32767], [0, 2048, 4095], id="left, signed"),
+        pytest.param(
+            np.int16, 12, 13, [4 * -5 + 3, 4 * 5, 0x4004], [2043, 2053, 2049], id="bits above"
+        ),
+        pytest.param(np.uint8, 6, 7, [0x04, 0xFF, 0x00, 0x09], [1, 63, 0, 2], id="8 bits"),
+    ],
+)
+@pytest.mark.parametrize("syntax", [uid.RLELossless, uid.ExplicitVRLittleEndian])
+def test_high_bit_says_where_the_value_is(
+    make_slice, dtype, bits, high_bit, array, expected, syntax
+):
+    image = np.array([array], dtype)
+    data = _bytes(make_slice(image, bits_stored=bits, transfer_syntax=syntax, HighBit=high_bit))
+    assert _stored(data).tolist() == [expected]
+
+
+def test_padding_is_compared_with_the_value_that_is_left_aligned(make_slice):
+    image = np.array([[0x0050, 0x0060, 0xFFF0]], np.uint16)
+    data = _bytes(make_slice(image, HighBit=15, PixelPaddingValue=5))
+    assert _stored(data).tolist() == [[0, 6, 4095]]
+
+
+def test_high_bit_of_a_codec_is_refused_where_its_samples_have_no_cells(make_slice):
+    dataset = make_slice(_PIXELS, transfer_syntax=uid.ExplicitVRLittleEndian)
+    dataset.compress(uid.JPEG2000Lossless, encoding_plugin="pylibjpeg")
+    dataset.HighBit = 15
+    with pytest.raises(reasons.Rejected, match="unsupported_pixels: HighBit is 15 in JPEG 2000"):
+        _decode(_bytes(dataset))
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "array", "expected"),
+    [
+        pytest.param({}, {"dtype": np.int16}, [-300, 0, 7], [0, 0, 7], id="signed by unsigned"),
+        pytest.param(
+            {"dtype": np.int16}, {}, [0, 7, 4095], [2048, 2055, 6143], id="unsigned by signed"
+        ),
+        pytest.param(
+            {"dtype": np.int16, "bits": 16},
+            {"dtype": np.int16, "bits": 12},
+            [-2048, 0, 7],
+            [30720, 32768, 32775],
+            id="signed by signed of more bits",
+        ),
+        pytest.param(
+            {},
+            {"dtype": np.int16, "RescaleIntercept": "300"},
+            [-300, 0, 7],
+            [0, 300, 307],
+            id="signed with an intercept",
+        ),
+        pytest.param(
+            {"PhotometricInterpretation": "MONOCHROME1"},
+            {},
+            [0, 7, 4095],
+            [0, 7, 4095],
+            id="other monochrome",
+        ),
+        pytest.param(
+            {},
+            {"PhotometricInterpretation": "MONOCHROME1", "bits": 16},
+            [65535, 65528, 61440],
+            [0, 7, 4095],
+            id="monochrome 1 of more bits",
+        ),
+    ],
+)
+def test_neighbour_of_another_encoding_means_what_the_reference_means(
+    make_slice, own, other, array, expected
+):
+    def make(values, dtype=np.uint16, bits=12, **changes):
+        image = np.array([values]).astype(dtype)
+        return _bytes(make_slice(image, bits_stored=bits, **changes))
+
+    reference, _ = _decode(make([0, 0, 0], **own))
+    found = elements.read_elements(make(array, **other))
+    slice_header = header.parse_header(found)
+    values = pixels.stored_values(pixels.decode(found, slice_header), slice_header, reference)
+    assert values.tolist() == [expected]
+
+
 def _reason(data):
     with pytest.raises(reasons.Rejected) as caught:
         _decode(data)
@@ -157,6 +337,9 @@ def _reason(data):
         ({"Columns": 0}, "bad_header"),
         ({"BitsAllocated": None}, "bad_header"),
         ({"BitsStored": 17}, "bad_header"),
+        ({"HighBit": 10}, "bad_header"),
+        ({"HighBit": 16}, "bad_header"),
+        ({"PixelPaddingValue": [1, 2]}, "bad_header"),
         ({"BitsAllocated": 32}, "unsupported_pixels"),
         ({"BitsAllocated": 1}, "unsupported_pixels"),
         ({"Rows": 65535, "Columns": 65535}, "image_too_large"),
@@ -277,6 +460,57 @@ def test_missing_orientation_is_no_error_yet(make_slice):
 def test_orientation_that_is_none_is_none(make_slice, orientation):
     found, _ = _decode(_bytes(make_slice(_PIXELS, orientation=orientation)))
     assert found.orientation is None
+
+
+@pytest.mark.parametrize("syntax", [uid.RLELossless, uid.DeflatedExplicitVRLittleEndian])
+def test_acquisition_is_read(make_slice, syntax):
+    dataset = make_slice(
+        _PIXELS,
+        transfer_syntax=uid.RLELossless
+        if syntax == uid.RLELossless
+        else uid.ExplicitVRLittleEndian,
+        SeriesInstanceUID="1.2.3.4",
+        EchoTime="9.8000001",
+        EchoNumbers="2",
+        ImageType=["DERIVED ", "PRIMARY", "M"],
+        TemporalPositionIdentifier="3",
+        DiffusionBValue=500.0,
+    )
+    dataset.file_meta.TransferSyntaxUID = syntax
+    found, _ = _decode(_bytes(dataset))
+    assert found.acquisition == header.Acquisition(
+        series_uid="1.2.3.4",
+        echo_time=(9.8,),
+        echo_numbers=(2.0,),
+        image_type=("DERIVED", "PRIMARY", "M"),
+        temporal_position=(3.0,),
+        b_value=500.0,
+    )
+    assert "1.2.3.4" not in repr(found)
+
+
+def test_hints_differ_with_what_they_are_of(make_slice):
+    usual = make_slice(_PIXELS, AcquisitionNumber="1", TriggerTime="30")
+    others = [
+        make_slice(_PIXELS, AcquisitionNumber="2", TriggerTime="30"),
+        make_slice(_PIXELS, AcquisitionNumber="1", TriggerTime="60"),
+        make_slice(_PIXELS, AcquisitionNumber="1", TriggerTime="30", RescaleSlope="2"),
+        make_slice(_PIXELS.astype(np.int16), AcquisitionNumber="1", TriggerTime="30"),
+    ]
+    found = [_decode(_bytes(dataset))[0] for dataset in (usual, *others)]
+    for other in found[1:]:
+        assert sum(a != b for a, b in zip(found[0].hints, other.hints, strict=True)) == 1
+        assert other.acquisition == found[0].acquisition
+
+
+def test_attribute_that_tells_nothing_is_no_reason_to_refuse(make_slice):
+    """A sequence where a number belongs, and a b-value that is no number."""
+    dataset = make_slice(_PIXELS, transfer_syntax=uid.ExplicitVRLittleEndian)
+    dataset.add_new(0x00180081, "SQ", [pydicom.Dataset()])
+    dataset.add_new(0x00189087, "FD", float("nan"))
+    found, values = _decode(_bytes(dataset))
+    np.testing.assert_array_equal(values, _PIXELS)
+    assert found.acquisition == header.Acquisition()
 
 
 def test_rejected_survives_pickling():

@@ -448,20 +448,79 @@ def test_one_file_is_answered_as_its_row_in_the_folder(model_dir, data, tmp_path
     assert _numbers(written[0]) == pytest.approx(list(answer.values()), abs=1e-8)
 
 
-@pytest.mark.slow
-def test_one_file_finds_its_neighbours(data, tmp_path):
-    _, model_dir = _export(tmp_path / "e", num_slices=3)
-    data_dir = data.write()
-    rows, _, _ = _predict(model_dir, data_dir, tmp_path)
-    expected = next(row for row in rows if row["row_id"] == f"4_{_SIDES[0]}_l4_l5")
+@pytest.fixture(scope="module")
+def three_slices(tmp_path_factory):
+    """An export that takes three slices, and whose window is the series'."""
+    return _export(tmp_path_factory.mktemp("three") / "e", num_slices=3, window="series")[1]
+
+
+def _answer_file(model_dir, path, tmp_path):
     answer = single_file.predict_file(
-        model_dir,
-        data.image_path(4, 40, 2),
-        tmp_path / "one.csv",
-        center_xy=(20.5, 32.0),
-        condition=_SIDES[0],
+        model_dir, path, tmp_path / "one.csv", center_xy=(20.5, 32.0), condition=_SIDES[0]
     )
-    assert list(answer.values()) == pytest.approx(_numbers(expected), abs=1e-6)
+    return list(answer.values())
+
+
+@pytest.mark.slow
+def test_one_file_finds_its_neighbours(three_slices, data, tmp_path):
+    data_dir = data.write()
+    rows, _, _ = _predict(three_slices, data_dir, tmp_path)
+    expected = next(row for row in rows if row["row_id"] == f"4_{_SIDES[0]}_l4_l5")
+    answer = _answer_file(three_slices, data.image_path(4, 40, 2), tmp_path)
+    assert answer == pytest.approx(_numbers(expected), abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [{"SeriesInstanceUID": "1.2.9"}, {"EchoTime": "98"}])
+def test_one_file_is_answered_as_if_its_acquisition_were_alone(
+    three_slices, make_slice, tmp_path, changes
+):
+    """Another acquisition of the same places in the folder, in files that sort between its own."""
+    for folder in ("alone", "both"):
+        (tmp_path / folder).mkdir()
+    for number in range(1, 6):
+        pixels = np.random.default_rng(number).integers(500, 900, (64, 72)).astype(np.uint16)
+        usual = {"SeriesInstanceUID": "1.2.3", "EchoTime": "12"}
+        at = {"position": (0.0, 0.0, 4.0 * number)}
+        own = make_slice(pixels, **at, **usual)
+        for folder in ("alone", "both"):
+            own.save_as(tmp_path / folder / f"IM{number}.dcm", enforce_file_format=True)
+        other = make_slice(pixels * 4, **at, **{**usual, **changes})
+        other.save_as(tmp_path / f"both/IM{number}a.dcm", enforce_file_format=True)
+    alone, both = (
+        _answer_file(three_slices, tmp_path / folder / "IM3.dcm", tmp_path)
+        for folder in ("alone", "both")
+    )
+    assert both == pytest.approx(alone, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_one_file_finds_its_neighbours_whatever_their_names(three_slices, data, tmp_path):
+    data.write()
+    expected = _answer_file(three_slices, data.image_path(4, 40, 2), tmp_path)
+    folder = tmp_path / "export"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("no slice")
+    (folder / "thumbnails").mkdir()
+    for number, name in enumerate(("1.2.840.1", "IM2.DCM", "SLICE"), start=1):
+        shutil.copy(data.image_path(4, 40, number), folder / name)
+    assert _answer_file(three_slices, folder / "IM2.DCM", tmp_path) == expected
+    assert [row["row_id"] for row in _read(tmp_path / "one.csv")] == ["IM2"]
+    alone = _answer_file(three_slices, data.image_path(5, 50, 1), tmp_path)
+    shutil.copy(data.image_path(5, 50, 1), folder / "1.2.840.1")
+    assert _answer_file(three_slices, folder / "1.2.840.1", tmp_path) != alone
+    assert [row["row_id"] for row in _read(tmp_path / "one.csv")] == ["1.2.840.1"]
+
+
+def test_files_beside_are_numbered_as_a_reader_counts(tmp_path):
+    for name in ("IM10", "IM2", "IM1.dcm", "a"):
+        (tmp_path / name).write_bytes(b"")
+    source = single_file.FileSource.beside(tmp_path / "IM2")
+    assert [path.name for path in source.paths] == ["IM1.dcm", "IM2", "IM10", "a"]
+    assert source.instances(0, 0) == [0, 1, 2, 3]
+    assert source.sizes(0, 0) == {0: 0, 1: 0, 2: 0, 3: 0}
+    assert list(source.image_names())[2] == "test_images/0/0/2.dcm"
+    assert source.narrowed([(0, 0)]) is source
 
 
 @pytest.mark.parametrize(
@@ -471,6 +530,7 @@ def test_one_file_finds_its_neighbours(data, tmp_path):
         ({"condition": "hernia"}, "--condition is 'hernia', the model grades left_"),
         ({"center_xy": (500.0, 3.0)}, r"can't be used \(off_image\)"),
         ({"dicom_path": pathlib.Path("nothing.dcm")}, r"can't be used \(missing_file\)"),
+        ({"dicom_path": pathlib.Path("no/folder/1.dcm")}, r"can't be used \(missing_file\)"),
         ({"dicom_path": pathlib.Path(__file__)}, r"can't be used \(not_dicom\)"),
     ],
 )

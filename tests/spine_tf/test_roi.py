@@ -26,6 +26,11 @@ def _slow_weights(center, spacing, size, roi_mm, roi_px):
     return weights
 
 
+def _crop(slices, *, center_xy, **changes):
+    """Cuts all slices around one place."""
+    return roi.crop_stack(slices, roi.Square(centers_xy=[center_xy] * len(slices), **changes))
+
+
 def _float32(low, high):
     return st.floats(low, high, width=32)
 
@@ -49,7 +54,7 @@ def test_crop_equals_the_formula(seed, rows, columns, u, v, row_mm, column_mm, s
     by_row = _slow_weights(y, row_mm, rows, roi_mm, roi_px)
     by_column = _slow_weights(x, column_mm, columns, roi_mm, roi_px)
     expected = np.clip(np.rint(by_row @ image.astype(float) @ by_column.T), 0, 65535)
-    found = roi.crop_stack(
+    found = _crop(
         [image], center_xy=(x, y), spacing=(row_mm, column_mm), roi_mm=roi_mm, roi_px=roi_px
     )
     np.testing.assert_array_equal(found[:, :, 0], expected)
@@ -90,9 +95,9 @@ def test_weights_inside_the_image_add_up_to_one():
 def test_crop_of_a_plane_is_a_plane():
     """Interpolation of a linear image is exact up to the grid of the weights."""
     image = np.add.outer(np.arange(100) * 20, np.arange(120) * 10).astype(np.uint16)
-    found = roi.crop_stack(
-        [image], center_xy=(60.0, 50.0), spacing=(0.5, 0.5), roi_mm=16.0, roi_px=32
-    )[:, :, 0].astype(float)
+    found = _crop([image], center_xy=(60.0, 50.0), spacing=(0.5, 0.5), roi_mm=16.0, roi_px=32)[
+        :, :, 0
+    ].astype(float)
     offsets = (np.arange(32) + 0.5 - 16) * 0.5 / 0.5
     expected = np.add.outer((50 + offsets) * 20, (60 + offsets) * 10)
     assert np.abs(found - expected).max() <= 1.0
@@ -100,16 +105,16 @@ def test_crop_of_a_plane_is_a_plane():
 
 def test_pixels_outside_are_zero():
     image = np.full((20, 20), 1000, np.uint16)
-    found = roi.crop_stack(
-        [image], center_xy=(0.0, 0.0), spacing=(1.0, 1.0), roi_mm=20.0, roi_px=20
-    )[:, :, 0]
+    found = _crop([image], center_xy=(0.0, 0.0), spacing=(1.0, 1.0), roi_mm=20.0, roi_px=20)[
+        :, :, 0
+    ]
     assert (found[:9] == 0).all()
     assert (found[:, :9] == 0).all()
     assert (found[11:, 11:] == 1000).all()
 
 
 def test_crop_far_from_the_image_is_zero():
-    found = roi.crop_stack(
+    found = _crop(
         [np.ones((20, 20), np.uint16)],
         center_xy=(500.0, 500.0),
         spacing=(1.0, 1.0),
@@ -123,9 +128,9 @@ def test_crop_is_as_wide_in_millimetres_on_both_axes():
     """Twice the spacing along columns: a circle in the patient is a circle in the crop."""
     rows, columns = np.mgrid[:200, :100].astype(float)
     image = ((np.hypot((rows - 100) * 0.25, (columns - 50) * 0.5) < 8) * 1000).astype(np.uint16)
-    found = roi.crop_stack(
-        [image], center_xy=(50.0, 100.0), spacing=(0.25, 0.5), roi_mm=40.0, roi_px=40
-    )[:, :, 0]
+    found = _crop([image], center_xy=(50.0, 100.0), spacing=(0.25, 0.5), roi_mm=40.0, roi_px=40)[
+        :, :, 0
+    ]
     assert abs(int((found[20] > 500).sum()) - 16) <= 1
     assert abs(int((found[:, 20] > 500).sum()) - 16) <= 1
 
@@ -133,16 +138,57 @@ def test_crop_is_as_wide_in_millimetres_on_both_axes():
 def test_slices_are_cut_alike():
     slices = list(np.random.default_rng(0).integers(0, 999, (3, 40, 40)).astype(np.uint16))
     where = {"center_xy": (20.0, 21.0), "spacing": (0.7, 0.7), "roi_mm": 20.0, "roi_px": 16}
-    together = roi.crop_stack(slices, **where)
+    together = _crop(slices, **where)
     for index, image in enumerate(slices):
+        np.testing.assert_array_equal(together[:, :, index], _crop([image], **where)[..., 0])
+
+
+def test_slices_are_cut_around_their_own_places():
+    slices = list(np.random.default_rng(0).integers(0, 999, (4, 40, 40)).astype(np.uint16))
+    centers = [(20.0, 21.0), (20.0, 21.0), (13.25, 30.0), (500.0, -3.0)]
+    where = {"spacing": (0.7, 0.6), "roi_mm": 20.0, "roi_px": 16}
+    together = roi.crop_stack(slices, roi.Square(centers_xy=centers, **where))
+    for index, (image, center) in enumerate(zip(slices, centers, strict=True)):
         np.testing.assert_array_equal(
-            together[:, :, index], roi.crop_stack([image], **where)[..., 0]
+            together[:, :, index], _crop([image], center_xy=center, **where)[..., 0]
         )
+    assert not together[:, :, 3].any()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(0, 2**32),
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.tuples(_float32(-9.0, 45.0), _float32(-9.0, 45.0)),
+    _float32(0.0625, 4.0),
+    st.sampled_from([(50.0, 32), (10.0, 16), (80.0, 8)]),
+    st.sampled_from([None, 0.0, 0.02, 1.0]),
+)
+def test_tissue_is_what_no_pixel_outside_has_a_share_in(
+    seed, rows, columns, center, spacing, size, share
+):
+    roi_mm, roi_px = size
+    padding = None if share is None else np.random.default_rng(seed).random((rows, columns)) < share
+    # The image in a frame wide enough for all taps: what is outside it counts as padding does.
+    wide = math.ceil(roi_mm / spacing + roi_mm / roi_px / spacing) + 60
+    is_outside = np.ones((rows + 2 * wide, columns + 2 * wide), bool)
+    is_outside[wide : wide + rows, wide : wide + columns] = False if padding is None else padding
+    by_row, by_column = (
+        _slow_weights(c + wide, spacing, n, roi_mm, roi_px)
+        for c, n in zip(center[::-1], is_outside.shape, strict=True)
+    )
+    expected = by_row @ is_outside.astype(float) @ by_column.T == 0
+    square = roi.Square(
+        centers_xy=[center], spacing=(spacing, spacing), roi_mm=roi_mm, roi_px=roi_px
+    )
+    found = roi.find_tissue([padding], (rows, columns), square)
+    np.testing.assert_array_equal(found[:, :, 0], expected)
 
 
 def test_crop_is_the_golden_one():
     image = np.random.default_rng(5).integers(0, 4096, (300, 280)).astype(np.uint16)
-    found = roi.crop_stack(
+    found = _crop(
         [image],
         center_xy=(float(np.float32(140.37)), float(np.float32(9.1))),
         spacing=(float(np.float32(0.43)), float(np.float32(0.41))),
@@ -187,6 +233,15 @@ def test_window_of_large_slices_agrees_with_numpy(make):
     image = make(np.random.default_rng(1)).astype(np.uint16)
     expected = np.percentile(image, [0.5, 99.5], method="inverted_cdf")
     assert list(roi.window(image)) == expected.tolist()
+
+
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.98])
+def test_window_is_of_the_pixels_that_count(share):
+    generator = np.random.default_rng(3)
+    image = generator.integers(0, 3000, (300, 400)).astype(np.uint16)
+    is_tissue = generator.random((300, 400)) < share
+    expected = np.percentile(image[is_tissue], [0.5, 99.5], method="inverted_cdf")
+    assert list(roi.window(image, is_tissue)) == expected.tolist()
 
 
 def test_window_of_counted_pixels_is_that_of_the_pixels():

@@ -4,19 +4,16 @@ import dataclasses
 import os
 import pathlib
 import pickle
-import random
 import shutil
 import subprocess
 import sys
 import zipfile
 
 import pytest
-from hypothesis import given, settings, strategies as st
 
 from spine_tf import labels
 from spine_tf.configuration import roi_config
 from spine_tf.conversion import job, plan, subset
-from spine_tf.dicom import geometry, header
 from spine_tf.rsna import sources
 
 _SETTINGS = plan.Settings(
@@ -143,40 +140,6 @@ def test_subset_follows_links_and_copies_where_it_cannot_link(
     assert (written.num_linked, written.num_images) == (0, 120)
     copy = tmp_path / "s/train_images/100/1000/2.dcm"
     assert copy.read_bytes() == (small_data_dir / "train_images/100/1000/2.dcm").read_bytes()
-
-
-def _header(z, rows=64):
-    return header.Header(
-        rows=rows,
-        columns=72,
-        bits_allocated=16,
-        bits_stored=12,
-        is_signed=False,
-        is_inverted=False,
-        slope=1.0,
-        intercept=0.0,
-        spacing=(0.5, 0.5),
-        position=(0.0, 0.0, float(z)),
-        orientation=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
-    )
-
-
-@settings(deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(0, 12), st.sampled_from([64, 64, 64, 65])), min_size=1),
-    st.sampled_from([3, 5, 7]),
-    st.integers(0, 99),
-)
-def test_decisive_slices_decide_the_neighbours(slices, num_slices, seed):
-    headers = {n: _header(z, rows) for n, (z, rows) in enumerate(slices, start=1)}
-    generator = random.Random(seed)
-    instance = generator.choice(list(headers))
-    decisive = geometry.decisive(instance, headers, num_slices)
-    others = {n for n in headers if generator.random() < 0.5}
-    fewer = {n: headers[n] for n in sorted(decisive | others)}
-    assert geometry.neighbours(instance, fewer, num_slices) == geometry.neighbours(
-        instance, headers, num_slices
-    )
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ class Workers:
 
     def __init__(
         self, text: str = "Processes; all cores if not given.", default: int | None = None
-    ):
+    ) -> None:
         self.flag = flags.DEFINE_integer("workers", default, text)
 
     @property
@@ -132,7 +132,7 @@ class Workers:
 class Rows:
     """--conditions and --levels: which rows of the CSVs are meant."""
 
-    def __init__(self, purpose: str):
+    def __init__(self, purpose: str) -> None:
         self._conditions = flags.DEFINE_list(
             "conditions",
             "left_subarticular_stenosis,right_subarticular_stenosis",
@@ -171,7 +171,7 @@ def window(text: str) -> flags.FlagHolder[str]:
 class Roi:
     """--roi_mm, --roi_px, --num_slices, --mirror_right, --window: the region of interest."""
 
-    def __init__(self, of: str = ""):
+    def __init__(self, of: str = "") -> None:
         default = roi_config.RoiConfig()
         self._roi_mm = flags.DEFINE_float(
             "roi_mm", default.roi_mm, f"Side of a crop in millimetres{of}."
@@ -201,7 +201,7 @@ class Roi:
 class Conversion:
     """Rows, region of interest and folds: all that decides the records of a conversion."""
 
-    def __init__(self, rows: str, of: str = "", seed_name: str = "seed"):
+    def __init__(self, rows: str, of: str = "", seed_name: str = "seed") -> None:
         """Defines the flags.
 
         Args:
@@ -254,7 +254,7 @@ class Configuration:
         of: str = "",
         changed: str = ", such as model.dropout=0.3",
         seeded: str = "everything random",
-    ):
+    ) -> None:
         """Defines the flags.
 
         Args:

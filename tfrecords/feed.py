@@ -120,7 +120,7 @@ class MemoryFeed:
         *,
         rows: Mapping[str, np.ndarray] = types.MappingProxyType({}),
         balanced: bool = False,
-    ):
+    ) -> None:
         """Takes what a batch is gathered from.
 
         Args:

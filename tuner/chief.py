@@ -35,7 +35,7 @@ class Chief(adapter.Service):
         oracle: adapter.DurableOracle,
         book: ledger.LocalLedger,
         clock: search_settings.Clock,
-    ):
+    ) -> None:
         super().__init__(oracle)
         self._settings = settings
         self._book = book
@@ -157,7 +157,7 @@ class ChiefLostError(OSError):
 class Client(adapter.OracleClient):
     """A worker's line to the chief on another machine."""
 
-    def __init__(self, oracle: keras_tuner.Oracle):
+    def __init__(self, oracle: keras_tuner.Oracle) -> None:
         super().__init__(oracle)
         self._address = adapter.chief_address()
         self._channel = grpc.insecure_channel(self._address)

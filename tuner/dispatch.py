@@ -39,7 +39,7 @@ class Dispatcher:
         display: "Display",
         clock: search_settings.Clock,
         on_tick: Callable[[list[str]], None] = lambda trial_ids: None,
-    ):
+    ) -> None:
         """Takes what it runs with.
 
         Args:
@@ -208,7 +208,7 @@ class Display:
         settings: search_settings.Settings,
         ranked: Sequence[leaderboard.Entry],
         clock: search_settings.Clock,
-    ):
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._is_terminal = sys.stderr.isatty()

@@ -38,7 +38,7 @@ class Ledger(Protocol):
 class LocalLedger:
     """The ledger beside the oracle: it tells the oracle and writes what the search leaves."""
 
-    def __init__(self, settings: search_settings.Settings, oracle: keras_tuner.Oracle):
+    def __init__(self, settings: search_settings.Settings, oracle: keras_tuner.Oracle) -> None:
         self._settings = settings
         self._oracle = oracle
         self._outcomes = {}
@@ -122,7 +122,7 @@ class LocalLedger:
 class RemoteLedger:
     """The ledger of a worker on another machine: the directory is shared, the oracle is not."""
 
-    def __init__(self, settings: search_settings.Settings, oracle: adapter.OracleClient):
+    def __init__(self, settings: search_settings.Settings, oracle: adapter.OracleClient) -> None:
         self._settings = settings
         self._oracle = oracle
 

@@ -110,7 +110,7 @@ class GridOracle(_FamiliesFirst, adapter.GridOracle):
 class HyperbandOracle(_FamiliesFirst, adapter.HyperbandOracle):
     """Hyperband whose brackets fit into the budget of trials."""
 
-    def __init__(self, *, max_trials: int, max_epochs: int, **kwargs: Any):
+    def __init__(self, *, max_trials: int, max_epochs: int, **kwargs: Any) -> None:
         super().__init__(max_epochs=max_epochs, hyperband_iterations=1_000, **kwargs)
         self.max_trials = max_trials
         # A bracket that the budget cuts off in its first round is a random search of models that

@@ -98,7 +98,7 @@ class SearchTuner:
         self,
         settings: search_settings.Settings,
         hyperparameters: keras_tuner.HyperParameters,
-    ):
+    ) -> None:
         self._settings = settings
         self._clock = search_settings.Clock(max_minutes=settings.max_minutes)
         self._oracle = oracles.make_oracle(

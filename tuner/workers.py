@@ -115,7 +115,7 @@ class Worker:
         setup: Setup,
         environment: Mapping[str, str],
         log_path: pathlib.Path,
-    ):
+    ) -> None:
         self.tuner_id = tuner_id
         self.job: trial.Job | None = None
         self._setup = setup
@@ -205,7 +205,7 @@ class Worker:
 class Pool:
     """The workers of one search on this machine."""
 
-    def __init__(self, tuner_ids: list[str], setup: Setup, log_dir: pathlib.Path):
+    def __init__(self, tuner_ids: list[str], setup: Setup, log_dir: pathlib.Path) -> None:
         log_dir.mkdir(parents=True, exist_ok=True)
         threads = max(1, pool.num_cpus() // len(tuner_ids)) if len(tuner_ids) > 1 else 0
         self.workers = [
@@ -251,7 +251,7 @@ def _environment(index: int, threads: int) -> dict[str, str]:
 class _Inbox:
     """Jobs from the search, heard while a trial runs."""
 
-    def __init__(self, search: child.Connection):
+    def __init__(self, search: child.Connection) -> None:
         self._search = search
         self._jobs: queue.Queue[trial.Job] = queue.Queue()
         self._is_stopping = threading.Event()
@@ -329,7 +329,7 @@ def _run(runs: "runner.Runner", job: trial.Job) -> tuple[trial.Outcome, bool]:
     is_healthy = True
     try:
         outcome = runs.run(job, config.from_dict(job.config))
-    except Exception as err:
+    except Exception as err:  # noqa: BLE001
         # Whatever a trial raises, the search outlives it: the reason goes on the leaderboard, the
         # traceback into the log, and after anything but a ValueError the process is renewed.
         traceback.print_exc()

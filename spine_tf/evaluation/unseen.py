@@ -80,7 +80,7 @@ def predictor(runs: Sequence[run.Run], study_id: int) -> Callable[[np.ndarray], 
 class _Sum:
     """Answers of one run's models, added up."""
 
-    def __init__(self, num_examples: int, num_classes: int):
+    def __init__(self, num_examples: int, num_classes: int) -> None:
         self.calibrated = np.zeros((num_examples, num_classes))
         self.uncalibrated = np.zeros((num_examples, num_classes))
         self.counts = np.zeros(num_examples, np.int64)

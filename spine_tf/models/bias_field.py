@@ -22,7 +22,7 @@ class BiasFieldCorrection(keras.layers.Layer):
     Maps images (batch, side, side, slices) in [0, 1] to such.
     """
 
-    def __init__(self, sigma: float, **kwargs: object):
+    def __init__(self, sigma: float, **kwargs: object) -> None:
         """Takes the Gaussian's standard deviation as a fraction of the side."""
         super().__init__(**kwargs)
         self.sigma = sigma

@@ -44,7 +44,7 @@ class OrdinalThresholds(keras.layers.Layer):
     (batch, 1) to probabilities (batch, classes).
     """
 
-    def __init__(self, num_classes: int, **kwargs: object):
+    def __init__(self, num_classes: int, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.num_classes = num_classes
 

@@ -65,7 +65,7 @@ class SplitSlices(keras.layers.Layer):
 class JoinSlices(keras.layers.Layer):
     """Undoes the split of a batch: (batch * slices, features) -> (batch, slices, features)."""
 
-    def __init__(self, num_slices: int, **kwargs: object):
+    def __init__(self, num_slices: int, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.num_slices = num_slices
 

@@ -62,7 +62,7 @@ def colour(name: str) -> str:
 class Picture:
     """A chart, drawn; a template puts its SVG into the page as it is."""
 
-    def __init__(self, figure: "mpl_figure.Figure", svg: str):
+    def __init__(self, figure: "mpl_figure.Figure", svg: str) -> None:
         self._figure = figure
         self._svg = svg
 
@@ -114,7 +114,7 @@ class Canvas:
         series: colour, dash and mark of each series, as keywords of matplotlib's lines.
     """
 
-    def __init__(self, figure: "mpl_figure.Figure", series: Sequence[Mapping[str, Any]]):
+    def __init__(self, figure: "mpl_figure.Figure", series: Sequence[Mapping[str, Any]]) -> None:
         self.axes: mpl_axes.Axes = figure.add_subplot()
         self.series = series
         self._figure = figure

@@ -70,7 +70,7 @@ def _answer(
         answer = True, function(*arguments)
     except (ValueError, OSError) as err:
         answer = False, err
-    except Exception as err:  # whatever it is, the caller has to hear of it
+    except Exception as err:  # noqa: BLE001 - whatever it is, the caller has to hear of it
         logging.exception("%s failed", function.__name__)
         reason = " ".join(str(err).split())[:_REASON_LENGTH]
         answer = False, ChildProcessError(f"{type(err).__name__}: {reason}".removesuffix(": "))

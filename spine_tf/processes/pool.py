@@ -157,7 +157,7 @@ def _work(parent: child.Connection, function: Callable[[Any], Any]) -> None:
             return
         try:
             answer = True, function(task)
-        except Exception as err:  # the parent raises it; a worker has nobody to tell
+        except Exception as err:  # noqa: BLE001 - the parent raises it; nobody else can be told
             err.add_note("".join(traceback.format_exception(err)))
             answer = False, err
         parent.send(answer)

@@ -12,7 +12,7 @@ from spine_tf.serving import formats, spec
 class SavedModel:
     """A loaded SavedModel; holds the object, without which its signatures lose their variables."""
 
-    def __init__(self, export_dir: pathlib.Path):
+    def __init__(self, export_dir: pathlib.Path) -> None:
         """Loads `saved_model/1` of an exported directory; ValueError if that can't be done."""
         self._path = export_dir / formats.SAVED_MODEL_DIR
         if not (self._path / "saved_model.pb").is_file():

@@ -66,7 +66,9 @@ def _panel(
 class Board:
     """Writes the figures of every epoch; shows a bar on a terminal, a line an epoch elsewhere."""
 
-    def __init__(self, directory: pathlib.Path, *, epochs: int, name: str, watched: Sequence[str]):
+    def __init__(
+        self, directory: pathlib.Path, *, epochs: int, name: str, watched: Sequence[str]
+    ) -> None:
         """Opens the files.
 
         Args:

@@ -146,7 +146,7 @@ class TrainStep:
         loss: losses.Loss,
         running: tasks.Running,
         use_xla: bool,
-    ):
+    ) -> None:
         """Takes what a step needs.
 
         Args:

@@ -63,7 +63,7 @@ def _make_schedule(
 class _ConstantAfterWarmup(keras.optimizers.schedules.LearningRateSchedule):
     """A linear rise over the warm-up, then the peak."""
 
-    def __init__(self, learning_rate: float, warmup_steps: int):
+    def __init__(self, learning_rate: float, warmup_steps: int) -> None:
         self._learning_rate = learning_rate
         self._warmup_steps = warmup_steps
 
@@ -78,7 +78,7 @@ class _ConstantAfterWarmup(keras.optimizers.schedules.LearningRateSchedule):
 class WeightAverage:
     """Exponential moving average of a network's trainable weights."""
 
-    def __init__(self, network: keras.Model, decay: float):
+    def __init__(self, network: keras.Model, decay: float) -> None:
         """Starts from the present weights; a decay of 0 keeps no average."""
         self._weights = network.trainable_variables if decay else []
         self._decay = decay

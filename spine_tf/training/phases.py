@@ -162,7 +162,7 @@ def _make_head(model: keras.Model) -> keras.Model:
 class Predictor:
     """A compiled inference call, kept so that it is traced once."""
 
-    def __init__(self, network: keras.Model, prepare: Callable[[feed.Batch], Any]):
+    def __init__(self, network: keras.Model, prepare: Callable[[feed.Batch], Any]) -> None:
         """Takes a network and what makes its inputs of a batch."""
         self._call = tf.function(
             lambda batch: network(prepare(batch), training=False), reduce_retracing=True

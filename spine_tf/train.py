@@ -22,6 +22,11 @@ _EPOCHS = flags.DEFINE_integer("epochs", None, "Most epochs; overrides the confi
 _NUM_SEEDS = flags.DEFINE_integer(
     "num_seeds", 1, "With --val_fold all: train with this many seeds, from --seed on.", 1, 1000
 )
+_CALLBACKS = flags.DEFINE_string(
+    "callbacks",
+    None,
+    "Python file with make_callbacks(config), which returns a list of Keras callbacks.",
+)
 _RESUME = flags_module.resume("interrupted run in run_dir")
 
 
@@ -36,18 +41,27 @@ def main() -> None:
     run_config = _read_config(run_dir)
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
-    from spine_tf.training import trainer
+    from spine_tf.training import keras_callbacks, trainer
     from tfrecords import records
 
+    callbacks_path = program.path(_CALLBACKS)
+    callbacks = keras_callbacks.read_file(callbacks_path) if callbacks_path else None
     source = records.open_records(records_dir)
     if _NUM_SEEDS.value > 1:
         trainer.train_all_seeds(
-            run_config, source, run_dir, num_seeds=_NUM_SEEDS.value, resume=_RESUME.value
+            run_config,
+            source,
+            run_dir,
+            num_seeds=_NUM_SEEDS.value,
+            resume=_RESUME.value,
+            callbacks=callbacks,
         )
     elif _VAL_FOLD.value == "all":
-        trainer.train_all_folds(run_config, source, run_dir, resume=_RESUME.value)
+        trainer.train_all_folds(
+            run_config, source, run_dir, resume=_RESUME.value, callbacks=callbacks
+        )
     else:
-        trainer.train(run_config, source, run_dir, resume=_RESUME.value)
+        trainer.train(run_config, source, run_dir, resume=_RESUME.value, callbacks=callbacks or ())
     logging.info("the run is in %s", run_dir)
     cli.print_next(
         "evaluate",

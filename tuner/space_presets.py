@@ -6,11 +6,10 @@ family and task of `config`, each named after the field it sets. Lists are choic
 
 import contextlib
 import pathlib
-import runpy
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from spine_tf.configuration import config as config_module, model_configs
+from spine_tf.configuration import config as config_module, model_configs, own_code
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -192,7 +191,7 @@ def get_space(name: str) -> Declare:
         name: a preset, or the path of a Python file.
 
     Raises:
-        ValueError: no preset and no file, or a file that does not define `declare`.
+        ValueError: no preset and no file, or a file that fails or does not define `declare`.
     """
     if name in PRESETS:
         return PRESETS[name]
@@ -200,20 +199,10 @@ def get_space(name: str) -> Declare:
         raise ValueError(
             f"--space is {name!r}, expected {', '.join(PRESETS)}, or the path of a .py file"
         )
-    return _read(pathlib.Path(name))
-
-
-def _read(path: pathlib.Path) -> Declare:
-    if not path.is_file():
-        raise ValueError(f"--space is {path}, which is no file")
-    try:
-        defined = runpy.run_path(str(path))
-    except (SyntaxError, ImportError, NameError, AttributeError, TypeError) as err:
-        raise ValueError(f"{path} can't be run: {type(err).__name__}: {err}") from err
-    declare = defined.get("declare")
-    if not callable(declare):
-        raise ValueError(
-            f"{path} has no function declare(hp, config): it declares hyperparameters named after "
-            "fields, such as hp.Float('model.dropout', 0.0, 0.5)"
-        )
-    return declare
+    return own_code.read_function(
+        pathlib.Path(name),
+        "declare",
+        flag="space",
+        purpose="declare(hp, config): it declares hyperparameters named after fields, such as "
+        "hp.Float('model.dropout', 0.0, 0.5)",
+    )

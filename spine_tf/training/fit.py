@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from spine_tf.configuration import config, model_configs, training_config
 from spine_tf.models import pretrained
-from spine_tf.training import checkpoint, device, loop, phases, tasks
-from tfrecords import records
+from spine_tf.training import checkpoint, device, keras_callbacks, loop, phases, tasks
+from tfrecords import feed, records
 
 
 class StopTraining(Exception):
@@ -49,6 +49,7 @@ def fit(
     monitor_split: str | None,
     work_dir: pathlib.Path | None = None,
     on_epoch_end: loop.EpochCallback | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     task: tasks.Task | None = None,
 ) -> Fitted:
     """Trains a model.
@@ -61,6 +62,8 @@ def fit(
         work_dir: where the state is kept after every epoch; a fit that finds one there goes on
             from it. None keeps none.
         on_epoch_end: called with the epoch's index and its figures; may raise StopTraining.
+        callbacks: called as `keras.Model.fit` calls them, see `keras_callbacks.Caller`. Weights
+            that one sets at the end are not kept: those of the best epoch count.
         task: what is learned; None: what the configuration names.
 
     Raises:
@@ -77,7 +80,8 @@ def fit(
         monitor_feed = task.open_feed(source, [monitor_split]) if monitor_split else None
         model = _make_model(task, run_config, source)
         planned = phases.plan_phases(task, run_config, model, train_feed, monitor_feed)
-        with contextlib.suppress(StopTraining):
+        caller = _make_caller(callbacks, model, run_config.training, train_feed)
+        with caller.training(), contextlib.suppress(StopTraining):
             loop.Loop(
                 task=task,
                 config=run_config,
@@ -87,6 +91,7 @@ def fit(
                 use_xla=device.uses_xla(run_config.training),
                 work_dir=work_dir,
                 on_epoch_end=on_epoch_end,
+                caller=caller,
             ).run(planned)
     model.set_weights(progress.best_weights)
     return Fitted(
@@ -133,6 +138,17 @@ def _make_model(
     if isinstance(model_config, model_configs.PretrainedConfig) and model_config.is_pretrained:
         pretrained.load_weights(model, model_config)
     return model
+
+
+def _make_caller(
+    callbacks: Sequence[keras.callbacks.Callback],
+    model: keras.Model,
+    settings: training_config.TrainingConfig,
+    train_feed: feed.Feed,
+) -> keras_callbacks.Caller:
+    batch_size = min(settings.batch_size, train_feed.num_examples)
+    steps = feed.steps_per_epoch(train_feed.num_examples, batch_size)
+    return keras_callbacks.Caller(callbacks, model, epochs=settings.epochs, steps=steps)
 
 
 def _in_float32(task: tasks.Task, source: records.Records, model: keras.Model) -> keras.Model:

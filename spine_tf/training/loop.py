@@ -4,6 +4,7 @@ It knows a task, phases and networks, not what they are about.
 """
 
 import dataclasses
+import itertools
 import math
 import pathlib
 import time
@@ -16,7 +17,14 @@ import tensorflow as tf
 from absl import logging
 
 from spine_tf.configuration import config as config_module
-from spine_tf.training import checkpoint, losses, optimizer as optimizer_module, phases, tasks
+from spine_tf.training import (
+    checkpoint,
+    keras_callbacks,
+    losses,
+    optimizer as optimizer_module,
+    phases,
+    tasks,
+)
 from tfrecords import feed
 
 EpochCallback = Callable[[int, dict[str, Any]], None]
@@ -35,6 +43,7 @@ class Loop:
         use_xla: compile the steps.
         work_dir: where the state is kept after every epoch; None keeps none.
         on_epoch_end: called with the epoch's index and its figures.
+        caller: calls Keras callbacks.
     """
 
     task: tasks.Task
@@ -45,6 +54,7 @@ class Loop:
     use_xla: bool
     work_dir: pathlib.Path | None
     on_epoch_end: EpochCallback | None
+    caller: keras_callbacks.Caller
 
     def run(self, make_phases: Sequence[Callable[[], phases.Phase]]) -> None:
         """Trains the model; what a callback raises passes through, the progress stays.
@@ -64,6 +74,8 @@ class Loop:
             self.progress.next_phase()
             # The next phase goes on from the best epoch of this one.
             self.model.set_weights(self.progress.best_weights)
+            if self.caller.is_stopped:
+                return
 
     def _run_phase(self, phase: phases.Phase, resumes: bool) -> None:
         batch_size = min(self.config.training.batch_size, phase.train_feed.num_examples)
@@ -82,16 +94,38 @@ class Loop:
         variables = [*self.model.variables, *optimizer.variables, *average.variables]
         if resumes and self.work_dir is not None:
             checkpoint.restore_variables(self.work_dir, variables)
-        while self.progress.epoch_in_phase < phase.epochs and not self.progress.is_out_of_patience:
-            figures = self._run_epoch(phase, step, average, batch_size)
-            with average.applied():
-                if phase.monitor_feed is not None:
-                    figures |= self.task.monitor_figures(*answer(phase.monitor_feed))
-                self.progress.add(figures, self.model)
-            if self.work_dir is not None:
-                checkpoint.save(self.work_dir, self.progress, variables)
-            if self.on_epoch_end is not None:
-                self.on_epoch_end(self.progress.epoch - 1, figures)
+        with self.caller.phase(optimizer):
+            while not self._is_over(phase):
+                figures = self._run_epoch(phase, step, average, batch_size)
+                with average.applied():
+                    figures |= self._monitor(phase, answer)
+                    self.progress.add(figures, self.model)
+                if self.work_dir is not None:
+                    checkpoint.save(self.work_dir, self.progress, variables)
+                self._end_epoch(figures, average)
+
+    def _is_over(self, phase: phases.Phase) -> bool:
+        return (
+            self.progress.epoch_in_phase >= phase.epochs
+            or self.progress.is_out_of_patience
+            or self.caller.is_stopped
+        )
+
+    def _monitor(self, phase: phases.Phase, answer: phases.Predictor) -> dict[str, float]:
+        """The figures of the monitored split, if there is one."""
+        if phase.monitor_feed is None:
+            return {}
+        with self.caller.monitoring() as figures:
+            figures |= self.task.monitor_figures(*answer(phase.monitor_feed))
+        return figures
+
+    def _end_epoch(self, figures: dict[str, Any], average: optimizer_module.WeightAverage) -> None:
+        epoch = self.progress.epoch - 1
+        if self.on_epoch_end is not None:
+            self.on_epoch_end(epoch, figures)
+        # So that a callback that saves the model saves the weights that the figures are of.
+        with average.applied():
+            self.caller.end_epoch(epoch, figures)
 
     def _run_epoch(
         self,
@@ -104,17 +138,22 @@ class Loop:
         epoch, seed = self.progress.epoch, self.config.seed
         _seed_dropout(self.model, seed, epoch)
         step.reset()
+        self.caller.begin_epoch(epoch)
         batches = phase.train_feed.shuffled(batch_size=batch_size, seed=seed, epoch=epoch)
         started, waited = time.monotonic(), 0.0
         iterator = iter(tf.distribute.get_strategy().experimental_distribute_dataset(batches))
-        while True:
+        for number in itertools.count():
             asked = time.monotonic()
             batch = next(iterator, None)
             waited += time.monotonic() - asked
             if batch is None:
                 break
+            self.caller.begin_batch(number)
             step(batch)
             average.update()
+            self.caller.end_batch(number, step.figures)
+            if self.caller.is_stopped:
+                break
         figures = step.figures()
         seconds = time.monotonic() - started
         self._require_finite(figures["loss"])

@@ -3,14 +3,18 @@
 import contextlib
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
+import keras
 from absl import logging
 
 from spine_tf.configuration import config
 from spine_tf.runs import run
-from spine_tf.training import checkpoint, fit, fold_roles, history, tasks
+from spine_tf.training import checkpoint, fit, fold_roles, history, keras_callbacks, tasks
 from tfrecords import records
+
+Callbacks = Sequence[keras.callbacks.Callback] | keras_callbacks.MakeCallbacks
 
 
 def train(
@@ -19,6 +23,7 @@ def train(
     run_dir: pathlib.Path,
     *,
     resume: bool,
+    callbacks: Callbacks = (),
     task: tasks.Task | None = None,
 ) -> None:
     """Trains with the fold `data.val_fold` held out and writes `run_dir`.
@@ -28,6 +33,8 @@ def train(
         source: the records.
         run_dir: must not exist, unless the same run was interrupted there.
         resume: go on with an interrupted run, or with a finished one do nothing.
+        callbacks: Keras callbacks, as of `fit.fit`, or what makes them of the configuration; not
+            asked where nothing is left to train.
         task: what is learned; None: what the configuration names.
 
     Raises:
@@ -42,7 +49,8 @@ def train(
     }
     if not run.begin(run_dir, run_config, provenance, resume=resume):
         return
-    fitted = _fit(task, run_config, source, run_dir, assignment)
+    made = callbacks(run_config) if callable(callbacks) else callbacks
+    fitted = _fit(task, run_config, source, run_dir, assignment, made)
     run.save_model(fitted.model, run_dir)
     history.write_csv(run_dir / run.HISTORY_FILE, fitted.history)
     history.write_curves(run_dir / run.CURVES_FILE, fitted.history, fitted.best_epoch)
@@ -56,6 +64,7 @@ def _fit(
     source: records.Records,
     run_dir: pathlib.Path,
     assignment: fold_roles.Assignment,
+    callbacks: Sequence[keras.callbacks.Callback],
 ) -> fit.Fitted:
     board = history.Board(
         run_dir / run.TENSORBOARD_DIR,
@@ -71,6 +80,7 @@ def _fit(
             monitor_split=assignment.monitor_split,
             work_dir=run_dir,
             on_epoch_end=board.add,
+            callbacks=callbacks,
             task=task,
         )
 
@@ -81,9 +91,18 @@ def train_all_folds(
     run_dir: pathlib.Path,
     *,
     resume: bool,
+    callbacks: keras_callbacks.MakeCallbacks | None = None,
     task: tasks.Task | None = None,
 ) -> None:
     """Trains once with each fold held out, in `run_dir/fold_i`, and joins their results.
+
+    Args:
+        run_config: as of `train`; its `data.val_fold` is not looked at.
+        source: as of `train`.
+        run_dir: as of `train`.
+        resume: as of `train`.
+        callbacks: makes each fold's own Keras callbacks of its configuration.
+        task: as of `train`.
 
     Raises:
         ValueError: as `train`.
@@ -98,7 +117,14 @@ def train_all_folds(
         logging.info("fold %d of %d", index + 1, len(names))
         fold_dir = run_dir / name
         held_out = hold_out(run_config, name)
-        train(held_out, source, fold_dir, resume=fold_dir.exists(), task=task)
+        train(
+            held_out,
+            source,
+            fold_dir,
+            resume=fold_dir.exists(),
+            callbacks=callbacks or (),
+            task=task,
+        )
     task.join_folds(run_dir, [run_dir / name for name in names])
 
 
@@ -109,6 +135,7 @@ def train_all_seeds(
     *,
     num_seeds: int,
     resume: bool,
+    callbacks: keras_callbacks.MakeCallbacks | None = None,
 ) -> None:
     """Trains all folds with each of several seeds, in `run_dir/seed_s/fold_i`.
 
@@ -121,6 +148,7 @@ def train_all_seeds(
         run_dir: as in `train`.
         num_seeds: at least 1.
         resume: as in `train`.
+        callbacks: as in `train_all_folds`.
 
     Raises:
         ValueError: as `train`.
@@ -135,7 +163,9 @@ def train_all_seeds(
     for seed, seed_dir in seed_dirs.items():
         logging.info("seed %d of %d to %d", seed, seeds[0], seeds[-1])
         seed_config = dataclasses.replace(run_config, seed=seed)
-        train_all_folds(seed_config, source, seed_dir, resume=seed_dir.exists())
+        train_all_folds(
+            seed_config, source, seed_dir, resume=seed_dir.exists(), callbacks=callbacks
+        )
     task.join_seeds(run_dir, seed_dirs)
 
 

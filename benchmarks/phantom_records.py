@@ -11,7 +11,7 @@ from spine_tf.configuration import config, roi_config
 from spine_tf.conversion import job, plan
 from spine_tf.rsna import sources
 from spine_tf.scoring import predictions
-from spine_tf.synthesis import dataset, phantom_config
+from spine_tf.synthesis import phantom as phantom_module, phantom_config
 from tfrecords import records
 
 CONDITIONS = ("left_subarticular_stenosis", "right_subarticular_stenosis")
@@ -33,7 +33,7 @@ def write_studies(
             sagittal_px=(64,),
             sagittal_slices=3,
         )
-        dataset.write_studies(phantom, directory, num_workers=2)
+        phantom_module.write_studies(phantom, directory, num_workers=2)
     return directory
 
 

@@ -41,14 +41,14 @@ def main() -> None:
 
 
 def _write_data_set(output_dir: pathlib.Path) -> None:
-    from spine_tf.synthesis import dataset, phantom_config
+    from spine_tf.synthesis import phantom, phantom_config
 
     config = phantom_config.PhantomConfig(
         num_studies=_NUM_STUDIES.value, seed=_SEED.value, with_errors=_ERRORS.value
     )
     num_workers = _WORKERS.number()
     start = time.monotonic()
-    dataset.write_studies(config, output_dir, num_workers=num_workers)
+    phantom.write_studies(config, output_dir, num_workers=num_workers)
     logging.info(
         "%d train and %d test studies with %d workers in %.1f s",
         config.num_studies,

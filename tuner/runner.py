@@ -13,7 +13,7 @@ import keras
 
 from spine_tf.configuration import config
 from spine_tf.models import families
-from spine_tf.rsna import folds
+from spine_tf.rsna import folds as folds_module
 from spine_tf.training import fit, fold_roles
 from tfrecords import records
 from tuner import search_directory, search_settings, trial
@@ -98,7 +98,7 @@ class Runner:
         stopped_by, fit_seconds = "", 0.0
         for fold in range(self.folds):
             watch = self._watch(job, fold)
-            held_out = folds.fold_name(fold)
+            held_out = folds_module.fold_name(fold)
             fitted = fit.fit(
                 run_config,
                 source,

@@ -16,9 +16,9 @@ from spine_tf.auditing import audit, finding
 from spine_tf.conversion import plan as plan_module
 from spine_tf.rsna import sources
 from spine_tf.synthesis import (
-    dataset,
     error_planting,
     patient as patient_module,
+    phantom,
     phantom_config,
     protocol,
     study,
@@ -104,7 +104,7 @@ def decimals(values):
 def write_data_set(directory: pathlib.Path, kinds: list[str | None]) -> list[study.Study]:
     directory.mkdir()
     studies = []
-    with dataset.open_tables(directory, dataset.TRAIN_TABLES) as add:
+    with phantom.open_tables(directory, phantom.TRAIN_TABLES) as add:
         for index, kind in enumerate(kinds):
             studies.append(draw_study(index, directory / "train_images", kind=kind))
             add(studies[-1])
@@ -216,7 +216,7 @@ def test_conversion_leaves_out_what_the_audit_found(tmp_path):
         sagittal_px=(64,),
         sagittal_slices=3,
     )
-    dataset.write_studies(config, tmp_path / "d", num_workers=2)
+    phantom.write_studies(config, tmp_path / "d", num_workers=2)
     flags = ["--data_dir", str(tmp_path / "d")]
 
     audited = run("spine_tf.audit", *flags, "--report_dir", str(tmp_path / "p"))

@@ -7,10 +7,10 @@ import pytest
 
 from spine_tf.synthesis import (
     annotation,
-    dataset,
     error_planting,
     grading,
     patient as patient_module,
+    phantom,
     phantom_config,
     protocol,
 )
@@ -102,7 +102,7 @@ def test_exchanged_levels_are_out_of_order():
 @pytest.fixture(scope="module")
 def studies_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     directory = tmp_path_factory.mktemp("errors") / "d"
-    dataset.write_studies(CONFIG, directory)
+    phantom.write_studies(CONFIG, directory)
     return directory
 
 
@@ -123,6 +123,6 @@ def test_errors_are_not_planted_unless_asked_for(studies_dir, tmp_path):
     clean = phantom_config.PhantomConfig(
         num_studies=2, num_test_studies=0, axial_px=(64,), sagittal_px=(64,), sagittal_slices=3
     )
-    dataset.write_studies(clean, tmp_path / "d")
+    phantom.write_studies(clean, tmp_path / "d")
 
     assert json.loads((tmp_path / "d/truth.json").read_text())["planted_errors"] == []

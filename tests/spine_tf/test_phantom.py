@@ -15,7 +15,7 @@ import pytest
 from pydicom import uid
 
 from spine_tf import labels
-from spine_tf.synthesis import dataset, phantom_config
+from spine_tf.synthesis import phantom, phantom_config
 
 SMALL = phantom_config.PhantomConfig(
     num_studies=4,
@@ -38,12 +38,12 @@ def hashes(directory: pathlib.Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def studies_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     directory = tmp_path_factory.mktemp("phantom")
-    dataset.write_studies(SMALL, directory)
+    phantom.write_studies(SMALL, directory)
     return directory
 
 
 def test_two_workers_write_the_same_bytes_as_one(studies_dir, tmp_path):
-    dataset.write_studies(SMALL, tmp_path / "two", num_workers=2)
+    phantom.write_studies(SMALL, tmp_path / "two", num_workers=2)
 
     assert hashes(tmp_path / "two") == hashes(studies_dir)
 
@@ -62,7 +62,7 @@ def test_study_whose_worker_is_killed_is_written_all_the_same(studies_dir, tmp_p
 
     killer = threading.Thread(target=kill_workers)
     killer.start()  # beside a thread, workers are spawned
-    dataset.write_studies(SMALL, tmp_path / "d", num_workers=2)
+    phantom.write_studies(SMALL, tmp_path / "d", num_workers=2)
     killer.join()
 
     assert killed
@@ -73,7 +73,7 @@ def test_another_seed_writes_other_studies(studies_dir, tmp_path):
     one = phantom_config.PhantomConfig(
         num_studies=1, num_test_studies=0, seed=1, sagittal_px=(64,), axial_px=(64,)
     )
-    dataset.write_studies(one, tmp_path / "one")
+    phantom.write_studies(one, tmp_path / "one")
 
     assert (tmp_path / "one/train.csv").read_text() not in (studies_dir / "train.csv").read_text()
 
@@ -167,7 +167,7 @@ def test_nothing_of_this_run_is_in_the_files(studies_dir):
 def test_tables_of_studies_that_failed_are_not_there(tmp_path):
     with (
         pytest.raises(RuntimeError, match="the third study"),
-        dataset.open_tables(tmp_path, dataset.TRAIN_TABLES),
+        phantom.open_tables(tmp_path, phantom.TRAIN_TABLES),
     ):
         raise RuntimeError("the third study")
 
@@ -178,25 +178,25 @@ def test_directory_that_is_not_empty_is_refused(tmp_path):
     (tmp_path / "note.txt").write_text("mine")
 
     with pytest.raises(ValueError, match="is not empty and holds no complete data set"):
-        dataset.write_studies(SMALL, tmp_path)
+        phantom.write_studies(SMALL, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
 
 
 def test_complete_data_set_is_not_overwritten(studies_dir):
     with pytest.raises(ValueError, match="is not empty: remove it"):
-        dataset.write_studies(SMALL, studies_dir)
+        phantom.write_studies(SMALL, studies_dir)
 
 
 def test_file_in_place_of_the_directory_is_refused(tmp_path):
     (tmp_path / "file").touch()
 
     with pytest.raises(ValueError, match="is a file"):
-        dataset.write_studies(SMALL, tmp_path / "file")
+        phantom.write_studies(SMALL, tmp_path / "file")
 
 
 def test_no_workers_are_refused(tmp_path):
     with pytest.raises(ValueError, match="workers is 0"):
-        dataset.write_studies(SMALL, tmp_path, num_workers=0)
+        phantom.write_studies(SMALL, tmp_path, num_workers=0)
 
 
 @pytest.mark.parametrize(
@@ -270,4 +270,4 @@ def test_killed_run_is_not_mistaken_for_a_data_set(tmp_path):
     assert not alive
     assert not (output_dir / "train.csv").exists()
     with pytest.raises(ValueError, match="holds no complete data set"):
-        dataset.write_studies(SMALL, output_dir)
+        phantom.write_studies(SMALL, output_dir)

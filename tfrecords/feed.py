@@ -5,9 +5,11 @@ goes on with the batches it would have seen.
 """
 
 import dataclasses
+import itertools
 import math
+import pathlib
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -41,6 +43,9 @@ class Feed(Protocol):
     def shuffled(self, *, batch_size: int, seed: int, epoch: int) -> tf.data.Dataset:
         """One epoch in the order of (seed, epoch); `steps_per_epoch` full batches."""
 
+    def reshuffled(self, *, batch_size: int, seed: int, first_epoch: int) -> tf.data.Dataset:
+        """As `shuffled`, but each pass over it gives the next epoch."""
+
     def ordered(self, *, batch_size: int) -> tf.data.Dataset:
         """Every example once, in file order; the last batch may be smaller."""
 
@@ -67,7 +72,7 @@ def normalize(image: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
 
 
 def open_dataset(
-    directory: str,
+    directory: pathlib.Path | str,
     *,
     splits: Sequence[str],
     label_values: Sequence[int],
@@ -75,6 +80,7 @@ def open_dataset(
     class_weights: Sequence[float] | None = None,
     shuffle_seed: int | None = None,
     epoch: int = 0,
+    memory_budget_mb: float = math.inf,
 ) -> tf.data.Dataset:
     """Opens a records directory as tf.data.
 
@@ -85,19 +91,30 @@ def open_dataset(
         batch_size: examples an element.
         class_weights: one weight a class, for elements with weights.
         shuffle_seed: None for file order, finite and complete; else full batches in the order of
-            (shuffle_seed, epoch).
-        epoch: which order.
+            (shuffle_seed, epoch), and each later pass over them is the next epoch.
+        epoch: of the first pass.
+        memory_budget_mb: MiB of decoded images that may be held in memory; where the splits need
+            more, their shards are read in each pass.
 
     Returns:
         Elements (image float32 (b, height, width, slices) in [0, 1], label int64 (b,)), with a
         weight float32 (b,) as third if there are class weights.
+
+    Raises:
+        ValueError: it is no finished directory, or the splits have no example of the labels.
     """
-    opened = records.open_records(directory, keep_mb=math.inf)
-    feed = memory_feed(records.load_examples(opened, splits, label_values))
+    feed = _open_feed(directory, splits, label_values, memory_budget_mb)
+    if not feed.num_examples:
+        raise ValueError(
+            f"{directory}: {', '.join(splits)} has no example of the labels "
+            f"{', '.join(map(str, label_values))}"
+        )
     if shuffle_seed is None:
+        num_batches = math.ceil(feed.num_examples / batch_size)
         batches = feed.ordered(batch_size=batch_size)
     else:
-        batches = feed.shuffled(batch_size=batch_size, seed=shuffle_seed, epoch=epoch)
+        num_batches = steps_per_epoch(feed.num_examples, batch_size)
+        batches = feed.reshuffled(batch_size=batch_size, seed=shuffle_seed, first_epoch=epoch)
 
     def to_element(batch: Batch) -> tuple[tf.Tensor, ...]:
         element = (normalize(batch["image"], batch["window"]), batch["label"])
@@ -105,7 +122,23 @@ def open_dataset(
             return element
         return (*element, tf.gather(tf.constant(class_weights, tf.float32), batch["label"]))
 
-    return batches.map(to_element, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+    elements = batches.map(to_element, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+    # Keras shows how far an epoch has come only where it knows how long it is.
+    return elements.apply(tf.data.experimental.assert_cardinality(num_batches))
+
+
+def _open_feed(
+    directory: pathlib.Path | str,
+    splits: Sequence[str],
+    label_values: Sequence[int],
+    memory_budget_mb: float,
+) -> Feed:
+    """What the splits hold, in memory while it fits."""
+    opened = records.open_records(directory)
+    if opened.decoded_mb(splits) <= memory_budget_mb:
+        opened = opened.keeping(math.inf)
+        return memory_feed(records.load_examples(opened, splits, label_values))
+    return StreamFeed(source=opened, splits=tuple(splits), label_values=tuple(label_values))
 
 
 class MemoryFeed:
@@ -149,17 +182,33 @@ class MemoryFeed:
         return self._num_examples
 
     def shuffled(self, *, batch_size: int, seed: int, epoch: int) -> tf.data.Dataset:
+        elements = self._epoch(batch_size, seed, epoch)
+        return self._prefetched(tf.data.Dataset.from_tensor_slices(elements))
+
+    def reshuffled(self, *, batch_size: int, seed: int, first_epoch: int) -> tf.data.Dataset:
+
+        def epoch_of(epoch: int) -> Iterable[Batch]:
+            elements = self._epoch(batch_size, seed, epoch)
+            return [
+                dict(zip(elements, row, strict=True))
+                for row in zip(*elements.values(), strict=True)
+            ]
+
+        spec = tf.data.Dataset.from_tensor_slices(self._epoch(batch_size, seed, 0)).element_spec
+        return self._prefetched(_passes(epoch_of, first_epoch, spec))
+
+    def _epoch(self, batch_size: int, seed: int, epoch: int) -> dict[str, np.ndarray]:
+        """Which examples each step of an epoch takes, int64 (steps, b), and their seeds."""
         batch_size = min(batch_size, self.num_examples)
         steps = steps_per_epoch(self.num_examples, batch_size)
         order = self._order(np.random.default_rng([seed, epoch]))
         first = _first_seed(seed, epoch)
         second = np.arange(steps * batch_size)
         seeds = np.stack([np.full_like(second, first), second], axis=1).astype(np.int32)
-        elements = {
+        return {
             "index": order[: steps * batch_size].reshape(steps, batch_size),
             "seed": seeds.reshape(steps, batch_size, 2),
         }
-        return self._prefetched(tf.data.Dataset.from_tensor_slices(elements))
 
     def ordered(self, *, batch_size: int) -> tf.data.Dataset:
         elements = {
@@ -278,6 +327,12 @@ class StreamFeed:
         )
         return _unsharded(batches).prefetch(2)
 
+    def reshuffled(self, *, batch_size: int, seed: int, first_epoch: int) -> tf.data.Dataset:
+        def epoch_of(epoch: int) -> tf.data.Dataset:
+            return self.shuffled(batch_size=batch_size, seed=seed, epoch=epoch)
+
+        return _unsharded(_passes(epoch_of, first_epoch, epoch_of(first_epoch).element_spec))
+
     def ordered(self, *, batch_size: int) -> tf.data.Dataset:
         batches = self._parsed(tf.data.TFRecordDataset(self._paths())).rebatch(batch_size)
         batches = batches.map(
@@ -311,6 +366,16 @@ class StreamFeed:
         return serialized.batch(_PARSE_BATCH).map(
             parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
+
+
+def _passes(
+    epoch_of: Callable[[int], Iterable[Batch]], first_epoch: int, spec: Any
+) -> tf.data.Dataset:
+    """A data set whose passes are the epochs from the first one on."""
+    epochs = itertools.count(first_epoch)
+    return tf.data.Dataset.from_generator(
+        lambda: iter(epoch_of(next(epochs))), output_signature=spec
+    )
 
 
 def parse_batch(record_schema: schema.Schema, serialized: tf.Tensor, names: Sequence[str]) -> Batch:

@@ -61,6 +61,16 @@ def test_epoch_is_a_function_of_seed_and_epoch(any_feed: feed.Feed) -> None:
     assert len({order(3, 4), order(3, 5), order(4, 4)}) == 3
 
 
+def test_passes_over_a_reshuffled_feed_are_the_epochs(any_feed: feed.Feed) -> None:
+    def seen(elements: tf.data.Dataset) -> bytes:
+        batches = [any_feed.complete(element) for element in elements]
+        return b"".join(b["image"].numpy().tobytes() + b["seed"].numpy().tobytes() for b in batches)
+
+    passes = any_feed.reshuffled(batch_size=5, seed=3, first_epoch=4)
+    for epoch in (4, 5, 6):
+        assert seen(passes) == seen(any_feed.shuffled(batch_size=5, seed=3, epoch=epoch))
+
+
 def test_seeds_differ_between_all_examples_of_an_epoch(any_feed: feed.Feed) -> None:
     seeds = _joined(any_feed, any_feed.shuffled(batch_size=8, seed=0, epoch=0), "seed")
     assert len(np.unique(seeds, axis=0)) == 32

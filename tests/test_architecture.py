@@ -208,6 +208,12 @@ def test_ground_floor_imports_no_tensorflow() -> None:
     _run(f"import sys, {names}\nassert 'tensorflow' not in sys.modules")
 
 
+def test_conversion_and_what_it_stands_on_import_no_pandas() -> None:
+    rooms = tuple(f"spine_tf.{room}." for room in _ROOMS[: _ROOMS.index("scoring")])
+    names = ", ".join(name for name in _MODULES if name.startswith(rooms))
+    _run(f"import sys, spine_tf.convert, {names}\nassert 'pandas' not in sys.modules")
+
+
 @pytest.mark.parametrize("module", (*_PROGRAMS, "spine_tf.cli"))
 def test_help_names_flags_and_imports_no_tensorflow(module: str) -> None:
     code = (

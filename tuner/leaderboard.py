@@ -7,19 +7,24 @@ import pathlib
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.plugins.hparams import summary_v2
 from tensorboard.summary.writer import event_file_writer
 
 from spine_tf.configuration import config
+from spine_tf.pages import frame
 from tfrecords import atomic
 from tuner import search_directory, search_settings, space, trial
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RUNNING = "running"
 
 _COLUMNS = ("rank", "trial_id", "family", "status", "reason", "objective", "objective_std")
+_TEXT_COLUMNS = ("trial_id", "family", "status", "reason")
 _LAST_COLUMNS = ("num_parameters", "epochs", "seconds")
 
 
@@ -85,6 +90,29 @@ def to_csv(ranked: Sequence[Entry], num_folds: int) -> str:
     for position, entry in enumerate(ranked, start=1):
         writer.writerow(_row(position, entry))
     return text.getvalue()
+
+
+def read_leaderboard(search_dir: pathlib.Path | str) -> "pd.DataFrame":
+    """Reads the leaderboard of a search, the best trial first.
+
+    Example:
+
+        >>> from tuner import leaderboard
+        >>> table = leaderboard.read_leaderboard("search")
+        >>> table.columns[:4].tolist()
+        ['rank', 'trial_id', 'family', 'status']
+
+    Returns:
+        One row a trial: rank (NaN of a trial without a score), trial_id, family, status and reason
+        as text, objective, objective_std, a column fold_i for each fold, num_parameters, epochs,
+        seconds; and `hp.<field>` for what was searched, numbers where all are, else text, and NaN
+        where a family lacks the field.
+
+    Raises:
+        ValueError: the directory has none.
+    """
+    path = pathlib.Path(search_dir) / search_directory.LEADERBOARD_FILE
+    return frame.read_csv(path, _TEXT_COLUMNS, writer="tuner")
 
 
 def write(

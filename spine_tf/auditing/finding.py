@@ -5,10 +5,16 @@ import csv
 import dataclasses
 import enum
 import io
+import pathlib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from spine_tf.dicom import reasons
+from spine_tf.pages import frame
 from spine_tf.rsna import annotations, tables
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _COLUMNS = ("key", "finding", "severity", "detail", "file", "place")
 
@@ -162,6 +168,20 @@ def to_csv(findings: Iterable[Finding]) -> str:
         severity = item.kind.severity
         writer.writerow((item.key, item.kind, severity, item.detail, item.file, item.place))
     return buffer.getvalue()
+
+
+def to_frame(findings: Iterable[Finding]) -> "pd.DataFrame":
+    """Returns the findings as a table with the columns of `to_csv`, all of them text."""
+    return frame.parse(to_csv(findings), _COLUMNS)
+
+
+def read_findings(path: pathlib.Path | str) -> "pd.DataFrame":
+    """Reads the CSV of an audit, as `to_frame` returns it.
+
+    Raises:
+        ValueError: there is none.
+    """
+    return frame.read_csv(pathlib.Path(path), _COLUMNS, writer="spine_tf.audit")
 
 
 def by_kind(findings: Iterable[Finding]) -> dict[Kind, list[Finding]]:

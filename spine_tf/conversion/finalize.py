@@ -1,14 +1,12 @@
 """Step 3 of a conversion: the notes of all shards become the files of a finished directory."""
 
-import csv
-import io
 import pathlib
 from collections.abc import Sequence
 
 import spine_tf
 from spine_tf import labels
 from spine_tf.configuration import roi_config
-from spine_tf.conversion import output_directory, plan, shard_writer
+from spine_tf.conversion import output_directory, plan, rejects, shard_writer
 from spine_tf.crops import record
 from spine_tf.dicom import reasons
 from spine_tf.rsna import folds
@@ -44,9 +42,9 @@ def finalize(
         TooManyRejects: too many rows gave no record; rejects.csv is written, the manifest is not.
     """
     shard_notes = _read_notes(wanted, output_dir)
-    rejects = sorted([*wanted.rejects, *(r for note in shard_notes for r in note.rejects)])
-    _write_rejects(output_dir, rejects)
-    counts = count_reasons(rejects)
+    rejected = sorted([*wanted.rejects, *(r for note in shard_notes for r in note.rejects)])
+    rejects.write(output_dir, rejected)
+    counts = count_reasons(rejected)
     num_records = sum(note.shard.num_examples for note in shard_notes)
     _check_rejects(counts, num_records, max_reject_fraction, output_dir)
     dataset = _make_manifest(wanted, shard_notes, counts)
@@ -71,10 +69,10 @@ def remove_notes(wanted: plan.Plan, dataset: manifest.Manifest, output_dir: path
             (output_dir / part.file).unlink(missing_ok=True)
 
 
-def count_reasons(rejects: Sequence[reasons.Reject]) -> dict[str, int]:
+def count_reasons(rejected: Sequence[reasons.Reject]) -> dict[str, int]:
     """Returns reason code -> rows, of the reasons that occur."""
     counts = {reason.value: 0 for reason in reasons.Reason}
-    for reject in rejects:
+    for reject in rejected:
         counts[reject.reason.value] += 1
     return {reason: count for reason, count in counts.items() if count}
 
@@ -88,8 +86,8 @@ def summarize(dataset: manifest.Manifest) -> str:
         lines.append(_line(split, counts))
         totals = {name: totals[name] + counts[name] for name in labels.SEVERITIES}
     lines.append(_line("all", totals))
-    rejects = ", ".join(f"{reason} {count}" for reason, count in dataset.rejects.items())
-    lines.append(f"not converted: {rejects or 'none'}")
+    listed = ", ".join(f"{reason} {count}" for reason, count in dataset.rejects.items())
+    lines.append(f"not converted: {listed or 'none'}")
     if empty := _empty_splits(dataset):
         lines.append(f"without a record: {', '.join(empty)}")
     lines += dataset.details.get("notes", [])
@@ -130,15 +128,6 @@ def _read_notes(wanted: plan.Plan, output_dir: pathlib.Path) -> list[shard_write
             "every slot of --shards i/N to its end, or the command without --finalize"
         )
     return [note for note in found if note is not None]
-
-
-def _write_rejects(output_dir: pathlib.Path, rejects: Sequence[reasons.Reject]) -> None:
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("key", "reason", "detail", "file"))
-    for reject in rejects:
-        writer.writerow((reject.key, reject.reason.value, reject.detail, reject.file))
-    atomic.write_text(output_dir / output_directory.REJECTS_FILE, buffer.getvalue())
 
 
 def _check_rejects(

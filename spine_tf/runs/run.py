@@ -7,7 +7,7 @@ import pathlib
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -17,8 +17,12 @@ import spine_tf
 from spine_tf.augmentation import copies as copies_module
 from spine_tf.configuration import config as config_module, differences
 from spine_tf.models import families
-from spine_tf.scoring import calibration
+from spine_tf.pages import frame
+from spine_tf.scoring import calibration, predictions as predictions_module, summary
 from tfrecords import atomic, manifest, records
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CONFIG_FILE = "config.json"
 MODEL_FILE = "model.keras"
@@ -161,6 +165,45 @@ class Run:
     provenance: Mapping[str, Any]
     class_prior: tuple[float, ...]
 
+    def history(self) -> "pd.DataFrame":
+        """Reads the figures of every epoch.
+
+        Returns:
+            One row an epoch: epoch int64, counted from 1; phase as text; loss, the task's running
+            figures, learning_rate, data_wait, seconds and val_* as float64. Of a run of all folds
+            that of each, with its name in a first column `fold`, before it `seed` where there are
+            several.
+
+        Raises:
+            ValueError: a file is missing.
+        """
+        return read_history(self.run_dir)
+
+    def predictions(self) -> "pd.DataFrame":
+        """Reads the answers to the fold that was held out, or to all of them, each out of fold.
+
+        Returns:
+            One row an example: key as text; label int64, the class; one column a class with its
+            calibrated probability, float64.
+
+        Raises:
+            ValueError: the file is missing.
+        """
+        is_of_folds = bool(self.provenance.get("folds"))
+        name = OUT_OF_FOLD_FILE if is_of_folds else PREDICTIONS_FILE
+        return predictions_module.read_frame(self.run_dir / name)
+
+    def metrics(self) -> "pd.DataFrame":
+        """Reads the figures of those answers, with 95 % intervals.
+
+        Returns:
+            One row a metric, indexed by its name; value, low and high as float64.
+
+        Raises:
+            ValueError: the file is missing or can't be read.
+        """
+        return summary.read(self.run_dir / METRICS_FILE).to_frame()
+
     def without_fold(self, fold: str) -> "Run":
         """Returns the run with only those members that did not see the fold: one a seed."""
         members = tuple(member for member in self.members if member.fold == fold)
@@ -240,6 +283,31 @@ def fold_dirs(run_dir: pathlib.Path) -> tuple[pathlib.Path, ...]:
 def seed_dir_name(seed: int) -> str:
     """Returns the name of the directory that holds the folds of one seed among several."""
     return f"seed_{seed}"
+
+
+def read_history(run_dir: pathlib.Path) -> "pd.DataFrame":
+    """Reads the figures of every epoch of a run, see `Run.history`; no model is loaded.
+
+    Raises:
+        ValueError: a file is missing.
+    """
+    import pandas as pd
+
+    paths = fold_dirs(run_dir)
+    if not paths:
+        return _read_history(run_dir)
+    tables = []
+    for path in paths:
+        table = _read_history(path)
+        table.insert(0, "fold", path.name)
+        if path.parent != run_dir:
+            table.insert(0, "seed", int(path.parent.name.rpartition("_")[2]))
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _read_history(run_dir: pathlib.Path) -> "pd.DataFrame":
+    return frame.read_csv(run_dir / HISTORY_FILE, ["phase"], writer="spine_tf.train")
 
 
 def read_provenance(run_dir: pathlib.Path) -> dict[str, Any]:

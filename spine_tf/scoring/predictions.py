@@ -5,11 +5,16 @@ import dataclasses
 import functools
 import io
 import pathlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spine_tf import labels as labels_module
+from spine_tf.pages import frame
 from tfrecords import atomic
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _KEY_FIELDS = ("study", "series", "instance", "condition", "level")
 
@@ -149,8 +154,30 @@ def read_csv(path: pathlib.Path, task: labels_module.Task) -> Predictions:
         raise ValueError(f"{path}: {err}") from err
 
 
+def read_frame(path: pathlib.Path) -> "pd.DataFrame":
+    """Reads the same as a table: key as text, label int64, one float64 column a class.
+
+    Raises:
+        ValueError: the file is missing.
+    """
+    return frame.read_csv(path, ["key"], writer="spine_tf.train")
+
+
+def to_frame(predictions: Predictions, task: labels_module.Task) -> "pd.DataFrame":
+    """Returns the predictions as the table that `read_frame` reads.
+
+    Raises:
+        ValueError: the task has other classes.
+    """
+    return frame.parse(_to_csv(predictions, task), ["key"])
+
+
 def write_csv(path: pathlib.Path, predictions: Predictions, task: labels_module.Task) -> None:
     """Writes what `read_csv` reads back to the same bits, by rename."""
+    atomic.write_text(path, _to_csv(predictions, task))
+
+
+def _to_csv(predictions: Predictions, task: labels_module.Task) -> str:
     if predictions.num_classes != len(task.classes):
         raise ValueError(
             f"predictions have {predictions.num_classes} classes, "
@@ -163,7 +190,7 @@ def write_csv(path: pathlib.Path, predictions: Predictions, task: labels_module.
         predictions.keys, predictions.labels, predictions.probabilities, strict=True
     ):
         writer.writerow([key, int(label), *(repr(float(value)) for value in values)])
-    atomic.write_text(path, text.getvalue())
+    return text.getvalue()
 
 
 def _parse_row(row: list[str], where: str, header: list[str]) -> tuple[str, int, list[float]]:

@@ -23,7 +23,7 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,6 +34,9 @@ from spine_tf.scoring import (
     figure,
     predictions as predictions_module,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Accuracy of the reference experiment's report, by task: L4/L5, subarticular stenosis.
 REPORT_ACCURACY = {
@@ -102,6 +105,21 @@ class Summary:
         if self.collapsed is None:
             del found["collapsed"]
         return found
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Returns a row a metric, by name, and a row a metric of each class, as `name of class`.
+
+        The columns are value, low and high, float64; NaN is what is undefined.
+        """
+        import pandas as pd
+
+        found = dict(self.metrics)
+        for class_name, figures in self.per_class.items():
+            found |= {f"{name} of {class_name}": each for name, each in figures.items()}
+        rows = {name: figure.columns(each) for name, each in found.items()}
+        columns = ["value", "low", "high"]
+        table = pd.DataFrame.from_dict(rows, "index", dtype=float, columns=columns)
+        return table.rename_axis("metric")
 
 
 def read(path: pathlib.Path) -> Summary:

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
 import tensorflow as tf
 import tqdm
 from absl import logging
@@ -22,6 +21,8 @@ _PANELS = (
 
 def write_csv(path: pathlib.Path, history: list[dict[str, Any]]) -> None:
     """Writes one row an epoch, counted from 1."""
+    import pandas as pd
+
     table = pd.DataFrame(history)
     table.insert(0, "epoch", range(1, len(table) + 1))
     atomic.write_text(path, table.to_csv(index=False, lineterminator="\n"))

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from spine_tf.configuration import config, overrides
@@ -94,6 +95,36 @@ def test_loaded_run_predicts_what_predictions_csv_says(
     assert [int(row["label"]) for row in rows] == examples.labels.tolist()
     written = [[float(row["normal_mild"]), float(row["severe"])] for row in rows]
     np.testing.assert_allclose(loaded.predict(examples.normalized()), written, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_tables_of_a_run_are_its_files(run_dir: pathlib.Path) -> None:
+    loaded = run.load_run(run_dir)
+    tables = {"history.csv": loaded.history(), "predictions.csv": loaded.predictions()}
+    for name, table in tables.items():
+        read = pd.read_csv(run_dir / name)
+        pd.testing.assert_frame_equal(table, read)
+    assert tables["history.csv"]["epoch"].tolist() == [1, 2]
+    kinds = {name: str(dtype) for name, dtype in tables["history.csv"].dtypes.items()}
+    assert kinds.pop("epoch") == "int64"
+    del kinds["phase"]
+    assert set(kinds.values()) == {"float64"}
+    figures = json.loads((run_dir / "metrics.json").read_text())["metrics"]
+    accuracy = figures["accuracy"]
+    of_accuracy = loaded.metrics().loc["accuracy"]
+    assert of_accuracy.to_dict() == {name: accuracy[name] for name in ("value", "low", "high")}
+
+
+@pytest.mark.slow
+def test_tables_of_all_folds_are_theirs_together(all_folds_dir: pathlib.Path) -> None:
+    loaded = run.load_run(all_folds_dir)
+    history = loaded.history()
+    assert history["fold"].tolist() == [f"fold_{fold}" for fold in (0, 0, 1, 1, 2, 2)]
+    assert history["epoch"].tolist() == [1, 2] * 3
+    assert len(loaded.predictions()) == 48
+    assert loaded.metrics().index[0] == next(
+        iter(json.loads((all_folds_dir / "metrics.json").read_text())["metrics"])
+    )
 
 
 @pytest.mark.slow

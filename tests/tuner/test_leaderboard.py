@@ -5,6 +5,8 @@ import io
 import pathlib
 from typing import Any
 
+import pandas as pd
+import pytest
 from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
@@ -54,6 +56,23 @@ def test_table_has_the_columns_of_the_contract() -> None:
     assert [row["rank"] for row in rows] == ["1", "2", "3", "", ""]
     assert (rows[3]["status"], rows[3]["reason"]) == ("failed", "out of memory")
     assert (rows[4]["status"], rows[4]["objective"]) == ("running", "")
+
+
+def test_table_is_read_as_a_frame(tmp_path: pathlib.Path) -> None:
+    text = leaderboard.to_csv(leaderboard.rank(_entries(), _LOSS), num_folds=2)
+    (tmp_path / "leaderboard.csv").write_text(text)
+    table = leaderboard.read_leaderboard(str(tmp_path))
+    texts = ("trial_id", "family", "status", "reason")
+    read = pd.read_csv(tmp_path / "leaderboard.csv", dtype=dict.fromkeys(texts, str))
+    read["reason"] = read["reason"].fillna("")
+    pd.testing.assert_frame_equal(table, read)
+    assert table["trial_id"].tolist() == ["3", "0", "2", "1", "4"]
+    assert table["rank"].tolist()[:3] == [1.0, 2.0, 3.0]
+    assert table["rank"].isna().tolist() == [False, False, False, True, True]
+    numbers = ["rank", "objective", "fold_0", "num_parameters", "seconds", "hp.model.dropout"]
+    assert set(map(str, table[numbers].dtypes)) == {"float64"}
+    with pytest.raises(ValueError, match=r"leaderboard.csv does not exist; .* that tuner writes"):
+        leaderboard.read_leaderboard(tmp_path / "none")
 
 
 def test_best_configurations_are_written_for_all_and_for_each_family(

@@ -96,7 +96,6 @@ def read_leaderboard(search_dir: pathlib.Path | str) -> "pd.DataFrame":
     """Reads the leaderboard of a search, the best trial first.
 
     Example:
-
         >>> from tuner import leaderboard
         >>> table = leaderboard.read_leaderboard("search")
         >>> table.columns[:4].tolist()

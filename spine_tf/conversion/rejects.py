@@ -31,7 +31,6 @@ def read_rejects(records_dir: pathlib.Path | str) -> "pd.DataFrame":
     """Reads which rows of a conversion gave no record.
 
     Example:
-
         >>> from spine_tf.conversion import rejects
         >>> table = rejects.read_rejects("records")
         >>> table.columns.tolist()

@@ -33,7 +33,6 @@ def open_dataset(
     batches is the next epoch, a function of (shuffle_seed, epoch).
 
     Example:
-
         >>> from spine_tf.training import dataset
         >>> batches = dataset.open_dataset(
         ...     "records", task="multiclass", splits=["fold_1", "fold_2"], shuffle_seed=0

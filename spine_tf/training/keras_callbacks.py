@@ -64,7 +64,7 @@ class Caller:
         *,
         epochs: int,
         steps: int,
-    ):
+    ) -> None:
         """Takes whom to call.
 
         Args:

@@ -14,8 +14,10 @@ import sys
 import termios
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
+from pydicom import uid
 
 from spine_tf import labels
 from spine_tf.configuration import roi_config as roi_config_module
@@ -70,6 +72,19 @@ def test_directory_is_whole(converted):
     assert dataset.splits == ("fold_0", "fold_1", "fold_2", "fold_3", "fold_4", "test")
     assert dataset.num_examples("test") == 24
     assert Image.open(converted / "contact_sheet.png").size[0] > 500
+
+
+def test_records_of_jpeg_2000_are_those_of_rle(converted, small_data_dir, tmp_path):
+    """Also in a worker, which has a decoder of its own."""
+    data_dir = tmp_path / "jpeg"
+    shutil.copytree(small_data_dir, data_dir)
+    for path in data_dir.rglob("*.dcm"):
+        dataset = pydicom.dcmread(path)
+        dataset.decompress(decoding_plugin="pylibjpeg")
+        dataset.compress(uid.JPEG2000Lossless, encoding_plugin="pylibjpeg")
+        dataset.save_as(path)
+    _convert(data_dir, tmp_path / "r")
+    assert _bytes_of(tmp_path / "r") == _bytes_of(converted)
 
 
 def test_record_says_what_it_is(converted, small_data_dir):

@@ -3,7 +3,8 @@
 python benchmarks/fuzz_dicom.py [--num 5000] [--seed 0]
 
 Ends with 1 where anything else is raised, a file takes longer than 20 s, or the process more than
-400 MB. A crash of a native decoder ends the process, and the last line says which file it was.
+400 MB. A crash of JPEG's decoders is `bad_pixels`; one of the RLE decoder ends the process, and the
+last line says which file it was.
 """
 
 import argparse

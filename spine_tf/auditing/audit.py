@@ -40,8 +40,16 @@ class Audit:
 def audit(source: sources.Source, *, num_workers: int = 1) -> Audit:
     """Checks a data set; what is wrong in it is a finding, never an exception.
 
+    Example:
+        >>> import pathlib
+        >>> from spine_tf.auditing import audit, finding
+        >>> from spine_tf.rsna import sources
+        >>> audited = audit.audit(sources.open_source(pathlib.Path("data")))
+        >>> finding.to_frame(audited.findings).columns.tolist()
+        ['key', 'finding', 'severity', 'detail', 'file', 'place']
+
     Args:
-        source: the train side.
+        source: the train side, as `rsna.sources.open_source` opens it.
         num_workers: processes that read headers.
 
     Raises:

@@ -46,17 +46,34 @@ def convert(
 ) -> manifest.Manifest:
     """Converts a data set; continues what was interrupted; returns at once where it is complete.
 
+    Example:
+        >>> import pathlib
+        >>> from spine_tf.conversion import job, plan
+        >>> from spine_tf.rsna import sources
+        >>> settings = plan.Settings(
+        ...     conditions=("left_subarticular_stenosis", "right_subarticular_stenosis"),
+        ...     levels=("l4_l5",),
+        ... )
+        >>> source = sources.open_source(pathlib.Path("data"))
+        >>> converted = job.convert(source, pathlib.Path("records"), settings, num_workers=2)
+        >>> converted.splits
+        ('fold_0', 'fold_1', 'fold_2', 'fold_3', 'fold_4', 'test')
+
     Args:
-        source: the data set.
+        source: the data set, as `rsna.sources.open_source` opens it.
         output_dir: made if it isn't there.
-        conversion: what decides the records.
+        conversion: what decides the records; its fields are the flags of spine_tf.convert.
         num_workers: processes of this machine.
         beam_args: Apache Beam's flags; None is this machine's processes instead.
         max_reject_fraction: more rejected rows than this end the run without a manifest.
         is_overwritten: a conversion that is there is removed first.
 
+    Returns:
+        The manifest: shards, records of each class and split, rejects by reason.
+
     Raises:
         ValueError: input, configuration or directory don't allow it.
+        finalize.TooManyRejects: a ValueError; rejects.csv is written, the manifest is not.
         OSError: the directory can't be written, or a worker died twice.
     """
     wanted = _plan(source, conversion)

@@ -87,12 +87,30 @@ def evaluate(
 ) -> Result:
     """Evaluates a run and writes its report.
 
+    Example:
+        >>> import pathlib
+        >>> from spine_tf.evaluation import evaluation
+        >>> from tfrecords import records
+        >>> result = evaluation.evaluate(
+        ...     pathlib.Path("runs/simple"),
+        ...     records.open_records("records"),
+        ...     pathlib.Path("report"),
+        ...     evaluation.Options(split="test", has_evidence=False),
+        ... )
+        >>> result.page.name
+        'report.html'
+        >>> result.analysis.summary.to_frame().columns.tolist()
+        ['value', 'low', 'high']
+
     Args:
         run_dir: a finished run.
         source: records that it was trained on, or others for an external validation.
         report_dir: written; a report of the same run that lies there is replaced file by file.
         options: how.
         shuffled: the control that trains, to stand beside those of `has_controls`.
+
+    Returns:
+        Where the report is, and its figures: `result.analysis.summary`.
 
     Raises:
         ValueError: there is no finished run, the records do not fit it, `report_dir` holds

@@ -42,6 +42,14 @@ def build_model(
 ) -> keras.Model:
     """Builds an uncompiled classifier.
 
+    Example:
+        >>> from spine_tf.configuration import config
+        >>> from spine_tf.models import families
+        >>> settings = config.default_config("multiclass", "residual")
+        >>> model = families.build_model(settings.model, (128, 128, 1), num_classes=3)
+        >>> model.output_shape
+        (None, 3)
+
     Args:
         model_config: the family and its fields.
         input_shape: height, width and slices of a crop.

@@ -327,6 +327,29 @@ def read_provenance(run_dir: pathlib.Path) -> dict[str, Any]:
 def load_run(run_dir: pathlib.Path | str) -> Run:
     """Loads a finished run: its model, or with `--val_fold all` the models of all folds.
 
+    Example:
+        >>> from spine_tf.runs import run
+        >>> from tfrecords import records
+        >>> trained = run.load_run("runs/simple")
+        >>> trained.history()["epoch"].tolist()
+        [1, 2]
+        >>> trained.predictions().columns.tolist()
+        ['key', 'label', 'normal_mild', 'severe']
+        >>> trained.metrics().loc["accuracy"].index.tolist()
+        ['value', 'low', 'high']
+        >>> source = records.open_records("records")
+        >>> test = records.load_examples(source, ["test"], trained.config.task_spec.severities)
+        >>> probabilities = trained.predict(test.normalized())
+        >>> probabilities.shape == (len(test), 2)
+        True
+
+    Args:
+        run_dir: that spine_tf.train wrote.
+
+    Returns:
+        The run, whose `predict` takes images float32 (n, px, px, slices) in [0, 1] and answers with
+        calibrated probabilities, float64 (n, classes).
+
     Raises:
         ValueError: there is no run, or it is not finished.
     """

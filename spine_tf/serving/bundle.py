@@ -44,6 +44,14 @@ def export(
 ) -> Bundle:
     """Writes the export beside its place and renames it when every format gave the same answers.
 
+    Example:
+        >>> import pathlib
+        >>> from spine_tf.runs import run
+        >>> from spine_tf.serving import bundle
+        >>> exported = bundle.export([run.load_run("runs/simple")], pathlib.Path("export"))
+        >>> (exported.directory / "saved_model" / "1" / "saved_model.pb").is_file()
+        True
+
     Args:
         runs: one, or several whose mean is exported.
         export_dir: must not exist.

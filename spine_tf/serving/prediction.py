@@ -154,6 +154,19 @@ def predict(
 ) -> Outcome:
     """Writes an answer for every study of the series CSV, and a report of what had no image.
 
+    Example:
+        >>> import pathlib
+        >>> from spine_tf.serving import prediction
+        >>> outcome = prediction.predict(
+        ...     pathlib.Path("export"),
+        ...     pathlib.Path("data"),
+        ...     pathlib.Path("predictions.csv"),
+        ...     num_workers=2,
+        ...     side="train",
+        ... )
+        >>> outcome.num_rows == outcome.num_crops + outcome.num_prior
+        True
+
     Args:
         model_dir: an exported directory.
         data_dir: the studies; a test side may lack coordinates, and gets the prior.
@@ -161,6 +174,10 @@ def predict(
         num_workers: processes that decode.
         is_competition_weighted: write probabilities that are best for the competition's metric.
         side: test or train; None is the test side where there is one, else the train side.
+
+    Returns:
+        How many rows were written, and by what they were answered. Each row of the CSV is a row_id
+        and one probability a class, float in [0, 1]; they sum to 1.
 
     Raises:
         ValueError: no exported model, no data set in the RSNA layout, or no study in it.

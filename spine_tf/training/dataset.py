@@ -33,13 +33,13 @@ def open_dataset(
     batches is the next epoch, a function of (shuffle_seed, epoch).
 
     Example:
+        >>> import keras
         >>> from spine_tf.training import dataset
         >>> batches = dataset.open_dataset(
         ...     "records", task="multiclass", splits=["fold_1", "fold_2"], shuffle_seed=0
         ... )
-        >>> image, label = batches.element_spec
-        >>> image.dtype, label.dtype
-        (tf.float32, tf.int64)
+        >>> [str(part.dtype) for part in batches.element_spec]
+        ["<dtype: 'float32'>", "<dtype: 'int64'>"]
         >>> validation = dataset.open_dataset("records", task="multiclass", splits=["fold_0"])
         >>> model = keras.Sequential(
         ...     [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3, "softmax")]

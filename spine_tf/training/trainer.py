@@ -28,9 +28,28 @@ def train(
 ) -> None:
     """Trains with the fold `data.val_fold` held out and writes `run_dir`.
 
+    Example:
+        >>> import pathlib
+        >>> import keras
+        >>> from spine_tf.configuration import config, overrides
+        >>> from spine_tf.training import trainer
+        >>> from tfrecords import records
+        >>> settings = overrides.apply(
+        ...     config.default_config("binary", "simple"), ["training.epochs=2", "data.val_fold=1"]
+        ... )
+        >>> trainer.train(
+        ...     settings,
+        ...     records.open_records("records"),
+        ...     pathlib.Path("runs/simple"),
+        ...     resume=False,
+        ...     callbacks=[keras.callbacks.CSVLogger("log.csv")],
+        ... )
+        >>> pathlib.Path("runs/simple/metrics.json").is_file()
+        True
+
     Args:
         run_config: what to train and how.
-        source: the records.
+        source: the records, as `tfrecords.records.open_records` opens them.
         run_dir: must not exist, unless the same run was interrupted there.
         resume: go on with an interrupted run, or with a finished one do nothing.
         callbacks: Keras callbacks, as of `fit.fit`, or what makes them of the configuration; not

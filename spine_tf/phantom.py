@@ -16,11 +16,15 @@ _NUM_STUDIES = flags.DEFINE_integer("num_studies", 60, "Studies of the train sid
 _SEED = flags_module.seed("everything random")
 _WORKERS = flags_module.Workers("Processes; 0 takes all cores.", default=0)
 _ERRORS = flags.DEFINE_bool("errors", False, "Plant the errors that the real data have.")
+_ODDITIES = flags.DEFINE_bool(
+    "oddities", False, "Plant oddities of scanners and archives, which change no right answer."
+)
 _PNG = flags.DEFINE_string("png", None, "Directory for pictures of mild to severe anatomy.")
 
 _USAGE = """Synthetic lumbar spine studies in the RSNA 2024 layout, with a known best score.
 
-  %s --output_dir D [--num_studies 60] [--seed 0] [--workers N] [--errors]
+  %s --output_dir D [--num_studies 60] [--seed 0] [--workers N]
+                            [--errors | --oddities]
   %s --png DIR [--seed 0]
 """
 
@@ -44,7 +48,10 @@ def _write_data_set(output_dir: pathlib.Path) -> None:
     from spine_tf.synthesis import phantom, phantom_config
 
     config = phantom_config.PhantomConfig(
-        num_studies=_NUM_STUDIES.value, seed=_SEED.value, with_errors=_ERRORS.value
+        num_studies=_NUM_STUDIES.value,
+        seed=_SEED.value,
+        with_errors=_ERRORS.value,
+        with_oddities=_ODDITIES.value,
     )
     num_workers = _WORKERS.number()
     start = time.monotonic()

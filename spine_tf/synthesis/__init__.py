@@ -3,5 +3,6 @@
 In the order in which a study is made: `grading` draws how severe each target is, `patient` the
 size, the `curve` and the discs; `vertebrae`, `stenosis` and `torso` are the patient's `structure`s;
 `protocol` says which slices are taken, `sequence` with which contrast, `imaging` takes them;
-`annotation` marks the points, `error_planting` spoils some; `study` writes one, `dataset` all.
+`annotation` marks the points, `error_planting` spoils some, `oddity_planting` makes files of some
+studies odd; `study` writes one, `dataset` all.
 """

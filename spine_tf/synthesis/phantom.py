@@ -3,7 +3,8 @@
 Below the output directory stand the files of the RSNA 2024 layout (train.csv,
 train_label_coordinates.csv, train_series_descriptions.csv, train_images/,
 test_series_descriptions.csv, test_images/) and what only a phantom can tell: truth.json (ceilings,
-planted errors) and truth.csv (latent and probabilities of each row's grades).
+planted errors and oddities) and truth.csv (latent and probabilities of each row's grades). With
+oddities, late_images/ has the images that come late, to be moved into train_images/.
 """
 
 import contextlib
@@ -95,14 +96,18 @@ def _write_truth(
     """Writes truth.json, and the studies' rows on the way."""
     ceilings = {name: grading.Ceiling(labels.TASKS[name]) for name in labels.WHOLE_TASKS}
     planted_errors = []
+    planted_oddities = []
     for study in studies:
         add(study)
         for ceiling in ceilings.values():
             ceiling.add(study.latents, study.grades)
         planted_errors += [dataclasses.asdict(error) for error in study.planted_errors]
+        planted_oddities += [dataclasses.asdict(oddity) for oddity in study.planted_oddities]
     content = grading.describe(ceilings)
-    content["config"] = dataclasses.asdict(config)
+    content["config"] = phantom_config.to_dict(config)
     content["planted_errors"] = planted_errors
+    if config.with_oddities:
+        content["planted_oddities"] = planted_oddities
     atomic.write_json(output_dir / "truth.json", content)
 
 
@@ -150,7 +155,7 @@ def _open_csv(path: pathlib.Path, columns: Sequence[str]) -> Iterator[Any]:
 
 def _grade_rows(study: study_module.Study) -> Iterable[Row]:
     grades = (labels.SEVERITIES[grade] if grade >= 0 else "" for grade in study.grades.ravel())
-    yield (study.study_id, *grades)
+    yield (study.spelled_id, *grades)
 
 
 def _truth_rows(study: study_module.Study) -> Iterable[Row]:
@@ -158,11 +163,11 @@ def _truth_rows(study: study_module.Study) -> Iterable[Row]:
     for row, condition in enumerate(labels.CONDITIONS):
         for column, level in enumerate(labels.LEVELS):
             figures = (study.latents[row, column], *probabilities[row, column])
-            yield (study.study_id, condition, level, *(f"{figure:.6f}" for figure in figures))
+            yield (study.spelled_id, condition, level, *(f"{figure:.6f}" for figure in figures))
 
 
 def _coordinate_rows(study: study_module.Study) -> Iterable[Row]:
-    return ((study.study_id, *_coordinates(mark)) for mark in study.annotations)
+    return ((study.spelled_id, *_coordinates(mark)) for mark in study.annotations)
 
 
 def _coordinates(mark: annotation.Annotation) -> Row:
@@ -178,7 +183,7 @@ def _coordinates(mark: annotation.Annotation) -> Row:
 
 
 def _series_rows(study: study_module.Study) -> Iterable[Row]:
-    return ((study.study_id, *series) for series in study.series)
+    return ((study.spelled_id, *series) for series in study.series)
 
 
 _TARGETS = tuple(

@@ -1,6 +1,7 @@
 """What a phantom data set is made of: one frozen configuration."""
 
 import dataclasses
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,6 +17,7 @@ class PhantomConfig:
         num_test_studies: studies of the test side, which have no labels and no coordinates.
         seed: of everything random.
         with_errors: plant the errors that the real data have.
+        with_oddities: plant oddities of scanners and archives, which change no right answer.
         axial_px: sides in pixels among which a study's axial series draw.
         axial_fov_mm: smallest and largest side of an axial slice in millimetres.
         sagittal_px: sides in pixels among which a study's sagittal series draw.
@@ -28,6 +30,7 @@ class PhantomConfig:
     num_test_studies: int = 2
     seed: int = 0
     with_errors: bool = False
+    with_oddities: bool = False
     axial_px: tuple[int, ...] = (256, 320, 320, 320, 320, 384, 384, 512)
     axial_fov_mm: tuple[float, float] = (130.0, 190.0)
     sagittal_px: tuple[int, ...] = (256, 320, 320, 384, 448)
@@ -37,6 +40,11 @@ class PhantomConfig:
 
     def __post_init__(self) -> None:
         _require_at_least("num_studies", self.num_studies, 1)
+        if self.with_errors and self.with_oddities:
+            raise ValueError(
+                "errors and oddities are not planted together: what an oddity leaves as it is "
+                "would be wrong already"
+            )
         _require_at_least("num_test_studies", self.num_test_studies, 0)
         _require_at_least("seed", self.seed, 0)
         _require_at_least("sagittal_slices", self.sagittal_slices, 3)
@@ -49,6 +57,14 @@ class PhantomConfig:
             low, high = getattr(self, name)
             if not 40 <= low <= high <= 500:
                 raise ValueError(f"{name} is {low}, {high}, expected a range within 40 to 500")
+
+
+def to_dict(config: PhantomConfig) -> dict[str, Any]:
+    """Returns a configuration as JSON types; oddities that are not asked for are not named."""
+    values = dataclasses.asdict(config)
+    if not config.with_oddities:
+        del values["with_oddities"]
+    return values
 
 
 def _require_at_least(name: str, value: int, low: int) -> None:

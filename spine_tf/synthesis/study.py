@@ -13,11 +13,14 @@ from spine_tf.synthesis import (
     error_planting,
     grading,
     imaging,
+    oddity_planting,
     patient as patient_module,
     phantom_config,
     protocol,
     sequence,
 )
+
+LATE_DIR = "late_images"
 
 _FIRST_STUDY_ID = 4_000_000
 _STUDY_ID_STEP = 2_171
@@ -38,6 +41,8 @@ class Study:
         series: (series_id, description) of each.
         annotations: the points that were marked.
         planted_errors: what is wrong in it on purpose.
+        planted_oddities: what is odd in it on purpose.
+        spelled_id: the id as in the CSVs and as a folder.
     """
 
     study_id: int
@@ -46,6 +51,8 @@ class Study:
     series: tuple[tuple[int, str], ...]
     annotations: tuple[annotation.Annotation, ...]
     planted_errors: tuple[error_planting.PlantedError, ...]
+    planted_oddities: tuple[oddity_planting.PlantedOddity, ...]
+    spelled_id: str
 
 
 def write_study(
@@ -64,14 +71,26 @@ def write_study(
     errors: tuple[error_planting.PlantedError, ...] = ()
     if config.with_errors:
         case, errors = error_planting.plant(case, all_series, study_id, error_rng)
-    _write_images(patient, all_series, case.removed, images_dir / str(study_id), image_rng)
+    study_dir = images_dir / str(study_id)
+    late_dir = images_dir.with_name(LATE_DIR)
+    is_odd = config.with_oddities and index < config.num_studies  # the others are the test side
+    if is_odd:
+        oddity_planting.remove_leftovers(study_dir, late_dir)
+    _write_images(patient, all_series, case.removed, study_dir, image_rng)
+    planted = oddity_planting.Planted(
+        study_id=str(study_id), annotations=case.annotations, oddities=()
+    )
+    if is_odd:
+        planted = oddity_planting.plant(index, study_dir, late_dir, case.annotations)
     return Study(
         study_id=study_id,
         latents=patient.latents,
         grades=case.grades,
         series=tuple((series.series_id, series.description) for series in all_series),
-        annotations=case.annotations,
+        annotations=planted.annotations,
         planted_errors=errors,
+        planted_oddities=planted.oddities,
+        spelled_id=planted.study_id,
     )
 
 

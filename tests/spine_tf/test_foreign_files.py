@@ -8,6 +8,7 @@ import numpy as np
 import pydicom
 import pydicom.data
 import pytest
+from pydicom import errors
 
 from spine_tf.configuration import roi_config
 from spine_tf.crops import cutting
@@ -29,7 +30,7 @@ def _read(path):
         warnings.simplefilter("ignore")
         try:
             return pydicom.dcmread(path)
-        except Exception:
+        except errors.InvalidDicomError:
             return None
 
 

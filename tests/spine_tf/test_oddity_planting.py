@@ -6,6 +6,8 @@ import dataclasses
 import json
 import pathlib
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -231,3 +233,16 @@ def test_what_was_left_of_a_study_is_written_again(data_dirs, tmp_path):
                 for path in (tmp_path / folder / name).rglob("*.dcm")
             }
             assert found == expected
+
+
+def test_program_plants_them_where_it_is_asked_to(tmp_path):
+    flags = ["--num_studies=2", "--workers=1", "--oddities"]
+    command = [sys.executable, "-m", "spine_tf.phantom", f"--output_dir={tmp_path / 'd'}", *flags]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    truth = json.loads((tmp_path / "d/truth.json").read_text())
+    assert {oddity["kind"] for oddity in truth["planted_oddities"]} == {"second_echo"}
+    assert truth["config"]["with_oddities"]
+    refused = subprocess.run([*command, "--errors"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert "errors and oddities are not planted together" in refused.stderr

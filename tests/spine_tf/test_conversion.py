@@ -365,6 +365,27 @@ def test_second_converter_is_refused(small_data_dir, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+_AS_ON_MACOS = """
+import fcntl, os, runpy, sys
+import urllib.request  # takes the system as it is
+del os.sched_getaffinity, fcntl.F_OFD_SETLK
+sys.platform = "darwin"  # so workers are spawned, and watch for their parent's end by themselves
+sys.argv = sys.argv[1:]
+if __name__ == "__main__":
+    runpy.run_module("spine_tf.convert", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_slots_are_written_without_what_linux_alone_has(converted, small_data_dir, tmp_path):
+    (tmp_path / "macos.py").write_text(_AS_ON_MACOS)
+    flags = [f"--data_dir={small_data_dir}", f"--output_dir={tmp_path / 'r'}"]
+    flags += ["--levels=l3_l4,l4_l5", "--num_slices=3", "--roi_px=16", "--roi_mm=16"]
+    for part in ("--shards=0/2", "--shards=1/2", "--finalize"):
+        command = [sys.executable, tmp_path / "macos.py", "spine_tf.convert", *flags, part]
+        subprocess.run(command, check=True, capture_output=True)
+    assert _bytes_of(tmp_path / "r") == _bytes_of(converted)
+
+
 def test_slot_is_refused_twice_and_others_are_not(small_data_dir, tmp_path):
     source = sources.open_source(small_data_dir)
     wanted = plan.make_plan(source, _SETTINGS)

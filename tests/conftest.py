@@ -87,7 +87,9 @@ def _example(
     is_disc = np.hypot(*np.meshgrid(grid, grid)) < roi.roi_px / 4
     image = 300 + is_disc * (600 - 250 * severity)
     noise = generator.normal(0, 60, (roi.roi_px, roi.roi_px, roi.num_slices))
+    by_slice = {"slice_center_xy": np.full(2 * roi.num_slices, 64, np.float32)}
     return {
+        **(by_slice if roi.num_slices > 1 else {}),
         "image": np.clip(image[..., np.newaxis] + noise, 0, 4095).astype(np.uint16),
         "window": np.array([50, 1100], np.float32),
         "label": severity,

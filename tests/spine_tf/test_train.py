@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import pathlib
 import signal
@@ -14,7 +15,7 @@ import pytest
 from spine_tf.configuration import config, overrides
 from spine_tf.runs import run
 from spine_tf.training import trainer
-from tfrecords import records, shard
+from tfrecords import manifest, records, shard
 
 _SETTINGS = ("--set=model.filters=[4,8]", "--set=training.batch_size=8", "--task=binary")
 
@@ -286,3 +287,25 @@ def test_unfinished_run_is_named(run_dir: pathlib.Path, tmp_path: pathlib.Path) 
     (tmp_path / "config.json").write_bytes((run_dir / "config.json").read_bytes())
     with pytest.raises(ValueError, match=r"has no metrics.json, so the run is not finished"):
         run.load_run(tmp_path)
+
+
+@pytest.mark.slow
+def test_all_folds_are_trained_by_name_where_one_is_empty(
+    records_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    dataset = manifest.read_manifest(records_dir)
+    parts = tuple(part for part in dataset.shards if part.split != "fold_1")
+    source = dataclasses.replace(
+        records.open_records(records_dir), manifest=dataclasses.replace(dataset, shards=parts)
+    )
+    run_config = overrides.apply(
+        config.default_config("binary", "simple"),
+        ["data.inner_fold=none", "training.epochs=1", "model.filters=[4]"],
+    )
+
+    trainer.train_all_folds(run_config, source, tmp_path / "w", resume=False)
+
+    for fold in (0, 2):
+        written = json.loads((tmp_path / f"w/fold_{fold}/config.json").read_text())
+        assert written["data"]["val_fold"] == fold
+        assert written["provenance"]["val_split"] == f"fold_{fold}"

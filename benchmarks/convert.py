@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import convert_data
 import numpy as np
@@ -136,7 +137,7 @@ def _tasks(
     return pool.run_tasks(function, made.shards, num_workers=num_workers, name_of=str)
 
 
-def write_and_weigh(part: plan.Shard, **options: object) -> int:
+def write_and_weigh(part: plan.Shard, **options: Any) -> int:
     """Writes a shard; returns the process's largest memory, in kB."""
     shard_writer.write_shard(part, **options)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -164,7 +165,12 @@ def _run(command: list[str]) -> None:
 
 def _notebook(data_dir: pathlib.Path, work_dir: pathlib.Path, num_rows: int) -> tuple[Clock, Clock]:
     """The loop alone, and its process with the import of TensorFlow."""
-    command = [sys.executable, _HERE / "convert_notebook.py", data_dir, work_dir / "n.tfrecord"]
+    command: list[Any] = [
+        sys.executable,
+        _HERE / "convert_notebook.py",
+        data_dir,
+        work_dir / "n.tfrecord",
+    ]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     with Clock() as process:
         finished = subprocess.run(

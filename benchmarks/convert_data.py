@@ -7,6 +7,7 @@ import csv
 import os
 import pathlib
 import sys
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -42,7 +43,8 @@ def write_csvs(
 ) -> pathlib.Path:
     """Writes the CSVs alone, which is all that a plan needs."""
     (directory / "train_images").mkdir(parents=True, exist_ok=True)
-    coordinates, grades = [], {}
+    coordinates: list[list[Any]] = []
+    grades: dict[Any, Any] = {}
     for image in range(num_rows // 2):
         study, level = _FIRST_STUDY + image // 5, labels.LEVELS[image % 5]
         side = _side(image % _NUM_DISTINCT)
@@ -82,7 +84,7 @@ def make_dicom(pixels: np.ndarray) -> pydicom.Dataset:
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
     dataset.file_meta.MediaStorageSOPClassUID = uid.MRImageStorage
-    dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    dataset.file_meta.MediaStorageSOPInstanceUID = uid.UID("1.2.3")
     dataset.SOPInstanceUID = "1.2.3"
     dataset.PatientID, dataset.PatientPosition = "1", "HFS"
     dataset.SliceThickness, dataset.InstanceNumber = "4", "1"

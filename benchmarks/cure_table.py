@@ -30,7 +30,7 @@ def main() -> None:
         print(f"| {name} | {' | '.join(cells)} |")
 
 
-_HEADS = tuple(figure_module.replace("_", " ") for figure in scores.FIGURES)
+_HEADS = tuple(figure.replace("_", " ") for figure in scores.FIGURES)
 
 
 def _read(paths: list[str]) -> Lines:

@@ -21,6 +21,7 @@ from collections.abc import Mapping
 
 import convert_data
 import numpy as np
+import pydicom
 from pydicom import uid
 from pydicom.data import get_testdata_file
 
@@ -61,7 +62,8 @@ def main() -> None:
 def _peak_megabytes() -> int:
     """The largest memory of this program; getrusage would count its parent's at the fork."""
     status = pathlib.Path("/proc/self/status").read_text("ascii")
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) // 1024
+    (kilobytes,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
+    return int(kilobytes) // 1024
 
 
 def base_files() -> Mapping[str, bytes]:
@@ -132,7 +134,7 @@ def _mutate_once(generator: random.Random, spoilt: bytearray, where: int) -> Non
         spoilt[where:where] = generator.randbytes(generator.randrange(1, 9))
 
 
-def _bytes_of(dataset: object) -> bytes:
+def _bytes_of(dataset: pydicom.Dataset) -> bytes:
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()

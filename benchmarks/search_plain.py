@@ -17,7 +17,7 @@ import keras_tuner
 import tensorflow as tf
 
 from spine_tf import labels
-from spine_tf.configuration import config
+from spine_tf.configuration import config, model_configs
 from spine_tf.models import families, pretrained
 from tuner import oracles, search_settings, space, space_presets
 
@@ -66,7 +66,10 @@ def _image_shape(records_dir: pathlib.Path) -> tuple[int, int, int]:
 def _build(run_config: config.Config, shape: tuple[int, int, int]) -> keras.Model:
     num_classes = len(run_config.task_spec.classes)
     model = families.build_model(run_config.model, shape, num_classes)
-    if space_presets.is_pretrained(run_config.model):
+    if (
+        isinstance(run_config.model, model_configs.PretrainedConfig)
+        and run_config.model.is_pretrained
+    ):
         pretrained.load_weights(model, run_config.model)
     training = run_config.training
     model.compile(

@@ -12,6 +12,7 @@ import pathlib
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import convert_data
 import keras
@@ -36,6 +37,14 @@ _FAMILIES: Mapping[str, dict[str, str]] = {
     "resnet50": {"weights": "none"},
 }
 _THROUGHPUT_BATCH = 64
+
+
+def _float32(values: Any) -> np.ndarray:
+    return np.asarray(values, np.float32)
+
+
+def _int32(values: Any) -> np.ndarray:
+    return np.asarray(values, np.int32)
 
 
 def main() -> None:
@@ -91,10 +100,10 @@ def _measure_slice(export_dir: pathlib.Path, family: str, num_calls: int) -> Non
             model.ask,
             "serve_slice",
             image=pixels,
-            pixel_spacing=np.float32([0.43, 0.43]),
-            center_xy=np.float32([[250.3, 260.7]]),
+            pixel_spacing=_float32([0.43, 0.43]),
+            center_xy=_float32([[250.3, 260.7]]),
             mirror=True,
-            padding=np.int32([1, 0]),
+            padding=_int32([1, 0]),
         ),
         num_calls=num_calls,
     )
@@ -153,7 +162,7 @@ def _measure_predict(work_dir: pathlib.Path, num_rows: int) -> None:
 def _crops(generator: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
     shape = (count, _ROI.roi_px, _ROI.roi_px, 1)
     image = generator.integers(0, 1500, shape).astype(np.uint16)
-    return image, np.tile(np.float32([20, 1400]), (count, 1))
+    return image, np.tile(_float32([20, 1400]), (count, 1))
 
 
 def _fastest(*functions: Callable[[], object], num_calls: int) -> list[float]:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from packaging import requirements, utils
@@ -88,7 +89,7 @@ def _installed(extras: tuple[str, ...]) -> dict[str, importlib.metadata.Distribu
     """Returns the distributions of an installation with these extras, by normal name."""
     found: dict[str, importlib.metadata.Distribution] = {}
     waiting = [(one, "") for one in _declared(*extras)]
-    seen = set()
+    seen: set[Any] = set()
     while waiting:
         requirement, extra = waiting.pop()
         if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
@@ -104,7 +105,8 @@ def _installed(extras: tuple[str, ...]) -> dict[str, importlib.metadata.Distribu
 
 def _licence(name: str, distribution: importlib.metadata.Distribution) -> str:
     """Returns an SPDX expression, or the classifiers of one that has none."""
-    metadata = distribution.metadata
+    # A message, which has `get`; its protocol has it from Python 3.12 on.
+    metadata: Any = distribution.metadata
     if expression := metadata.get("License-Expression"):
         return expression
     classifiers = [
@@ -177,7 +179,7 @@ def make(tmp_path: pathlib.Path) -> Callable[..., subprocess.CompletedProcess[st
         (tmp_path / name).symlink_to(str(shutil.which(name)))
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [tmp_path / "make", f"VENV={tmp_path / 'venv'}", *arguments]
+        command = [str(tmp_path / "make"), f"VENV={tmp_path / 'venv'}", *arguments]
         return subprocess.run(
             command, cwd=_ROOT, env={"PATH": str(tmp_path)}, capture_output=True, text=True
         )

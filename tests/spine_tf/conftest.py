@@ -30,7 +30,7 @@ def make_dicom(
     dataset = pydicom.Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.MediaStorageSOPClassUID = uid.MRImageStorage
-    dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    dataset.file_meta.MediaStorageSOPInstanceUID = uid.UID("1.2.3")
     dataset.SOPClassUID = uid.MRImageStorage
     dataset.SOPInstanceUID = "1.2.3"
     dataset.Rows, dataset.Columns = pixels.shape[:2]

@@ -1,6 +1,7 @@
 """The bias-field layer: what a coil's shading added is gone, what the anatomy shows stays."""
 
 import pathlib
+from typing import Any
 
 import keras
 import numpy as np
@@ -75,7 +76,8 @@ def test_model_carries_the_correction_and_survives_saving(
     answers = []
     for sigma in (0.0, 0.1, 0.3):
         keras.utils.set_random_seed(0)
-        settings = model_configs.MODEL_CONFIGS[family](filters=(4,), bias_correction=sigma)
+        changes: dict[str, Any] = {"filters": (4,), "bias_correction": sigma}
+        settings = model_configs.MODEL_CONFIGS[family](**changes)
         model = families.build_model(settings, (32, 32, 3), 2)
         answers.append(model(images).numpy())
         path = tmp_path / f"{sigma}.keras"

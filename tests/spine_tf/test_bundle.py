@@ -8,6 +8,7 @@ import logging
 import pathlib
 import shutil
 import sys
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,7 +23,7 @@ from spine_tf.serving import bundle, formats, golden, model_card, saved_model, s
 from tfrecords import records
 
 _PX = 32
-_RECORDS = {
+_RECORDS: dict[str, Any] = {
     "roi_mm": 50.0,
     "roi_px": _PX,
     "num_slices": 3,
@@ -30,6 +31,14 @@ _RECORDS = {
     "conditions": ["left_subarticular_stenosis", "right_subarticular_stenosis"],
     "levels": ["l4_l5"],
 }
+
+
+def _float32(values: Any) -> np.ndarray:
+    return np.asarray(values, np.float32)
+
+
+def _int32(values: Any) -> np.ndarray:
+    return np.asarray(values, np.int32)
 
 
 def _make_run(
@@ -98,7 +107,7 @@ def copy(export_dir, tmp_path):
 def _crops(count, seed=0):
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 1500, (count, _PX, _PX, 3)).astype(np.uint16)
-    return image, np.tile(np.float32([20, 1300]), (count, 1))
+    return image, np.tile(_float32([20, 1300]), (count, 1))
 
 
 def _normalized(image, window):
@@ -157,8 +166,8 @@ def _converted(image, spacing, centers, mirror, padding, *, window="slice"):
     slices = np.moveaxis(image, 2, 0)
     is_padding = (slices >= padding[0]) & (slices <= padding[1])
     square = roi.Square(
-        centers_xy=[tuple(map(float, center)) for center in centers],
-        spacing=tuple(map(float, spacing)),
+        centers_xy=[(float(x), float(y)) for x, y in centers],
+        spacing=(float(spacing[0]), float(spacing[1])),
         roi_mm=50.0,
         roi_px=_PX,
     )
@@ -166,7 +175,7 @@ def _converted(image, spacing, centers, mirror, padding, *, window="slice"):
     is_tissue = roi.find_tissue(list(is_padding), image.shape[:2], square)
     by_slice = window == "slice"
     found = roi.window(*((image[:, :, 1], ~is_padding[1]) if by_slice else (crop, is_tissue)))
-    return (crop[:, ::-1] if mirror else crop), np.float32([found])
+    return (crop[:, ::-1] if mirror else crop), _float32([found])
 
 
 @pytest.mark.parametrize(
@@ -183,8 +192,8 @@ def test_slice_is_answered_as_the_converters_crop(
     served, shape, spacing, center, mirror, padding, shift
 ):
     image = np.random.default_rng(1).integers(0, 4096, (*shape, 3)).astype(np.uint16)
-    centers = np.float32(center) + np.float32([np.negative(shift), (0, 0), shift])
-    spacing, padding = np.float32(spacing), np.int32(padding)
+    centers = _float32(center) + _float32([np.negative(shift), (0, 0), shift])
+    spacing, padding = _float32(spacing), np.int32(padding)
     crop, window = _converted(image, spacing, centers, mirror, padding)
     expected = served.ask("serving_default", image=crop[None], window=window)
     answer = served.ask(
@@ -203,17 +212,17 @@ def test_slice_of_a_model_whose_window_is_the_crops_is_answered_as_its_crop(tmp_
     served = saved_model.SavedModel(exported)
     image = np.random.default_rng(1).integers(0, 4096, (90, 80, 3)).astype(np.uint16)
     inputs = {
-        "pixel_spacing": np.float32([0.7, 0.7]),
-        "center_xy": np.float32([[11.0, 60.0], [11.0, 60.0], [8.0, 55.0]]),
+        "pixel_spacing": _float32([0.7, 0.7]),
+        "center_xy": _float32([[11.0, 60.0], [11.0, 60.0], [8.0, 55.0]]),
         "mirror": False,
-        "padding": np.int32([0, 2]),
+        "padding": _int32([0, 2]),
     }
     crop, window = _converted(image, *inputs.values(), window="crop")
     expected = served.ask("serving_default", image=crop[None], window=window)
     answer = served.ask("serve_slice", image=image, **inputs)
     np.testing.assert_allclose(answer["probabilities"], expected["probabilities"], atol=1e-6)
     with pytest.raises(ValueError, match="no pixel that is no padding"):
-        served.ask("serve_slice", image=image, **{**inputs, "padding": np.int32([0, 9999])})
+        served.ask("serve_slice", image=image, **{**inputs, "padding": _int32([0, 9999])})
     assert spec.read(exported).roi.window == "crop"
     assert "values of the crop" in json.loads((exported / "preprocess.json").read_text())["window"]
 
@@ -231,24 +240,24 @@ def test_model_whose_window_is_the_series_has_no_slice_signature(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"center_xy": np.float32([[9, 3], [72.0, 3.0], [9, 3]])}, r"center_xy is\] \[72 3\]"),
-        ({"center_xy": np.float32([[9, 3], [np.nan, 3.0], [9, 3]])}, "center_xy is"),
-        ({"center_xy": np.float32([[9, 3], [9, 3], [9, np.nan]])}, "center_xy is"),
-        ({"center_xy": np.float32([[9, 3], [9, 3], [1e10, 3]])}, "expected within 1e.09 pixels"),
-        ({"center_xy": np.float32([9, 3])}, "did not accept its input"),
-        ({"padding": np.int32([0, 0])}, "no pixel that is no padding"),
-        ({"pixel_spacing": np.float32([0.0, 0.5])}, "pixel_spacing is"),
-        ({"pixel_spacing": np.float32([np.nan, 0.5])}, "pixel_spacing is"),
+        ({"center_xy": _float32([[9, 3], [72.0, 3.0], [9, 3]])}, r"center_xy is\] \[72 3\]"),
+        ({"center_xy": _float32([[9, 3], [np.nan, 3.0], [9, 3]])}, "center_xy is"),
+        ({"center_xy": _float32([[9, 3], [9, 3], [9, np.nan]])}, "center_xy is"),
+        ({"center_xy": _float32([[9, 3], [9, 3], [1e10, 3]])}, "expected within 1e.09 pixels"),
+        ({"center_xy": _float32([9, 3])}, "did not accept its input"),
+        ({"padding": _int32([0, 0])}, "no pixel that is no padding"),
+        ({"pixel_spacing": _float32([0.0, 0.5])}, "pixel_spacing is"),
+        ({"pixel_spacing": _float32([np.nan, 0.5])}, "pixel_spacing is"),
         ({"image": np.zeros((64, 64, 1), np.uint16)}, "did not accept its input"),
     ],
 )
 def test_slice_that_makes_no_sense_is_refused(served, changes, message):
     inputs = {
         "image": np.zeros((64, 72, 3), np.uint16),
-        "pixel_spacing": np.float32([0.5, 0.5]),
-        "center_xy": np.float32([[10.0, 10.0]] * 3),
+        "pixel_spacing": _float32([0.5, 0.5]),
+        "center_xy": _float32([[10.0, 10.0]] * 3),
         "mirror": False,
-        "padding": np.int32([1, 0]),
+        "padding": _int32([1, 0]),
     }
     with pytest.raises(ValueError, match=message):
         served.ask("serve_slice", **{**inputs, **changes})
@@ -343,8 +352,9 @@ def test_existing_place_is_refused(one_run, tmp_path):
 class _OtherAnswer(run.Run):
     """A run that answers otherwise than the model that is exported."""
 
-    def predict(self, images, batch_size=256):
-        return np.roll(super().predict(images, batch_size), 1, axis=1)
+    def predict(self, images, batch_size=256, *, num_augmented=1):
+        answers = super().predict(images, batch_size, num_augmented=num_augmented)
+        return np.roll(answers, 1, axis=1)
 
 
 @pytest.mark.slow
@@ -550,21 +560,21 @@ def test_golden_inputs_are_the_same_each_time():
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        ({"probabilities": np.float32([[0.6, 0.4]])}, "label has shape None"),
-        ({"probabilities": np.float32([[np.nan, 0.4]]), "label": np.array(["a"])}, "by nan"),
-        ({"probabilities": np.float32([[0.61, 0.39]]), "label": np.array(["a"])}, "by 0.01"),
-        ({"probabilities": np.float32([[0.6, 0.4]]), "label": np.array(["b"])}, "is .*'b'"),
+        ({"probabilities": _float32([[0.6, 0.4]])}, "label has shape None"),
+        ({"probabilities": _float32([[np.nan, 0.4]]), "label": np.array(["a"])}, "by nan"),
+        ({"probabilities": _float32([[0.61, 0.39]]), "label": np.array(["a"])}, "by 0.01"),
+        ({"probabilities": _float32([[0.6, 0.4]]), "label": np.array(["b"])}, "is .*'b'"),
     ],
 )
 def test_comparison_finds(found, message):
-    expected = {"probabilities": np.float32([[0.6, 0.4]]), "label": np.array(["a"])}
+    expected = {"probabilities": _float32([[0.6, 0.4]]), "label": np.array(["a"])}
     with pytest.raises(ValueError, match=message):
         golden.compare(expected, found, "x")
 
 
 def test_comparison_lets_a_label_differ_where_classes_are_level():
-    expected = {"probabilities": np.float32([[0.5, 0.5]]), "label": np.array(["a"])}
-    found = {"probabilities": np.float32([[0.49999, 0.50001]]), "label": np.array(["b"])}
+    expected = {"probabilities": _float32([[0.5, 0.5]]), "label": np.array(["a"])}
+    found = {"probabilities": _float32([[0.49999, 0.50001]]), "label": np.array(["b"])}
     assert golden.compare(expected, found, "x") == pytest.approx(1e-5, rel=0.1)
 
 

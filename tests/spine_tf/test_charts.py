@@ -3,7 +3,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from matplotlib import textpath
+from matplotlib import font_manager, textpath
 
 from spine_tf.pages import charts
 
@@ -128,7 +128,8 @@ def test_y_outside_the_range_is_drawn_at_its_end():
 
 def _width(text):
     """In the font that the layout reckons with, which is a wide one."""
-    return textpath.TextPath((0, 0), text, size=12, prop="DejaVu Sans").get_extents().width
+    font = font_manager.FontProperties(family="DejaVu Sans")
+    return textpath.TextPath((0, 0), text, size=12, prop=font).get_extents().width
 
 
 def test_range_that_is_not_given_holds_all_values_and_needs_no_finite_one():

@@ -1,5 +1,6 @@
 import json
 import pathlib
+from typing import Any
 
 import pytest
 
@@ -66,8 +67,9 @@ def test_missing_file_is_named(tmp_path: pathlib.Path) -> None:
     ("field", "value"), [("num_slices", 2), ("roi_px", 4), ("roi_mm", 0.0), ("num_slices", 65)]
 )
 def test_roi_out_of_range_is_refused(field: str, value: float) -> None:
+    given: dict[str, Any] = {field: value}
     with pytest.raises(ValueError, match=field):
-        roi_config.RoiConfig(**{field: value})
+        roi_config.RoiConfig(**given)
 
 
 def test_window_of_unknown_pixels_is_refused() -> None:

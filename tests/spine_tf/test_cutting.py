@@ -1,6 +1,7 @@
 """Crops of rows, or rejects with their file."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -178,13 +179,14 @@ def test_left_aligned_neighbour_is_read_as_the_slice(data_set):
 
 
 def test_neighbour_whose_bits_make_no_sense_is_none(data_set):
-    unreadable = set()
+    unreadable: set[str] = set()
     for instance in (1, 2, 3):
         changes = {"HighBit": 3} if instance == 1 else {}
         data_set.add_image(1, 10, instance, position=(0.0, 0.0, 4.0 * instance), **changes)
     source = sources.open_source(data_set.write())
     three = dataclasses.replace(_ROI, num_slices=3)
     (crop,) = cutting.read_crops(source, [_row()], three, unreadable)
+    assert isinstance(crop, cutting.Crop)
     np.testing.assert_array_equal(crop.stack[0], crop.stack[1])
     assert unreadable == {"train_images/1/10/1.dcm"}
 
@@ -235,9 +237,9 @@ def test_window_of_a_series_is_of_all_its_slices_whatever_their_shape(data_set):
     data_set.add_image(1, 10, 2, _noise(2))
     data_set.add_image(1, 11, 1, _noise(3) * 2)
     data_set.image_path(1, 10, 3).write_bytes(b"spoilt")
-    unreadable = set()
+    unreadable: set[str] = set()
     rows = [_row(), _row(instance=1, y=3), _row(condition=_RIGHT)]
-    found = cutting.read_crops(
+    found: Any = cutting.read_crops(
         sources.open_source(data_set.write()),
         rows,
         dataclasses.replace(_ROI, window="series"),
@@ -259,9 +261,8 @@ def test_window_of_a_series_is_on_the_annotated_slices_scale(data_set):
 def test_window_of_a_crop_is_of_its_own_pixels(data_set):
     for instance in (1, 2, 3):
         data_set.add_image(1, 10, instance, _noise(instance), position=(0.0, 0.0, 4.0 * instance))
-    changes = {"num_slices": 3, "window": "crop"}
     rows = [_row(x=x, condition=c) for x in (20, 10, 2) for c in (_LEFT, _RIGHT)]
-    for crop in _crops(data_set, rows, dataclasses.replace(_ROI, **changes)):
+    for crop in _crops(data_set, rows, dataclasses.replace(_ROI, num_slices=3, window="crop")):
         # Output column i sits at x - 15 + 2 i, and the pixels beside that have a share in it.
         first = max(0, (16 - int(crop.center_xy[0])) // 2)
         seen = crop.image[:, ::-1] if crop.is_mirrored else crop.image

@@ -252,9 +252,12 @@ def test_evaluation_with_controls_reads_each_shard_once(
     from spine_tf.evaluation import evaluation
 
     read, read_records = [], shard.read_records
-    monkeypatch.setattr(
-        shard, "read_records", lambda path: (read.append(path.name), read_records(path))[1]
-    )
+
+    def noted(path):
+        read.append(path.name)
+        return read_records(path)
+
+    monkeypatch.setattr(shard, "read_records", noted)
     options = evaluation.Options(split="oof", num_resamples=50, has_controls=True)
     source = records.open_records(records_dir)
 

@@ -5,6 +5,7 @@ import json
 import pathlib
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,7 +103,7 @@ def test_model_answers_as_predict_where_there_is_only_tensorflow(
     source = sources.open_source(small_data_dir)
     served = spec.read(chain / "export")
     rows = annotations.read_annotations(source, levels=served.levels).rows[:12]
-    cut = list(cutting.read_crops(source, rows, served.roi))
+    cut: list[Any] = list(cutting.read_crops(source, rows, served.roi))
     np.savez(
         tmp_path / "inputs.npz",
         image=[crop.image for crop in cut],

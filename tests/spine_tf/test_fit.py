@@ -3,6 +3,7 @@ import pathlib
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -31,8 +32,12 @@ def _config(*settings: str, family: str = "simple", task: str = "multiclass") ->
     return overrides.apply(config.default_config(task, family), [*_FAST, *settings])
 
 
-def _fit(run_config: config.Config, source: records.Records, **options: object) -> fit.Fitted:
-    arguments = {"train_splits": ["fold_1", "fold_2"], "monitor_split": "fold_0", **options}
+def _fit(run_config: config.Config, source: records.Records, **options: Any) -> fit.Fitted:
+    arguments: dict[str, Any] = {
+        "train_splits": ["fold_1", "fold_2"],
+        "monitor_split": "fold_0",
+        **options,
+    }
     return fit.fit(run_config, source, **arguments)
 
 

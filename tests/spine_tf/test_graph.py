@@ -104,7 +104,7 @@ def test_eager_crop_equals_the_converters(place):
     found = graph.crop(
         tf.constant(image), spacing, centers, tf.constant(mirror), padding, roi_mm=50.0, roi_px=16
     )
-    _equal(found, _converted(*place, 50.0, 16))
+    _equal(found, _converted(image, spacing, centers, mirror, padding, 50.0, 16))
 
 
 def test_crop_inside_a_dataset_equals_the_converters():

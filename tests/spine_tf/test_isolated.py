@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 import psutil
 import pytest
@@ -80,7 +81,7 @@ def test_it_ends_with_a_caller_that_is_killed():
     )
     caller = subprocess.Popen([sys.executable, "-c", code])
     process = psutil.Process(caller.pid)
-    children = []
+    children: list[Any] = []
     while len(children) < 2:  # multiprocessing's tracker, and the call
         time.sleep(0.1)
         children = process.children()

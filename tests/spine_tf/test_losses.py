@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,7 +16,7 @@ _PROBABILITIES = np.array(
 )
 
 
-def _loss(**settings: object) -> np.ndarray:
+def _loss(**settings: Any) -> np.ndarray:
     return losses.make_loss(training_config.TrainingConfig(**settings))(
         _TARGETS, _PROBABILITIES
     ).numpy()

@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from spine_tf.configuration import training_config
 from spine_tf.training import optimizer
 
 
-def _rates(**settings: object) -> list[float]:
+def _rates(**settings: Any) -> list[float]:
     made = optimizer.make_optimizer(
         training_config.TrainingConfig(learning_rate=0.1, **settings),
         learning_rate=0.1,

@@ -120,9 +120,9 @@ def _transfer(weights: pathlib.Path, *changes: str) -> config.Config:
 
 
 def _fit(
-    weights: pathlib.Path, source: records.Records, *changes: str, **options: object
+    weights: pathlib.Path, source: records.Records, *changes: str, **options: Any
 ) -> fit.Fitted:
-    splits = {"train_splits": ["fold_1", "fold_2"], "monitor_split": "fold_0"}
+    splits: dict[str, Any] = {"train_splits": ["fold_1", "fold_2"], "monitor_split": "fold_0"}
     return fit.fit(_transfer(weights, *changes), source, **splits, **options)
 
 
@@ -190,9 +190,7 @@ class _Twice(classification.ClassificationTask):
 
         return families.build_network(self.config.model, source.image_shape, head)
 
-    def monitor_figures(
-        self, outputs: dict[str, np.ndarray], truth: Mapping[str, np.ndarray]
-    ) -> dict[str, float]:
+    def monitor_figures(self, outputs: Any, truth: Mapping[str, np.ndarray]) -> dict[str, float]:
         return super().monitor_figures(outputs["one"], truth)
 
 
@@ -202,7 +200,7 @@ def test_frozen_phase_trains_a_head_of_two_outputs(
 ) -> None:
     task = _Twice(config=_transfer(weights))
     network = task.build_network(source)
-    splits = {"train_splits": ["fold_1", "fold_2"], "monitor_split": "fold_0"}
+    splits: dict[str, Any] = {"train_splits": ["fold_1", "fold_2"], "monitor_split": "fold_0"}
     fitted = fit.fit(task.config, source, task=task, **splits)
     assert {figures["phase"] for figures in fitted.history} == {"frozen"}
     assert fitted.history[-1]["loss"] < fitted.history[0]["loss"]

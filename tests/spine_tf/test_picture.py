@@ -4,6 +4,7 @@ import io
 import re
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,7 +81,7 @@ def test_svg_asks_for_nothing_and_sets_nothing_outside_itself(make):
 @_ALL
 def test_what_has_an_id_is_the_same_wherever_it_stands(make):
     """A page holds many charts: an id in two of them must mean one thing."""
-    defined = {}
+    defined: dict[str, Any] = {}
     for drawn in (make(), _curves(), _whiskers(), _matrix()):
         text = drawn.__html__()
         for element, name in re.findall(r'(<[^>]*\bid="([^"]*)"[^>]*>)', text):

@@ -116,6 +116,7 @@ def test_answers_are_those_of_the_converters_crops(exported, data, tmp_path):
     roi = roi_config.RoiConfig(roi_mm=30.0, roi_px=_PX)
     answers = {row["row_id"]: _numbers(row) for row in rows}
     for crop in cutting.read_crops(sources.open_source(data_dir), found.rows, roi):
+        assert isinstance(crop, cutting.Crop)
         low, high = crop.window
         image = np.clip((crop.image.astype(np.float32) - low) / (high - low), 0, 1)
         _, _, _, condition, level = crop.annotation.key.split("/")
@@ -136,6 +137,7 @@ def test_window_of_the_model_is_that_of_its_answers(data, tmp_path, window):
     found = annotations.read_annotations(source, has_labels=False)
     roi = roi_config.RoiConfig(roi_mm=30.0, roi_px=_PX, window=window)
     for crop in cutting.read_crops(source, found.rows, roi):
+        assert isinstance(crop, cutting.Crop)
         low, high = crop.window
         image = np.clip((crop.image.astype(np.float32) - low) / (high - low), 0, 1)
         _, _, _, condition, level = crop.annotation.key.split("/")

@@ -6,6 +6,7 @@ import pathlib
 import re
 import shutil
 import sys
+from typing import Any
 
 import h5py
 import keras
@@ -35,10 +36,10 @@ _MODULES = {
 }
 
 
-def _as_published(name: str, **options: object) -> keras.Model:
+def _as_published(name: str, **options: Any) -> keras.Model:
     """The network as its source gives it, with whatever scaling it has inside."""
     if name not in _OF_KERAS:
-        return efficientnet_lite.build(**{"input_shape": (None, None, 3), **options})
+        return efficientnet_lite.build(**({"input_shape": (None, None, 3)} | options))
     constructor = getattr(keras.applications, backbones.BACKBONES[name].constructor)
     return constructor(include_top=False, weights=None, **options)
 
@@ -71,7 +72,7 @@ def small_published(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     )
 
 
-def _transfer(name: str = _SMALLEST, **changes: object) -> model_configs.TransferConfig:
+def _transfer(name: str = _SMALLEST, **changes: Any) -> model_configs.TransferConfig:
     return model_configs.TransferConfig(backbone=name, **changes)
 
 

@@ -4,10 +4,11 @@ import io
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
-from spine_tf.configuration import config
+from spine_tf.configuration import config, model_configs
 from spine_tf.evaluation import label_baseline
 from spine_tf.reproduction import experiment, reproduction_table
 from spine_tf.scoring import figure, summary
@@ -103,18 +104,20 @@ def test_change_reaches_the_families_that_have_the_field():
         families=("simple", "residual"), changes=("model.units=5", "training.epochs=3")
     )
 
-    assert wanted.make_config("binary", "simple").model.units == 5
+    simple: Any = wanted.make_config("binary", "simple").model
+    assert simple.units == 5
     assert wanted.make_config("binary", "residual").training.epochs == 3
 
 
 def test_fast_is_small_and_needs_no_download():
     fast = experiment.Experiment(is_fast=True).make_config("multiclass", "resnet50")
 
+    assert isinstance(fast.model, model_configs.ResNet50Config)
     assert (fast.model.weights, fast.model.input_px, fast.training.epochs) == ("none", 32, 1)
 
 
 def test_fast_converts_small_crops_for_few_folds_unless_told_otherwise():
-    rows = {"conditions": ("spinal_canal_stenosis",), "levels": ("l4_l5",)}
+    rows: dict[str, Any] = {"conditions": ("spinal_canal_stenosis",), "levels": ("l4_l5",)}
     for wanted, expected in (
         (experiment.Experiment(seed=3), (128, 5)),
         (experiment.Experiment(seed=3, is_fast=True), (64, 3)),

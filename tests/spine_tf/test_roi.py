@@ -3,6 +3,7 @@
 import fractions
 import hashlib
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,7 +147,7 @@ def test_slices_are_cut_alike():
 def test_slices_are_cut_around_their_own_places():
     slices = list(np.random.default_rng(0).integers(0, 999, (4, 40, 40)).astype(np.uint16))
     centers = [(20.0, 21.0), (20.0, 21.0), (13.25, 30.0), (500.0, -3.0)]
-    where = {"spacing": (0.7, 0.6), "roi_mm": 20.0, "roi_px": 16}
+    where: dict[str, Any] = {"spacing": (0.7, 0.6), "roi_mm": 20.0, "roi_px": 16}
     together = roi.crop_stack(slices, roi.Square(centers_xy=centers, **where))
     for index, (image, center) in enumerate(zip(slices, centers, strict=True)):
         np.testing.assert_array_equal(

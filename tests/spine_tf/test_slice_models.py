@@ -1,5 +1,7 @@
 """Slices as images of one encoder, and what each way of pooling them can and can't tell apart."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from spine_tf.models import families, slices
 _POOLINGS = ("attention", "lstm", "average", "max")
 
 
-def _model(pooling: str, num_slices: int = 3, **changes: object) -> keras.Model:
+def _model(pooling: str, num_slices: int = 3, **changes: Any) -> keras.Model:
     keras.utils.set_random_seed(4)
     settings = model_configs.SlicesConfig(
         filters=(4, 8), slice_pooling=pooling, slice_units=6, dropout=0.0, **changes
@@ -62,7 +64,7 @@ def test_attention_is_a_share_of_each_slice_and_weighs_its_features() -> None:
 @pytest.mark.parametrize(
     ("pooling", "expected"), [("average", np.mean), ("max", np.max)], ids=["average", "max"]
 )
-def test_pooling_of_slices_is_what_it_says(pooling: str, expected: object) -> None:
+def test_pooling_of_slices_is_what_it_says(pooling: str, expected: Any) -> None:
     model = _model(pooling)
     outputs = [model.get_layer(name).output for name in ("slices", "slice_pool")]
     features, vector = keras.Model(model.input, outputs)(_images())

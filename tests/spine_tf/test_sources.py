@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from typing import Any
 
 import pytest
 
@@ -109,7 +110,7 @@ def test_subset_of_single_slices_holds_the_annotated_images_alone(small_data_dir
 
 
 def test_interrupted_subset_is_continued_and_a_whole_one_left_alone(small_data_dir, tmp_path):
-    options = {"conditions": ("left_subarticular_stenosis",), "num_slices": 1}
+    options: dict[str, Any] = {"conditions": ("left_subarticular_stenosis",), "num_slices": 1}
     source = sources.open_source(small_data_dir)
     half = tmp_path / "s/train_images/100/1000/1.dcm"
     half.parent.mkdir(parents=True)
@@ -150,6 +151,7 @@ def small_zip(small_data_dir, tmp_path):
 def test_workers_get_the_members_of_their_series_alone(small_zip):
     source = sources.open_source(small_zip)
     narrowed = source.narrowed({(100, 1000), (7, 7)})
+    assert isinstance(narrowed, sources.Archive)
     assert sorted(narrowed.members) == [f"train_images/100/1000/{n}.dcm" for n in (1, 2, 3)]
     assert narrowed.instances(100, 1000) == [1, 2, 3]
     assert narrowed.instances(101, 1010) == []
@@ -163,6 +165,7 @@ def test_workers_get_the_members_of_their_series_alone(small_zip):
 
 def test_damaged_member_is_an_error(small_zip):
     source = sources.open_source(small_zip)
+    assert isinstance(source, sources.Archive)
     name = "train_images/100/1000/1.dcm"
     member = source.members[name]
     data = bytearray(small_zip.read_bytes())
@@ -178,6 +181,7 @@ def test_damaged_member_is_an_error(small_zip):
 
 def test_member_that_can_not_be_read_is_an_error(small_zip):
     source = sources.open_source(small_zip)
+    assert isinstance(source, sources.Archive)
     name = "train_images/100/1000/1.dcm"
     members = {name: dataclasses.replace(source.members[name], method=-1)}
     with pytest.raises(OSError, match="encrypted, or compressed by another method"):
@@ -186,6 +190,7 @@ def test_member_that_can_not_be_read_is_an_error(small_zip):
 
 def test_member_inflates_no_further_than_the_directory_says(small_zip):
     source = sources.open_source(small_zip)
+    assert isinstance(source, sources.Archive)
     name = "train_images/100/1000/1.dcm"
     members = {name: dataclasses.replace(source.members[name], num_bytes=50)}
     with pytest.raises(OSError, match="is damaged"):

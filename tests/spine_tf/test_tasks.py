@@ -260,7 +260,7 @@ def _write_records(directory: pathlib.Path, toy: type[_Toy]) -> records.Records:
 
 
 @functools.cache
-def _task(toy: type[_Toy], *settings: str) -> _Toy:
+def _task(toy: type[_Toy], *settings: str) -> Any:
     fast = ("model.filters=[8]", "training.epochs=4", "training.learning_rate=0.01")
     made = config_module.default_config("multiclass", "simple")
     return toy(config=overrides.apply(made, [*fast, "training.batch_size=8", *settings]))
@@ -276,8 +276,8 @@ def source(toy: type[_Toy], tmp_path_factory: pytest.TempPathFactory) -> records
     return _write_records(tmp_path_factory.mktemp("toy") / "r", toy)
 
 
-def _fit(task: _Toy, source: records.Records, **options: Any) -> fit.Fitted:
-    splits = {"train_splits": ["fold_1", "fold_2"], "monitor_split": "fold_0"}
+def _fit(task: Any, source: records.Records, **options: Any) -> fit.Fitted:
+    splits: dict[str, Any] = {"train_splits": ["fold_1", "fold_2"], "monitor_split": "fold_0"}
     return fit.fit(task.config, source, task=task, **splits, **options)
 
 

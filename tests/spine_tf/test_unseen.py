@@ -5,6 +5,7 @@ import json
 import pathlib
 import subprocess
 import sys
+from typing import Any
 
 import keras
 import numpy as np
@@ -34,7 +35,7 @@ def _member(seed: int, *studies: int) -> run.Member:
     return run.Member(model=model, temperature=1.0 + seed / 10, train_studies=frozenset(studies))
 
 
-def _run(*members: run.Member, name: str = "w", **changes: object) -> run.Run:
+def _run(*members: run.Member, name: str = "w", **changes: Any) -> run.Run:
     return run.Run(
         run_dir=pathlib.Path(name),
         config=dataclasses.replace(config.default_config("multiclass", "simple"), **changes),

@@ -118,7 +118,7 @@ def test_feed_of_no_example_is_made(opened: records.Records) -> None:
 def test_all_bits_of_stored_values_survive_the_gather() -> None:
     # Among them those that are no number when read as float16.
     images = np.arange(2**16, dtype=np.uint16).reshape(16, 64, 64, 1)
-    arrays = {"image": images, "label": np.zeros(16, np.int64)}
+    arrays: dict[str, np.ndarray] = {"image": images, "label": np.zeros(16, np.int64)}
     for source in (feed.MemoryFeed(arrays), feed.DeviceFeed(arrays)):
         gathered = _joined(source, source.ordered(batch_size=5), "image")
         assert gathered.dtype == np.uint16

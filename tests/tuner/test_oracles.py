@@ -38,7 +38,7 @@ def _run(
     score: Callable[[dict[str, Any]], float] | None = None,
 ) -> list[dict[str, Any]]:
     """Runs trials to their end; with a number, is "killed" in the middle of the next one."""
-    started = []
+    started: list[Any] = []
     while True:
         trial = oracle.create_trial("tuner0")
         if trial.status == "STOPPED":

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import pytest
 
@@ -100,8 +101,9 @@ def test_budget_of_nothing_is_refused(name: str) -> None:
         task="binary",
         bases={"dense": _DENSE},
     )
+    nothing: dict[str, Any] = {name: 0}
     with pytest.raises(ValueError, match=f"--{name} is 0"):
-        dataclasses.replace(possible, **{name: 0})
+        dataclasses.replace(possible, **nothing)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Search spaces: every hyperparameter is a configuration field, the defaults are the base."""
 
+from typing import Any
+
 import keras_tuner
 import pytest
 
@@ -26,7 +28,7 @@ def test_default_values_are_the_base_configuration(task: str, preset: str) -> No
 
 def test_values_reach_the_configuration() -> None:
     bases, _ = _bases("binary")
-    values = {"family": "residual", "residual/model.filters": "[8, 16]"}
+    values: dict[str, Any] = {"family": "residual", "residual/model.filters": "[8, 16]"}
     values |= {"residual/sgd/training.learning_rate": 0.02, "residual/training.optimizer": "sgd"}
     made = space.to_config(values, bases)
     assert made.model.filters == (8, 16)  # type: ignore[attr-defined]

@@ -39,7 +39,8 @@ def _processes(pool: workers.Pool, told: list[dict[str, Any]]) -> list[str]:
     for index, values in enumerate(told):
         pool.idle()[0].give(trial.Job(trial_id=str(index), config=values, objective="log_loss"))
         while pool.busy():
-            found += [event.outcome.reason for event in pool.wait(60.0)]
+            events: list[Any] = pool.wait(60.0)
+            found += [event.outcome.reason for event in events]
     return found
 
 

@@ -61,6 +61,8 @@ def draw_study(index: int, images_dir: pathlib.Path, *, kind: str | None) -> stu
         series=tuple((series.series_id, series.description) for series in all_series),
         annotations=case.annotations,
         planted_errors=errors,
+        planted_oddities=(),
+        spelled_id=str(study_id),
     )
 
 

@@ -1,5 +1,6 @@
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,7 +24,7 @@ def _model() -> keras.Model:
 
 @pytest.mark.parametrize("memory_budget_mb", [4096, 0])
 def test_keras_fits_on_it_as_it_is(records_dir: pathlib.Path, memory_budget_mb: float) -> None:
-    def opened(*splits: str, **options: object) -> tf.data.Dataset:
+    def opened(*splits: str, **options: Any) -> tf.data.Dataset:
         settings = {"task": "multiclass", "memory_budget_mb": memory_budget_mb, "batch_size": 10}
         return dataset.open_dataset(records_dir, splits=splits, **{**settings, **options})
 
@@ -130,7 +131,7 @@ def test_named_weights_have_a_mean_of_one(
 def test_what_can_not_be_opened_is_named(
     records_dir: pathlib.Path, options: dict[str, object], message: str
 ) -> None:
-    arguments = {"task": "binary", "splits": ["fold_0"], **options}
+    arguments: dict[str, Any] = {"task": "binary", "splits": ["fold_0"], **options}
     with pytest.raises(ValueError, match=message):
         dataset.open_dataset(records_dir, **arguments)
 
@@ -139,7 +140,7 @@ def test_class_that_is_missing_can_not_be_weighed(
     make_records: Callable[..., pathlib.Path], tmp_path: pathlib.Path
 ) -> None:
     source = make_records(tmp_path / "r", per_class=1, severities=(0, 1))
-    options = {"task": "binary", "splits": ["fold_0"]}
+    options: dict[str, Any] = {"task": "binary", "splits": ["fold_0"]}
     with pytest.raises(ValueError, match="no example of class 'Severe', so it can't be weighed"):
         dataset.open_dataset(source, class_weights="balanced", **options)
     assert len([*dataset.open_dataset(source, **options)]) == 1

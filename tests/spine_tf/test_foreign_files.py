@@ -92,7 +92,7 @@ def test_file_gives_the_right_pixels_or_a_reason(answers, number):
     else:
         dataset = _read(_FILES[number])
         np.testing.assert_array_equal(answer.stack[0], _stored(dataset))
-        assert answer.spacing == tuple(np.float32(dataset.PixelSpacing).tolist())
+        assert answer.spacing == tuple(np.array(dataset.PixelSpacing, np.float32).tolist())
 
 
 def test_files_that_are_one_grey_slice_are_not_rejected(answers):

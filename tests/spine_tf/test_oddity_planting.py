@@ -16,7 +16,7 @@ from spine_tf import labels
 from spine_tf.configuration import roi_config
 from spine_tf.conversion import finalize, job, plan
 from spine_tf.rsna import sources
-from spine_tf.synthesis import dataset, oddity_planting, phantom_config
+from spine_tf.synthesis import oddity_planting, phantom, phantom_config
 from tfrecords import example, shard, tfds_files
 
 pytestmark = pytest.mark.slow
@@ -70,9 +70,9 @@ def _read(output_dir):
 def data_dirs(tmp_path_factory):
     """The clean studies and the odd ones."""
     directory = tmp_path_factory.mktemp("oddities")
-    dataset.write_studies(_CLEAN, directory / "clean")
+    phantom.write_studies(_CLEAN, directory / "clean")
     odd = dataclasses.replace(_CLEAN, with_oddities=True)
-    dataset.write_studies(odd, directory / "odd", num_workers=2)
+    phantom.write_studies(odd, directory / "odd", num_workers=2)
     return directory / "clean", directory / "odd"
 
 

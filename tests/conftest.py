@@ -62,21 +62,20 @@ def write_records(
     counts = {
         name: per_class * (index in severities) for index, name in enumerate(labels.SEVERITIES)
     }
-    tfds_files.write_schema(directory, schema)
-    manifest.write_manifest(
-        directory,
-        manifest.Manifest(
-            name=record.DATASET_NAME,
-            config={
-                **dataclasses.asdict(roi),
-                "conditions": [labels.CONDITIONS[_CONDITION]],
-                "levels": [labels.LEVELS[_LEVEL]],
-                "num_folds": 3,
-            },
-            shards=tuple(shards),
-            class_counts={split: counts for split in _SPLITS},
-        ),
+    dataset = manifest.Manifest(
+        name=record.DATASET_NAME,
+        config={
+            **dataclasses.asdict(roi),
+            "conditions": [labels.CONDITIONS[_CONDITION]],
+            "levels": [labels.LEVELS[_LEVEL]],
+            "num_folds": 3,
+        },
+        shards=tuple(shards),
+        class_counts={split: counts for split in _SPLITS},
     )
+    tfds_files.write_schema(directory, schema)
+    tfds_files.write_info(directory, dataset, "Discs in noise.")
+    manifest.write_manifest(directory, dataset)
     return directory
 
 

@@ -7,6 +7,7 @@ order, so equal records are equal bytes.
 """
 
 import functools
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -45,10 +46,13 @@ def serialize(record_schema: schema.Schema, values: dict[str, Any]) -> bytes:
     return message.SerializeToString(deterministic=True)
 
 
-def parse(record_schema: schema.Schema, data: bytes) -> dict[str, Any]:
+def parse(
+    record_schema: schema.Schema, data: bytes, *, skipped: Collection[str] = ()
+) -> dict[str, Any]:
     """Returns a record's values: arrays, not to be written into, or int, float and bytes.
 
-    Features that the schema doesn't name are left aside, and cost next to nothing.
+    Features that the schema doesn't name are left aside, and cost next to nothing. Of those that
+    are skipped kind and size are checked, no more.
 
     Raises:
         ValueError: no Example, or one without a feature of the schema, or of another kind or size.
@@ -58,10 +62,12 @@ def parse(record_schema: schema.Schema, data: bytes) -> dict[str, Any]:
         found = {entry.key: entry.value for entry in message.features.feature}
     except (message_module.DecodeError, UnicodeDecodeError) as err:
         raise ValueError(f"not a tf.train.Example: {err}") from err
-    return {
-        feature.name: _decode(feature, found.get(feature.name))
-        for feature in record_schema.features
-    }
+    values = {}
+    for feature in record_schema.features:
+        stored = _stored(feature, found.get(feature.name))
+        if feature.name not in skipped:
+            values[feature.name] = _decode(feature, stored)
+    return values
 
 
 @functools.cache
@@ -118,7 +124,8 @@ def _content(feature: schema.Feature, value: Any) -> Any:
     return np.asarray(value, dtype).ravel().tolist()
 
 
-def _decode(feature: schema.Feature, found: Any) -> Any:
+def _stored(feature: schema.Feature, found: Any) -> Any:
+    """What the message holds of a feature: one string, or as many numbers as it has."""
     if found is None:
         raise ValueError(f"a record has no feature {feature.name!r}")
     kind = _LISTS[feature.dtype]
@@ -126,25 +133,31 @@ def _decode(feature: schema.Feature, found: Any) -> Any:
         raise ValueError(f"feature {feature.name!r} is not a {feature.dtype} feature")
     stored = getattr(found, kind).value
     if kind == "bytes_list":
-        return _decode_bytes(feature, stored)
+        return _only_string(feature, stored)
     if len(stored) != feature.size:
         raise ValueError(f"{feature.name} has {len(stored)} numbers, expected {feature.size}")
-    if not feature.shape:
-        return stored[0]
-    dtype = np.float32 if feature.dtype == "float32" else np.int64
-    return np.array(stored, dtype).reshape(feature.shape)
+    return stored
 
 
-def _decode_bytes(feature: schema.Feature, strings: Any) -> Any:
+def _only_string(feature: schema.Feature, strings: Any) -> bytes:
     if len(strings) != 1:
         raise ValueError(f"{feature.name} has {len(strings)} strings, expected 1")
     content = strings[0]
-    if feature.dtype == "bytes":
-        return content
-    if len(content) != 2 * feature.size:
+    if feature.dtype == "uint16" and len(content) != 2 * feature.size:
         raise ValueError(
             f"{feature.name} has {len(content)} bytes, expected {2 * feature.size} "
             f"for uint16 {feature.shape}"
         )
-    numbers = np.frombuffer(content, "<u2").astype(np.uint16, copy=False)
-    return numbers.reshape(feature.shape) if feature.shape else numbers[0].item()
+    return content
+
+
+def _decode(feature: schema.Feature, stored: Any) -> Any:
+    if feature.dtype == "bytes":
+        return stored
+    if feature.dtype == "uint16":
+        numbers = np.frombuffer(stored, "<u2").astype(np.uint16, copy=False)
+        return numbers.reshape(feature.shape) if feature.shape else numbers[0].item()
+    if not feature.shape:
+        return stored[0]
+    dtype = np.float32 if feature.dtype == "float32" else np.int64
+    return np.array(stored, dtype).reshape(feature.shape)

@@ -1,7 +1,13 @@
 """Examples as tf.data: from memory by index, or streamed from the shards.
 
-All feeds give the same batches. An epoch is a function of (seed, epoch), so an interrupted run
-goes on with the batches it would have seen.
+In file order all feeds give the same batches. A shuffled epoch is a function of (seed, epoch), so
+an interrupted run goes on with the batches it would have seen, and has the same number of full
+batches in each. Which examples meet in a batch is not the same: from memory the order is a
+permutation of all of them; streamed, the shards are permuted and a record comes at most 1,024
+places before its turn, so a run that streams does not end with the weights of one that doesn't. A
+balanced epoch is made in memory alone.
+
+Streaming holds the 1,024 serialised records of the shuffle, and a few batches of decoded ones.
 """
 
 import dataclasses
@@ -22,6 +28,8 @@ Batch = dict[str, tf.Tensor]
 _SHUFFLE_BUFFER = 1024
 _PARSE_BATCH = 128
 _PARALLEL_READS = 2
+# Each holds a batch of _PARSE_BATCH; as many as there are cores would be gigabytes on some machines.
+_PARALLEL_PARSES = 4
 _PARALLEL_GATHERS = 2
 
 
@@ -275,6 +283,7 @@ def memory_feed(
         balanced: a shuffled epoch has as many examples of each class that there is.
         extra: what batches hold besides, one row an example.
     """
+    examples = examples.decoded()
     arrays = {"window": examples.windows, "label": examples.labels, **(extra or {})}
     if on_device:
         return DeviceFeed({"image": examples.images, **arrays}, balanced=balanced)
@@ -300,17 +309,16 @@ class StreamFeed:
     label_values: tuple[int, ...] | None
     fields: tuple[str, ...] = ("image", "window", "label")
 
+    def __post_init__(self) -> None:
+        # Before TensorFlow reads the shards, which says of a damaged one what nobody can mend.
+        self.source.index(self.splits)
+
     @property
     def num_examples(self) -> int:
+        index = self.source.index(self.splits)
         if self.label_values is None:
-            return sum(self.source.num_examples(split) for split in self.splits)
-        names = self.source.schema["label"].class_names or ()
-        counts = self.source.manifest.class_counts
-        return sum(
-            counts[split].get(names[value], 0)
-            for split in self.splits
-            for value in self.label_values
-        )
+            return len(index)
+        return int(np.isin(index.columns["label"], self.label_values).sum())
 
     def shuffled(self, *, batch_size: int, seed: int, epoch: int) -> tf.data.Dataset:
         batch_size = min(batch_size, self.num_examples)
@@ -364,7 +372,7 @@ class StreamFeed:
             return {name: tf.boolean_mask(value, takes_part) for name, value in parsed.items()}
 
         return serialized.batch(_PARSE_BATCH).map(
-            parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+            parse, num_parallel_calls=_PARALLEL_PARSES, deterministic=True
         )
 
 

@@ -30,6 +30,14 @@ class Shard:
     num_bytes: int
     sha256: str
 
+    def __post_init__(self) -> None:
+        for name in ("file", "split", "sha256"):
+            _require_text(name, getattr(self, name))
+        if not self.file or pathlib.PurePath(self.file).name != self.file or "\0" in self.file:
+            raise ValueError(f"file is {self.file!r}, expected a name inside the directory")
+        for name in ("num_examples", "num_bytes"):
+            _require_count(f"{self.file}: {name}", getattr(self, name))
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Manifest:
@@ -52,6 +60,20 @@ class Manifest:
     class_counts: dict[str, dict[str, int]]
     rejects: dict[str, int] = dataclasses.field(default_factory=dict)
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require_text("name", self.name)
+        for name in ("config", "class_counts", "rejects", "details"):
+            _require_object(name, getattr(self, name))
+        for split, counts in self.class_counts.items():
+            _require_object(f"class_counts of {split}", counts)
+            for name, count in counts.items():
+                _require_count(f"class_counts of {name} in {split}", count)
+        for reason, count in self.rejects.items():
+            _require_count(f"rejects of {reason}", count)
+        files = [shard.file for shard in self.shards]
+        if len(set(files)) != len(files):
+            raise ValueError(f"shard {next(f for f in files if files.count(f) > 1)} is named twice")
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -89,7 +111,7 @@ def read_manifest(directory: pathlib.Path) -> Manifest:
     try:
         shards = tuple(Shard(**shard) for shard in values.pop("shards"))
         return Manifest(**values, shards=shards)
-    except (TypeError, KeyError, AttributeError) as err:
+    except (ValueError, TypeError, KeyError, AttributeError) as err:
         raise ValueError(
             f"{directory / FILE_NAME} is not a manifest ({err}): convert again with --overwrite"
         ) from err
@@ -111,8 +133,23 @@ def _read_json(directory: pathlib.Path) -> dict[str, Any]:
             f"{directory} has no {FILE_NAME}, so it is no finished conversion: run the same "
             "conversion again to complete it"
         ) from err
-    except (UnicodeDecodeError, json.JSONDecodeError) as err:
+    except (ValueError, RecursionError) as err:
         raise ValueError(f"{path} is not JSON ({err}): convert again with --overwrite") from err
     if not isinstance(values, dict):
         raise ValueError(f"{path} is not a manifest: convert again with --overwrite")
     return values
+
+
+def _require_text(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is {value!r}, expected a string")
+
+
+def _require_object(name: str, value: Any) -> None:
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} is {value!r}, expected an object")
+
+
+def _require_count(name: str, value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{name} is {value!r}, expected a count of at least 0")

@@ -1,8 +1,9 @@
 """A finished records directory, read once: what it holds without pixels, and its images.
 
 What the records of a split hold beside their images is read once for as long as a directory is
-open. Its images are decoded once too, in the same reading, into one array that all examples share,
-if the directory is opened with a budget of memory that they fit.
+open, and every byte of it is checked then, as `verify` does. Its images are decoded once too, in
+the same reading, into one array that all examples share, if the directory is opened with a budget
+of memory that they fit. If not, they stay on disk, and those that are asked for are read.
 """
 
 import dataclasses
@@ -10,12 +11,13 @@ import functools
 import math
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from tfrecords import (
     example,
+    integrity,
     manifest as manifest_module,
     schema as schema_module,
     shard,
@@ -25,7 +27,7 @@ from tfrecords import (
 # TensorFlow takes images that begin on such a boundary as a tensor without copying them.
 ALIGNMENT = 64
 
-_IMAGE = "image"
+_IMAGE = integrity.IMAGE
 _CHUNK = 256
 
 
@@ -48,11 +50,114 @@ class Index:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class StoredImages:
+    """Images that stay in their shards; indexed by rows like the array of all of them.
+
+    Attributes:
+        paths: of the shards.
+        files: int64 (n,), the position in `paths` of each image.
+        offsets: int64 (n,), where its record begins.
+        feature: of the images.
+    """
+
+    paths: tuple[pathlib.Path, ...]
+    files: np.ndarray
+    offsets: np.ndarray
+    feature: schema_module.Feature
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array: n, height, width, slices."""
+        return (len(self), *self.feature.shape)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """Reads images.
+
+        Args:
+            rows: int64 (k,).
+
+        Returns:
+            uint16 (k, height, width, slices).
+
+        Raises:
+            ValueError: a shard is damaged, or is another one since it was opened.
+        """
+        schema = schema_module.Schema(features=(self.feature,))
+        images = _empty_images(len(rows), self.feature.shape)
+        for number in np.unique(self.files[rows]).tolist():
+            path = self.paths[number]
+            with path.open("rb") as file:
+                for place in np.flatnonzero(self.files[rows] == number).tolist():
+                    serialized = shard.read_record_at(file, int(self.offsets[rows[place]]))
+                    try:
+                        images[place] = example.parse(schema, serialized)[_IMAGE]
+                    except ValueError as err:
+                        raise ValueError(f"{path}: {err}") from err
+        return images
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Windowed:
+    """Windowed images, made when they are asked for; indexed like the array of all of them.
+
+    The array is float32 (n, height, width, slices) in [0, 1].
+
+    Attributes:
+        pixels, rows, windows: as `Examples` has them.
+    """
+
+    pixels: "np.ndarray | StoredImages"
+    rows: np.ndarray
+    windows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array: n, height, width, slices."""
+        return (len(self), *self.pixels.shape[1:])
+
+    def take(self, chosen: np.ndarray) -> "Windowed":
+        """Returns the chosen images, not made yet: bool (n,), or their positions, int64 (k,)."""
+        positions = np.arange(len(self))[chosen]
+        return Windowed(
+            pixels=self.pixels, rows=self.rows[positions], windows=self.windows[positions]
+        )
+
+    def __getitem__(self, chosen: int | slice | np.ndarray) -> np.ndarray:
+        """Makes the chosen images: one (height, width, slices), or float32 (k, ...) of several."""
+        positions = np.arange(len(self))[chosen]
+        if not np.ndim(positions):
+            return self[np.array([positions])][0]
+        result = np.empty((len(positions), *self.shape[1:]), np.float32)
+        # In parts, since the steps in between would take several times the memory of the result.
+        for start in range(0, len(positions), _CHUNK):
+            part = positions[start : start + _CHUNK]
+            made = normalize(self.pixels[self.rows[part]], self.windows[part])
+            result[start : start + _CHUNK] = made
+        return result
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """All of them, for numpy."""
+        del copy
+        return self[:].astype(dtype or np.float32, copy=False)
+
+
+Images: TypeAlias = np.ndarray | Windowed
+"""Images that a model looks at: float32 (n, height, width, slices) in [0, 1], or like it."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Examples:
     """Examples of one or more splits, in file order.
 
     Attributes:
         pixels: uint16 (m, height, width, slices), stored values; shared, not to be written into.
+            Where they don't fit in memory, they stay on disk and are indexed by rows alone.
         rows: int64 (n,), the row of each example's image in `pixels`.
         windows: float32 (n, 2), the stored values that become 0 and 1.
         labels: int64 (n,), the class: a position in the label values that were asked for.
@@ -61,7 +166,7 @@ class Examples:
         columns: every other int64 and float32 field of the schema by name, (n, *shape).
     """
 
-    pixels: np.ndarray
+    pixels: np.ndarray | StoredImages
     rows: np.ndarray
     windows: np.ndarray
     labels: np.ndarray
@@ -77,14 +182,20 @@ class Examples:
         """A copy of the images, uint16 (n, height, width, slices)."""
         return self.pixels[self.rows]
 
+    @property
+    def windowed(self) -> Windowed:
+        """The windowed images, made when they are asked for."""
+        return Windowed(pixels=self.pixels, rows=self.rows, windows=self.windows)
+
     def normalized(self) -> np.ndarray:
         """Returns the windowed images, float32 (n, height, width, slices) in [0, 1]."""
-        result = np.empty((len(self), *self.pixels.shape[1:]), np.float32)
-        # In parts, since the steps in between would take several times the memory of the result.
-        for start in range(0, len(self), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            result[part] = normalize(self.pixels[self.rows[part]], self.windows[part])
-        return result
+        return self.windowed[:]
+
+    def decoded(self) -> "Examples":
+        """Returns the examples with all of their images in memory."""
+        if isinstance(self.pixels, np.ndarray):
+            return self
+        return dataclasses.replace(self, pixels=self.images, rows=np.arange(len(self)))
 
     def take(self, chosen: np.ndarray) -> "Examples":
         """Returns the chosen examples: bool (n,), or their positions, int64 (k,)."""
@@ -126,12 +237,14 @@ class Records:
         schema: the fields of a record.
         keep_mb: MiB of decoded images that may stay in memory for as long as the directory is
             open. If all of its images fit, each is decoded once; if not, whenever it is needed.
+        verifies: compares each shard's sha256 with the manifest's when it is first read.
     """
 
     directory: pathlib.Path
     manifest: manifest_module.Manifest
     schema: schema_module.Schema
     keep_mb: float = 0.0
+    verifies: bool = True
 
     def keeping(self, keep_mb: float) -> "Records":
         """Returns the directory as opened with at least this `keep_mb`: itself if it is so."""
@@ -178,8 +291,8 @@ class Records:
 
     def images(
         self, splits: Sequence[str], is_chosen: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns decoded images, among them those of the splits.
+    ) -> tuple[np.ndarray | StoredImages, np.ndarray]:
+        """Returns images, among them those of the splits.
 
         Args:
             splits: whose records.
@@ -187,17 +300,18 @@ class Records:
 
         Returns:
             uint16 (m, height, width, slices), to be left as it is, since where images are kept all
-            share it; and int64 (k,), the row in it of each chosen record.
+            share it, and where they don't fit they are `StoredImages`; and int64 (k,), the row in
+            it of each chosen record.
 
         Raises:
             ValueError: as `iterate`.
         """
         if is_chosen is None:
             is_chosen = np.ones(sum(map(self.num_examples, splits)), bool)
-        if self._kept is None:
-            images = _decode(self, splits, is_chosen)
-            return images, np.arange(len(images))
         self.index(splits)
+        if self._kept is None:
+            stored = _find_images(self, splits)
+            return stored, np.flatnonzero(is_chosen)
         every = np.arange(len(self._kept))
         rows = [every[self._kept_rows(split)] for split in splits]
         return self._kept, np.concatenate([every[:0], *rows])[is_chosen]
@@ -214,6 +328,23 @@ class Records:
         return {}
 
     @functools.cached_property
+    def seen(self) -> integrity.Seen:
+        """Keys and studies of the splits that have been read."""
+        return integrity.Seen(self.directory)
+
+    @functools.cached_property
+    def _offsets(self) -> dict[str, np.ndarray]:
+        """Where each record of a shard begins, by file, of shards whose images were asked for."""
+        return {}
+
+    def offsets_of(self, part: manifest_module.Shard) -> np.ndarray:
+        """Returns where each record of a shard begins, int64 (n,)."""
+        if part.file not in self._offsets:
+            found = shard.read_offsets(self.directory / part.file)
+            self._offsets[part.file] = np.array(found, np.int64)
+        return self._offsets[part.file]
+
+    @functools.cached_property
     def _kept(self) -> np.ndarray | None:
         """All images of the directory; those of a split are filled in along with its index."""
         if self.decoded_mb(self.splits) > self.keep_mb:
@@ -226,16 +357,19 @@ class Records:
         return slice(start, start + self.num_examples(split))
 
 
-def open_records(directory: pathlib.Path | str, *, keep_mb: float = 0.0) -> Records:
+def open_records(
+    directory: pathlib.Path | str, *, keep_mb: float = 0.0, verifies: bool = True
+) -> Records:
     """Opens a finished directory.
 
     Args:
         directory: that a converter wrote.
         keep_mb: as in `Records`.
+        verifies: as in `Records`.
 
     Raises:
-        ValueError: it is missing, not finished, of another format version, or a shard is missing
-            or has another size than the manifest says.
+        ValueError: it is missing, not finished, of another format version, or what its small files
+            say and the sizes of its shards don't agree.
     """
     directory = pathlib.Path(directory)
     if not directory.is_dir():
@@ -245,27 +379,31 @@ def open_records(directory: pathlib.Path | str, *, keep_mb: float = 0.0) -> Reco
         manifest=manifest_module.read_manifest(directory),
         schema=tfds_files.read_schema(directory),
         keep_mb=keep_mb,
+        verifies=verifies,
     )
-    for part in records.manifest.shards:
-        path = directory / part.file
-        size = path.stat().st_size if path.is_file() else None
-        if size != part.num_bytes:
-            raise ValueError(
-                f"{path} {'is missing' if size is None else f'has {size} bytes'}, manifest.json "
-                f"says {part.num_bytes} bytes: convert again with --overwrite"
-            )
+    integrity.check_directory(directory, records.manifest, records.schema)
     return records
 
 
-def iterate(records: Records, splits: Sequence[str]) -> Iterator[dict[str, Any]]:
+def iterate(
+    records: Records, splits: Sequence[str], *, skipped: Sequence[str] = ()
+) -> Iterator[dict[str, Any]]:
     """Yields every record of the splits, in file order, as parsed values by feature name.
 
+    Args:
+        records: an open directory.
+        splits: split names.
+        skipped: fields that are not decoded.
+
     Raises:
-        ValueError: a split without examples, a damaged shard, or one whose number of records is
-            not the manifest's.
+        ValueError: a split without examples, a damaged shard, one whose number of records or
+            sha256 is not the manifest's, or a record that holds what can't be; names file and
+            record.
     """
-    for serialized in _serialized(records, splits):
-        yield example.parse(records.schema, serialized)
+    for part in records.shards_of(splits):
+        yield from integrity.read_shard(
+            records.directory, part, records.schema, skipped=skipped, hashes=records.verifies
+        )
 
 
 def load_examples(records: Records, splits: Sequence[str], label_values: Sequence[int]) -> Examples:
@@ -277,8 +415,9 @@ def load_examples(records: Records, splits: Sequence[str], label_values: Sequenc
         label_values: the labels that take part; the position of one is its class.
 
     Raises:
-        ValueError: as `iterate`.
+        ValueError: as `iterate`, or the records have no classes.
     """
+    integrity.require_classes(records.directory / tfds_files.FEATURES_FILE, records.schema)
     index = records.index(splits)
     stored = index.columns["label"]
     is_class = stored[:, np.newaxis] == np.array(label_values, np.int64)
@@ -301,47 +440,48 @@ def load_examples(records: Records, splits: Sequence[str], label_values: Sequenc
 
 
 def _read_split(records: Records, split: str, images: np.ndarray | None) -> Index:
-    """Reads a split once; its images are decoded only if there is an array for them."""
-    schema = records.schema if images is not None else records.schema.without(_IMAGE)
-    found = []
-    for row, serialized in enumerate(_serialized(records, [split])):
-        values = example.parse(schema, serialized)
+    """Reads and checks a split once; its images are decoded only if there is an array for them."""
+    count = records.num_examples(split)
+    columns = {
+        field.name: np.empty((count, *field.shape), field.dtype)
+        for field in _columns(records.schema)
+    }
+    keys = []
+    for values in _distinct(records, split, skipped=(_IMAGE,) if images is None else ()):
+        row = len(keys)
+        keys.append(values["key"].decode())
+        for name, column in columns.items():
+            column[row] = values[name]
         if images is not None:
-            images[row] = values.pop(_IMAGE)
-        found.append(values)
-    return Index(
-        keys=tuple(values["key"].decode() for values in found),
-        splits=(split,) * len(found),
-        columns={
-            field.name: np.array([values[field.name] for values in found], field.dtype)
-            for field in _columns(schema)
-        },
+            images[row] = values[_IMAGE]
+    if records.manifest.class_counts:
+        integrity.check_counts(
+            *(records.directory, records.manifest, records.schema, split, columns["label"])
+        )
+    return Index(keys=tuple(keys), splits=(split,) * count, columns=columns)
+
+
+def _distinct(records: Records, split: str, skipped: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yields the records of a split, none of which has been there."""
+    for part in records.shards_of([split]):
+        read = integrity.read_shard(
+            records.directory, part, records.schema, skipped=skipped, hashes=records.verifies
+        )
+        for number, values in enumerate(read):
+            records.seen.add(part, number, values)
+            yield values
+
+
+def _find_images(records: Records, splits: Sequence[str]) -> StoredImages:
+    parts = records.shards_of(splits)
+    offsets = [records.offsets_of(part) for part in parts]
+    counts = [len(found) for found in offsets]
+    return StoredImages(
+        paths=tuple(records.directory / part.file for part in parts),
+        files=np.repeat(np.arange(len(parts)), counts),
+        offsets=np.concatenate([np.empty(0, np.int64), *offsets]),
+        feature=records.schema[_IMAGE],
     )
-
-
-def _decode(records: Records, splits: Sequence[str], is_chosen: np.ndarray) -> np.ndarray:
-    schema = schema_module.Schema(features=(records.schema[_IMAGE],))
-    images = _empty_images(int(is_chosen.sum()), records.image_shape)
-    row = 0
-    for serialized, chosen in zip(_serialized(records, splits), is_chosen, strict=True):
-        if chosen:
-            images[row] = example.parse(schema, serialized)[_IMAGE]
-            row += 1
-    return images
-
-
-def _serialized(records: Records, splits: Sequence[str]) -> Iterator[bytes]:
-    for part in records.shards_of(splits):
-        count = 0
-        for serialized in shard.read_records(records.directory / part.file):
-            count += 1
-            if count <= part.num_examples:
-                yield serialized
-        if count != part.num_examples:
-            raise ValueError(
-                f"{part.file} has {count} records, manifest.json says {part.num_examples}: "
-                "convert again with --overwrite"
-            )
 
 
 def _join(schema: schema_module.Schema, parts: Sequence[Index]) -> Index:
@@ -361,7 +501,7 @@ def _columns(schema: schema_module.Schema) -> list[schema_module.Feature]:
     return [feature for feature in schema.features if feature.dtype in ("int64", "float32")]
 
 
-def _empty_images(count: int, shape: tuple[int, int, int]) -> np.ndarray:
+def _empty_images(count: int, shape: tuple[int, ...]) -> np.ndarray:
     """Room for images, uint16 (count, *shape); takes no memory before it is filled."""
     num_bytes = 2 * count * math.prod(shape)
     room = np.empty(num_bytes + ALIGNMENT, np.uint8)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -27,12 +28,17 @@ class Feature:
     class_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        require_name(self.name)
         if self.dtype not in _DTYPES:
             raise ValueError(f"{self.name}: dtype is {self.dtype!r}, expected one of {_DTYPES}")
         if self.dtype == "bytes" and self.shape:
             raise ValueError(f"{self.name}: bytes has shape {self.shape}, expected a scalar")
         if self.class_names is not None and (self.dtype != "int64" or self.shape):
             raise ValueError(f"{self.name}: class names need an int64 scalar")
+        if self.class_names is not None and len(set(self.class_names)) != len(self.class_names):
+            raise ValueError(f"{self.name}: class names {self.class_names} are not unique")
+        if any(size < 1 for size in self.shape):
+            raise ValueError(f"{self.name}: shape is {self.shape}, expected sizes of at least 1")
 
     @property
     def size(self) -> int:
@@ -52,15 +58,14 @@ class Schema:
             raise ValueError(f"features {names} are not unique")
         object.__setattr__(self, "features", tuple(sorted(self.features, key=lambda f: f.name)))
 
+    def __contains__(self, name: object) -> bool:
+        return any(feature.name == name for feature in self.features)
+
     def __getitem__(self, name: str) -> Feature:
         for feature in self.features:
             if feature.name == name:
                 return feature
         raise KeyError(f"no feature {name!r}; there are {[f.name for f in self.features]}")
-
-    def without(self, name: str) -> "Schema":
-        """Returns the other fields."""
-        return Schema(features=tuple(f for f in self.features if f.name != name))
 
     def check(self, values: dict[str, Any]) -> None:
         """Raises ValueError where the values of one record don't fit the schema."""
@@ -78,3 +83,9 @@ class Schema:
                     raise ValueError(
                         f"{feature.name} has shape {array.shape}, expected {feature.shape}"
                     )
+
+
+def require_name(name: str) -> None:
+    """Raises ValueError for what is no name of a feature; files are named after it."""
+    if not re.fullmatch("[a-z0-9_]+", name):
+        raise ValueError(f"feature {name!r} is no name, expected a-z, 0-9 and _")

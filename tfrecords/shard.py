@@ -5,11 +5,12 @@ of the data; all little-endian (tensorflow/core/lib/io/record_writer.h).
 """
 
 import hashlib
+import os
 import pathlib
 import struct
 import types
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Protocol
 
 import google_crc32c
 
@@ -19,6 +20,13 @@ _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
 _MASK_DELTA = 0xA282EAD8
 _MEND = "the file is damaged, copy it again or convert again with --overwrite"
+
+
+class Digest(Protocol):
+    """What hashlib makes: told bytes, part by part."""
+
+    def update(self, data: bytes, /) -> None:
+        """Takes in the next bytes."""
 
 
 def file_name(dataset: str, split: str, index: int, num_shards: int) -> str:
@@ -72,8 +80,12 @@ class Writer:
         )
 
 
-def read_records(path: pathlib.Path) -> Iterator[bytes]:
+def read_records(path: pathlib.Path, digest: Digest | None = None) -> Iterator[bytes]:
     """Yields the records of a file.
+
+    Args:
+        path: of the file.
+        digest: told every byte that is read.
 
     Raises:
         ValueError: a record is cut off or its checksum is wrong; names file and record, from 0.
@@ -82,11 +94,59 @@ def read_records(path: pathlib.Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         index = 0
         while header := file.read(_HEADER.size):
-            yield _read_record(file, header, size, f"{path}: record {index}")
+            yield _read_record(file, header, size, f"{path}: record {index}", digest)
             index += 1
 
 
-def _read_record(file: IO[bytes], header: bytes, size: int, name: str) -> bytes:
+def read_offsets(path: pathlib.Path) -> list[int]:
+    """Returns where each record of a file begins, without reading what is in it.
+
+    Raises:
+        ValueError: a header is cut off or its checksum is wrong; names file and record, from 0.
+    """
+    size = path.stat().st_size
+    offsets: list[int] = []
+    with path.open("rb") as file:
+        while header := file.read(_HEADER.size):
+            length = _read_length(file, header, size, f"{path}: record {len(offsets)}")
+            offsets.append(file.tell() - _HEADER.size)
+            file.seek(length + _FOOTER.size, os.SEEK_CUR)
+    return offsets
+
+
+def read_record_at(file: IO[bytes], offset: int) -> bytes:
+    """Returns one record of an open file.
+
+    Args:
+        file: of records.
+        offset: where the record begins.
+
+    Raises:
+        ValueError: no sound record begins there; names file and place.
+    """
+    file.seek(offset)
+    header = file.read(_HEADER.size)
+    size = os.fstat(file.fileno()).st_size
+    return _read_record(file, header, size, f"{file.name}: the record at byte {offset}", None)
+
+
+def _read_record(
+    file: IO[bytes], header: bytes, size: int, name: str, digest: Digest | None
+) -> bytes:
+    length = _read_length(file, header, size, name)
+    record = file.read(length)
+    footer = file.read(_FOOTER.size)
+    if len(footer) < _FOOTER.size:
+        raise ValueError(f"{name} is cut off: {_MEND}")
+    if _FOOTER.unpack(footer)[0] != _masked_crc(record):
+        raise ValueError(f"{name} has a wrong checksum: {_MEND}")
+    if digest is not None:
+        for part in (header, record, footer):
+            digest.update(part)
+    return record
+
+
+def _read_length(file: IO[bytes], header: bytes, size: int, name: str) -> int:
     if len(header) < _HEADER.size:
         raise ValueError(f"{name} is cut off in its header: {_MEND}")
     length, length_crc = _HEADER.unpack(header)
@@ -95,11 +155,7 @@ def _read_record(file: IO[bytes], header: bytes, size: int, name: str) -> bytes:
     # A length that fits no file would otherwise be an allocation of that size.
     if length + _FOOTER.size > size - file.tell():
         raise ValueError(f"{name} is cut off: {_MEND}")
-    record = file.read(length)
-    (data_crc,) = _FOOTER.unpack(file.read(_FOOTER.size))
-    if data_crc != _masked_crc(record):
-        raise ValueError(f"{name} has a wrong checksum: {_MEND}")
-    return record
+    return length
 
 
 def _masked_crc(data: bytes) -> int:

@@ -13,6 +13,11 @@ from tfrecords import atomic, manifest, schema
 FEATURES_FILE = "features.json"
 INFO_FILE = "dataset_info.json"
 
+# What JSON of another shape raises where its parts are asked for.
+_NOT_WHAT_IS_WRITTEN = (
+    *(ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError),
+)
+
 _TFDS = "tensorflow_datasets.core.features"
 _FEATURES_DICT = f"{_TFDS}.features_dict.FeaturesDict"
 _CLASS_LABEL = f"{_TFDS}.class_label_feature.ClassLabel"
@@ -52,7 +57,7 @@ def read_schema(directory: pathlib.Path) -> schema.Schema:
         )
     except FileNotFoundError as err:
         raise ValueError(f"{err.filename} does not exist: convert again with --overwrite") from err
-    except (ValueError, KeyError, TypeError, AttributeError) as err:
+    except _NOT_WHAT_IS_WRITTEN as err:
         raise ValueError(
             f"{path} describes no records ({err}): convert again with --overwrite"
         ) from err
@@ -92,7 +97,7 @@ def read_shard_lengths(directory: pathlib.Path) -> dict[str, list[int]]:
         return {split["name"]: [int(n) for n in split["shardLengths"]] for split in splits}
     except FileNotFoundError as err:
         raise ValueError(f"{path} is missing: {mend}") from err
-    except (ValueError, KeyError, TypeError) as err:
+    except _NOT_WHAT_IS_WRITTEN as err:
         raise ValueError(f"{path} can't be read ({err}): {mend}") from err
 
 
@@ -112,6 +117,7 @@ def _to_json(feature: schema.Feature) -> dict[str, Any]:
 
 def _from_json(directory: pathlib.Path, name: str, values: dict[str, Any]) -> schema.Feature:
     kind = values["pythonClassName"]
+    schema.require_name(name)
     if kind == _CLASS_LABEL:
         lines = (directory / labels_file_name(name)).read_text("utf-8").splitlines()
         return schema.Feature(name=name, dtype="int64", class_names=tuple(lines))

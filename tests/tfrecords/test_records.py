@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tfrecords import example, records
+from tfrecords import example, manifest, records, tfds_files
 
 
 def test_examples_have_the_class_of_their_label(records_dir: pathlib.Path) -> None:
@@ -50,8 +50,8 @@ class _Counter:
         self._parse = example.parse
         monkeypatch.setattr(example, "parse", self._count)
 
-    def _count(self, record_schema, data):
-        values = self._parse(record_schema, data)
+    def _count(self, record_schema, data, **options):
+        values = self._parse(record_schema, data, **options)
         self.records += 1
         self.images += "image" in values
         return values
@@ -133,7 +133,11 @@ def test_images_beyond_the_budget_are_decoded_when_they_are_needed(
 ) -> None:
     opened = records.open_records(records_dir, keep_mb=0.18)
     for _ in range(2):
-        assert records.load_examples(opened, ["fold_0"], (0, 2)).pixels.shape == (16, 32, 32, 1)
+        found = records.load_examples(opened, ["fold_0"], (0, 2))
+        assert found.pixels.shape == (24, 32, 32, 1)
+        assert found.images.shape == found.decoded().pixels.shape == (16, 32, 32, 1)
+        counter.records -= 16  # decoded once more, to be held
+        counter.images -= 16
     # 24 for the index, and each time the 16 that are of a class.
     assert (counter.records, counter.images) == (24 + 2 * 16, 2 * 16)
 
@@ -183,6 +187,7 @@ def test_other_count_than_the_manifest_says_is_found(
     values = json.loads(path.read_text())
     values["shards"][0]["num_examples"] = said
     path.write_text(json.dumps(values))
+    tfds_files.write_info(copied, manifest.read_manifest(copied), "x")
     opened = records.open_records(copied, keep_mb=keep_mb)
     with pytest.raises(ValueError, match=rf"has 24 records, manifest.json says {said}"):
         records.load_examples(opened, ["fold_0"], (0, 1, 2))

@@ -21,14 +21,14 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from tfrecords import records, schema
+from tfrecords import records, schema, stored_images
 
 Batch = dict[str, tf.Tensor]
 
 _SHUFFLE_BUFFER = 1024
 _PARSE_BATCH = 128
 _PARALLEL_READS = 2
-# Each holds a batch of _PARSE_BATCH; as many as there are cores would be gigabytes on some machines.
+# Each holds a batch of _PARSE_BATCH: one a core would be gigabytes on some machines.
 _PARALLEL_PARSES = 4
 _PARALLEL_GATHERS = 2
 
@@ -283,13 +283,11 @@ def memory_feed(
         balanced: a shuffled epoch has as many examples of each class that there is.
         extra: what batches hold besides, one row an example.
     """
-    examples = examples.decoded()
     arrays = {"window": examples.windows, "label": examples.labels, **(extra or {})}
     if on_device:
         return DeviceFeed({"image": examples.images, **arrays}, balanced=balanced)
-    return MemoryFeed(
-        {"image": examples.pixels, **arrays}, rows={"image": examples.rows}, balanced=balanced
-    )
+    pixels, rows = examples.decoded()
+    return MemoryFeed({"image": pixels, **arrays}, rows={"image": rows}, balanced=balanced)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -416,7 +414,7 @@ def parse_batch(record_schema: schema.Schema, serialized: tf.Tensor, names: Sequ
 
 def _shared(array: np.ndarray) -> tf.Tensor:
     """The array as a tensor of the same memory, if it begins where TensorFlow's own would."""
-    if array.ctypes.data % records.ALIGNMENT:
+    if array.ctypes.data % stored_images.ALIGNMENT:
         return tf.constant(array)
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 

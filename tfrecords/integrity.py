@@ -13,8 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from tfrecords import example, manifest as manifest_module, schema as schema_module, shard
-from tfrecords import tfds_files
+from tfrecords import (
+    example,
+    manifest as manifest_module,
+    schema as schema_module,
+    shard,
+    tfds_files,
+)
 
 KEY = "key"
 IMAGE = "image"
@@ -198,9 +203,7 @@ def _check_size(
 ) -> None:
     size = path.stat().st_size if path.is_file() else None
     if size is None:
-        raise ValueError(
-            f"{path} is missing, manifest.json says {part.num_bytes} bytes: {_MEND}"
-        )
+        raise ValueError(f"{path} is missing, manifest.json says {part.num_bytes} bytes: {_MEND}")
     if size != part.num_bytes:
         raise ValueError(f"{path} has {size} bytes, manifest.json says {part.num_bytes}: {_MEND}")
     # Room is made for so many records before the first is read.

@@ -11,24 +11,20 @@ import functools
 import math
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from tfrecords import (
-    example,
     integrity,
     manifest as manifest_module,
     schema as schema_module,
     shard,
+    stored_images,
     tfds_files,
 )
 
-# TensorFlow takes images that begin on such a boundary as a tensor without copying them.
-ALIGNMENT = 64
-
 _IMAGE = integrity.IMAGE
-_CHUNK = 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,108 +46,6 @@ class Index:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class StoredImages:
-    """Images that stay in their shards; indexed by rows like the array of all of them.
-
-    Attributes:
-        paths: of the shards.
-        files: int64 (n,), the position in `paths` of each image.
-        offsets: int64 (n,), where its record begins.
-        feature: of the images.
-    """
-
-    paths: tuple[pathlib.Path, ...]
-    files: np.ndarray
-    offsets: np.ndarray
-    feature: schema_module.Feature
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of the array: n, height, width, slices."""
-        return (len(self), *self.feature.shape)
-
-    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """Reads images.
-
-        Args:
-            rows: int64 (k,).
-
-        Returns:
-            uint16 (k, height, width, slices).
-
-        Raises:
-            ValueError: a shard is damaged, or is another one since it was opened.
-        """
-        schema = schema_module.Schema(features=(self.feature,))
-        images = _empty_images(len(rows), self.feature.shape)
-        for number in np.unique(self.files[rows]).tolist():
-            path = self.paths[number]
-            with path.open("rb") as file:
-                for place in np.flatnonzero(self.files[rows] == number).tolist():
-                    serialized = shard.read_record_at(file, int(self.offsets[rows[place]]))
-                    try:
-                        images[place] = example.parse(schema, serialized)[_IMAGE]
-                    except ValueError as err:
-                        raise ValueError(f"{path}: {err}") from err
-        return images
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Windowed:
-    """Windowed images, made when they are asked for; indexed like the array of all of them.
-
-    The array is float32 (n, height, width, slices) in [0, 1].
-
-    Attributes:
-        pixels, rows, windows: as `Examples` has them.
-    """
-
-    pixels: "np.ndarray | StoredImages"
-    rows: np.ndarray
-    windows: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of the array: n, height, width, slices."""
-        return (len(self), *self.pixels.shape[1:])
-
-    def take(self, chosen: np.ndarray) -> "Windowed":
-        """Returns the chosen images, not made yet: bool (n,), or their positions, int64 (k,)."""
-        positions = np.arange(len(self))[chosen]
-        return Windowed(
-            pixels=self.pixels, rows=self.rows[positions], windows=self.windows[positions]
-        )
-
-    def __getitem__(self, chosen: int | slice | np.ndarray) -> np.ndarray:
-        """Makes the chosen images: one (height, width, slices), or float32 (k, ...) of several."""
-        positions = np.arange(len(self))[chosen]
-        if not np.ndim(positions):
-            return self[np.array([positions])][0]
-        result = np.empty((len(positions), *self.shape[1:]), np.float32)
-        # In parts, since the steps in between would take several times the memory of the result.
-        for start in range(0, len(positions), _CHUNK):
-            part = positions[start : start + _CHUNK]
-            made = normalize(self.pixels[self.rows[part]], self.windows[part])
-            result[start : start + _CHUNK] = made
-        return result
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """All of them, for numpy."""
-        del copy
-        return self[:].astype(dtype or np.float32, copy=False)
-
-
-Images: TypeAlias = np.ndarray | Windowed
-"""Images that a model looks at: float32 (n, height, width, slices) in [0, 1], or like it."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Examples:
     """Examples of one or more splits, in file order.
 
@@ -166,7 +60,7 @@ class Examples:
         columns: every other int64 and float32 field of the schema by name, (n, *shape).
     """
 
-    pixels: np.ndarray | StoredImages
+    pixels: np.ndarray | stored_images.StoredImages
     rows: np.ndarray
     windows: np.ndarray
     labels: np.ndarray
@@ -183,19 +77,19 @@ class Examples:
         return self.pixels[self.rows]
 
     @property
-    def windowed(self) -> Windowed:
+    def windowed(self) -> stored_images.Windowed:
         """The windowed images, made when they are asked for."""
-        return Windowed(pixels=self.pixels, rows=self.rows, windows=self.windows)
+        return stored_images.Windowed(pixels=self.pixels, rows=self.rows, windows=self.windows)
 
     def normalized(self) -> np.ndarray:
         """Returns the windowed images, float32 (n, height, width, slices) in [0, 1]."""
         return self.windowed[:]
 
-    def decoded(self) -> "Examples":
-        """Returns the examples with all of their images in memory."""
+    def decoded(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns images in memory, uint16 (m, ...), and the row of each example's among them."""
         if isinstance(self.pixels, np.ndarray):
-            return self
-        return dataclasses.replace(self, pixels=self.images, rows=np.arange(len(self)))
+            return self.pixels, self.rows
+        return self.images, np.arange(len(self))
 
     def take(self, chosen: np.ndarray) -> "Examples":
         """Returns the chosen examples: bool (n,), or their positions, int64 (k,)."""
@@ -209,22 +103,6 @@ class Examples:
             splits=[self.splits[position] for position in positions],
             columns={name: values[positions] for name, values in self.columns.items()},
         )
-
-
-def normalize(images: np.ndarray, windows: np.ndarray) -> np.ndarray:
-    """Maps stored values to the window: `clip((x - lo) / max(hi - lo, 1), 0, 1)`.
-
-    Args:
-        images: uint16 (n, height, width, slices).
-        windows: float32 (n, 2).
-
-    Returns:
-        float32 (n, height, width, slices) in [0, 1].
-    """
-    low = windows[:, 0].reshape(-1, 1, 1, 1)
-    high = windows[:, 1].reshape(-1, 1, 1, 1)
-    scale = 1.0 / np.maximum(high - low, 1.0)
-    return np.clip((images.astype(np.float32) - low) * scale, 0.0, 1.0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -291,8 +169,8 @@ class Records:
 
     def images(
         self, splits: Sequence[str], is_chosen: np.ndarray | None = None
-    ) -> tuple[np.ndarray | StoredImages, np.ndarray]:
-        """Returns images, among them those of the splits.
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns decoded images, among them those of the splits.
 
         Args:
             splits: whose records.
@@ -300,18 +178,29 @@ class Records:
 
         Returns:
             uint16 (m, height, width, slices), to be left as it is, since where images are kept all
-            share it, and where they don't fit they are `StoredImages`; and int64 (k,), the row in
-            it of each chosen record.
+            share it; and int64 (k,), the row in it of each chosen record.
 
         Raises:
             ValueError: as `iterate`.
         """
+        found, rows = self.find_images(splits, is_chosen)
+        if isinstance(found, np.ndarray):
+            return found, rows
+        return found[rows], np.arange(len(rows))
+
+    def find_images(
+        self, splits: Sequence[str], is_chosen: np.ndarray | None = None
+    ) -> tuple[np.ndarray | stored_images.StoredImages, np.ndarray]:
+        """Returns what `images` does; where they are not kept, they stay on disk.
+
+        Raises:
+            ValueError: as `iterate`.
+        """
+        self.index(splits)
         if is_chosen is None:
             is_chosen = np.ones(sum(map(self.num_examples, splits)), bool)
-        self.index(splits)
         if self._kept is None:
-            stored = _find_images(self, splits)
-            return stored, np.flatnonzero(is_chosen)
+            return _find_images(self, splits), np.flatnonzero(is_chosen)
         every = np.arange(len(self._kept))
         rows = [every[self._kept_rows(split)] for split in splits]
         return self._kept, np.concatenate([every[:0], *rows])[is_chosen]
@@ -349,7 +238,7 @@ class Records:
         """All images of the directory; those of a split are filled in along with its index."""
         if self.decoded_mb(self.splits) > self.keep_mb:
             return None
-        return _empty_images(sum(map(self.num_examples, self.splits)), self.image_shape)
+        return stored_images.empty(sum(map(self.num_examples, self.splits)), self.image_shape)
 
     def _kept_rows(self, split: str) -> slice:
         before = self.splits[: self.splits.index(split)]
@@ -423,7 +312,7 @@ def load_examples(records: Records, splits: Sequence[str], label_values: Sequenc
     is_class = stored[:, np.newaxis] == np.array(label_values, np.int64)
     takes_part = is_class.any(axis=1)
     positions = np.flatnonzero(takes_part)
-    pixels, rows = records.images(splits, takes_part)
+    pixels, rows = records.find_images(splits, takes_part)
     return Examples(
         pixels=pixels,
         rows=rows,
@@ -446,7 +335,7 @@ def _read_split(records: Records, split: str, images: np.ndarray | None) -> Inde
         field.name: np.empty((count, *field.shape), field.dtype)
         for field in _columns(records.schema)
     }
-    keys = []
+    keys: list[str] = []
     for values in _distinct(records, split, skipped=(_IMAGE,) if images is None else ()):
         row = len(keys)
         keys.append(values["key"].decode())
@@ -472,11 +361,11 @@ def _distinct(records: Records, split: str, skipped: Sequence[str]) -> Iterator[
             yield values
 
 
-def _find_images(records: Records, splits: Sequence[str]) -> StoredImages:
+def _find_images(records: Records, splits: Sequence[str]) -> stored_images.StoredImages:
     parts = records.shards_of(splits)
     offsets = [records.offsets_of(part) for part in parts]
     counts = [len(found) for found in offsets]
-    return StoredImages(
+    return stored_images.StoredImages(
         paths=tuple(records.directory / part.file for part in parts),
         files=np.repeat(np.arange(len(parts)), counts),
         offsets=np.concatenate([np.empty(0, np.int64), *offsets]),
@@ -499,11 +388,3 @@ def _join(schema: schema_module.Schema, parts: Sequence[Index]) -> Index:
 
 def _columns(schema: schema_module.Schema) -> list[schema_module.Feature]:
     return [feature for feature in schema.features if feature.dtype in ("int64", "float32")]
-
-
-def _empty_images(count: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Room for images, uint16 (count, *shape); takes no memory before it is filled."""
-    num_bytes = 2 * count * math.prod(shape)
-    room = np.empty(num_bytes + ALIGNMENT, np.uint8)
-    start = -room.ctypes.data % ALIGNMENT
-    return room[start : start + num_bytes].view(np.uint16).reshape(count, *shape)

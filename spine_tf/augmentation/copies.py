@@ -8,13 +8,67 @@ import tensorflow as tf
 
 from spine_tf.augmentation import changes
 from spine_tf.configuration import data_config
+from tfrecords import stored_images
 
 _BATCH = 256
 
 
+class Changed:
+    """Images with small random changes, made when they are asked for; indexed like `images`."""
+
+    def __init__(
+        self,
+        images: stored_images.Images,
+        settings: data_config.AugmentationConfig,
+        first_seed: int,
+    ):
+        """Takes what is changed.
+
+        Args:
+            images: float32 (n, side, side, slices) in [0, 1].
+            settings: how each of them is.
+            first_seed: of the changes; the second is the place in file order.
+        """
+        self._images = images
+        self._settings = settings
+        self._first_seed = first_seed
+        self._made = (-1, np.empty(0, np.float32))
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array: n, side, side, slices."""
+        return tuple(self._images.shape)
+
+    def __getitem__(self, chosen: slice | np.ndarray) -> np.ndarray:
+        """Makes the chosen images, float32 (k, side, side, slices)."""
+        positions = np.arange(len(self))[chosen]
+        result = np.empty((len(positions), *self.shape[1:]), np.float32)
+        for number in np.unique(positions // _BATCH).tolist():
+            inside = positions // _BATCH == number
+            result[inside] = self._part(number)[positions[inside] % _BATCH]
+        return result
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
+        """All of them, for numpy."""
+        del dtype, copy
+        return self[:]
+
+    def _part(self, number: int) -> np.ndarray:
+        """A batch that is changed together; the last one is kept for whoever takes it in bits."""
+        if self._made[0] != number:
+            start = number * _BATCH
+            part = self._images[start : start + _BATCH]
+            seeds = tf.tile([[self._first_seed, start]], [len(part), 1])
+            self._made = number, changes.augment(part, seeds, self._settings).numpy()
+        return self._made[1]
+
+
 def make_copies(
-    images: np.ndarray, settings: data_config.AugmentationConfig, *, num: int, seed: int
-) -> Iterator[np.ndarray]:
+    images: stored_images.Images, settings: data_config.AugmentationConfig, *, num: int, seed: int
+) -> Iterator[stored_images.Images | Changed]:
     """Yields the images as they are, then changed ones; the same seed gives the same.
 
     Args:
@@ -37,11 +91,7 @@ def make_copies(
     settings = dataclasses.replace(settings, unchanged=0.0)
     for copy in range(1, num):
         first = int(np.random.default_rng([seed, copy]).integers(2**31))
-        changed = [
-            changes.augment(part, tf.tile([[first, start]], [len(part), 1]), settings).numpy()
-            for start, part in _batches(images)
-        ]
-        yield np.concatenate(changed)
+        yield Changed(images, settings, first)
 
 
 def is_change(settings: data_config.AugmentationConfig) -> bool:
@@ -50,8 +100,3 @@ def is_change(settings: data_config.AugmentationConfig) -> bool:
         return False
     alone = dataclasses.replace(settings, unchanged=0.0, mixup=0.0, cutmix=0.0)
     return any(dataclasses.asdict(alone).values())
-
-
-def _batches(images: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    for start in range(0, len(images), _BATCH):
-        yield start, images[start : start + _BATCH]

@@ -53,7 +53,7 @@ def write(source: records.Records, path: pathlib.Path, *, seed: int) -> None:
         seed: of the changes.
     """
     examples = records.load_examples(source, source.splits[:1], range(3))
-    images = tf.constant(examples.normalized()[:_CROPS])
+    images = tf.constant(examples.windowed[:_CROPS])
     seeds = tf.stack([tf.fill([len(images)], seed), tf.range(len(images))], axis=1)
     group_px = len(images) * (_TILE_PX + _GAP_PX) + 3 * _GAP_PX
     row_px = _TILE_PX + _HEADING_PX

@@ -81,8 +81,10 @@ class DataConfig:
         feed: "memory" decodes all crops once and keeps them on the host, "device" on the device
             that trains, "stream" reads shards each epoch; "auto" takes memory while the crops fit
             memory_budget_mb.
-        memory_budget_mb: MiB that "auto" may hold decoded. Where all crops of a directory fit, each
-            is decoded once in a program.
+        memory_budget_mb: MiB that "auto" may hold decoded, of all folds together. Where all crops
+            of a directory fit, each is decoded once in a program; where they don't, whatever
+            looks at crops (validation, calibration, predictions, reports, reviews) reads them batch
+            by batch. Features of a frozen backbone are held beside it.
         sampling: "shuffle" sees every training example once an epoch; "balanced" sees as many of
             each class, the rare ones repeatedly; needs the crops in memory.
         augmentation: random changes of training images.

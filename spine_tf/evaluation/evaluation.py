@@ -279,9 +279,9 @@ def _analyse(
     if options.has_controls:
         examples = held_out.load_examples(source, source.splits, evaluated.task)
         controls = controls_module.Controls(
-            studies=controls_module.require_studies_apart(source),
+            studies=controls_module.count_studies(source),
             nearest=controls_module.nearest_across_splits(
-                examples.normalized(), examples.keys, examples.splits
+                examples.windowed, examples.keys, examples.splits
             ),
             shuffled=shuffled,
         )

@@ -17,6 +17,7 @@ from scipy import ndimage
 from spine_tf import labels
 from spine_tf.pages import image
 from spine_tf.scoring import predictions as predictions_module
+from tfrecords import stored_images
 
 KINDS = ("right", "wrong", "uncertain")
 
@@ -50,7 +51,7 @@ class Card:
 def make_cards(
     predictions: predictions_module.Predictions,
     task: labels.Task,
-    images: np.ndarray,
+    images: stored_images.Images,
     predict: Callable[[int], _Predict] | None,
     count: int,
 ) -> dict[str, list[Card]]:
@@ -74,7 +75,7 @@ def make_cards(
 def _make_card(
     predictions: predictions_module.Predictions,
     task: labels.Task,
-    images: np.ndarray,
+    images: stored_images.Images,
     predict: Callable[[int], _Predict] | None,
     row: int,
 ) -> Card:

@@ -12,7 +12,7 @@ from spine_tf.evaluation import analysis, unseen
 from spine_tf.runs import run
 from spine_tf.scoring import calibration, comparison, predictions as predictions_module
 from spine_tf.training import task_examples
-from tfrecords import manifest, records
+from tfrecords import manifest, records, stored_images
 
 SPLITS = ("test", "val", "oof")
 EXTERNAL = "external"
@@ -24,13 +24,14 @@ class HeldOut:
 
     Attributes:
         evaluated: predictions, calibrated and not.
-        images: float32 (n, height, width, slices), in [0, 1], in the predictions' order.
+        images: float32 (n, height, width, slices), in [0, 1], in the predictions' order, made when
+            they are asked for.
         predict: row -> the call that gives such images' probabilities.
         answers: what each run of an ensemble said, None of a single run as it was stored.
     """
 
     evaluated: analysis.Evaluated
-    images: np.ndarray
+    images: stored_images.Windowed
     predict: Callable[[int], Callable[[np.ndarray], np.ndarray]]
     answers: unseen.Answers | None = None
 
@@ -162,7 +163,7 @@ def _predicted(
     if name in ("test", EXTERNAL):
         for one in runs:
             _require_unseen(one, source, examples)
-    images, study_ids = examples.normalized(), examples.columns["study_id"]
+    images, study_ids = examples.windowed, examples.columns["study_id"]
     answers = unseen.predict(runs, images, study_ids, num_augmented=num_augmented)
     weights = [len(one.members) for one in runs]
     prior = np.average([one.class_prior for one in runs], axis=0, weights=weights)
@@ -228,12 +229,12 @@ def _from_stored(
     examples = task_examples.relabel(trained.config, examples, list(runs))
     truth = np.eye(stored.num_classes)[examples.labels]
     predictions = comparison.align(stored, _make_predictions(examples, truth))
-    images = examples.normalized()
+    images = examples.windowed
     before = np.empty_like(predictions.probabilities)
     for split, part in runs.items():
         inside = np.array(examples.splits) == split
         before[inside] = _uncalibrated(
-            part.members, images[inside], predictions.probabilities[inside]
+            part.members, images.take(inside), predictions.probabilities[inside]
         )
     return _held_out(
         trained,
@@ -247,7 +248,7 @@ def _from_stored(
 
 
 def _uncalibrated(
-    members: Sequence[run.Member], images: np.ndarray, calibrated: np.ndarray
+    members: Sequence[run.Member], images: stored_images.Windowed, calibrated: np.ndarray
 ) -> np.ndarray:
     """What one member said before its temperature, or the mean of what several did."""
     if len(members) == 1:
@@ -261,7 +262,7 @@ def _held_out(
     predictions: predictions_module.Predictions,
     uncalibrated: predictions_module.Predictions,
     splits_of: Sequence[str],
-    images: np.ndarray,
+    images: stored_images.Windowed,
     predict: Callable[[int], Callable[[np.ndarray], np.ndarray]],
 ) -> HeldOut:
     evaluated = analysis.Evaluated(

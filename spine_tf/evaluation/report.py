@@ -12,7 +12,7 @@ import numpy as np
 from spine_tf.evaluation import analysis as analysis_module, controls, gallery, report_charts
 from spine_tf.pages import picture, template
 from spine_tf.scoring import competition, operating, predictions, summary as summary_module
-from tfrecords import atomic
+from tfrecords import atomic, stored_images
 
 GALLERY_SIZE = 8
 
@@ -61,7 +61,7 @@ class Content:
     name: str
     evaluated: analysis_module.Evaluated
     analysis: analysis_module.Analysis
-    images: np.ndarray
+    images: stored_images.Images
     predict: Callable[[int], Callable[[np.ndarray], np.ndarray]] | None
     histories: Mapping[str, report_charts.History]
     details: Mapping[str, Mapping[str, Any]]

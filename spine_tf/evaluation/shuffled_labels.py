@@ -11,6 +11,7 @@ import numpy as np
 
 from spine_tf.configuration import config, data_config
 from spine_tf.evaluation import controls
+from spine_tf.runs import run
 from spine_tf.scoring import bootstrap, figure, metrics, predictions as predictions_module
 from spine_tf.training import fit, fold_roles
 from tfrecords import example, manifest, records, shard, tfds_files
@@ -44,11 +45,11 @@ def run_control(
         examples = records.load_examples(
             shuffled, [assignment.val_split], run_config.task_spec.severities
         )
-    predictions = predictions_module.Predictions(
-        keys=tuple(examples.keys),
-        labels=examples.labels,
-        probabilities=fitted.model.predict(examples.normalized(), batch_size=256, verbose=0),
-    )
+        predictions = predictions_module.Predictions(
+            keys=tuple(examples.keys),
+            labels=examples.labels,
+            probabilities=run.predict_probabilities(fitted.model, examples.windowed),
+        )
     return controls.Shuffled(
         balanced_accuracy=_balanced_accuracy(predictions, run_config, seed, num_resamples),
         chance=1.0 / len(run_config.task_spec.classes),
@@ -95,11 +96,10 @@ def write_shuffled(
                 values = {**values, "label": label}
                 writer.write(example.serialize(source.schema, values))
         shards.append(writer.shard)
+    dataset = dataclasses.replace(source.manifest, shards=tuple(shards), class_counts=counts)
     tfds_files.write_schema(directory, source.schema)
-    manifest.write_manifest(
-        directory,
-        dataclasses.replace(source.manifest, shards=tuple(shards), class_counts=counts),
-    )
+    tfds_files.write_info(directory, dataset, "Records with permuted labels.")
+    manifest.write_manifest(directory, dataset)
     return records.open_records(directory)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from spine_tf.runs import run
 from spine_tf.scoring import calibration
+from tfrecords import stored_images
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,7 +28,11 @@ class Answers:
 
 
 def predict(
-    runs: Sequence[run.Run], images: np.ndarray, study_ids: np.ndarray, *, num_augmented: int = 1
+    runs: Sequence[run.Run],
+    images: stored_images.Images,
+    study_ids: np.ndarray,
+    *,
+    num_augmented: int = 1,
 ) -> Answers:
     """Returns the mean of the models that saw an example's study in no way.
 
@@ -85,11 +90,11 @@ class _Sum:
         self.uncalibrated = np.zeros((num_examples, num_classes))
         self.counts = np.zeros(num_examples, np.int64)
 
-    def add(self, member: run.Member, images: np.ndarray, rows: np.ndarray) -> None:
+    def add(self, member: run.Member, images: run.Images, rows: np.ndarray) -> None:
         """Takes in what a model says of the chosen rows."""
         if not rows.any():
             return
-        raw = run.predict_probabilities(member.model, images[rows])
+        raw = run.predict_probabilities(member.model, images, rows=np.flatnonzero(rows))
         self.uncalibrated[rows] += raw
         self.calibrated[rows] += calibration.apply_temperature(raw, member.temperature)
         self.counts[rows] += 1

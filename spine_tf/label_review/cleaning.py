@@ -11,7 +11,7 @@ from spine_tf.label_review import quality, review_page
 from spine_tf.runs import run
 from spine_tf.scoring import predictions as predictions_module
 from spine_tf.training import mild_split as mild_split_module, reviewed_labels
-from tfrecords import atomic, manifest, records
+from tfrecords import atomic, manifest, records, stored_images
 
 # Images that a model looks at together for their features.
 _BATCH = 256
@@ -68,7 +68,9 @@ def clean(run_dir: pathlib.Path, source: records.Records, output_dir: pathlib.Pa
     space = _space(trained, found, judged, order)
     output_dir.mkdir(parents=True, exist_ok=True)
     page = output_dir / review_page.PAGE_FILE
-    atomic.write_text(page, review_page.render(review, numbers, space, found.images[order], task))
+    atomic.write_text(
+        page, review_page.render(review, numbers, space, found.images.take(order), task)
+    )
     atomic.write_json(output_dir / review_page.NUMBERS_FILE, dataclasses.asdict(numbers))
     halves = _write_halves(trained, source, found, output_dir)
     reviewed_labels.write_csv(path, review, task)
@@ -113,7 +115,7 @@ def _space(
     parts = {
         fold: quality.standardize(
             _extract_features(
-                trained.without_fold(fold).members[0].model, found.images[folds == fold]
+                trained.without_fold(fold).members[0].model, found.images.take(folds == fold)
             )
         )
         for fold in trained.provenance["folds"]
@@ -131,7 +133,7 @@ def _space(
     )
 
 
-def _extract_features(model: keras.Model, images: np.ndarray) -> np.ndarray:
+def _extract_features(model: keras.Model, images: stored_images.Images) -> np.ndarray:
     """Returns what a model sees in each image before it answers, in which neighbours are alike.
 
     That is the last vector in the model that is wider than its answer. A model that has none (an
@@ -179,7 +181,7 @@ def _write_halves(
         predictions = predictions_module.Predictions(
             keys=tuple(examples.keys),
             labels=examples.labels,
-            probabilities=trained.predict(examples.normalized()),
+            probabilities=trained.predict(examples.windowed),
         )
         rows += mild_split_module.split(predictions, [split] * len(predictions), task)
     path = output_dir / mild_split_module.FILE_NAME

@@ -21,6 +21,7 @@ from spine_tf import labels
 from spine_tf.label_review import quality as quality_module
 from spine_tf.pages import image, template
 from spine_tf.training import reviewed_labels
+from tfrecords import stored_images
 
 NUMBERS_FILE = "label_review.json"
 PAGE_FILE = "label_review.html"
@@ -161,7 +162,7 @@ def render(
     review: reviewed_labels.Review,
     numbers: Numbers,
     space: quality_module.Space,
-    images: np.ndarray,
+    images: stored_images.Images,
     task: labels.Task,
 ) -> str:
     """Returns the page, which needs nothing but itself.
@@ -186,7 +187,7 @@ def _card(
     review: reviewed_labels.Review,
     row: int,
     space: quality_module.Space,
-    images: np.ndarray,
+    images: stored_images.Images,
     task: labels.Task,
 ) -> Card:
     found = review.predictions

@@ -7,7 +7,7 @@ import pathlib
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 import numpy as np
@@ -19,7 +19,7 @@ from spine_tf.configuration import config as config_module, differences
 from spine_tf.models import families
 from spine_tf.pages import frame
 from spine_tf.scoring import calibration, predictions as predictions_module, summary
-from tfrecords import atomic, manifest, records
+from tfrecords import atomic, manifest, records, stored_images
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +33,9 @@ CALIBRATION_FILE = "calibration.json"
 CURVES_FILE = "curves.png"
 TENSORBOARD_DIR = "tensorboard"
 OUT_OF_FOLD_FILE = "oof.csv"
+
+Images: TypeAlias = stored_images.Images | copies_module.Changed
+"""What a model looks at: float32 (n, side, side, slices) in [0, 1], or indexed like it."""
 
 
 def begin(
@@ -141,7 +144,7 @@ class Member:
     fold: str | None = None
     train_studies: frozenset[int] = frozenset()
 
-    def predict(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
+    def predict(self, images: Images, batch_size: int = 256) -> np.ndarray:
         """Returns calibrated probabilities, float64 (n, classes)."""
         probabilities = predict_probabilities(self.model, images, batch_size)
         return calibration.apply_temperature(probabilities, self.temperature)
@@ -210,7 +213,7 @@ class Run:
         return dataclasses.replace(self, members=members)
 
     def predict(
-        self, images: np.ndarray, batch_size: int = 256, *, num_augmented: int = 1
+        self, images: stored_images.Images, batch_size: int = 256, *, num_augmented: int = 1
     ) -> np.ndarray:
         """Returns the mean of the members' calibrated probabilities.
 
@@ -232,7 +235,7 @@ class Run:
         ]
         return np.mean(answers, axis=0)
 
-    def copies(self, images: np.ndarray, num_augmented: int) -> Iterator[np.ndarray]:
+    def copies(self, images: stored_images.Images, num_augmented: int) -> Iterator[Images]:
         """Yields the images, then num_augmented - 1 copies changed as in this run's training.
 
         Raises:
@@ -243,22 +246,30 @@ class Run:
 
 
 def predict_probabilities(
-    model: keras.Model, images: np.ndarray, batch_size: int = 256
+    model: keras.Model,
+    images: Images,
+    batch_size: int = 256,
+    *,
+    rows: np.ndarray | None = None,
 ) -> np.ndarray:
     """Returns a model's probabilities before calibration.
 
     Args:
         model: float32 images -> float32 probabilities.
-        images: float32 (n, side, side, slices) in [0, 1].
+        images: float32 (n, side, side, slices) in [0, 1]; those that are made when they are asked
+            for are so, batch by batch.
         batch_size: images at a time.
+        rows: of the images, int64 (k,); None is all of them.
 
     Returns:
-        float64 (n, classes); each row sums to 1.
+        float64 (k, classes); each row sums to 1.
     """
+    if rows is None:
+        rows = np.arange(len(images))
     # Called as it is: model.predict would trace a function anew for every model of an ensemble.
     batches = [
-        model(images[start : start + batch_size], training=False).numpy()
-        for start in range(0, len(images), batch_size)
+        model(images[rows[start : start + batch_size]], training=False).numpy()
+        for start in range(0, len(rows), batch_size)
     ]
     exact = np.concatenate(batches).astype(np.float64)
     return exact / exact.sum(axis=1, keepdims=True)

@@ -73,7 +73,7 @@ def _predict(
     return predictions.Predictions(
         keys=tuple(examples.keys),
         labels=examples.labels,
-        probabilities=run.predict_probabilities(model, examples.normalized()),
+        probabilities=run.predict_probabilities(model, examples.windowed),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from spine_tf.configuration import config
-from spine_tf.training import mild_split, reviewed_labels
+from spine_tf.training import fold_roles, mild_split, reviewed_labels
 from tfrecords import feed, records
 
 
@@ -91,7 +91,9 @@ def _in_memory(
 def _where(run_config: config.Config, source: records.Records, splits: Sequence[str]) -> str:
     """Where the examples of the splits are held: memory, device, or stream for nowhere."""
     data = run_config.data
-    needed_mb = source.decoded_mb(splits)
+    # One budget for all that a run holds at a time: training, inner and held-out fold.
+    held = dict.fromkeys([*fold_roles.fold_splits(source), *splits])
+    needed_mb = source.decoded_mb([*held])
     where = data.feed
     if where == "auto":
         where = "memory" if needed_mb <= data.memory_budget_mb else "stream"

@@ -20,7 +20,7 @@ from spine_tf.crops import roi
 from spine_tf.models import families
 from spine_tf.runs import run
 from spine_tf.serving import bundle, formats, golden, model_card, saved_model, spec, verification
-from tfrecords import records
+from tfrecords import records, stored_images
 
 _PX = 32
 _RECORDS: dict[str, Any] = {
@@ -111,7 +111,7 @@ def _crops(count, seed=0):
 
 
 def _normalized(image, window):
-    return records.normalize(image, window)
+    return stored_images.normalize(image, window)
 
 
 def test_export_has_the_files_of_the_contract(export_dir):

@@ -253,9 +253,9 @@ def test_evaluation_with_controls_reads_each_shard_once(
 
     read, read_records = [], shard.read_records
 
-    def noted(path):
+    def noted(path, digest):
         read.append(path.name)
-        return read_records(path)
+        return read_records(path, digest)
 
     monkeypatch.setattr(shard, "read_records", noted)
     options = evaluation.Options(split="oof", num_resamples=50, has_controls=True)

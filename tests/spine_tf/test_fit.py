@@ -157,21 +157,17 @@ def test_focal_gamma_changes_the_weights(source: records.Records) -> None:
 
 
 @pytest.mark.slow
-def test_memory_budget_decides_the_feed(base: fit.Fitted, source: records.Records) -> None:
-    big = records.Records(
-        directory=source.directory,
-        manifest=dataclasses.replace(
-            source.manifest,
-            shards=tuple(
-                dataclasses.replace(part, num_examples=part.num_examples * 100)
-                for part in source.manifest.shards
-            ),
-        ),
-        schema=source.schema,
+def test_memory_budget_decides_the_feed(
+    make_records: Callable[..., pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    # The folds are 1.1 MiB, so that a budget of 1 MiB does not hold them, though each alone fits.
+    big = records.open_records(make_records(tmp_path / "r", per_class=64))
+    streamed, budgeted, held = (
+        _weights(_fit(_config(setting, "training.epochs=1"), big))
+        for setting in ("data.feed=stream", "data.memory_budget_mb=1", "data.memory_budget_mb=2")
     )
-    # The directory claims to be 100 times its size, so that a budget of 1 MiB does not hold it.
-    streamed = _weights(_fit(_config("data.memory_budget_mb=1"), big))
-    np.testing.assert_array_equal(streamed, _weights(_fit(_config("data.feed=stream"), source)))
+    np.testing.assert_array_equal(streamed, budgeted)
+    assert not np.array_equal(streamed, held)
 
 
 @pytest.mark.slow

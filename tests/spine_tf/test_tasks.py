@@ -251,11 +251,10 @@ def _write_records(directory: pathlib.Path, toy: type[_Toy]) -> records.Records:
                 }
                 writer.write(example.serialize(made, values))
         shards.append(writer.shard)
+    dataset = manifest.Manifest(name="toy", config={}, shards=tuple(shards), class_counts={})
     tfds_files.write_schema(directory, made)
-    manifest.write_manifest(
-        directory,
-        manifest.Manifest(name="toy", config={}, shards=tuple(shards), class_counts={}),
-    )
+    tfds_files.write_info(directory, dataset, "Toys.")
+    manifest.write_manifest(directory, dataset)
     return records.open_records(directory)
 
 

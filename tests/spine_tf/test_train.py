@@ -164,9 +164,9 @@ def test_all_folds_read_each_shard_once(
 ) -> None:
     read, read_records = [], shard.read_records
 
-    def count(path: pathlib.Path) -> Iterator[bytes]:
+    def count(path: pathlib.Path, digest: shard.Digest | None) -> Iterator[bytes]:
         read.append(path.name)
-        return read_records(path)
+        return read_records(path, digest)
 
     monkeypatch.setattr(shard, "read_records", count)
     settings = ["model.filters=[4]", "training.epochs=1", "training.batch_size=8"]

@@ -95,7 +95,7 @@ def test_predictor_asks_the_same_models() -> None:
 def test_augmented_answer_is_the_mean_over_the_image_and_its_copies() -> None:
     one = _run(_member(1), _member(2))
     images = _images()
-    copies = list(one.copies(images, 3))
+    copies = [np.asarray(copy) for copy in one.copies(images, 3)]
     np.testing.assert_array_equal(copies[0], images)
     assert all((copy != images).any() for copy in copies[1:])
     assert (copies[1] != copies[2]).any()
@@ -113,7 +113,7 @@ def test_copies_change_with_the_runs_seed_and_augmentation() -> None:
     base = _run(_member(1))
     softer = data_config.DataConfig(augmentation=dataclasses.replace(_STILL, brightness=0.01))
     found = [
-        list(one.copies(_images(), 2))[1]
+        np.asarray(list(one.copies(_images(), 2))[1])
         for one in (base, _run(_member(1), seed=7), _run(_member(1), data=softer))
     ]
     assert (found[0] != found[1]).any()

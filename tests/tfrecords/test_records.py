@@ -135,7 +135,7 @@ def test_images_beyond_the_budget_are_decoded_when_they_are_needed(
     for _ in range(2):
         found = records.load_examples(opened, ["fold_0"], (0, 2))
         assert found.pixels.shape == (24, 32, 32, 1)
-        assert found.images.shape == found.decoded().pixels.shape == (16, 32, 32, 1)
+        assert found.images.shape == found.decoded()[0].shape == (16, 32, 32, 1)
         counter.records -= 16  # decoded once more, to be held
         counter.images -= 16
     # 24 for the index, and each time the 16 that are of a class.

@@ -44,11 +44,7 @@ def main() -> None:
     decoded_mb = 2 * arguments.num_crops * arguments.roi_px**2 / _MIB
     print(f"{arguments.num_crops} crops, {decoded_mb:.0f} MiB decoded; budget ", end="")
     print(f"{arguments.budget_mb} MiB")
-    _show(
-        arguments.work_dir,
-        "imports",
-        [sys.executable, "-c", "from spine_tf.evaluation import evaluation"],
-    )
+    _show(arguments.work_dir, "imports", "-c", "from spine_tf.evaluation import evaluation")
     of_records = f"--records_dir={records_dir}", f"--run_dir={run_dir}"
     settings = ["--task=multiclass", "--model=simple", "--epochs=1", "--set=training.batch_size=64"]
     settings.append(f"--set=data.memory_budget_mb={arguments.budget_mb}")

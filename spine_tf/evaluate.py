@@ -46,6 +46,7 @@ _ENSEMBLE = flags.DEFINE_bool(
 )
 _EVIDENCE = flags.DEFINE_bool("evidence", True, "Draw evidence maps beside the crops.")
 _NUM_RESAMPLES = flags.DEFINE_integer("num_resamples", 1000, "Resamples of the bootstrap.")
+_VERIFY = flags_module.verify()
 _SEED = flags_module.seed("the bootstrap and the controls")
 
 
@@ -70,7 +71,7 @@ def main() -> None:
         data_dir=program.path(_DATA_DIR),
         num_augmented=_TTA.value,
     )
-    source = records.open_records(records_dir)
+    source = records.open_records(records_dir, verifies=_VERIFY.value)
     if _ENSEMBLE.value:
         result = evaluation.evaluate_ensemble(run_dirs, source, report_dir, options)
         _log(result.analysis.summary.split, result.analysis.summary)

@@ -39,6 +39,16 @@ def records_dir(
     return flags.DEFINE_string("records_dir", None, text)
 
 
+def verify() -> flags.FlagHolder[bool]:
+    """Defines --verify."""
+    return flags.DEFINE_bool(
+        "verify",
+        True,
+        "Compare the sha256 of the records that are read with manifest.json; what can't be in a "
+        "record is found without it too.",
+    )
+
+
 def run_dirs(text: str) -> flags.FlagHolder[list[str] | None]:
     """Defines --run_dir, which takes several."""
     return flags.DEFINE_list("run_dir", None, text)

@@ -27,6 +27,7 @@ _CALLBACKS = flags.DEFINE_string(
     None,
     "Python file with make_callbacks(config), which returns a list of Keras callbacks.",
 )
+_VERIFY = flags_module.verify()
 _RESUME = flags_module.resume("interrupted run in run_dir")
 
 
@@ -46,7 +47,7 @@ def main() -> None:
 
     callbacks_path = program.path(_CALLBACKS)
     callbacks = keras_callbacks.read_file(callbacks_path) if callbacks_path else None
-    source = records.open_records(records_dir)
+    source = records.open_records(records_dir, verifies=_VERIFY.value)
     if _NUM_SEEDS.value > 1:
         trainer.train_all_seeds(
             run_config,

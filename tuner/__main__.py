@@ -41,6 +41,7 @@ _SET = flags_module.changes(
     ", for every family that has the field", more="; such a field is not searched"
 )
 _RETRAIN = flags.DEFINE_boolean("retrain", False, "Then train the best one on all folds.")
+_VERIFY = flags_module.verify()
 _RESUME = flags_module.resume("search in search_dir")
 _OVERWRITE = flags_module.overwrite("search")
 _SEED = flags_module.configured_seed("the oracle and the models")
@@ -69,7 +70,9 @@ def main() -> None:
     result = search.run(settings, resume=_RESUME.value, overwrite=_OVERWRITE.value)
     _report(settings, result)
     if _RETRAIN.value and result.ranked is not None:
-        run_dir = search.retrain(settings.search_dir, settings.records_dir)
+        run_dir = search.retrain(
+            settings.search_dir, settings.records_dir, verifies=settings.verifies
+        )
         print(f"Retrained:          {run_dir}, out-of-fold figures in metrics.json")
         cli.print_next(
             "evaluate",
@@ -113,6 +116,7 @@ def _make_settings() -> search_settings.Settings:
         max_disk_mb=_MAX_DISK_MB.value,
         max_parameters=_MAX_PARAMETERS.value,
         prune=_PRUNE.value,
+        verifies=_VERIFY.value,
     )
 
 

@@ -28,19 +28,29 @@ Choice: TypeAlias = hyperparameters.Choice
 Fixed: TypeAlias = hyperparameters.Fixed
 Float: TypeAlias = hyperparameters.Float
 Int: TypeAlias = hyperparameters.Int
-OracleClient: TypeAlias = oracle_client.OracleClient
 Trial: TypeAlias = trial_module.Trial
 TrialStatus: TypeAlias = trial_module.TrialStatus
 
 
 def is_chief() -> bool:
-    """Returns whether this process is the chief of a search on several machines."""
-    return utils.is_chief_oracle()
+    """Returns whether this process is the chief of a search on several machines.
+
+    Raises:
+        ValueError: some of Keras Tuner's variables are set, and not all.
+    """
+    return _is_on_several_machines() and utils.is_chief_oracle()
 
 
 def is_worker() -> bool:
     """Returns whether this process works for a chief elsewhere."""
-    return utils.has_chief_oracle() and not utils.is_chief_oracle()
+    return _is_on_several_machines() and not utils.is_chief_oracle()
+
+
+def _is_on_several_machines() -> bool:
+    try:
+        return utils.has_chief_oracle()
+    except RuntimeError as err:
+        raise ValueError(" ".join(str(err).split())) from err
 
 
 def chief_address() -> str:
@@ -145,6 +155,24 @@ class BayesianOracle(DurableOracle, keras_tuner.oracles.BayesianOptimizationOrac
         return self._nonfixed_space()
 
 
+class OracleClient(oracle_client.OracleClient):
+    """Keras Tuner's client of an oracle elsewhere, over a channel that is given to it."""
+
+    def __init__(self, oracle: keras_tuner.Oracle, channel: grpc.Channel):
+        super().__init__(oracle)
+        self.stub = protos.get_service_grpc().OracleStub(channel)
+
+    def greet(self, seconds: float) -> dict[str, Any]:
+        """Asks for nothing but an answer, and returns the metadata that begins it.
+
+        Raises:
+            grpc.RpcError: there is none within the time, or the call is refused.
+        """
+        request = protos.get_service().GetSpaceRequest()
+        _, call = self.stub.GetSpace.with_call(request, wait_for_ready=True, timeout=seconds)
+        return dict(call.initial_metadata())
+
+
 class Service(oracle_chief.OracleServicer):
     """Keras Tuner's service over gRPC, whose messages become calls."""
 
@@ -165,13 +193,18 @@ class Service(oracle_chief.OracleServicer):
         raise NotImplementedError
 
     @contextlib.contextmanager
-    def listening(self, address: str) -> Iterator[None]:
-        """Answers workers within.
+    def listening(self, address: str, gate: grpc.ServerInterceptor) -> Iterator[None]:
+        """Answers those whom the gate lets in.
 
         Raises:
             OSError: the address can't be had.
         """
-        server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
+        server = grpc.server(
+            futures.ThreadPoolExecutor(max_workers=4),
+            interceptors=(gate,),
+            # By default two chiefs could listen at one port, and workers would come to either.
+            options=(("grpc.so_reuseport", 0),),
+        )
         protos.get_service_grpc().add_OracleServicer_to_server(self, server)
         try:
             server.add_insecure_port(address)
@@ -186,18 +219,39 @@ class Service(oracle_chief.OracleServicer):
 
     def CreateTrial(self, request: Any, context: Any) -> Any:
         """Keras Tuner's name."""
+        if not request.tuner_id:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a worker has no name")
         with self.guard():
             trial = self.create_trial(request.tuner_id)
             return protos.get_service().CreateTrialResponse(trial=trial.to_proto())
 
     def GetTrial(self, request: Any, context: Any) -> Any:
         """Keras Tuner's name."""
+        self._require_trial(request.trial_id, context)
         with self.guard():
             self.see_trial(request.trial_id)
             return super().GetTrial(request, context)
 
     def EndTrial(self, request: Any, context: Any) -> Any:
         """Keras Tuner's name."""
+        self._require_trial(request.trial.trial_id, context)
         with self.guard():
             self.end_trial(request.trial.trial_id)
             return protos.get_service().EndTrialResponse()
+
+    def _require_trial(self, trial_id: str, context: Any) -> None:
+        """Ends the call, not the search, where the oracle has no such trial."""
+        if trial_id not in self.oracle.trials:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"there is no trial {trial_id!r}")
+
+    def UpdateSpace(self, request: Any, context: Any) -> Any:
+        """Keras Tuner's name; here the space is the chief's own."""
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "the search space is the chief's")
+
+    def UpdateTrial(self, request: Any, context: Any) -> Any:
+        """Keras Tuner's name; here an outcome comes as a file."""
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "an outcome is written beside its trial")
+
+    def GetBestTrials(self, request: Any, context: Any) -> Any:
+        """Keras Tuner's name; here the leaderboard says so."""
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "leaderboard.csv has the best trials")

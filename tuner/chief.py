@@ -2,20 +2,30 @@
 
 Keras Tuner 1.4.8 waits for ever for a worker that died (#915). Here a worker asks for its running
 trial every few seconds; one that is silent for long is lost, and its trial is run again. A worker
-of Keras Tuner waits an hour for a chief that is gone; here it says so soon.
+of Keras Tuner waits an hour for a chief that is gone; here it says so soon. It may start before its
+chief does, and writes nothing into the search directory until that has answered. For trusted
+networks only: `admission` says why.
 """
 
 import contextlib
+import pathlib
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import grpc
 import keras_tuner
 from absl import logging
 
-from tuner import adapter, ledger, search_settings, trial as trial_module
+from tuner import (
+    adapter,
+    admission,
+    ledger,
+    search_directory,
+    search_settings,
+    trial as trial_module,
+)
 
 _T = TypeVar("_T")
 
@@ -24,6 +34,9 @@ LOST_SECONDS = 60.0
 
 _FIRST_WAIT_SECONDS = 600.0
 _WAIT_SECONDS = 60.0
+_GREETING_SECONDS = 5.0
+# A shared directory may show another machine's files that late.
+_REFUSED_SECONDS = 60.0
 
 
 class Chief(adapter.Service):
@@ -53,7 +66,11 @@ class Chief(adapter.Service):
             OSError: the address can't be had.
         """
         address = adapter.chief_address()
-        with self.listening(address):
+        search_dir = self._settings.search_dir
+        gate = admission.Gate(
+            admission.make_secret(search_dir), search_directory.read_digest(search_dir)
+        )
+        with self.listening(address, gate):
             logging.info("the chief listens at %s", address)
             while not self._is_done():
                 time.sleep(0.5)
@@ -105,8 +122,14 @@ class Chief(adapter.Service):
         """Takes in the outcome that the worker has written."""
         # A worker that was given up may answer after all, when its trial is done elsewhere.
         if trial_id not in self.oracle.end_order:
+            self._finish(self._read_outcome(trial_id))
+
+    def _read_outcome(self, trial_id: str) -> trial_module.Outcome:
+        try:
             outcome = trial_module.read_outcome(self._settings.search_dir, trial_id)
-            self._finish(outcome or _failed(trial_id, "its outcome can't be read here"))
+        except ValueError as err:
+            return _failed(trial_id, str(err))
+        return outcome or _failed(trial_id, "its outcome can't be read here")
 
     def _finish(self, outcome: trial_module.Outcome) -> None:
         self.oracle.forget_retry(outcome.trial_id)
@@ -157,24 +180,63 @@ class ChiefLostError(OSError):
 class Client(adapter.OracleClient):
     """A worker's line to the chief on another machine."""
 
-    def __init__(self, oracle: keras_tuner.Oracle) -> None:
-        super().__init__(oracle)
+    def __init__(
+        self, oracle: keras_tuner.Oracle, search_dir: pathlib.Path, identity: Mapping[str, Any]
+    ) -> None:
+        """Takes the search that the worker is of.
+
+        Args:
+            oracle: like the chief's.
+            search_dir: that the worker shares with the chief.
+            identity: all that decides what the search's trials are.
+        """
         self._address = adapter.chief_address()
+        self._search_dir = search_dir
+        self._identity = identity
+        self._bearer = admission.Bearer(search_dir, search_directory.digest(identity))
         self._channel = grpc.insecure_channel(self._address)
+        super().__init__(oracle, grpc.intercept_channel(self._channel, self._bearer))
 
     def wait_for_chief(self, seconds: float = _FIRST_WAIT_SECONDS) -> None:
-        """Waits until the chief answers.
+        """Waits until the chief of this search answers.
 
         Raises:
-            ChiefLostError: it doesn't.
+            ChiefLostError: none does.
+            ValueError: the chief that does is of another search.
         """
-        try:
-            grpc.channel_ready_future(self._channel).result(timeout=seconds)
-        except grpc.FutureTimeoutError as err:
+        ends, is_refused = time.monotonic() + seconds, False
+        while time.monotonic() < ends:
+            try:
+                self._require_chief(self.greet(min(_GREETING_SECONDS, seconds)))
+                return
+            except FileNotFoundError:
+                pass  # The secret is made by the chief, which is not there yet.
+            except grpc.RpcError as err:
+                self._require_same_search(err)
+                if err.code() == grpc.StatusCode.UNAUTHENTICATED and not is_refused:
+                    ends, is_refused = min(ends, time.monotonic() + _REFUSED_SECONDS), True
+            time.sleep(min(0.5, seconds))
+        if is_refused:
             raise ChiefLostError(
-                f"the chief at {self._address} has not answered for {seconds:.0f} s: start it with "
-                "KERASTUNER_TUNER_ID=chief, or check KERASTUNER_ORACLE_IP and _PORT"
-            ) from err
+                f"the chief at {self._address} has another secret than {self._search_dir}: "
+                "give chief and workers the same --search_dir, or this search another port"
+            )
+        raise ChiefLostError(
+            f"the chief at {self._address} has not answered for {seconds:.0f} s: start it with "
+            "KERASTUNER_TUNER_ID=chief, or check KERASTUNER_ORACLE_IP and _PORT"
+        )
+
+    def _require_chief(self, metadata: Mapping[str, Any]) -> None:
+        if not self._bearer.is_chief(metadata):
+            raise ValueError(
+                f"what answers at {self._address} is not the chief of the search in "
+                f"{self._search_dir}: check KERASTUNER_ORACLE_IP and _PORT"
+            )
+
+    def _require_same_search(self, err: grpc.RpcError) -> None:
+        if err.code() == grpc.StatusCode.FAILED_PRECONDITION:
+            search_directory.check(self._search_dir, self._identity)
+            raise ValueError(f"the chief at {self._address} runs another search") from err
 
     def create_trial(self, tuner_id: str) -> adapter.Trial:
         """Asks for a trial."""
@@ -189,12 +251,23 @@ class Client(adapter.OracleClient):
         self._call(lambda: super(Client, self).end_trial(trial))
 
     def _call(self, method: Callable[[], _T]) -> _T:
-        self.wait_for_chief(_WAIT_SECONDS)
+        self._wait_for_channel()
         try:
             with adapter.silenced():
                 return method()
         except grpc.RpcError as err:
-            raise ChiefLostError(f"the chief at {self._address} has gone: {err}") from err
+            raise ChiefLostError(
+                f"the chief at {self._address} has gone, or refuses the call: "
+                f"{err.code().name}, {err.details()}"
+            ) from err
+
+    def _wait_for_channel(self) -> None:
+        try:
+            grpc.channel_ready_future(self._channel).result(timeout=_WAIT_SECONDS)
+        except grpc.FutureTimeoutError as err:
+            raise ChiefLostError(
+                f"the chief at {self._address} has not answered for {_WAIT_SECONDS:.0f} s"
+            ) from err
 
 
 def make_beat(line: Client) -> Callable[[list[str]], None]:

@@ -129,7 +129,10 @@ class Runner:
     def _open(self, keep_mb: float) -> records.Records:
         """The same open directory for all trials, so that they share its decoded crops."""
         if keep_mb not in self._opened:
-            self._opened[keep_mb] = records.open_records(self.records_dir, keep_mb=keep_mb)
+            # The search has compared the sha256 before the first trial.
+            self._opened[keep_mb] = records.open_records(
+                self.records_dir, keep_mb=keep_mb, verifies=False
+            )
         return self._opened[keep_mb]
 
     def _watch(self, job: trial.Job, fold: int) -> _Watch:

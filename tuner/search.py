@@ -13,7 +13,7 @@ from absl import logging
 import spine_tf
 from spine_tf.configuration import config
 from spine_tf.runs import run as run_module
-from spine_tf.training import task_examples, trainer
+from spine_tf.training import fold_roles, task_examples, trainer
 from tfrecords import manifest, records
 from tuner import (
     adapter,
@@ -56,12 +56,15 @@ def run(settings: search_settings.Settings, *, resume: bool, overwrite: bool) ->
         ValueError: settings that can't be, records that can't be read, a directory that holds
             another search.
     """
-    search_settings.check_folds(records.open_records(settings.records_dir), settings.folds)
+    source = records.open_records(settings.records_dir, verifies=settings.verifies)
+    search_settings.check_folds(source, settings.folds)
     hyperparameters = space.make_space(settings.declare, settings.bases, settings.fixed)
     identity = make_identity(settings, hyperparameters)
     tuner = SearchTuner(settings, hyperparameters)
     if adapter.is_worker():
         return tuner.join(identity)
+    # Once a search: the trials' processes, here and elsewhere, read the same bytes.
+    source.index(fold_roles.fold_splits(source))
     with search_directory.hold(settings.search_dir):
         search_directory.prepare(settings.search_dir, identity, resume=resume, overwrite=overwrite)
         return tuner.search()
@@ -133,7 +136,7 @@ class SearchTuner:
             ValueError: the chief runs another search.
             ChiefLostError: the chief does not answer.
         """
-        line = chief.Client(self._oracle)
+        line = chief.Client(self._oracle, self._settings.search_dir, identity)
         line.wait_for_chief()
         search_directory.check(self._settings.search_dir, identity)
         own = os.environ["KERASTUNER_TUNER_ID"]
@@ -167,7 +170,9 @@ class SearchTuner:
             display.close()
 
 
-def retrain(search_dir: pathlib.Path, records_dir: pathlib.Path) -> pathlib.Path:
+def retrain(
+    search_dir: pathlib.Path, records_dir: pathlib.Path, *, verifies: bool = True
+) -> pathlib.Path:
     """Trains the best configuration, with each fold held out in turn.
 
     A training of the same configuration is continued; one of an earlier best is removed.
@@ -175,6 +180,7 @@ def retrain(search_dir: pathlib.Path, records_dir: pathlib.Path) -> pathlib.Path
     Args:
         search_dir: of a search with a best configuration.
         records_dir: the records that were searched on.
+        verifies: compares their sha256 with the manifest's.
 
     Returns:
         The run directory.
@@ -188,7 +194,6 @@ def retrain(search_dir: pathlib.Path, records_dir: pathlib.Path) -> pathlib.Path
     if config_path.exists() and config.read_config(config_path) != best:
         logging.info("the best configuration has changed: %s is trained anew", run_dir)
         shutil.rmtree(run_dir)
-    trainer.train_all_folds(
-        best, records.open_records(records_dir), run_dir, resume=run_dir.exists()
-    )
+    source = records.open_records(records_dir, verifies=verifies)
+    trainer.train_all_folds(best, source, run_dir, resume=run_dir.exists())
     return run_dir

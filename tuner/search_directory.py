@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import pathlib
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from spine_tf.configuration import differences
 from spine_tf.processes import lock
 from tfrecords import atomic
+from tuner import admission
 
 SEARCH_FILE = "search.json"
 TRIALS_DIR = "trials"
@@ -29,8 +31,10 @@ KEPT_TRIALS = 3
 _FORMAT_VERSION = 1
 _OWN_NAMES = (
     *(SEARCH_FILE, TRIALS_DIR, LOGS_DIR, WORKERS_DIR, TENSORBOARD_DIR, BEST_FILE, BEST_DIR),
-    *(LEADERBOARD_FILE, PAGE_FILE, RETRAINED_DIR),
+    *(LEADERBOARD_FILE, PAGE_FILE, RETRAINED_DIR, admission.SECRET_FILE),
 )
+# What a log flag or a worker may have put there before the search.
+_NO_SEARCH = (LOGS_DIR,)
 
 
 @contextlib.contextmanager
@@ -57,7 +61,9 @@ def prepare(
     if resume and overwrite:
         raise ValueError("--resume and --overwrite exclude each other: give one of them")
     _refuse_foreign_files(directory)
-    present = [name for name in _OWN_NAMES if (directory / name).exists()]
+    present = [
+        name for name in _OWN_NAMES if name not in _NO_SEARCH and (directory / name).exists()
+    ]
     if overwrite:
         _remove(directory)
     elif present and SEARCH_FILE not in present:
@@ -85,13 +91,26 @@ def read_identity(directory: pathlib.Path) -> dict[str, Any]:
         values = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as err:
         raise ValueError(f"{path} does not exist: {directory} holds no search") from err
-    except (UnicodeDecodeError, json.JSONDecodeError) as err:
+    except (ValueError, RecursionError) as err:
         raise ValueError(f"{path} is damaged ({err}): begin anew with --overwrite") from err
     if not isinstance(values, dict) or values.get("format_version") != _FORMAT_VERSION:
         raise ValueError(
             f"{path} has another format than version {_FORMAT_VERSION}: begin anew with --overwrite"
         )
+    if not isinstance(values.get("identity"), dict):
+        raise ValueError(f"{path} does not say what is searched: begin anew with --overwrite")
     return values["identity"]
+
+
+def read_digest(directory: pathlib.Path) -> str:
+    """Reads what stands for a directory's search in a few letters; ValueError as above."""
+    return digest(read_identity(directory))
+
+
+def digest(identity: Mapping[str, Any]) -> str:
+    """Returns what stands for an identity: the same for one that was written and read."""
+    text = json.dumps(identity, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def check(directory: pathlib.Path, identity: Mapping[str, Any]) -> None:
@@ -105,7 +124,13 @@ def check(directory: pathlib.Path, identity: Mapping[str, Any]) -> None:
 
 
 def trial_dir(directory: pathlib.Path, trial_id: str) -> pathlib.Path:
-    """Returns where a trial's files lie."""
+    """Returns where a trial's files lie.
+
+    Raises:
+        ValueError: the id is none that an oracle gives; it could lead out of the directory.
+    """
+    if not re.fullmatch("[A-Za-z0-9_-]{1,100}", trial_id):
+        raise ValueError(f"trial id is {trial_id!r}, expected letters and digits")
     return directory / TRIALS_DIR / f"trial_{trial_id}"
 
 
@@ -166,15 +191,10 @@ def _size_bytes(directory: pathlib.Path) -> int:
 def _write(directory: pathlib.Path, identity: Mapping[str, Any]) -> None:
     values = {
         "format_version": _FORMAT_VERSION,
-        "sha256": _digest(identity),
+        "sha256": digest(identity),
         "identity": identity,
     }
     atomic.write_json(directory / SEARCH_FILE, values)
-
-
-def _digest(identity: Mapping[str, Any]) -> str:
-    text = json.dumps(identity, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def _refuse_foreign_files(directory: pathlib.Path) -> None:

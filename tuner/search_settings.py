@@ -74,6 +74,7 @@ class Settings:
         max_disk_mb: of the search directory; None is no limit.
         max_parameters: of a model; None is no limit.
         prune: stop bad trials by their learning curve.
+        verifies: compares the records' sha256 with the manifest's before the first trial.
     """
 
     search_dir: pathlib.Path
@@ -93,6 +94,7 @@ class Settings:
     max_disk_mb: float | None = None
     max_parameters: int | None = None
     prune: bool = True
+    verifies: bool = True
 
     def __post_init__(self) -> None:
         labels.get_task(self.task)

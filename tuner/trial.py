@@ -118,14 +118,27 @@ def write_outcome(search_dir: pathlib.Path, outcome: Outcome) -> None:
 
 
 def read_outcome(search_dir: pathlib.Path, trial_id: str) -> Outcome | None:
-    """Reads a trial's outcome; None while there is none."""
+    """Reads a trial's outcome; None while there is none.
+
+    Raises:
+        ValueError: the file is no outcome of that trial.
+    """
     path = search_directory.trial_dir(search_dir, trial_id) / _OUTCOME_FILE
     if not path.exists():
         return None
-    values = json.loads(path.read_text("utf-8"))
-    values["fold_scores"] = tuple(values["fold_scores"])
-    values["curves"] = tuple(tuple(curve) for curve in values["curves"])
-    return Outcome(**values)
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        values["fold_scores"] = tuple(values["fold_scores"])
+        values["curves"] = tuple(tuple(curve) for curve in values["curves"])
+        outcome = Outcome(**values)
+        mean_score(outcome.fold_scores or (0.0,))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
+        raise ValueError(f"{path} is no outcome of a trial ({err})") from err
+    if outcome.trial_id != trial_id or outcome.status not in (COMPLETED, STOPPED, FAILED):
+        raise ValueError(
+            f"{path} is of trial {outcome.trial_id!r}, {outcome.status!r}: expected {trial_id}"
+        )
+    return outcome
 
 
 def first_stop(num_epochs: int) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 
 from spine_tf.configuration import config
 from spine_tf.training import fold_roles, mild_split, reviewed_labels
-from tfrecords import feed, records
+from tfrecords import feed, manifest, records
 
 
 def open_training(
@@ -114,8 +114,14 @@ def _where(run_config: config.Config, source: records.Records, splits: Sequence[
 def _require_flip_keeps_the_side(run_config: config.Config, source: records.Records) -> None:
     """Refuses to flip crops that the converter mirrored so that lateral lies to the right."""
     conversion = source.manifest.config
-    mirrored = [name for name in conversion["conditions"] if "subarticular" in name]
-    if run_config.data.augmentation.flip and mirrored and conversion["mirror_right"]:
+    conditions = conversion.get("conditions")
+    if not isinstance(conditions, list) or not all(isinstance(name, str) for name in conditions):
+        raise ValueError(
+            f"{source.directory / manifest.FILE_NAME}: config has the conditions {conditions!r}, "
+            "expected a list of names: convert again with --overwrite"
+        )
+    mirrored = [name for name in conditions if "subarticular" in name]
+    if run_config.data.augmentation.flip and mirrored and conversion.get("mirror_right", True):
         raise ValueError(
             f"data.augmentation.flip is {run_config.data.augmentation.flip}, but the crops of "
             f"{', '.join(mirrored)} are mirrored so that lateral lies to the right, which a flip "

@@ -235,7 +235,7 @@ def test_worker_with_another_directory_is_refused(
     (tmp_path / "elsewhere").mkdir()
     admission.make_secret(tmp_path / "elsewhere")
     client = chief_module.Client(_oracle(settings), tmp_path / "elsewhere", _IDENTITY)
-    with pytest.raises(chief_module.ChiefLostError, match="has another secret than .*elsewhere"):
+    with pytest.raises(chief_module.ChiefLostError, match=r"has another secret than .*elsewhere"):
         client.wait_for_chief(30.0)
 
 
@@ -262,7 +262,7 @@ def test_what_does_not_know_the_secret_is_no_chief(
 def test_second_chief_does_not_get_the_port(served: chief_module.Chief, address: str) -> None:
     gate = admission.Gate("other", "search")
     with (
-        pytest.raises(OSError, match=f"the chief can't listen at {address}"),
+        pytest.raises(OSError, match=f"can't listen at {address}"),
         served.listening(address, gate),
     ):
         pass

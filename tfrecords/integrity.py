@@ -106,7 +106,7 @@ def read_shard(
 class Seen:
     """What has been read of a directory, so that no key comes twice and no study in two splits."""
 
-    def __init__(self, directory: pathlib.Path):
+    def __init__(self, directory: pathlib.Path) -> None:
         self._directory = directory
         self._keys: dict[bytes, tuple[str, int]] = {}
         self._studies: dict[int, tuple[str, str, int]] = {}

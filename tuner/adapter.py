@@ -158,7 +158,7 @@ class BayesianOracle(DurableOracle, keras_tuner.oracles.BayesianOptimizationOrac
 class OracleClient(oracle_client.OracleClient):
     """Keras Tuner's client of an oracle elsewhere, over a channel that is given to it."""
 
-    def __init__(self, oracle: keras_tuner.Oracle, channel: grpc.Channel):
+    def __init__(self, oracle: keras_tuner.Oracle, channel: grpc.Channel) -> None:
         super().__init__(oracle)
         self.stub = protos.get_service_grpc().OracleStub(channel)
 

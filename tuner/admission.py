@@ -52,7 +52,7 @@ def read_secret(directory: pathlib.Path) -> str:
 class Gate(grpc.ServerInterceptor):
     """Lets in calls of this search, and says in the answer that this is its chief."""
 
-    def __init__(self, secret: str, search: str):
+    def __init__(self, secret: str, search: str) -> None:
         """Takes what is shared.
 
         Args:
@@ -63,7 +63,7 @@ class Gate(grpc.ServerInterceptor):
         self._search = search
 
     def intercept_service(self, continuation: Callable, details: Any) -> Any:
-        """gRPC's name."""
+        """GRPC's name."""
         said = dict(details.invocation_metadata)
         if not _is_token(said.get(_TOKEN), self._secret, _WORKER, said.get(_SEARCH)):
             return _refusing(
@@ -93,13 +93,13 @@ class Gate(grpc.ServerInterceptor):
 class Bearer(grpc.UnaryUnaryClientInterceptor):
     """Adds to each call of a worker what the chief's gate asks for."""
 
-    def __init__(self, directory: pathlib.Path, search: str):
+    def __init__(self, directory: pathlib.Path, search: str) -> None:
         """Takes the search directory, and the digest of what is searched."""
         self._directory = directory
         self._search = search
 
     def intercept_unary_unary(self, continuation: Callable, details: Any, request: Any) -> Any:
-        """gRPC's name."""
+        """GRPC's name."""
         # Read for each call: a chief that begins anew has made another.
         secret = read_secret(self._directory)
         said = ((_SEARCH, self._search), (_TOKEN, _token(secret, _WORKER, self._search)))
@@ -117,7 +117,7 @@ class Bearer(grpc.UnaryUnaryClientInterceptor):
 class _Call(grpc.ClientCallDetails):
     """A call with more metadata; its fields are gRPC's."""
 
-    def __init__(self, details: Any, more: tuple[tuple[str, str], ...]):
+    def __init__(self, details: Any, more: tuple[tuple[str, str], ...]) -> None:
         self.method = details.method
         self.timeout = details.timeout
         self.metadata = (*(details.metadata or ()), *more)

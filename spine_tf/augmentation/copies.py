@@ -21,7 +21,7 @@ class Changed:
         images: stored_images.Images,
         settings: data_config.AugmentationConfig,
         first_seed: int,
-    ):
+    ) -> None:
         """Takes what is changed.
 
         Args:

@@ -329,13 +329,16 @@ def _read_histories(run_dir: pathlib.Path) -> dict[str, report_charts.History]:
     """The inner fold's figures by epoch; runs that trained without an inner fold have none."""
     found: dict[str, report_charts.History] = {}
     for name, path in held_out.histories(run_dir).items():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        if rows and rows[0].get("val_log_loss"):
-            found[name] = [
-                {column: float(row[column]) for column in ("val_log_loss", "val_accuracy")}
-                for row in rows
-            ]
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            if rows and rows[0].get("val_log_loss"):
+                found[name] = [
+                    {column: float(row[column]) for column in ("val_log_loss", "val_accuracy")}
+                    for row in rows
+                ]
+        except (ValueError, KeyError, TypeError, csv.Error) as err:
+            raise ValueError(f"{path} is no history of a training ({err!r})") from err
     return found
 
 

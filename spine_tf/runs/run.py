@@ -2,9 +2,12 @@
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import platform
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,6 +21,7 @@ from spine_tf.augmentation import copies as copies_module
 from spine_tf.configuration import config as config_module, differences
 from spine_tf.models import families
 from spine_tf.pages import frame
+from spine_tf.runs import provenance as provenance_module
 from spine_tf.scoring import calibration, predictions as predictions_module, summary
 from tfrecords import atomic, manifest, records, stored_images
 
@@ -33,6 +37,12 @@ CALIBRATION_FILE = "calibration.json"
 CURVES_FILE = "curves.png"
 TENSORBOARD_DIR = "tensorboard"
 OUT_OF_FOLD_FILE = "oof.csv"
+
+# What Keras raises of a model file that is damaged: a zip of JSON and HDF5.
+_UNREADABLE_MODEL = (
+    *(OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError),
+    *(RuntimeError, MemoryError, AssertionError, ImportError, zipfile.BadZipFile, zlib.error),
+)
 
 Images: TypeAlias = stored_images.Images | copies_module.Changed
 """What a model looks at: float32 (n, side, side, slices) in [0, 1], or indexed like it."""
@@ -78,7 +88,13 @@ def begin(
 
 
 def _require_same(path: pathlib.Path, wanted: Mapping[str, Any]) -> None:
-    found = differences.differences(json.loads(path.read_text("utf-8")), wanted)
+    try:
+        values = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as err:
+        raise ValueError(f"{path} is not JSON ({err}): choose another --run_dir") from err
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} is no configuration of a run: choose another --run_dir")
+    found = differences.differences(values, wanted)
     if found:
         raise ValueError(
             f"{path} was started otherwise: {differences.in_words(found)}: resume with the same, "
@@ -325,14 +341,14 @@ def read_provenance(run_dir: pathlib.Path) -> dict[str, Any]:
     """Returns what `config.json` says of the run beside its configuration.
 
     Raises:
-        ValueError: there is no run.
+        ValueError: there is no run, or the file says what training doesn't write.
     """
     path = run_dir / CONFIG_FILE
     if not path.is_file():
         raise ValueError(
             f"{run_dir} has no {CONFIG_FILE}; expected a directory written by spine_tf.train"
         )
-    return json.loads(path.read_text("utf-8")).get("provenance", {})
+    return provenance_module.read(path)
 
 
 def load_run(run_dir: pathlib.Path | str) -> Run:
@@ -362,7 +378,7 @@ def load_run(run_dir: pathlib.Path | str) -> Run:
         calibrated probabilities, float64 (n, classes).
 
     Raises:
-        ValueError: there is no run, or it is not finished.
+        ValueError: there is no run, it is not finished, or a file in it is damaged; names it.
     """
     run_dir = pathlib.Path(run_dir)
     provenance = read_provenance(run_dir)
@@ -371,10 +387,17 @@ def load_run(run_dir: pathlib.Path | str) -> Run:
             f"{run_dir} has no {METRICS_FILE}, so the run is not finished: "
             "go on with spine_tf.train --resume"
         )
+    path, config = run_dir / CONFIG_FILE, config_module.read_config(run_dir / CONFIG_FILE)
+    provenance_module.require(path, provenance)
+    if len(provenance["class_prior"]) != len(config.task_spec.classes):
+        raise ValueError(
+            f"{path}: provenance.class_prior has {len(provenance['class_prior'])} shares, task "
+            f"{config.task} has {len(config.task_spec.classes)} classes: train the run again"
+        )
     of_folds = [_load_member(path, path.name) for path in fold_dirs(run_dir)]
     return Run(
         run_dir=run_dir,
-        config=config_module.read_config(run_dir / CONFIG_FILE),
+        config=config,
         members=tuple(of_folds) or (_load_member(run_dir, None),),
         provenance=provenance,
         class_prior=tuple(provenance["class_prior"]),
@@ -391,18 +414,33 @@ def load_model(run_dir: pathlib.Path) -> keras.Model:
         return keras.models.load_model(
             run_dir / MODEL_FILE, compile=False, custom_objects=dict(families.CUSTOM_LAYERS)
         )
-    except (OSError, ValueError) as err:
-        raise ValueError(f"{run_dir} can't be loaded ({err}): train it again") from err
+    except _UNREADABLE_MODEL as err:
+        path, said = run_dir / MODEL_FILE, " ".join(str(err).split())[:300] or type(err).__name__
+        raise ValueError(f"{path} can't be loaded ({said}): train it again") from err
 
 
 def _load_member(run_dir: pathlib.Path, fold: str | None) -> Member:
-    try:
-        values = json.loads((run_dir / CALIBRATION_FILE).read_text("utf-8"))
-    except (OSError, ValueError) as err:
-        raise ValueError(f"{run_dir} can't be loaded ({err}): train it again") from err
+    provenance = read_provenance(run_dir)
+    provenance_module.require(run_dir / CONFIG_FILE, provenance)
     return Member(
+        temperature=_read_temperature(run_dir / CALIBRATION_FILE),
         model=load_model(run_dir),
-        temperature=float(values["temperature"]),
         fold=fold,
-        train_studies=frozenset(read_provenance(run_dir)["train_studies"]),
+        train_studies=frozenset(provenance["train_studies"]),
     )
+
+
+def _read_temperature(path: pathlib.Path) -> float:
+    try:
+        values: Any = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as err:
+        raise ValueError(f"{path} can't be read ({err}): train the run again") from err
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} is {values!r}, expected an object: train the run again")
+    found: Any = values.get("temperature")
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    if not is_number or not 0.0 < found < math.inf:
+        raise ValueError(
+            f"{path}: temperature is {found!r}, expected a number above 0: train the run again"
+        )
+    return float(found)

@@ -135,22 +135,26 @@ def read_csv(path: pathlib.Path, task: labels_module.Task) -> Predictions:
     if not path.is_file():
         raise ValueError(f"{path} does not exist; expected the predictions that train writes")
     header = ["key", "label", *task.columns]
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.reader(file)
-        found = next(reader, [])
-        if found != header:
-            raise ValueError(
-                f"{path} has the columns {','.join(found)}, expected {','.join(header)} "
-                f"of task {task.name}"
-            )
-        rows = [_parse_row(row, f"{path} line {reader.line_num}", header) for row in reader]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.reader(file)
+            found = next(reader, [])
+            lines = [(reader.line_num, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as err:
+        raise ValueError(f"{path} is no CSV in UTF-8 ({err})") from err
+    if found != header:
+        raise ValueError(
+            f"{path} has the columns {','.join(found)}, expected {','.join(header)} "
+            f"of task {task.name}"
+        )
+    rows = [_parse_row(row, f"{path} line {number}", header) for number, row in lines]
     try:
         return Predictions(
             keys=tuple(key for key, _, _ in rows),
             labels=np.array([label for _, label, _ in rows], np.int64),
             probabilities=np.array([values for _, _, values in rows]).reshape(-1, len(header) - 2),
         )
-    except ValueError as err:
+    except (ValueError, OverflowError) as err:
         raise ValueError(f"{path}: {err}") from err
 
 

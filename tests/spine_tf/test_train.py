@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import json
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -175,6 +176,30 @@ def test_all_folds_read_each_shard_once(
     trainer.train_all_folds(made, source, tmp_path / "w", resume=False)
     folds = [part.file for part in source.shards_of(["fold_0", "fold_1", "fold_2"])]
     assert sorted(read) == sorted(folds)
+
+
+@pytest.mark.slow
+def test_records_with_other_bytes_are_refused_unless_they_are_not_compared(
+    records_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    copy = shutil.copytree(records_dir, tmp_path / "r")
+    dataset = manifest.read_manifest(copy)
+    shards = tuple(dataclasses.replace(part, sha256="0" * 64) for part in dataset.shards)
+    manifest.write_manifest(copy, dataclasses.replace(dataset, shards=shards))
+    arguments = [*_arguments(copy, tmp_path / "w"), "--epochs=1"]
+    refused = _train(tmp_path, *arguments, check=False)
+    assert refused.returncode == 1
+    assert "has another sha256 than manifest.json says" in refused.stderr
+    assert not (tmp_path / "w").exists()
+    _train(tmp_path, *arguments, "--noverify")
+    evaluate = [sys.executable, "-m", "spine_tf.evaluate", f"--records_dir={copy}"]
+    evaluate += [f"--run_dir={tmp_path / 'w'}", f"--report_dir={tmp_path / 'p'}", "--noevidence"]
+    for flag, status in (("--verify", 1), ("--noverify", 0)):
+        done = subprocess.run(
+            [*evaluate, flag], capture_output=True, text=True, check=False, cwd=tmp_path
+        )
+        assert done.returncode == status, done.stderr
+        assert ("has another sha256" in done.stderr) == bool(status)
 
 
 @pytest.mark.slow

@@ -14,6 +14,8 @@ from tuner import chief, oracles, search, search_directory, search_settings
 
 pytestmark = pytest.mark.slow
 
+_TIMEOUT = 300
+
 
 @pytest.fixture
 def address(monkeypatch: pytest.MonkeyPatch) -> str:
@@ -71,10 +73,37 @@ def test_trial_of_a_lost_worker_is_run_by_another(
     workers.start()
     result = search.run(_settings(records_dir, tmp_path), resume=False, overwrite=False)
     workers.join()
-    assert started[1].wait(60) == 0
+    assert started[1].wait(_TIMEOUT) == 0
     assert result.ended_by == search_settings.TRIALS
     assert [entry.status for entry in result.ranked or []] == ["completed"] * 3
     assert (tmp_path / "logs" / "w1.1.log").exists()
+
+
+def test_worker_may_start_first_and_a_second_chief_is_refused(
+    address: str,
+    records_dir: pathlib.Path,
+    tmp_path: pathlib.Path,
+) -> None:
+    search_dir = tmp_path / "s"
+    worker = _start_worker("w0", records_dir, search_dir)
+    time.sleep(15.0)  # it has imported what it needs, and looks for its chief
+    assert worker.poll() is None
+    assert not search_dir.exists()
+    chief_process = _start_worker("chief", records_dir, search_dir)
+    while not (search_dir / "secret").exists():
+        time.sleep(0.1)
+    other_dir = tmp_path / "other"
+    other = _start_worker("chief1", records_dir, other_dir)
+    assert other.wait(_TIMEOUT) == 1
+    for stranger in range(20):
+        with socket.create_connection(("127.0.0.1", int(address.partition(":")[2]))) as connection:
+            connection.sendall(bytes([stranger]) * 300)
+    assert chief_process.wait(_TIMEOUT) == 0
+    assert worker.wait(_TIMEOUT) == 0
+    assert not list(other_dir.glob("trials/trial_*"))
+    rows = (search_dir / "leaderboard.csv").read_text().splitlines()
+    assert len(rows) == 4
+    assert all(",completed," in row for row in rows[1:])
 
 
 def test_chief_that_does_not_answer_is_named(address: str, tmp_path: pathlib.Path) -> None:
@@ -89,4 +118,4 @@ def test_chief_that_does_not_answer_is_named(address: str, tmp_path: pathlib.Pat
         seed=0,
     )
     with pytest.raises(chief.ChiefLostError, match=f"{address} has not answered for 1 s"):
-        chief.Client(oracle).wait_for_chief(1.0)
+        chief.Client(oracle, tmp_path, {}).wait_for_chief(1.0)

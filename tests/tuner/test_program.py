@@ -1,13 +1,16 @@
 """python -m tuner: its flags, and what it refuses before TensorFlow is imported."""
 
+import dataclasses
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
 
 import pytest
 
+from tfrecords import manifest
 from tuner import space_presets
 
 
@@ -54,6 +57,22 @@ def test_directory_that_is_no_conversion_is_one_sentence(tmp_path: pathlib.Path)
     assert str(tmp_path) in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.slow
+def test_records_with_other_bytes_are_refused_unless_they_are_not_compared(
+    records_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    copy = shutil.copytree(records_dir, tmp_path / "r")
+    dataset = manifest.read_manifest(copy)
+    shards = tuple(dataclasses.replace(part, sha256="0" * 64) for part in dataset.shards)
+    manifest.write_manifest(copy, dataclasses.replace(dataset, shards=shards))
+    # Both are refused; the bytes are compared first.
+    flags = ["--task=binary", "--models=simple", f"--records_dir={copy}", "--resume", "--overwrite"]
+    flags.append(f"--search_dir={tmp_path / 's'}")
+    assert "has another sha256 than manifest.json says" in _run(*flags).stderr
+    assert not (tmp_path / "s").exists()
+    assert "--resume and --overwrite exclude each other" in _run(*flags, "--noverify").stderr
 
 
 def test_space_of_a_user_is_read(tmp_path: pathlib.Path) -> None:

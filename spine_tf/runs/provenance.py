@@ -1,0 +1,99 @@
+"""What a run's config.json says of where the run comes from, checked when it is read."""
+
+import json
+import math
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+# What whoever uses a finished run asks for.
+REQUIRED = (
+    *("versions", "records", "train_splits", "monitor_split", "val_split", "train_studies"),
+    "class_prior",
+)
+
+
+def read(path: pathlib.Path) -> dict[str, Any]:
+    """Returns the provenance in a config.json; none is empty.
+
+    Raises:
+        ValueError: the file is no JSON object, or a field is not what training writes.
+    """
+    try:
+        values = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as err:
+        raise ValueError(f"{path} is not JSON ({err}): train the run again") from err
+    found = values.get("provenance", {}) if isinstance(values, dict) else None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} does not say where the run comes from: train it again")
+    for name, (is_right, expected) in _FIELDS.items():
+        if name in found and not is_right(found[name]):
+            raise ValueError(
+                f"{path}: provenance.{name} is {_short(found[name])}, expected {expected}: train "
+                "the run again"
+            )
+    return found
+
+
+def require(path: pathlib.Path, provenance: Mapping[str, Any]) -> None:
+    """Raises ValueError where a finished run's provenance lacks what it is asked for."""
+    for name in REQUIRED:
+        if name not in provenance:
+            raise ValueError(f"{path} has no provenance.{name}: train the run again")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(_is_name(each) for each in value)
+
+
+def _is_name(value: Any) -> bool:
+    """Names of splits become names of directories."""
+    return isinstance(value, str) and bool(value) and pathlib.PurePath(value).name == value
+
+
+def _is_name_or_none(value: Any) -> bool:
+    return value is None or _is_name(value)
+
+
+def _is_ids(value: Any) -> bool:
+    return isinstance(value, list) and all(type(each) is int and each >= 0 for each in value)
+
+
+def _is_prior(value: Any) -> bool:
+    """Shares that a mean can be taken of."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(type(each) in (int, float) and 0.0 <= each <= 1.0 for each in value)
+        and math.isclose(sum(value), 1.0, abs_tol=1e-3)
+    )
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
+
+
+def _is_records(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("manifest_sha256"), str)
+        and isinstance(value.get("config"), dict)
+    )
+
+
+_FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "versions": (_is_texts, "the version of each package"),
+    "records": (_is_records, "manifest_sha256 and config of the records"),
+    "train_splits": (_is_names, "names of splits"),
+    "monitor_split": (_is_name_or_none, "the name of a split or null"),
+    "val_split": (_is_name_or_none, "the name of a split or null"),
+    "train_studies": (_is_ids, "study ids"),
+    "class_prior": (_is_prior, "shares of the classes that sum to 1"),
+    "folds": (_is_names, "names of splits"),
+    "seeds": (_is_ids, "seeds"),
+}

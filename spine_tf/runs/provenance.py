@@ -1,16 +1,52 @@
-"""What a run's config.json says of where the run comes from, checked when it is read."""
+"""Where a run comes from, as its config.json says it: written, and checked when it is read."""
 
 import json
 import math
 import pathlib
-from collections.abc import Callable, Mapping
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
 from typing import Any
+
+import spine_tf
+from tfrecords import manifest, records
 
 # What whoever uses a finished run asks for.
 REQUIRED = (
     *("versions", "records", "train_splits", "monitor_split", "val_split", "train_studies"),
     "class_prior",
 )
+
+
+def describe(
+    source: records.Records,
+    *,
+    train_splits: Sequence[str],
+    monitor_split: str | None,
+    val_split: str | None,
+) -> dict[str, Any]:
+    """Returns versions, the records' identity, the splits' parts and the studies, as JSON types.
+
+    `train_studies` are those that weights, best epoch or calibration saw.
+    """
+    packages = ("tensorflow", "keras", "numpy", "pydicom")
+    seen = [*train_splits] if monitor_split is None else [*train_splits, monitor_split]
+    return {
+        "versions": {
+            "spine_tf": spine_tf.__version__,
+            "python": platform.python_version(),
+            **{package: metadata.version(package) for package in packages},
+        },
+        "records": {
+            "manifest_sha256": manifest.sha256_of(source.directory),
+            "config": source.manifest.config,
+            "num_examples": {split: source.num_examples(split) for split in source.splits},
+        },
+        "train_splits": list(train_splits),
+        "monitor_split": monitor_split,
+        "val_split": val_split,
+        "train_studies": sorted(set(source.index(seen).columns["study_id"].tolist())),
+    }
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:

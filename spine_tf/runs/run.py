@@ -2,28 +2,24 @@
 
 import dataclasses
 import json
-import math
 import os
 import pathlib
-import platform
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from importlib import metadata
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 import numpy as np
 from absl import logging
 
-import spine_tf
 from spine_tf.augmentation import copies as copies_module
 from spine_tf.configuration import config as config_module, differences
 from spine_tf.models import families
 from spine_tf.pages import frame
 from spine_tf.runs import provenance as provenance_module
 from spine_tf.scoring import calibration, predictions as predictions_module, summary
-from tfrecords import atomic, manifest, records, stored_images
+from tfrecords import atomic, stored_images
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +56,7 @@ def begin(
     Args:
         run_dir: where; `config.json` is written into it.
         run_config: what is trained and how.
-        provenance: what else the file says: `describe_origin`, and what the training adds.
+        provenance: what else the file says: `provenance.describe`, and what the training adds.
         resume: an interrupted run may go on.
 
     Returns:
@@ -100,37 +96,6 @@ def _require_same(path: pathlib.Path, wanted: Mapping[str, Any]) -> None:
             f"{path} was started otherwise: {differences.in_words(found)}: resume with the same, "
             "or choose another --run_dir"
         )
-
-
-def describe_origin(
-    source: records.Records,
-    *,
-    train_splits: Sequence[str],
-    monitor_split: str | None,
-    val_split: str | None,
-) -> dict[str, Any]:
-    """Returns versions, the records' identity, the splits' parts and the studies, as JSON types.
-
-    `train_studies` are those that weights, best epoch or calibration saw.
-    """
-    packages = ("tensorflow", "keras", "numpy", "pydicom")
-    seen = [*train_splits] if monitor_split is None else [*train_splits, monitor_split]
-    return {
-        "versions": {
-            "spine_tf": spine_tf.__version__,
-            "python": platform.python_version(),
-            **{package: metadata.version(package) for package in packages},
-        },
-        "records": {
-            "manifest_sha256": manifest.sha256_of(source.directory),
-            "config": source.manifest.config,
-            "num_examples": {split: source.num_examples(split) for split in source.splits},
-        },
-        "train_splits": list(train_splits),
-        "monitor_split": monitor_split,
-        "val_split": val_split,
-        "train_studies": sorted(set(source.index(seen).columns["study_id"].tolist())),
-    }
 
 
 def save_model(model: keras.Model, run_dir: pathlib.Path) -> None:
@@ -423,24 +388,8 @@ def _load_member(run_dir: pathlib.Path, fold: str | None) -> Member:
     provenance = read_provenance(run_dir)
     provenance_module.require(run_dir / CONFIG_FILE, provenance)
     return Member(
-        temperature=_read_temperature(run_dir / CALIBRATION_FILE),
+        temperature=calibration.read_temperature(run_dir / CALIBRATION_FILE),
         model=load_model(run_dir),
         fold=fold,
         train_studies=frozenset(provenance["train_studies"]),
     )
-
-
-def _read_temperature(path: pathlib.Path) -> float:
-    try:
-        values: Any = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as err:
-        raise ValueError(f"{path} can't be read ({err}): train the run again") from err
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} is {values!r}, expected an object: train the run again")
-    found: Any = values.get("temperature")
-    is_number = isinstance(found, int | float) and not isinstance(found, bool)
-    if not is_number or not 0.0 < found < math.inf:
-        raise ValueError(
-            f"{path}: temperature is {found!r}, expected a number above 0: train the run again"
-        )
-    return float(found)

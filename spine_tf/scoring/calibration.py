@@ -3,7 +3,10 @@
 Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
 """
 
+import json
 import math
+import pathlib
+from typing import Any
 
 import numpy as np
 from scipy import optimize
@@ -56,6 +59,27 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
     scaled = _logits(probabilities) / temperature
     powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
+
+
+def read_temperature(path: pathlib.Path) -> float:
+    """Reads the temperature of a run's calibration.json.
+
+    Raises:
+        ValueError: the file is missing, or holds none; names file and value.
+    """
+    try:
+        values: Any = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as err:
+        raise ValueError(f"{path} can't be read ({err}): train the run again") from err
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} is {values!r}, expected an object: train the run again")
+    found: Any = values.get("temperature")
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    if not is_number or not 0.0 < found < math.inf:
+        raise ValueError(
+            f"{path}: temperature is {found!r}, expected a number above 0: train the run again"
+        )
+    return float(found)
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:

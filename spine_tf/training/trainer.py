@@ -10,7 +10,7 @@ import keras
 from absl import logging
 
 from spine_tf.configuration import config
-from spine_tf.runs import run
+from spine_tf.runs import provenance as provenance_module, run
 from spine_tf.training import checkpoint, fit, fold_roles, history, keras_callbacks, tasks
 from tfrecords import records
 
@@ -63,7 +63,7 @@ def train(
     source = source.keeping(run_config.data.keep_mb)
     assignment = fold_roles.assign(source, run_config.data)
     provenance = {
-        **run.describe_origin(source, **dataclasses.asdict(assignment)),
+        **provenance_module.describe(source, **dataclasses.asdict(assignment)),
         **task.describe(source, assignment.train_splits),
     }
     if not run.begin(run_dir, run_config, provenance, resume=resume):
@@ -197,7 +197,9 @@ def _describe_all(
         assignment = fold_roles.assign(source, hold_out(run_config, name).data)
         task.describe(source, assignment.train_splits)
     return {
-        **run.describe_origin(source, train_splits=names, monitor_split=None, val_split=None),
+        **provenance_module.describe(
+            source, train_splits=names, monitor_split=None, val_split=None
+        ),
         **task.describe(source, names),
         "folds": list(names),
     }

@@ -92,7 +92,8 @@ def test_feed_of_kept_images_shares_their_memory(records_dir: pathlib.Path) -> N
     source = records.open_records(records_dir, keep_mb=1)
     examples = records.load_examples(source, ["fold_1"], (2,))
     made = feed.memory_feed(examples)
-    examples.pixels[examples.rows[3]] = 7
+    pixels, rows = examples.decoded()
+    pixels[rows[3]] = 7
     assert (_joined(made, made.ordered(batch_size=5), "image")[3] == 7).all()
 
 

@@ -32,10 +32,10 @@ PROGRAMS: Mapping[str, Program] = types.MappingProxyType(
         for name, module, purpose in (
             ("phantom", "spine_tf.phantom", "write synthetic studies in the RSNA layout"),
             ("audit", "spine_tf.audit", "find errors in a data set"),
-            ("augment", "spine_tf.augment", "draw every augmentation at three strengths"),
             ("subset", "spine_tf.subset", "a smaller data set of the same layout"),
             ("convert", "spine_tf.convert", "DICOM and CSV to sharded TFRecords"),
             ("records", "tfrecords", "verify or inspect a records directory"),
+            ("augment", "spine_tf.augment", "draw every augmentation at three strengths"),
             ("config", "spine_tf.config", "every field of a configuration, or its JSON"),
             ("train", "spine_tf.train", "train one model, or one a fold"),
             ("search", "tuner", "search hyperparameters with Keras Tuner"),

@@ -5,7 +5,7 @@ import enum
 
 
 class Reason(enum.StrEnum):
-    """A reason code. The docstrings in the README's table are these comments."""
+    """A reason code. docs/data.md has a table of these comments."""
 
     # Rows of the coordinates CSV.
     BAD_ROW = "bad_row"  # more or fewer fields than columns, or a line break inside a field

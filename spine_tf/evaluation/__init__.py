@@ -1,1 +1,1 @@
-"""Metrics with intervals, calibration, figures and the report."""
+"""One evaluation from end to end: predictions of held-out crops, controls, the report."""

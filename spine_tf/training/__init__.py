@@ -1,1 +1,1 @@
-"""Augmentation, losses, schedules and the training loop."""
+"""Tasks, phases, losses and the training loop: from records to a finished run."""

@@ -38,14 +38,13 @@ class Square:
 
     def bands(self, shape: tuple[int, ...]) -> list[tuple["Band", "Band"]]:
         """Returns the weights along rows and along columns, of each slice (rows, columns)."""
-        made = {
-            (x, y): (
+        return [
+            (
                 make_band(y, self.spacing[0], shape[0], self.roi_mm, self.roi_px),
                 make_band(x, self.spacing[1], shape[1], self.roi_mm, self.roi_px),
             )
-            for x, y in set(self.centers_xy)
-        }
-        return [made[center_xy] for center_xy in self.centers_xy]
+            for x, y in self.centers_xy
+        ]
 
 
 def crop_stack(slices: Sequence[np.ndarray], square: Square) -> np.ndarray:
@@ -138,6 +137,7 @@ class Band:
         return result
 
 
+@functools.lru_cache(maxsize=16)
 def make_band(center: float, spacing: float, size: int, roi_mm: float, roi_px: int) -> Band:
     """Returns the weights along one axis.
 
@@ -145,6 +145,8 @@ def make_band(center: float, spacing: float, size: int, roi_mm: float, roi_px: i
     are a triangle of half-width `max(1, roi_mm / roi_px / spacing)`: linear interpolation where
     the crop is finer than the image, anti-aliasing where it is coarser. They are divided by the
     sum of the triangle over all integers, on the image or not.
+
+    The last ones are kept, for the slices of a stack and for the window of their crop.
 
     Args:
         center: of the square, in input pixels.

@@ -42,7 +42,7 @@ class Reason(enum.StrEnum):
     # Geometry.
     NO_SPACING = "no_spacing"  # PixelSpacing is missing or outside 0.001 to 100 mm
     NO_ORIENTATION = "no_orientation"  # the side or the neighbours can't be told without it
-    SIDE_UNKNOWN = "side_unknown"  # rows run neither from side to side nor across sagittal slices
+    SIDE_UNKNOWN = "side_unknown"  # neither rows nor the normal lie within 45 degrees of left-right
     OFF_IMAGE = "off_image"  # the coordinate is not on the image
 
 

@@ -60,7 +60,7 @@ def write_records(
                 writer.write(example.serialize(schema, values))
         shards.append(writer.shard)
     counts = {
-        name: per_class * (index in severities) for index, name in enumerate(labels.SEVERITIES)
+        name: per_class * severities.count(index) for index, name in enumerate(labels.SEVERITIES)
     }
     dataset = manifest.Manifest(
         name=record.DATASET_NAME,

@@ -42,13 +42,14 @@ _ABSL_FLAGS = {"help", "helpfull", "log_dir", "verbosity"}
 
 # What makes each program quick. A flag that is given twice counts as given last.
 _ROWS = ("--conditions=all", "--levels=all", "--roi_px=32", "--num_folds=3")
-_BRIEF = ("--set=model.input_px=16", "--set=data.inner_fold=none", "--set=training.epochs=1")
+_SMALL_MODEL = ("--set=model.input_px=16", "--set=model.filters=[4]")
+_BRIEF = (*_SMALL_MODEL, "--set=data.inner_fold=none", "--set=training.epochs=1")
 _SMALLER: Mapping[str, Sequence[str]] = {
     "spine_tf.phantom": ("--num_studies=8",),
     "spine_tf.convert": _ROWS,
     "spine_tf.train": ("--epochs=1", *_BRIEF),
     "spine_tf.evaluate": ("--noevidence", "--num_resamples=20"),
-    "tuner": ("--max_trials=1", "--max_epochs=1", "--set=model.input_px=16"),
+    "tuner": ("--max_trials=1", "--max_epochs=1", *_SMALL_MODEL),
     "spine_tf.ablate": (*_ROWS, *_BRIEF, "--max_minutes=0.01"),
     "spine_tf.reproduce": (
         *("--conditions=all", "--models=simple", "--tasks=multiclass"),

@@ -150,6 +150,13 @@ def test_every_folder_says_what_it_is() -> None:
         )
 
 
+def test_tests_stand_in_rooms_of_the_same_names() -> None:
+    here = pathlib.Path(__file__).parent / "spine_tf"
+    assert {path.parent.name for path in here.glob("*/test_*.py")} <= set(_ROOMS)
+    at_the_root = {path.stem.removeprefix("test_") for path in here.glob("test_*.py")}
+    assert not at_the_root & {name.rpartition(".")[2] for name in _MODULES if name.count(".") == 2}
+
+
 def test_module_names_are_unique_but_for_a_program_and_what_it_runs() -> None:
     places = collections.defaultdict(list)
     for name, path in _MODULES.items():

@@ -17,6 +17,9 @@ from pydicom.data import get_testdata_file
 
 from spine_tf.dicom import elements, header, jpeg, reasons
 
+# The functions that a child process runs are those of the tests of processes.
+_TASKS_DIR = pathlib.Path(__file__).parents[1] / "processes"
+
 
 @pytest.fixture(autouse=True, scope="module")
 def end_decoder():
@@ -143,7 +146,7 @@ def test_spoilt_codestream_is_decoded_or_rejected(name, data):
 
 
 def test_death_of_the_decoder_is_a_reject(monkeypatch):
-    monkeypatch.syspath_prepend(pathlib.Path(__file__).parent)
+    monkeypatch.syspath_prepend(_TASKS_DIR)
     decoder = jpeg.Decoder(importlib.import_module("child_tasks").crash)
     monkeypatch.setattr(jpeg, "_decoder_of", lambda process_id: decoder)
     with pytest.raises(
@@ -154,7 +157,7 @@ def test_death_of_the_decoder_is_a_reject(monkeypatch):
 
 
 def test_decoder_that_was_killed_is_asked_once_more(monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(pathlib.Path(__file__).parent)
+    monkeypatch.syspath_prepend(_TASKS_DIR)
     tasks = importlib.import_module("child_tasks")
     decoder = jpeg.Decoder(functools.partial(tasks.be_killed_once, tmp_path / "was here"))
     assert decoder.ask() == "answered"
@@ -164,7 +167,7 @@ def test_decoder_that_was_killed_is_asked_once_more(monkeypatch, tmp_path):
 
 
 def test_decoder_that_never_ends_is_a_reject(monkeypatch):
-    monkeypatch.syspath_prepend(pathlib.Path(__file__).parent)
+    monkeypatch.syspath_prepend(_TASKS_DIR)
     monkeypatch.setattr(jpeg, "_MOST_SECONDS", 0.5)
     decoder = jpeg.Decoder(importlib.import_module("child_tasks").hang)
     monkeypatch.setattr(jpeg, "_decoder_of", lambda process_id: decoder)

@@ -12,7 +12,7 @@ from pydicom.data import get_testdata_file
 from spine_tf.dicom import elements, header, pixels, reasons
 from spine_tf.rsna import annotations, sources
 
-_FUZZER = pathlib.Path(__file__).parents[2] / "benchmarks" / "fuzz_dicom.py"
+_FUZZER = pathlib.Path(__file__).parents[3] / "benchmarks" / "fuzz_dicom.py"
 
 
 @pytest.mark.slow

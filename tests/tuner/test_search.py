@@ -159,6 +159,7 @@ def test_finished_search_can_be_resumed_with_more_trials_only_by_the_same_settin
 def test_killed_search_goes_on_as_if_nothing_had_happened(
     records_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
+    others = _workers(psutil.Process())  # what earlier tests keep, such as a decoder of images
     undisturbed = _run(_settings(records_dir, tmp_path / "a"))
     flags = ["--models=simple", "--oracle=random", "--max_trials=4", "--max_epochs=2"]
     process = _start(records_dir, tmp_path / "b", *flags)
@@ -175,7 +176,7 @@ def test_killed_search_goes_on_as_if_nothing_had_happened(
         assert here.score == there.score
     reasons = {row["trial_id"]: row["reason"] for row in _table(tmp_path / "b")}
     assert "run again: its worker process was killed by SIGKILL" in reasons["1"]
-    assert not _workers(psutil.Process())
+    assert set(_workers(psutil.Process())) <= set(others)
 
 
 def test_trial_that_kills_its_worker_twice_is_failed(

@@ -95,7 +95,10 @@ def test_labels_are_not_needed_for_prediction(make_data_set, tmp_path):
     data = make_data_set(tmp_path / "d", side="test")
     data.series[1, 10] = "Axial T2"
     data.add_row(1, 10, 5)
-    source = sources.open_for_prediction(data.write())
+    directory = data.write()
+    (directory / "test_images" / "1" / "10").mkdir(parents=True)
+    (directory / "test_images" / "1" / "10" / "5.dcm").write_bytes(b"an image")
+    source = sources.open_for_prediction(directory)
     found = annotations.read_annotations(source, has_labels=False)
     assert source.side == "test"
     assert [row.label for row in found.rows] == [None]

@@ -33,6 +33,11 @@ _BROWSER_ARGUMENTS = (
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest tests first: in the end one of two processes would wait for them."""
+    items.sort(key=lambda item: item.path.name != "test_docs.py")
+
+
 def write_records(
     directory: pathlib.Path,
     *,

@@ -5,6 +5,7 @@ release that they are of, keras-tuner==1.4.8. What the rest of the search needs 
 name here.
 """
 
+import abc
 import contextlib
 import io
 import os
@@ -173,24 +174,24 @@ class OracleClient(oracle_client.OracleClient):
         return dict(call.initial_metadata())
 
 
-class Service(oracle_chief.OracleServicer):
+class Service(oracle_chief.OracleServicer, abc.ABC):
     """Keras Tuner's service over gRPC, whose messages become calls."""
 
+    @abc.abstractmethod
     def guard(self) -> contextlib.AbstractContextManager[None]:
         """What holds while a message is answered."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def create_trial(self, tuner_id: str) -> Trial:
         """Returns the trial that a worker is to run, or one that says that there is none."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def see_trial(self, trial_id: str) -> None:
         """The worker of a trial has asked for it."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def end_trial(self, trial_id: str) -> None:
         """The worker of a trial is done with it."""
-        raise NotImplementedError
 
     @contextlib.contextmanager
     def listening(self, address: str, gate: grpc.ServerInterceptor) -> Iterator[None]:

@@ -56,6 +56,16 @@ def is_temporary(path: pathlib.Path) -> bool:
     return bool(mark) and process.isdigit()
 
 
+def contents(directory: pathlib.Path) -> list[pathlib.Path]:
+    """Returns what lies in a directory, but for what interrupted writes left behind.
+
+    A directory that isn't there holds nothing.
+    """
+    if not directory.exists():
+        return []
+    return [path for path in directory.iterdir() if not is_temporary(path)]
+
+
 @contextlib.contextmanager
 def _temporary(path: pathlib.Path) -> Iterator[tuple[pathlib.Path, IO[bytes]]]:
     temporary = path.with_name(f"{path.name}{_MARK}{os.getpid()}")

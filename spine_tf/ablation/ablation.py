@@ -108,7 +108,7 @@ def _prepare(work_dir: pathlib.Path, is_resumed: bool) -> None:
         raise ValueError(
             f"{work_dir} holds an ablation: go on with it by --resume, or choose another --work_dir"
         )
-    if not is_ours and work_dir.exists() and any(work_dir.iterdir()):
+    if not is_ours and atomic.contents(work_dir):
         raise ValueError(f"{work_dir} holds other files: choose another --work_dir")
     work_dir.mkdir(parents=True, exist_ok=True)
 

@@ -48,8 +48,8 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
     if typing.get_origin(hint) is tuple and isinstance(value, list | tuple):
         item = typing.get_args(hint)[0]
         return tuple(_convert(item, element, name) for element in value)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is float and is_number and math.isfinite(value):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and _fits(value)
+    if hint is float and is_number:
         return float(value)
     if hint is int and is_number and value == int(value):
         return int(value)
@@ -58,6 +58,14 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
     is_list = typing.get_origin(hint) is tuple
     expected = "list of integers" if is_list else getattr(hint, "__name__", str(hint))
     raise ValueError(f"{name} is {value!r}, expected {expected}")
+
+
+def _fits(value: float) -> bool:
+    """Whether a number is finite, and no larger than a float can be."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

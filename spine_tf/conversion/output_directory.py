@@ -34,10 +34,9 @@ def is_ours(path: pathlib.Path) -> bool:
 
 def check(directory: pathlib.Path, wanted: plan.Plan) -> None:
     """Raises ValueError where a directory can't take or continue this conversion."""
-    others = [path for path in directory.iterdir() if not atomic.is_temporary(path)]
     path = directory / PLAN_FILE
     if not path.exists():
-        if others:
+        if atomic.contents(directory):
             raise ValueError(
                 f"--output_dir {directory} is not empty and holds no conversion: choose a new one"
             )

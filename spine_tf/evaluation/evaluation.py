@@ -21,7 +21,7 @@ from spine_tf.evaluation import (
 )
 from spine_tf.pages import image, page_origin
 from spine_tf.runs import run
-from tfrecords import records
+from tfrecords import atomic, records
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -317,7 +317,8 @@ def require_report_dir(report_dir: pathlib.Path, run_dirs: Sequence[pathlib.Path
     """
     report_dir.mkdir(parents=True, exist_ok=True)
     is_report = any((report_dir / name).is_file() for name in ("report.html", "metrics.json"))
-    is_other = not is_report and any(path.name != "figures" for path in report_dir.iterdir())
+    names = {path.name for path in atomic.contents(report_dir)}
+    is_other = not is_report and bool(names - {"figures"})
     if is_other or run.is_run(report_dir):  # which has a metrics.json as well
         raise ValueError(f"{report_dir} holds other files: choose another --report_dir")
     origin = page_origin.describe(run_dirs)

@@ -106,7 +106,7 @@ def begin(experiment: Experiment, work_dir: pathlib.Path) -> None:
         ValueError: it holds other files, or a run of another configuration.
     """
     path = work_dir / _FILE
-    if work_dir.exists() and not path.is_file() and any(work_dir.iterdir()):
+    if not path.is_file() and atomic.contents(work_dir):
         raise ValueError(f"{work_dir} holds other files: choose another --work_dir")
     work_dir.mkdir(parents=True, exist_ok=True)
     require_same_runs(experiment, work_dir)

@@ -74,7 +74,7 @@ def begin(
         )
     elif (run_dir / CONFIG_FILE).is_file():
         _require_same(run_dir / CONFIG_FILE, wanted)
-    elif any(run_dir.iterdir()):
+    elif atomic.contents(run_dir):
         raise ValueError(f"{run_dir} holds no run to resume: choose another --run_dir")
     if is_run(run_dir):
         logging.info("%s is finished, nothing to resume", run_dir)

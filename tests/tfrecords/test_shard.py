@@ -89,3 +89,10 @@ def test_temporary_names_are_told_from_others(tmp_path):
     assert atomic.is_temporary(tmp_path / "plan.json.tmp-123")
     assert not atomic.is_temporary(tmp_path / "plan.json")
     assert not atomic.is_temporary(tmp_path / "plan.tmp-json")
+
+
+def test_what_an_interrupted_write_left_counts_for_nothing(tmp_path):
+    (tmp_path / "plan.json.tmp-123").touch()
+    assert atomic.contents(tmp_path) == atomic.contents(tmp_path / "missing") == []
+    (tmp_path / "plan.json").touch()
+    assert atomic.contents(tmp_path) == [tmp_path / "plan.json"]

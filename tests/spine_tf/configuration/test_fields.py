@@ -1,6 +1,7 @@
 """Fields as a reader is told of them."""
 
 import dataclasses
+import math
 from typing import Annotated
 
 import pytest
@@ -61,3 +62,11 @@ def test_every_field_of_every_configuration_has_a_meaning_and_a_kind(family: str
             assert each.meaning.endswith("."), each.name
             assert len(each.meaning.split()) >= 4, each
             assert each.kind
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 10**400])
+@pytest.mark.parametrize("field", ["epochs", "learning_rate"])
+def test_number_that_is_none_is_named(field: str, value: float) -> None:
+    values = {"task": "binary", "model": {"family": "simple"}, "training": {field: value}}
+    with pytest.raises(ValueError, match=f"training.{field} is .*, expected (int|float)"):
+        config.from_dict(values)

@@ -31,6 +31,7 @@ _ROOMS = (
     "pages",
     "dicom",
     "rsna",
+    "studies",
     "crops",
     "synthesis",
     "conversion",

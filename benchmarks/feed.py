@@ -32,7 +32,7 @@ from PIL import Image
 from spine_tf.configuration import config, data_config, overrides
 from spine_tf.models import families
 from spine_tf.training import fit
-from tfrecords import example, feed, manifest, records, shard, tfds_files
+from tfrecords import example, feed, manifest, memory_feed, records, shard, stream_feed, tfds_files
 
 _SPLIT = "fold_0"
 _SHARD = 256
@@ -90,8 +90,8 @@ def write_repeated(
 def compare_feeds(source: records.Records, batch_size: int, rounds: int) -> None:
     """Prints crops a second of each way to read, and ratios."""
     examples = records.load_examples(source, [_SPLIT], _LABELS)
-    memory = feed.memory_feed(examples)
-    stream = feed.StreamFeed(source=source, splits=(_SPLIT,), label_values=_LABELS)
+    memory = memory_feed.make_feed(examples)
+    stream = stream_feed.StreamFeed(source=source, splits=(_SPLIT,), label_values=_LABELS)
     with tempfile.TemporaryDirectory() as folder:
         _write_pngs(examples, pathlib.Path(folder))
         raw = {

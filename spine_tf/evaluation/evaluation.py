@@ -1,10 +1,8 @@
 """One evaluation from end to end: a run, its records, a report."""
 
-import csv
 import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from absl import logging
@@ -17,7 +15,7 @@ from spine_tf.evaluation import (
     held_out,
     label_baseline,
     report,
-    report_charts,
+    run_details,
 )
 from spine_tf.pages import image, page_origin
 from spine_tf.runs import run
@@ -149,8 +147,8 @@ def evaluate_run(
         analysis=analysed,
         images=found.images,
         predict=found.predict if options.has_evidence else None,
-        histories=_read_histories(trained.run_dir),
-        details=_details(trained, source, options),
+        histories=run_details.read_histories(trained.run_dir),
+        details=run_details.of_run(trained, source, options.num_augmented),
         control_pairs=_pairs(analysed, source, trained.config.task_spec),
         origin=origin,
     )
@@ -199,14 +197,16 @@ def evaluate_ensemble(
         histories={
             f"{name}, {fold}": history
             for name, path in zip(names, run_dirs, strict=True)
-            for fold, history in _read_histories(path).items()
+            for fold, history in run_details.read_histories(path).items()
         },
         details={
-            **_ensemble_details(analysed.ensemble),
+            **run_details.of_ensemble(analysed.ensemble),
             **{
                 f"{name}: {section.lower()}": values
                 for name, one in zip(names, runs, strict=True)
-                for section, values in _details(one, source, options).items()
+                for section, values in run_details.of_run(
+                    one, source, options.num_augmented
+                ).items()
             },
         },
         control_pairs=[],
@@ -324,83 +324,3 @@ def require_report_dir(report_dir: pathlib.Path, run_dirs: Sequence[pathlib.Path
     origin = page_origin.describe(run_dirs)
     page_origin.require_own(report_dir / "report.html", origin)
     return origin
-
-
-def _read_histories(run_dir: pathlib.Path) -> dict[str, report_charts.History]:
-    """The inner fold's figures by epoch; runs that trained without an inner fold have none."""
-    found: dict[str, report_charts.History] = {}
-    for name, path in held_out.histories(run_dir).items():
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-            if rows and rows[0].get("val_log_loss"):
-                found[name] = [
-                    {column: float(row[column]) for column in ("val_log_loss", "val_accuracy")}
-                    for row in rows
-                ]
-        except (ValueError, KeyError, TypeError, csv.Error) as err:
-            raise ValueError(f"{path} is no history of a training ({err!r})") from err
-    return found
-
-
-def _details(
-    trained: run.Run, source: records.Records, options: Options
-) -> dict[str, dict[str, Any]]:
-    values = dataclasses.asdict(trained.config)
-    origin = trained.provenance
-    return {
-        "What was evaluated": {
-            "run": trained.run_dir.resolve().name,
-            "models": len(trained.members),
-            "weights saw": _seen(trained),
-            "best epoch and temperature chosen on": _chosen_on(trained),
-            "temperatures": ", ".join(f"{member.temperature:.2f}" for member in trained.members),
-            "copies of each image that were averaged": options.num_augmented,
-            "class shares in training": ", ".join(f"{share:.3f}" for share in trained.class_prior),
-        },
-        "Records": {
-            **{name: _joined(value) for name, value in source.manifest.config.items()},
-            **{f"examples in {split}": source.num_examples(split) for split in source.splits},
-        },
-        "Model": {"family": trained.config.model.family, **values["model"]},
-        "Training": {**values["training"], "seed": values["seed"]},
-        "Augmentation": values["data"]["augmentation"],
-        "Versions": {**origin["versions"], "manifest": origin["records"]["manifest_sha256"]},
-    }
-
-
-def _ensemble_details(found: analysis_module.Ensemble | None) -> dict[str, dict[str, Any]]:
-    if found is None:
-        return {}
-    least, most = found.models_per_example
-    leads = {
-        f"{name.replace('_', ' ')}, minus that of {run_name} alone": lead[name].change_in_words()
-        for run_name, lead in found.lead_over_runs.items()
-        for name in ("accuracy", "balanced_accuracy", "log_loss")
-    }
-    return {
-        "Ensemble": {
-            "runs": ", ".join(found.runs),
-            "models that answer for an example": least if least == most else f"{least} to {most}",
-            **leads,
-        }
-    }
-
-
-def _seen(trained: run.Run) -> str:
-    splits = ", ".join(trained.provenance["train_splits"])
-    if len(trained.members) == 1:
-        return splits
-    is_inner = trained.config.data.inner_fold == "next"
-    left_out = "its own and its inner fold" if is_inner else "its own fold"
-    return f"{splits}; each model all but {left_out}"
-
-
-def _chosen_on(trained: run.Run) -> str:
-    if len(trained.members) > 1:
-        return "an inner fold of each member, never the one it is judged on"
-    return trained.provenance["monitor_split"] or "nothing: the last epoch counts"
-
-
-def _joined(value: Any) -> Any:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value

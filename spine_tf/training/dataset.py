@@ -9,7 +9,7 @@ import tensorflow as tf
 from spine_tf import labels
 from spine_tf.configuration import data_config
 from spine_tf.training import losses
-from tfrecords import feed, manifest
+from tfrecords import manifest, tf_dataset
 
 _BUDGET_MB = data_config.DataConfig.memory_budget_mb
 
@@ -73,7 +73,7 @@ def open_dataset(
     classes = _whole_task(task)
     if isinstance(splits, str):
         raise ValueError(f"splits is {splits!r}, expected a list of names, such as [{splits!r}]")
-    return feed.open_dataset(
+    return tf_dataset.open_dataset(
         records_dir,
         splits=splits,
         label_values=classes.severities,

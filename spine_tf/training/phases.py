@@ -17,7 +17,7 @@ from spine_tf.augmentation import changes, copies
 from spine_tf.configuration import config, model_configs
 from spine_tf.models import pretrained
 from spine_tf.training import tasks
-from tfrecords import feed
+from tfrecords import feed, memory_feed
 
 # What of a batch goes into a network; the rest is the truth about the examples.
 _INPUTS = ("image", "window", "feature", "seed")
@@ -122,7 +122,7 @@ def _make_feature_feed(
     source: feed.Feed,
     run_config: config.Config,
     num_copies: int,
-) -> tuple[feed.MemoryFeed, Callable[[feed.Batch], tf.Tensor]]:
+) -> tuple[memory_feed.MemoryFeed, Callable[[feed.Batch], tf.Tensor]]:
     """The features that the head trains on, and what takes an epoch's of a batch."""
     if num_copies:
         made = augmented_features(task, extractor, source, run_config, num_copies=num_copies)
@@ -198,13 +198,15 @@ def _concatenate(parts: Sequence[Any]) -> Any:
 
 def plain_features(
     task: tasks.Task, extractor: keras.Model, source: feed.Feed, *, balanced: bool
-) -> feed.MemoryFeed:
+) -> memory_feed.MemoryFeed:
     """Returns a feed of `feature`, float32 (batch, features), of the images as they are.
 
     Beside the features stands the truth about the images.
     """
     found, truth = Predictor(extractor, task.inputs)(source)
-    return feed.MemoryFeed({"feature": np.asarray(found, np.float32), **truth}, balanced=balanced)
+    return memory_feed.MemoryFeed(
+        {"feature": np.asarray(found, np.float32), **truth}, balanced=balanced
+    )
 
 
 def augmented_features(
@@ -214,7 +216,7 @@ def augmented_features(
     run_config: config.Config,
     *,
     num_copies: int,
-) -> feed.MemoryFeed:
+) -> memory_feed.MemoryFeed:
     """Returns a feed of `feature`, float32 (batch, copies, features), of augmented images.
 
     Args:
@@ -247,7 +249,7 @@ def augmented_features(
         stacked.nbytes / 2**20,
     )
     arrays = {"feature": stacked, **answers[0][1]}
-    return feed.MemoryFeed(arrays, balanced=run_config.data.sampling == "balanced")
+    return memory_feed.MemoryFeed(arrays, balanced=run_config.data.sampling == "balanced")
 
 
 def take_feature(batch: feed.Batch) -> tf.Tensor:

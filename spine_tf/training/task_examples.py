@@ -8,7 +8,7 @@ import numpy as np
 
 from spine_tf.configuration import config
 from spine_tf.training import fold_roles, mild_split, reviewed_labels
-from tfrecords import feed, manifest, records
+from tfrecords import feed, manifest, memory_feed, records, stream_feed
 
 
 def open_training(
@@ -69,7 +69,7 @@ def open_feed(
     if where != "stream":
         examples = load_examples(run_config, source, splits)
         return _in_memory(run_config, examples, where)
-    return feed.StreamFeed(
+    return stream_feed.StreamFeed(
         source=source, splits=tuple(splits), label_values=run_config.task_spec.severities
     )
 
@@ -80,7 +80,7 @@ def _in_memory(
     where: str,
     extra: Mapping[str, np.ndarray] | None = None,
 ) -> feed.Feed:
-    return feed.memory_feed(
+    return memory_feed.make_feed(
         examples,
         on_device=where == "device",
         balanced=run_config.data.sampling == "balanced",

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from tfrecords import example, feed, manifest, records, schema, shard, tfds_files, verify
+from tfrecords import example, manifest, records, schema, shard, stream_feed, tfds_files, verify
 
 _SHARD = "lumbar_spine-fold_0.tfrecord-00000-of-00001"
 
@@ -60,7 +60,7 @@ def _read(directory: pathlib.Path) -> None:
 
 def _stream(directory: pathlib.Path) -> None:
     opened = records.open_records(directory)
-    made = feed.StreamFeed(source=opened, splits=opened.splits, label_values=(0, 1, 2))
+    made = stream_feed.StreamFeed(source=opened, splits=opened.splits, label_values=(0, 1, 2))
     assert [*made.ordered(batch_size=5)]
 
 

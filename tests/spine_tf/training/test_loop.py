@@ -6,7 +6,7 @@ import pytest
 
 from spine_tf.configuration import config, overrides
 from spine_tf.training import classification, loop, phases
-from tfrecords import feed
+from tfrecords import memory_feed
 
 _FEATURES = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
 _LABELS = np.arange(8) % 3
@@ -25,7 +25,7 @@ def _weights_after_a_step(mixup=0.0, class_weights=(1.0, 1.0, 1.0), rows=slice(N
         epochs=1,
         learning_rate=1.0,
         network=network,
-        train_feed=feed.MemoryFeed({**arrays, **extra}),
+        train_feed=memory_feed.MemoryFeed({**arrays, **extra}),
         monitor_feed=None,
         prepare_train=lambda batch: task.mix(batch["feature"], task.targets(batch), batch["seed"]),
         prepare_monitor=lambda batch: batch["feature"],

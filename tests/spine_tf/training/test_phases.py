@@ -12,7 +12,7 @@ import tensorflow as tf
 from spine_tf.configuration import config, model_configs, overrides
 from spine_tf.models import families
 from spine_tf.training import classification, fit, losses, phases, tasks
-from tfrecords import feed, records
+from tfrecords import feed, memory_feed, records
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +21,8 @@ def source(records_dir: pathlib.Path) -> records.Records:
 
 
 @pytest.fixture(scope="module")
-def images(source: records.Records) -> feed.MemoryFeed:
-    return feed.memory_feed(records.load_examples(source, ["fold_0"], (0, 1, 2)))
+def images(source: records.Records) -> memory_feed.MemoryFeed:
+    return memory_feed.make_feed(records.load_examples(source, ["fold_0"], (0, 1, 2)))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,9 @@ def _task(*settings: str) -> classification.ClassificationTask:
     return classification.ClassificationTask(config=overrides.apply(made, settings))
 
 
-def _augmented(extractor: keras.Model, images: feed.Feed, *, seed: int = 0) -> feed.MemoryFeed:
+def _augmented(
+    extractor: keras.Model, images: feed.Feed, *, seed: int = 0
+) -> memory_feed.MemoryFeed:
     task = _task("data.augmentation.unchanged=0", f"seed={seed}")
     return phases.augmented_features(task, extractor, images, task.config, num_copies=3)
 
@@ -55,7 +57,7 @@ def _first(source: feed.Feed) -> dict[str, tf.Tensor]:
 
 
 def test_plain_features_are_those_of_the_images(
-    extractor: keras.Model, images: feed.MemoryFeed
+    extractor: keras.Model, images: memory_feed.MemoryFeed
 ) -> None:
     batch = _first(images)
     expected = extractor(feed.normalize(batch["image"], batch["window"]))
@@ -65,7 +67,7 @@ def test_plain_features_are_those_of_the_images(
 
 
 def test_copies_differ_and_are_a_function_of_the_seed(
-    extractor: keras.Model, images: feed.MemoryFeed
+    extractor: keras.Model, images: memory_feed.MemoryFeed
 ) -> None:
     one, again, other = (
         _first(_augmented(extractor, images, seed=seed))["feature"].numpy() for seed in (0, 0, 1)
@@ -77,7 +79,7 @@ def test_copies_differ_and_are_a_function_of_the_seed(
 
 
 def test_an_epoch_takes_one_copy_of_each_by_seed_and_epoch(
-    extractor: keras.Model, images: feed.MemoryFeed
+    extractor: keras.Model, images: memory_feed.MemoryFeed
 ) -> None:
     made = _augmented(extractor, images)
 
@@ -95,7 +97,7 @@ def test_an_epoch_takes_one_copy_of_each_by_seed_and_epoch(
 
 
 def test_copies_without_augmentation_are_refused(
-    extractor: keras.Model, images: feed.MemoryFeed
+    extractor: keras.Model, images: memory_feed.MemoryFeed
 ) -> None:
     off = ("rotation_degrees", "shift", "scale", "contrast", "brightness")
     still = _task(*(f"data.augmentation.{name}=0" for name in off), "data.augmentation.mixup=0.4")

@@ -22,7 +22,18 @@ from spine_tf.configuration import config as config_module, model_configs, overr
 from spine_tf.models import families
 from spine_tf.runs import run
 from spine_tf.training import fit, fold_roles, losses, tasks, trainer
-from tfrecords import atomic, example, feed, manifest, records, schema, shard, tfds_files
+from tfrecords import (
+    atomic,
+    example,
+    feed,
+    manifest,
+    memory_feed,
+    records,
+    schema,
+    shard,
+    stream_feed,
+    tfds_files,
+)
 
 _SPLITS = ("fold_0", "fold_1", "fold_2")
 _SIDE = 16
@@ -52,13 +63,13 @@ class _Toy(abc.ABC):
     def open_feed(self, source: records.Records, splits: Sequence[str]) -> feed.Feed:
         if self.config.data.feed == "stream":
             fields = ("image", "window", *self.fields)
-            return feed.StreamFeed(
+            return stream_feed.StreamFeed(
                 source=source, splits=tuple(splits), label_values=None, fields=fields
             )
         columns = source.index(splits).columns
         pixels, rows = source.images(splits)
         arrays = {name: columns[name] for name in ("window", *self.fields)}
-        return feed.MemoryFeed({"image": pixels, **arrays}, rows={"image": rows})
+        return memory_feed.MemoryFeed({"image": pixels, **arrays}, rows={"image": rows})
 
     def inputs(self, batch: feed.Batch) -> tf.Tensor:
         return feed.normalize(batch["image"], batch["window"])

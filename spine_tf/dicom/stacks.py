@@ -2,7 +2,8 @@
 
 A folder of slices may hold two echoes, magnitude and phase, several time points, slabs at several
 discs. A stack is what one acquisition shows on parallel planes of one shape and spacing; a slice's
-neighbours are the next planes of its stack, by their place in the patient.
+neighbours are the next planes of its stack, by their place in the patient. Whoever asks which
+slices belong together, to cut crops, to audit or to find series in a pile of files, asks here.
 """
 
 import bisect
@@ -36,6 +37,19 @@ class Neighbours:
 
     numbers: tuple[int, ...]
     is_cut_short: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stack:
+    """Parallel slices of one acquisition, shape and spacing, one a plane.
+
+    Attributes:
+        numbers: instance numbers, ascending along the normal (row x column).
+        offsets: mm of each slice's plane along that normal, from the patient's origin.
+    """
+
+    numbers: tuple[int, ...]
+    offsets: tuple[float, ...]
 
 
 def is_same_acquisition(a: header.Header, b: header.Header) -> bool:
@@ -82,17 +96,21 @@ def decisive(instance_numbers: Iterable[int], headers: Headers, num_slices: int)
     Args:
         instance_numbers: of the slices whose neighbours count; one without a place has none.
         headers: of their folder.
-        num_slices: odd.
+        num_slices: odd; the neighbours of fewer are the same too.
     """
-    wanted = {number: _try(number, headers, num_slices) for number in sorted(instance_numbers)}
-    placed = [number for number, found in wanted.items() if found is not None]
-    enough = {*wanted}
+    enough = set(instance_numbers)
+    placed = [number for number in sorted(enough) if _try(number, headers, num_slices) is not None]
     if num_slices == 1 or not placed:
         return enough
     for number in placed:
         enough |= _stack_of(number, headers).around(num_slices // 2)
     fewer = {number: headers[number] for number in sorted(enough)}
-    if all(neighbours(number, fewer, num_slices) == wanted[number] for number in placed):
+    # Where fewer neighbours are cut short, more of them need not be.
+    if all(
+        neighbours(number, fewer, count) == neighbours(number, headers, count)
+        for number in placed
+        for count in range(3, num_slices + 1, 2)
+    ):
         return enough
     return enough.union(*(_parallel_to(number, headers) for number in placed))
 
@@ -102,6 +120,26 @@ def _try(instance_number: int, headers: Headers, num_slices: int) -> Neighbours 
         return neighbours(instance_number, headers, num_slices)
     except reasons.Rejected:
         return None
+
+
+def split(headers: Headers) -> list[Stack]:
+    """Divides slices into stacks, in the order of their least instance numbers.
+
+    Of several files on one plane each belongs to a stack of its own, made of those that go with it
+    as `neighbours` has it. Slices that don't say where they lie are in no stack.
+
+    Args:
+        headers: of the slices of a folder, or of any others with numbers of their own.
+    """
+    left = {n: h for n, h in sorted(headers.items()) if h.position is not None and h.orientation}
+    found = []
+    while left:
+        for anchor in max(_stack_of(next(iter(left)), left).planes, key=len):
+            stack = _stack_of(anchor, left).thinned()
+            found.append(stack)
+            for number in stack.numbers:
+                del left[number]
+    return found
 
 
 def count_kinds(headers: Iterable[header.Header]) -> dict[str, int]:
@@ -163,6 +201,7 @@ class _Stack:
     Attributes:
         headers: of the folder.
         instance_number: of the slice.
+        origin: mm of the slice's plane along the normal, from the patient's origin.
         planes: instance numbers on each plane, ascending along the normal.
         offsets: mm of each plane along the normal, from the slice's own.
         own: index of the slice's own plane.
@@ -171,6 +210,7 @@ class _Stack:
 
     headers: Headers
     instance_number: int
+    origin: float
     planes: list[list[int]]
     offsets: list[float]
     own: int
@@ -197,6 +237,13 @@ class _Stack:
         """The slices on the nearest planes, one more than the neighbours that are wanted."""
         near = self.planes[max(0, self.own - count - 1) : self.own + count + 2]
         return {number for plane in near for number in plane}
+
+    def thinned(self) -> Stack:
+        """The stack with one file a plane, those that go with the slice."""
+        return Stack(
+            numbers=tuple(map(self._choose, self.planes)),
+            offsets=tuple(self.origin + offset for offset in self.offsets),
+        )
 
     def _choose(self, plane: Sequence[int]) -> int:
         """Returns the file of a plane that goes with the slice."""
@@ -238,6 +285,7 @@ def _stack_of(instance_number: int, headers: Headers) -> _Stack:
     return _Stack(
         headers=headers,
         instance_number=instance_number,
+        origin=origin,
         planes=planes,
         offsets=offsets,
         own=next(index for index, plane in enumerate(planes) if instance_number in plane),

@@ -228,3 +228,29 @@ def test_kinds_of_slices_are_counted():
         "spacings": 2,
         "orientations": 2,
     }
+
+
+def test_split_divides_a_folder_into_what_neighbours_are_taken_from():
+    sagittal = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
+    second_slab = {n + 10: h for n, h in _stack([90, 86, 82], orientation=_OBLIQUE).items()}
+    beside = {21: _header(orientation=sagittal), 22: _header(position=None)}
+    echo = {30: _header(4.0, acquisition=_of(echo_numbers=(2.0,)))}
+    found = stacks.split({**_stack([0, 8, 4]), **second_slab, **beside, **echo})
+    assert [stack.numbers for stack in found] == [(1, 3, 2), (13, 12, 11), (21,), (30,)]
+    assert found[0].offsets == (0.0, 4.0, 8.0)
+
+
+@given(st.permutations(range(12)), st.integers(1, 3))
+@settings(max_examples=30)
+def test_split_gives_each_file_of_a_plane_a_stack_of_those_that_go_with_it(order, num_layers):
+    headers = {
+        number + 1: _header(4.0 * (at % 4), hints=(b"%d" % (at // 4),))
+        for number, at in enumerate(order[: 4 * num_layers])
+    }
+    full = {n: h for n, h in headers.items() if int(h.hints[0]) < num_layers}
+    found = stacks.split(full)
+    assert sorted(itertools.chain(*(stack.numbers for stack in found))) == sorted(full)
+    for stack in found:
+        assert len({full[number].position for number in stack.numbers}) == len(stack.numbers)
+    if len(full) == 12:
+        assert all(len({full[n].hints for n in stack.numbers}) == 1 for stack in found)

@@ -8,7 +8,7 @@ import dataclasses
 import io
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
 
 import pydicom
 from pydicom import dataelem, errors, filereader, uid
@@ -50,6 +50,7 @@ PHILIPS_B_VALUE = 0x20011003
 FLOAT_PIXEL_DATA = 0x7FE00008
 DOUBLE_FLOAT_PIXEL_DATA = 0x7FE00009
 PIXEL_DATA = 0x7FE00010
+_PIXEL_TAGS = (PIXEL_DATA, FLOAT_PIXEL_DATA, DOUBLE_FLOAT_PIXEL_DATA)
 
 _NEEDED = frozenset(
     {
@@ -112,6 +113,9 @@ _LONG_LENGTH = struct.Struct("<I")
 _UNDEFINED = 0xFFFFFFFF
 _PREFIX_END = 132
 
+# What most headers fit into, and what those with long private attributes do.
+_BEGINNINGS = (2**14, 2**18)
+
 # What an inflated data set may take: a bomb of 64 MiB would otherwise become 64 GiB.
 _MAX_INFLATED = 2**26
 
@@ -146,6 +150,9 @@ class Elements:
         pixel_data: raw bytes of PixelData, where the pixels are to be decoded without pydicom,
             which clears the bits beside those stored.
         dataset: the parsed file, where pydicom has to decode them.
+        pixel_tag: of the attribute that holds the pixels; 0 where there is none.
+        pixel_end: bytes that the file needs to have, up to the end of pixels whose length it says;
+            0 where it doesn't.
     """
 
     transfer_syntax: str
@@ -153,6 +160,8 @@ class Elements:
     byte_order: str = "little"
     pixel_data: memoryview | None = None
     dataset: pydicom.Dataset | None = None
+    pixel_tag: int = 0
+    pixel_end: int = 0
 
 
 def read_elements(data: bytes) -> Elements:
@@ -161,12 +170,45 @@ def read_elements(data: bytes) -> Elements:
     Raises:
         reasons.Rejected: it isn't one.
     """
-    if data[128:_PREFIX_END] != b"DICM":
-        raise reasons.Rejected(reasons.Reason.NOT_DICOM, "no DICM prefix at byte 128")
+    _check_prefix(data)
     return walk(data) or _parse(data)
 
 
-def walk(data: bytes) -> Elements | None:
+def read_beginning(read: Callable[[int], bytes], more: Set[int], limit: int) -> Elements:
+    """Parses a file up to its pixels, and reads little more of it than that.
+
+    Args:
+        read: returns so many bytes of the file's beginning, fewer where it has fewer.
+        more: tags of further attributes that are wanted.
+        limit: the most that is read, where the pixels don't come before.
+
+    Returns:
+        What the file says of its image, without `pixel_data` and `dataset`.
+
+    Raises:
+        reasons.Rejected: it is no DICOM file.
+    """
+    wanted = _WANTED | more
+    for num_bytes in (*_BEGINNINGS, limit):
+        data = read(num_bytes)
+        _check_prefix(data)
+        is_last = len(data) < num_bytes or num_bytes == limit
+        found = walk(data, wanted)
+        if found is None and (is_last or num_bytes > _BEGINNINGS[0]):
+            found = _parse_beginning(data, wanted, is_whole=is_last)
+        if found is not None:
+            return dataclasses.replace(found, pixel_data=None)
+        if is_last:
+            break
+    raise reasons.Rejected(reasons.Reason.NOT_DICOM, "pydicom can't parse it")
+
+
+def _check_prefix(data: bytes) -> None:
+    if data[128:_PREFIX_END] != b"DICM":
+        raise reasons.Rejected(reasons.Reason.NOT_DICOM, "no DICM prefix at byte 128")
+
+
+def walk(data: bytes, wanted: Set[int] = _WANTED) -> Elements | None:
     """Returns the elements of a flat explicit VR little endian file, or None.
 
     The beginning of a file is enough for all but the pixels.
@@ -190,7 +232,7 @@ def walk(data: bytes) -> Elements | None:
             return _with_pixels(data, position, length, transfer_syntax, values)
         if length == _UNDEFINED or position + length > len(data):
             return None
-        if tag in _WANTED:
+        if tag in wanted:
             values[tag] = data[position : position + length]
         elif tag == TRANSFER_SYNTAX:
             transfer_syntax = data[position : position + length].rstrip(b"\0 ").decode("latin-1")
@@ -207,13 +249,18 @@ def _with_pixels(
     if not transfer_syntax or is_encapsulated != (transfer_syntax == uid.RLELossless):
         return None
     end = len(data) if is_encapsulated else position + length
-    pixel_data = memoryview(data)[position:end]
-    return Elements(transfer_syntax=transfer_syntax, values=values, pixel_data=pixel_data)
+    return Elements(
+        transfer_syntax=transfer_syntax,
+        values=values,
+        pixel_data=memoryview(data)[position:end],
+        pixel_tag=PIXEL_DATA,
+        pixel_end=0 if is_encapsulated else end,
+    )
 
 
 def _parse(data: bytes) -> Elements:
     try:
-        meta, dataset = _read_datasets(io.BytesIO(data[_PREFIX_END:]))
+        meta, dataset = read_datasets(io.BytesIO(data[_PREFIX_END:]))
         transfer_syntax = str(meta.TransferSyntaxUID)
         values = {tag: _raw(dataset, tag) for tag in _NEEDED if tag in dataset}
         values |= {tag: _raw(dataset, tag) for tag in _TELLING if _is_plain(dataset, tag)}
@@ -229,17 +276,67 @@ def _parse(data: bytes) -> Elements:
         byte_order="big" if transfer_syntax == uid.ExplicitVRBigEndian else "little",
         pixel_data=pixel_data,
         dataset=dataset,
+        pixel_tag=next((tag for tag in _PIXEL_TAGS if tag in dataset), 0),
     )
 
 
-def _read_datasets(file: io.BytesIO) -> tuple[pydicom.Dataset, pydicom.Dataset]:
-    """Returns the file meta information and the data set; dcmread would inflate without limit."""
+def _parse_beginning(data: bytes, wanted: Set[int], *, is_whole: bool) -> Elements | None:
+    """Parses up to the pixels; None where the file goes on and they haven't come yet."""
+    file = io.BytesIO(data[_PREFIX_END:])
+    tag, end = 0, 0
+
+    def is_pixels(found: pydicom.tag.BaseTag, vr: str | None, length: int) -> bool:
+        nonlocal tag, end
+        if found in _PIXEL_TAGS:
+            has_end = length != _UNDEFINED
+            tag, end = int(found), has_end * (_PREFIX_END + file.tell() + length)
+        return found in _PIXEL_TAGS
+
+    try:
+        meta, dataset = read_datasets(file, is_pixels)
+        transfer_syntax = str(meta.TransferSyntaxUID)
+        values = {tag: _raw(dataset, tag) for tag in wanted if _is_plain(dataset, tag)}
+    except PARSE_ERRORS as err:
+        if not is_whole:
+            return None
+        raise reasons.Rejected(
+            reasons.Reason.NOT_DICOM, f"pydicom can't parse it ({type(err).__name__})"
+        ) from err
+    if not (tag or is_whole):
+        return None
+    has_length = transfer_syntax in _UNCOMPRESSED - {uid.DeflatedExplicitVRLittleEndian}
+    return Elements(
+        transfer_syntax=transfer_syntax,
+        values=values,
+        byte_order="big" if transfer_syntax == uid.ExplicitVRBigEndian else "little",
+        pixel_tag=tag,
+        pixel_end=end if has_length else 0,
+    )
+
+
+def read_datasets(
+    file: io.BytesIO,
+    stop_when: Callable[[pydicom.tag.BaseTag, str | None, int], bool] | None = None,
+) -> tuple[pydicom.Dataset, pydicom.Dataset]:
+    """Returns the file meta information and the data set; dcmread would inflate without limit.
+
+    Args:
+        file: what follows the prefix.
+        stop_when: is told tag, VR and length of each attribute; True ends the data set before it.
+
+    Raises:
+        PARSE_ERRORS: it can't be parsed.
+        reasons.Rejected: it inflates to too much.
+    """
     meta = filereader.read_dataset(file, False, True, stop_when=_is_behind_meta)
     syntax = meta.TransferSyntaxUID
     if syntax == uid.DeflatedExplicitVRLittleEndian:
         file = io.BytesIO(_inflated(file.read()))
     dataset = filereader.read_dataset(
-        file, syntax == uid.ImplicitVRLittleEndian, syntax != uid.ExplicitVRBigEndian
+        file,
+        syntax == uid.ImplicitVRLittleEndian,
+        syntax != uid.ExplicitVRBigEndian,
+        stop_when=stop_when,
     )
     dataset.file_meta = pydicom.dataset.FileMetaDataset(meta)
     return meta, dataset

@@ -88,7 +88,7 @@ def parse_header(source: elements.Elements) -> Header:
             not converted.
     """
     _check_has_pixels(source)
-    values = _Values(source)
+    values = Values(source)
     _check_kind(values)
     rows, columns = values.integer(elements.ROWS), values.integer(elements.COLUMNS)
     if rows < 1 or columns < 1:
@@ -120,14 +120,16 @@ def parse_header(source: elements.Elements) -> Header:
     )
 
 
-class _Values:
+class Values:
     """Raw values as numbers and text."""
 
     def __init__(self, source: elements.Elements) -> None:
+        """Takes the attributes of a file, which may lack any."""
         self._values = source.values
         self._byte_order = cast(Literal["little", "big"], source.byte_order)
 
     def integer(self, tag: int, default: int | None = None, *, is_signed: bool = False) -> int:
+        """Returns a binary integer of 16 bits; Rejected where there is none and no default."""
         raw = self._values.get(tag, b"")
         if len(raw) == 2:
             return int.from_bytes(raw, self._byte_order, signed=is_signed)
@@ -136,6 +138,7 @@ class _Values:
         raise _bad_header(f"attribute {tag:08X} is missing or has {len(raw)} bytes, expected 2")
 
     def text(self, tag: int) -> str:
+        """Returns text in Latin-1, stripped; "" where the attribute is missing."""
         return self._values.get(tag, b"").decode("latin-1").strip(" \0")
 
     def words(self, tag: int) -> tuple[str, ...]:
@@ -167,17 +170,16 @@ class _Values:
 
 
 def _check_has_pixels(source: elements.Elements) -> None:
-    dataset = source.dataset
-    if source.pixel_data is not None or dataset is None or elements.PIXEL_DATA in dataset:
+    if source.pixel_tag == elements.PIXEL_DATA:
         return
-    if elements.FLOAT_PIXEL_DATA in dataset or elements.DOUBLE_FLOAT_PIXEL_DATA in dataset:
+    if source.pixel_tag:
         raise reasons.Rejected(
             reasons.Reason.UNSUPPORTED_PIXELS, "floating point pixels, expected integers"
         )
     raise reasons.Rejected(reasons.Reason.NO_PIXELS, "the file has no PixelData")
 
 
-def _check_kind(values: _Values) -> None:
+def _check_kind(values: Values) -> None:
     samples = values.integer(elements.SAMPLES_PER_PIXEL, 1)
     photometric = values.text(elements.PHOTOMETRIC)
     if samples != 1 or (photometric and not photometric.startswith("MONOCHROME")):
@@ -186,10 +188,13 @@ def _check_kind(values: _Values) -> None:
         )
     frames = values.text(elements.NUMBER_OF_FRAMES) or "1"
     if not frames.isdigit() or int(frames) != 1:
-        raise reasons.Rejected(reasons.Reason.MULTI_FRAME, "more than one frame, expected one")
+        raise reasons.Rejected(
+            reasons.Reason.MULTI_FRAME,
+            "more than one frame, expected one; spine_tf.organize splits enhanced MR into frames",
+        )
 
 
-def _bits(values: _Values) -> tuple[int, int, int]:
+def _bits(values: Values) -> tuple[int, int, int]:
     """Bits allocated, bits stored, and the highest of these: older files align them left."""
     allocated = values.integer(elements.BITS_ALLOCATED)
     stored = values.integer(elements.BITS_STORED, allocated)
@@ -208,7 +213,7 @@ def _bits(values: _Values) -> tuple[int, int, int]:
     return allocated, stored, high_bit
 
 
-def _rescale(values: _Values) -> tuple[float, float]:
+def _rescale(values: Values) -> tuple[float, float]:
     slope = values.numbers(elements.RESCALE_SLOPE) or (1.0,)
     intercept = values.numbers(elements.RESCALE_INTERCEPT) or (0.0,)
     if not 1e-9 <= abs(slope[0]) <= 1e9 or abs(intercept[0]) > 1e9:
@@ -216,7 +221,7 @@ def _rescale(values: _Values) -> tuple[float, float]:
     return slope[0], intercept[0]
 
 
-def _padding(values: _Values, *, is_signed: bool) -> tuple[int, int] | None:
+def _padding(values: Values, *, is_signed: bool) -> tuple[int, int] | None:
     """PixelPaddingValue and, on either side of it, PixelPaddingRangeLimit (PS3.3, C.7.5.1.1.2).
 
     They have the sign of the pixels, whatever VR a writer gave them.
@@ -228,7 +233,7 @@ def _padding(values: _Values, *, is_signed: bool) -> tuple[int, int] | None:
     return min(value, limit), max(value, limit)
 
 
-def _spacing(values: _Values) -> tuple[float, float]:
+def _spacing(values: Values) -> tuple[float, float]:
     spacing = values.numbers(elements.PIXEL_SPACING)
     if len(spacing) != 2 or not all(_MIN_SPACING_MM <= s <= _MAX_SPACING_MM for s in spacing):
         raise reasons.Rejected(
@@ -238,14 +243,14 @@ def _spacing(values: _Values) -> tuple[float, float]:
     return float(np.float32(spacing[0])), float(np.float32(spacing[1]))
 
 
-def _position(values: _Values) -> tuple[float, float, float] | None:
+def _position(values: Values) -> tuple[float, float, float] | None:
     position = values.numbers(elements.IMAGE_POSITION)
     if len(position) != 3 or max(map(abs, position)) > _MAX_POSITION_MM:
         return None
     return position[0], position[1], position[2]
 
 
-def _orientation(values: _Values) -> tuple[float, ...] | None:
+def _orientation(values: Values) -> tuple[float, ...] | None:
     """Two directions that are about unit vectors and about at right angles, else None."""
     cosines = values.numbers(elements.IMAGE_ORIENTATION)
     if len(cosines) != 6 or max(map(abs, cosines)) > 2:
@@ -273,7 +278,7 @@ _HINTS = (
 )
 
 
-def _acquisition(values: _Values) -> Acquisition:
+def _acquisition(values: Values) -> Acquisition:
     image_type = *values.words(elements.IMAGE_TYPE), *values.words(elements.COMPLEX_IMAGE_COMPONENT)
     return Acquisition(
         series_uid=values.text(elements.SERIES_UID),

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import stat
 import struct
 import zipfile
 import zlib
@@ -135,20 +136,7 @@ class Archive:
         """Returns a file's bytes, the first `limit` of them; whole ones have their CRC checked."""
         if name not in self.members:
             raise FileNotFoundError(f"{self.path} has no {name}")
-        member = self.members[name]
-        with self.path.open("rb", buffering=0) as file:
-            file.seek(member.offset)
-            start = file.read(_LOCAL_HEADER.size)
-            if len(start) < _LOCAL_HEADER.size or start[:4] != b"PK\3\4":
-                raise OSError(f"{self.path} is damaged at {name}")
-            _, name_length, extra_length = _LOCAL_HEADER.unpack(start)
-            file.seek(name_length + extra_length, 1)
-            is_whole = limit < 0 or member.num_bytes <= limit
-            num_wanted = member.num_compressed if is_whole else _enough(member, limit)
-            data = _decompress(member, file.read(num_wanted), limit)
-        if is_whole and (len(data) != member.num_bytes or zlib.crc32(data) != member.crc):
-            raise OSError(f"{self.path} is damaged at {name}")
-        return data
+        return read_member(self.path, name, self.members[name], limit)
 
     def instances(self, study_id: int, series_id: int) -> list[int]:
         """Returns the instance numbers that a series has files for, sorted."""
@@ -175,6 +163,33 @@ class Archive:
         names = [f"{folder}/{n}.dcm" for folder, numbers in kept.items() for n in numbers]
         members = {name: self.members[name] for name in names}
         return dataclasses.replace(self, members=members, series=kept)
+
+
+def read_member(path: pathlib.Path, name: str, member: Member, limit: int = -1) -> bytes:
+    """Returns the first bytes of a file in a zip, a whole one with its CRC checked.
+
+    Args:
+        path: of the zip.
+        name: of the file, for errors.
+        member: where it lies.
+        limit: bytes that are wanted; -1 for all.
+
+    Raises:
+        OSError: the zip can't be read there.
+    """
+    with path.open("rb", buffering=0) as file:
+        file.seek(member.offset)
+        start = file.read(_LOCAL_HEADER.size)
+        if len(start) < _LOCAL_HEADER.size or start[:4] != b"PK\3\4":
+            raise OSError(f"{path} is damaged at {name}")
+        _, name_length, extra_length = _LOCAL_HEADER.unpack(start)
+        file.seek(name_length + extra_length, 1)
+        is_whole = limit < 0 or member.num_bytes <= limit
+        num_wanted = member.num_compressed if is_whole else _enough(member, limit)
+        data = _decompress(member, file.read(num_wanted), limit)
+    if is_whole and (len(data) != member.num_bytes or zlib.crc32(data) != member.crc):
+        raise OSError(f"{path} is damaged at {name}")
+    return data
 
 
 def _enough(member: Member, limit: int) -> int:
@@ -275,6 +290,22 @@ def _read_members(path: pathlib.Path) -> dict[str, Member]:
         for name, info in infos.items()
         if name.startswith(prefix)
     }
+
+
+def list_members(path: pathlib.Path) -> Iterator[tuple[str, Member, bool]]:
+    """Yields the files of a zip: name as it stands there, place, whether it is a symbolic link.
+
+    Raises:
+        ValueError: it is no zip file.
+    """
+    try:
+        with zipfile.ZipFile(path) as opened:
+            infos = opened.infolist()
+    except (zipfile.BadZipFile, UnicodeDecodeError) as err:
+        raise ValueError(f"{path} is no zip file ({err})") from err
+    for info in infos:
+        if not info.is_dir():
+            yield info.filename, _member(info), stat.S_ISLNK(info.external_attr >> 16)
 
 
 def _member(info: zipfile.ZipInfo) -> Member:

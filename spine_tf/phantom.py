@@ -1,4 +1,4 @@
-"""Writes synthetic lumbar spine studies in the RSNA 2024 layout, or a page of pictures of them."""
+"""Writes synthetic lumbar spine studies, as RSNA 2024's or a hospital's, or pictures of them."""
 
 import json
 import pathlib
@@ -19,12 +19,19 @@ _ERRORS = flags.DEFINE_bool("errors", False, "Plant the errors that the real dat
 _ODDITIES = flags.DEFINE_bool(
     "oddities", False, "Plant oddities of scanners and archives, which change no right answer."
 )
+_STYLE = flags.DEFINE_enum(
+    "style",
+    "rsna",
+    ["rsna", "hospital"],
+    "rsna: studies in the layout of RSNA 2024; hospital: a pile of files as archives export them, "
+    "and truth.csv, which says what each is.",
+)
 _PNG = flags.DEFINE_string("png", None, "Directory for pictures of mild to severe anatomy.")
 
 _USAGE = """Synthetic lumbar spine studies in the RSNA 2024 layout, with a known best score.
 
   %s --output_dir D [--num_studies 60] [--seed 0] [--workers N]
-                            [--errors | --oddities]
+                            [--errors | --oddities | --style hospital]
   %s --png DIR [--seed 0]
 """
 
@@ -36,7 +43,8 @@ def main() -> None:
             "nothing to do: give --output_dir D for a data set, --png DIR for pictures"
         )
     if _OUTPUT_DIR.value is not None:
-        _write_data_set(pathlib.Path(_OUTPUT_DIR.value))
+        write = _write_pile if _STYLE.value == "hospital" else _write_data_set
+        write(pathlib.Path(_OUTPUT_DIR.value))
     if _PNG.value is not None:
         from spine_tf.synthesis import atlas
 
@@ -64,6 +72,20 @@ def _write_data_set(output_dir: pathlib.Path) -> None:
         time.monotonic() - start,
     )
     _print_summary(output_dir)
+
+
+def _write_pile(output_dir: pathlib.Path) -> None:
+    from spine_tf.synthesis import hospital, phantom_config
+
+    if _ERRORS.value or _ODDITIES.value:
+        raise ValueError(
+            "--errors and --oddities are planted in studies of --style rsna; a hospital's pile has "
+            "oddities of its own"
+        )
+    config = phantom_config.PhantomConfig(num_studies=_NUM_STUDIES.value, seed=_SEED.value)
+    hospital.write_pile(config, output_dir, num_workers=_WORKERS.number())
+    print(f"pile: {output_dir / hospital.PILE}")
+    print(f"what each file is: {output_dir / hospital.TRUTH_CSV}")
 
 
 def _print_summary(output_dir: pathlib.Path) -> None:

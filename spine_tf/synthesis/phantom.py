@@ -45,7 +45,7 @@ def write_studies(
     """
     if num_workers < 1:
         raise ValueError(f"workers is {num_workers}, expected at least 1")
-    _require_empty(output_dir)
+    require_empty(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     studies = functools.partial(_write_images, config, output_dir, num_workers)
     first_test = config.num_studies
@@ -56,7 +56,8 @@ def write_studies(
         _write_truth(config, output_dir, add, studies("train", range(config.num_studies)))
 
 
-def _require_empty(output_dir: pathlib.Path) -> None:
+def require_empty(output_dir: pathlib.Path) -> None:
+    """Refuses a directory that isn't new or empty; ValueError says what to do."""
     if output_dir.exists() and not output_dir.is_dir():
         raise ValueError(f"{output_dir} is a file, expected a new or empty directory")
     if not output_dir.exists() or not any(output_dir.iterdir()):
@@ -117,13 +118,13 @@ class Table:
 
     name: str
     columns: tuple[str, ...]
-    rows_of: Callable[[study_module.Study], Iterable[Row]]
+    rows_of: Callable[[Any], Iterable[Row]]
 
 
 @contextlib.contextmanager
 def open_tables(
     output_dir: pathlib.Path, tables: Sequence[Table]
-) -> Iterator[Callable[[study_module.Study], None]]:
+) -> Iterator[Callable[[Any], None]]:
     """Gives what adds a study to CSVs; they get their names as the block ends without an error.
 
     Args:
@@ -136,7 +137,7 @@ def open_tables(
             for table in tables
         ]
 
-        def add(study: study_module.Study) -> None:
+        def add(study: Any) -> None:
             for table, writer in writers:
                 writer.writerows(table.rows_of(study))
 

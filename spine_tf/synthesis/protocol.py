@@ -112,12 +112,12 @@ def make_series(
 ) -> tuple[Series, ...]:
     """Returns one or two axial series, sagittal T1 and sagittal T2."""
     is_straight = rng.random() < _STRAIGHT_AXIAL
-    axial = _straight_stack if is_straight else _angled_stacks
+    axial = straight_stack if is_straight else angled_stacks
     stacks = [(sequence.AXIAL_T2, axial(patient, config, rng))]
     if rng.random() < _SECOND_AXIAL:
-        stacks.append((sequence.AXIAL_T2, _angled_stacks(patient, config, rng)))
+        stacks.append((sequence.AXIAL_T2, angled_stacks(patient, config, rng)))
     for description in (sequence.SAGITTAL_T1, sequence.SAGITTAL_T2):
-        stacks.append((description, _sagittal_stack(patient, config, rng)))
+        stacks.append((description, sagittal_stack(patient, config, rng)))
     return tuple(
         Series(
             series_id=first_series_id + index,
@@ -134,7 +134,7 @@ def _numbered(description: str, stack: list[Slice], rng: np.random.Generator) ->
     return tuple(stack[::-1] if rng.random() < reversed_fraction else stack)
 
 
-def _sagittal_stack(
+def sagittal_stack(
     patient: patient_module.Patient, config: phantom_config.PhantomConfig, rng: np.random.Generator
 ) -> list[Slice]:
     """Slices from the patient's right to the left, turned a little in their plane."""
@@ -151,7 +151,7 @@ def _sagittal_stack(
     column_direction = np.array([0.0, np.sin(turn), -np.cos(turn)])
     offsets = (np.arange(config.sagittal_slices) - (config.sagittal_slices - 1) / 2) * step
     return [
-        _centered(
+        centered(
             center + np.array([offset, 0.0, 0.0]),
             row_direction,
             column_direction,
@@ -163,7 +163,7 @@ def _sagittal_stack(
     ]
 
 
-def _centered(
+def centered(
     center: np.ndarray,
     row_direction: np.ndarray,
     column_direction: np.ndarray,
@@ -194,7 +194,7 @@ def _rounded(vector: np.ndarray) -> tuple[float, float, float]:
     return x, y, z
 
 
-def _angled_stacks(
+def angled_stacks(
     patient: patient_module.Patient, config: phantom_config.PhantomConfig, rng: np.random.Generator
 ) -> list[Slice]:
     """A few slices parallel to each disc, from head to feet: stacks of five orientations."""
@@ -210,7 +210,7 @@ def _angled_stacks(
     return slices
 
 
-def _straight_stack(
+def straight_stack(
     patient: patient_module.Patient, config: phantom_config.PhantomConfig, rng: np.random.Generator
 ) -> list[Slice]:
     """One stack of parallel slices over all levels, as the disc L4/L5 lies."""
@@ -252,7 +252,7 @@ def _axial_slices(
     towards_feet = np.array([0.0, -np.sin(angle), -np.cos(angle)])
     center = patient.position(0.0, 10.0, s)
     return [
-        _centered(
+        centered(
             center + distance * towards_feet,
             np.array([1.0, 0.0, 0.0]),
             down,

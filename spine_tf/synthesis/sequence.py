@@ -26,17 +26,29 @@ TISSUES = (
     "air",
 )
 
-# Relative signals, set by eye beside real slices; fluid in T2 is 1.
-_T1 = (0.95, 0.9, 0.36, 0.55, 0.08, 0.33, 0.36, 0.17, 0.38, 0.12, 0.5, 0.06, 0.4, 0.0)
-_T2 = (0.75, 0.65, 0.2, 0.47, 0.07, 0.10, 0.75, 1.0, 0.38, 0.09, 0.75, 0.06, 0.35, 0.0)
-_STIR = (0.12, 0.15, 0.3, 0.2, 0.06, 0.12, 0.8, 1.0, 0.45, 0.1, 0.7, 0.06, 0.4, 0.0)
-_AXIAL = (0.75, 0.68, 0.2, 0.45, 0.08, 0.16, 0.45, 1.0, 0.33, 0.09, 0.75, 0.06, 0.35, 0.0)
-_AXIAL_SUPPRESSED = (0.15, 0.2, 0.25, 0.2, 0.07, 0.16, 0.55, 1.0, 0.4, 0.1, 0.7, 0.06, 0.38, 0.0)
-_BASE = types.MappingProxyType({SAGITTAL_T1: _T1, SAGITTAL_T2: _T2, AXIAL_T2: _AXIAL})
-_SUPPRESSED = types.MappingProxyType({SAGITTAL_T2: _STIR, AXIAL_T2: _AXIAL_SUPPRESSED})
+# Relative signals of the tissues by weighting, set by eye beside real slices; fluid in T2 is 1.
+SIGNALS: Mapping[str, tuple[float, ...]] = types.MappingProxyType(
+    {
+        "t1": (0.95, 0.9, 0.36, 0.55, 0.08, 0.33, 0.36, 0.17, 0.38, 0.12, 0.5, 0.06, 0.4, 0.0),
+        "t1_contrast": (0.95, 0.9, 0.42, 0.6, 0.1, 0.35, 0.38, 0.2, 0.4, 0.2, 1.0, 0.1, 0.6, 0.0),
+        "t2": (0.75, 0.65, 0.2, 0.47, 0.07, 0.10, 0.75, 1.0, 0.38, 0.09, 0.75, 0.06, 0.35, 0.0),
+        "stir": (0.12, 0.15, 0.3, 0.2, 0.06, 0.12, 0.8, 1.0, 0.45, 0.1, 0.7, 0.06, 0.4, 0.0),
+        "axial": (0.75, 0.68, 0.2, 0.45, 0.08, 0.16, 0.45, 1.0, 0.33, 0.09, 0.75, 0.06, 0.35, 0.0),
+        "axial_suppressed": (
+            *(0.15, 0.2, 0.25, 0.2, 0.07, 0.16, 0.55, 1.0, 0.4, 0.1, 0.7, 0.06, 0.38, 0.0),
+        ),
+        "pd": (0.95, 0.9, 0.5, 0.62, 0.1, 0.35, 0.62, 0.66, 0.6, 0.15, 0.7, 0.08, 0.6, 0.0),
+        "diffusion": (0.05, 0.05, 0.3, 0.15, 0.02, 0.1, 0.25, 0.3, 0.7, 0.05, 0.2, 0.02, 0.3, 0.0),
+    }
+)
+_BASE = types.MappingProxyType({SAGITTAL_T1: "t1", SAGITTAL_T2: "t2", AXIAL_T2: "axial"})
+_SUPPRESSED = types.MappingProxyType({SAGITTAL_T2: "stir", AXIAL_T2: "axial_suppressed"})
 
 # Of the T2 series, how many suppress fat.
 _SUPPRESSED_FRACTION = 0.1
+
+# Standard deviation of the logarithm of a tissue's signal between scanners.
+_SPREAD = 0.16
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,11 +80,25 @@ class Sequence:
 
 def draw_sequence(description: str, rng: np.random.Generator) -> Sequence:
     """Draws how one scanner takes one kind of series."""
-    is_axial = description == AXIAL_T2
-    base = _BASE[description]
+    weighting = _BASE[description]
     if rng.random() < _SUPPRESSED_FRACTION:
-        base = _SUPPRESSED.get(description, base)
-    signals = np.array(base) * np.exp(rng.normal(0, 0.16, len(TISSUES)))
+        weighting = _SUPPRESSED.get(description, weighting)
+    return draw_weighting(description, weighting, rng)
+
+
+def draw_weighting(
+    description: str, weighting: str, rng: np.random.Generator, *, spread: float = _SPREAD
+) -> Sequence:
+    """Draws how one scanner takes a series of a weighting.
+
+    Args:
+        description: as in the series CSV; axial series have smaller pixels.
+        weighting: of SIGNALS.
+        rng: draws.
+        spread: standard deviation of the logarithm of each tissue's signal.
+    """
+    is_axial = description == AXIAL_T2
+    signals = np.array(SIGNALS[weighting]) * np.exp(rng.normal(0, spread, len(TISSUES)))
     return Sequence(
         description=description,
         signals=dict(zip(TISSUES, signals.tolist(), strict=True)),

@@ -2,11 +2,10 @@
 
 import dataclasses
 import hashlib
-import json
 import pathlib
 from typing import Any
 
-from tfrecords import atomic
+from tfrecords import atomic, json_object
 
 FILE_NAME = "manifest.json"
 FORMAT_VERSION = 1
@@ -31,8 +30,6 @@ class Shard:
     sha256: str
 
     def __post_init__(self) -> None:
-        for name in ("file", "split", "sha256"):
-            _require_text(name, getattr(self, name))
         if not self.file or pathlib.PurePath(self.file).name != self.file or "\0" in self.file:
             raise ValueError(f"file is {self.file!r}, expected a name inside the directory")
         for name in ("num_examples", "num_bytes"):
@@ -62,11 +59,7 @@ class Manifest:
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _require_text("name", self.name)
-        for name in ("config", "class_counts", "rejects", "details"):
-            _require_object(name, getattr(self, name))
         for split, counts in self.class_counts.items():
-            _require_object(f"class_counts of {split}", counts)
             for name, count in counts.items():
                 _require_count(f"class_counts of {name} in {split}", count)
         for reason, count in self.rejects.items():
@@ -101,20 +94,24 @@ def read_manifest(directory: pathlib.Path) -> Manifest:
         ValueError: no such directory, no manifest (an unfinished conversion), another format
             version, or a file that is not a manifest.
     """
-    values = _read_json(directory)
+    if not directory.is_dir():
+        raise ValueError(f"{directory} is not a directory; expected the output of a conversion")
+    path = directory / FILE_NAME
+    if not path.exists():
+        raise ValueError(
+            f"{directory} has no {FILE_NAME}, so it is no finished conversion: run the same "
+            "conversion again to complete it"
+        )
+    return json_object.read_as(
+        _from_json, path, expected="a manifest of records", mend="convert again with --overwrite"
+    )
+
+
+def _from_json(values: dict[str, Any]) -> Manifest:
     version = values.get("format_version")
     if version != FORMAT_VERSION:
-        raise ValueError(
-            f"{directory / FILE_NAME} has format version {version!r}, this program reads "
-            f"{FORMAT_VERSION}: convert again with --overwrite"
-        )
-    try:
-        shards = tuple(Shard(**shard) for shard in values.pop("shards"))
-        return Manifest(**values, shards=shards)
-    except (ValueError, TypeError, KeyError, AttributeError) as err:
-        raise ValueError(
-            f"{directory / FILE_NAME} is not a manifest ({err}): convert again with --overwrite"
-        ) from err
+        raise ValueError(f"it has format version {version!r}, this program reads {FORMAT_VERSION}")
+    return json_object.build(Manifest, values)
 
 
 def sha256_of(directory: pathlib.Path) -> str:
@@ -122,34 +119,6 @@ def sha256_of(directory: pathlib.Path) -> str:
     return hashlib.sha256((directory / FILE_NAME).read_bytes()).hexdigest()
 
 
-def _read_json(directory: pathlib.Path) -> dict[str, Any]:
-    path = directory / FILE_NAME
-    if not directory.is_dir():
-        raise ValueError(f"{directory} is not a directory; expected the output of a conversion")
-    try:
-        values = json.loads(path.read_bytes())
-    except FileNotFoundError as err:
-        raise ValueError(
-            f"{directory} has no {FILE_NAME}, so it is no finished conversion: run the same "
-            "conversion again to complete it"
-        ) from err
-    except (ValueError, RecursionError) as err:
-        raise ValueError(f"{path} is not JSON ({err}): convert again with --overwrite") from err
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} is not a manifest: convert again with --overwrite")
-    return values
-
-
-def _require_text(name: str, value: Any) -> None:
-    if not isinstance(value, str):
-        raise ValueError(f"{name} is {value!r}, expected a string")
-
-
-def _require_object(name: str, value: Any) -> None:
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} is {value!r}, expected an object")
-
-
-def _require_count(name: str, value: Any) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+def _require_count(name: str, value: int) -> None:
+    if value < 0:
         raise ValueError(f"{name} is {value!r}, expected a count of at least 0")

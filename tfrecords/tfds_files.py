@@ -4,19 +4,13 @@
 dataset_info.json, and refuses a key of our own in any of them.
 """
 
-import json
 import pathlib
 from typing import Any
 
-from tfrecords import atomic, manifest, schema
+from tfrecords import atomic, json_object, manifest, schema
 
 FEATURES_FILE = "features.json"
 INFO_FILE = "dataset_info.json"
-
-# What JSON of another shape raises where its parts are asked for.
-_NOT_WHAT_IS_WRITTEN = (
-    *(ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError),
-)
 
 _TFDS = "tensorflow_datasets.core.features"
 _FEATURES_DICT = f"{_TFDS}.features_dict.FeaturesDict"
@@ -50,17 +44,16 @@ def read_schema(directory: pathlib.Path) -> schema.Schema:
         ValueError: features.json or a labels file is missing or not what `write_schema` makes.
     """
     path = directory / FEATURES_FILE
-    try:
-        features = json.loads(path.read_bytes())["featuresDict"]["features"]
+
+    def make(values: dict[str, Any]) -> schema.Schema:
+        features = values["featuresDict"]["features"]
         return schema.Schema(
-            features=tuple(_from_json(directory, name, values) for name, values in features.items())
+            features=tuple(_from_json(directory, name, each) for name, each in features.items())
         )
-    except FileNotFoundError as err:
-        raise ValueError(f"{err.filename} does not exist: convert again with --overwrite") from err
-    except _NOT_WHAT_IS_WRITTEN as err:
-        raise ValueError(
-            f"{path} describes no records ({err}): convert again with --overwrite"
-        ) from err
+
+    return json_object.read_as(
+        make, path, expected="the fields of the records", mend="convert again with --overwrite"
+    )
 
 
 def labels_file_name(feature_name: str) -> str:
@@ -91,14 +84,19 @@ def read_shard_lengths(directory: pathlib.Path) -> dict[str, list[int]]:
         ValueError: the file is missing or says nothing of that.
     """
     path = directory / INFO_FILE
-    mend = "copy the directory again or convert again with --overwrite"
-    try:
-        splits = json.loads(path.read_bytes())["splits"]
-        return {split["name"]: [int(n) for n in split["shardLengths"]] for split in splits}
-    except FileNotFoundError as err:
-        raise ValueError(f"{path} is missing: {mend}") from err
-    except _NOT_WHAT_IS_WRITTEN as err:
-        raise ValueError(f"{path} can't be read ({err}): {mend}") from err
+
+    def make(values: dict[str, Any]) -> dict[str, list[int]]:
+        return {
+            split["name"]: [int(number) for number in split["shardLengths"]]
+            for split in values["splits"]
+        }
+
+    return json_object.read_as(
+        make,
+        path,
+        expected="the lengths of the shards",
+        mend="copy the directory again or convert again with --overwrite",
+    )
 
 
 def _to_json(feature: schema.Feature) -> dict[str, Any]:
@@ -119,13 +117,20 @@ def _from_json(directory: pathlib.Path, name: str, values: dict[str, Any]) -> sc
     kind = values["pythonClassName"]
     schema.require_name(name)
     if kind == _CLASS_LABEL:
-        lines = (directory / labels_file_name(name)).read_text("utf-8").splitlines()
+        lines = _read_class_names(directory / labels_file_name(name))
         return schema.Feature(name=name, dtype="int64", class_names=tuple(lines))
     if kind == _TEXT:
         return schema.Feature(name=name, dtype="bytes")
     tensor = values["tensor"]
     shape = tuple(int(size) for size in tensor["shape"].get("dimensions", ()))
     return schema.Feature(name=name, dtype=tensor["dtype"], shape=shape)
+
+
+def _read_class_names(path: pathlib.Path) -> list[str]:
+    try:
+        return path.read_text("utf-8").splitlines()
+    except FileNotFoundError as err:
+        raise ValueError(f"{path} does not exist") from err
 
 
 def _split_to_json(dataset: manifest.Manifest, split: str) -> dict[str, Any]:

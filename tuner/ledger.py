@@ -1,10 +1,10 @@
 """What is known of a search's trials, and what is written when one more is finished."""
 
-import json
 from typing import Any, Protocol
 
 import keras_tuner
 
+from tfrecords import json_object
 from tuner import (
     adapter,
     leaderboard,
@@ -146,8 +146,12 @@ class RemoteLedger:
     def _read_values(self, trial_id: str) -> dict[str, Any]:
         """Reads the hyperparameters of a trial that the chief's oracle has started."""
         directory = search_directory.trial_dir(self._settings.search_dir, trial_id)
-        state = json.loads((directory / adapter.TRIAL_FILE).read_text("utf-8"))
-        return state["hyperparameters"]["values"]
+        return json_object.read_as(
+            lambda state: dict(state["hyperparameters"]["values"]),
+            directory / adapter.TRIAL_FILE,
+            expected="a trial that the chief has begun",
+            mend="begin the search anew with --overwrite",
+        )
 
     def publish(self) -> None:
         """The chief does."""

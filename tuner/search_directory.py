@@ -11,7 +11,7 @@ from typing import Any
 
 from spine_tf.configuration import differences
 from spine_tf.processes import lock
-from tfrecords import atomic
+from tfrecords import atomic, json_object
 from tuner import admission
 
 SEARCH_FILE = "search.json"
@@ -87,19 +87,18 @@ def read_identity(directory: pathlib.Path) -> dict[str, Any]:
         ValueError: there is no search, or one of another format.
     """
     path = directory / SEARCH_FILE
-    try:
-        values = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as err:
-        raise ValueError(f"{path} does not exist: {directory} holds no search") from err
-    except (ValueError, RecursionError) as err:
-        raise ValueError(f"{path} is damaged ({err}): begin anew with --overwrite") from err
-    if not isinstance(values, dict) or values.get("format_version") != _FORMAT_VERSION:
-        raise ValueError(
-            f"{path} has another format than version {_FORMAT_VERSION}: begin anew with --overwrite"
-        )
-    if not isinstance(values.get("identity"), dict):
-        raise ValueError(f"{path} does not say what is searched: begin anew with --overwrite")
-    return values["identity"]
+    if not path.exists():
+        raise ValueError(f"{path} does not exist: {directory} holds no search")
+    return json_object.read_as(
+        _identity, path, expected="what is searched", mend="begin anew with --overwrite"
+    )
+
+
+def _identity(values: dict[str, Any]) -> dict[str, Any]:
+    if values.get("format_version") != _FORMAT_VERSION:
+        raise ValueError(f"it has another format than version {_FORMAT_VERSION}")
+    found: dict[str, Any] = json_object.convert(dict[str, Any], values["identity"], "identity")
+    return found
 
 
 def read_digest(directory: pathlib.Path) -> str:

@@ -6,14 +6,14 @@ same epoch. It keeps its score, so the oracle learns from it.
 """
 
 import dataclasses
-import json
+import functools
 import math
 import pathlib
 import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from tfrecords import atomic
+from tfrecords import atomic, json_object
 from tuner import search_directory
 
 COMPLETED = "completed"
@@ -126,14 +126,12 @@ def read_outcome(search_dir: pathlib.Path, trial_id: str) -> Outcome | None:
     path = search_directory.trial_dir(search_dir, trial_id) / _OUTCOME_FILE
     if not path.exists():
         return None
-    try:
-        values = json.loads(path.read_text("utf-8"))
-        values["fold_scores"] = tuple(values["fold_scores"])
-        values["curves"] = tuple(tuple(curve) for curve in values["curves"])
-        outcome = Outcome(**values)
-        mean_score(outcome.fold_scores or (0.0,))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
-        raise ValueError(f"{path} is no outcome of a trial ({err})") from err
+    outcome = json_object.read_as(
+        functools.partial(json_object.build, Outcome),
+        path,
+        expected="the outcome of a trial",
+        mend="remove the folder of this trial",
+    )
     if outcome.trial_id != trial_id or outcome.status not in (COMPLETED, STOPPED, FAILED):
         raise ValueError(
             f"{path} is of trial {outcome.trial_id!r}, {outcome.status!r}: expected {trial_id}"

@@ -9,7 +9,7 @@ figures/, ablation.csv, ablation.md, ablation.html   written anew after every va
 
 import contextlib
 import dataclasses
-import json
+import functools
 import pathlib
 import sys
 import time
@@ -31,7 +31,7 @@ from spine_tf.pages import picture
 from spine_tf.processes import isolated, lock
 from spine_tf.rsna import sources
 from spine_tf.scoring import figure
-from tfrecords import atomic
+from tfrecords import atomic, json_object
 
 _RESULT_FILE = "result.json"
 _TIME_IS_OVER = "the time was over: --resume goes on"
@@ -191,13 +191,13 @@ class _Runner:
         for index, slug in enumerate(slugs):
             path = self._result_path(slug)
             if path.is_file():
-                values = json.loads(path.read_text("utf-8"))
+                result = _read_result(path)
                 self._rows[index] = dataclasses.replace(
                     self._rows[index],
                     status=ablation_table.FINISHED,
                     reason="",
-                    score=scores.from_json(values["score"]),
-                    seconds=values["seconds"],
+                    score=result.score,
+                    seconds=result.seconds,
                 )
 
     def _run_one(
@@ -216,8 +216,8 @@ class _Runner:
         except (ValueError, OSError) as err:
             reason = " ".join(str(err).split())
             return dataclasses.replace(row, status=ablation_table.FAILED, reason=reason)
-        result = {"score": figure.as_json(found), "seconds": trained.seconds}
-        atomic.write_json(self._result_path(slug), result)
+        result = _Result(score=found, seconds=trained.seconds)
+        atomic.write_json(self._result_path(slug), figure.as_json(result))
         return dataclasses.replace(
             row, status=ablation_table.FINISHED, reason="", score=found, seconds=trained.seconds
         )
@@ -252,6 +252,23 @@ class _Runner:
         path = work_dir / "ablation.html"
         atomic.write_text(path, ablation_table.render(rows, about=_about(self._design)))
         return Ablation(rows=rows, page=path, text=text)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Result:
+    """What result.json holds of a finished variant."""
+
+    score: scores.Score
+    seconds: float
+
+
+def _read_result(path: pathlib.Path) -> _Result:
+    return json_object.read_as(
+        functools.partial(json_object.build, _Result),
+        path,
+        expected="the score of a variant",
+        mend="remove it, and the variant is measured again",
+    )
 
 
 def _about(design: design_module.Design) -> dict[str, Any]:

@@ -7,15 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from spine_tf.ablation import variant as variant_module
-from spine_tf.configuration import (
-    config as config_module,
-    differences,
-    fields,
-    overrides,
-    roi_config,
-)
+from spine_tf.configuration import config as config_module, differences, overrides, roi_config
 from spine_tf.conversion import plan
-from tfrecords import atomic
+from tfrecords import atomic, json_object
 
 FILE = "ablation.json"
 
@@ -73,7 +67,7 @@ class Base:
             else:
                 settings.append(setting)
         return Recipe(
-            roi=fields.build(roi_config.RoiConfig, roi, ""),
+            roi=json_object.build(roi_config.RoiConfig, roi, ""),
             config=overrides.apply(run_config, settings),
         )
 
@@ -184,7 +178,9 @@ def merge(work_dir: pathlib.Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
     path = work_dir / FILE
     if not path.is_file():
         return dict(wanted)
-    stored = json.loads(path.read_text("utf-8"))
+    stored = json_object.read_as(
+        _require_stored, path, expected="an ablation", mend="choose another --work_dir"
+    )
     found = differences.differences(stored["base"], wanted["base"])
     known = {variant["name"]: variant for variant in stored["variants"]}
     for variant in wanted["variants"]:
@@ -196,6 +192,13 @@ def merge(work_dir: pathlib.Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
             "another --work_dir"
         )
     return {**stored, "variants": list(known.values())}
+
+
+def _require_stored(values: dict[str, Any]) -> dict[str, Any]:
+    """What `to_json` makes: a base, and variants that are ones."""
+    json_object.convert(dict[str, Any], values["base"], "base")
+    json_object.convert(tuple[variant_module.Variant, ...], values["variants"], "variants")
+    return values
 
 
 def variants_of(merged: Mapping[str, Any]) -> tuple[variant_module.Variant, ...]:

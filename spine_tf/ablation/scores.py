@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -37,13 +36,6 @@ class Score:
     num_shared: int
     figures: Mapping[str, figure.Figure]
     differences: Mapping[str, figure.Figure]
-
-
-def from_json(values: Mapping[str, Any]) -> Score:
-    """Returns the score that `figure.as_json` was called of."""
-    figures = figure.named_from_json(values["figures"])
-    differences = figure.named_from_json(values["differences"])
-    return Score(**{**values, "figures": figures, "differences": differences})
 
 
 def score(

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 from spine_tf import labels
 from spine_tf.configuration import data_config, fields, limits, model_configs, training_config
+from tfrecords import json_object
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,8 +79,8 @@ def from_dict(values: Mapping[str, Any]) -> Config:
             f"with one of {', '.join(model_configs.MODEL_CONFIGS)}"
         )
     own = {name: value for name, value in model.items() if name != "family"}
-    values["model"] = fields.build(_model_config_class(model["family"]), own, "model.")
-    return fields.build(Config, values, "")
+    values["model"] = json_object.build(_model_config_class(model["family"]), own, "model.")
+    return json_object.build(Config, values, "")
 
 
 def _model_config_class(family: Any) -> type[model_configs.ModelConfig]:
@@ -119,16 +120,11 @@ def read_config(path: pathlib.Path) -> Config:
     Raises:
         ValueError: the file is missing, no JSON, or no configuration.
     """
-    try:
-        values = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as err:
-        raise ValueError(f"{path} does not exist; expected a configuration JSON") from err
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as err:
-        raise ValueError(f"{path} is not a configuration JSON: {err}") from err
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} holds a {type(values).__name__}, expected a JSON object")
-    values.pop("provenance", None)
-    try:
+
+    def make(values: dict[str, Any]) -> Config:
+        values.pop("provenance", None)
         return from_dict(values)
-    except ValueError as err:
-        raise ValueError(f"{path}: {err}") from err
+
+    return json_object.read_as(
+        make, path, expected="a configuration", mend="see python -m spine_tf.config --model=FAMILY"
+    )

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from spine_tf.configuration import config as config_module, fields, model_configs
+from tfrecords import json_object
 
 _FAMILY_FIELD = "model.family"
 
@@ -61,7 +62,7 @@ def parse(text: str) -> Override:
 def _parse_value(text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         return text
 
 
@@ -92,7 +93,7 @@ def _assign(values: dict[str, Any], override: Override) -> None:
     if override.field == _FAMILY_FIELD:
         raise ValueError(f"{_FAMILY_FIELD} can't be set, choose the family with --model")
     if override.field not in known:
-        raise ValueError(fields.describe_unknown(override.field, known))
+        raise ValueError(json_object.describe_unknown(override.field, known))
     *parents, leaf = override.field.split(".")
     for parent in parents:
         values = values[parent]
@@ -111,5 +112,5 @@ def require_concerned(families: Sequence[str], texts: Iterable[str]) -> None:
             known = [name for family in families for name in config_module.field_names(family)]
             raise ValueError(
                 f"--set {override.text}: no chosen model has that field; "
-                f"{fields.describe_unknown(override.field, dict.fromkeys(known))}"
+                f"{json_object.describe_unknown(override.field, dict.fromkeys(known))}"
             )

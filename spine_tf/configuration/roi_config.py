@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from spine_tf.configuration import fields, limits
+from spine_tf.configuration import limits
+from tfrecords import json_object
 
 WINDOWS = ("slice", "series", "crop")
 
@@ -58,4 +59,4 @@ def from_dict(values: Mapping[str, Any]) -> RoiConfig:
     for name in names:
         if name != "window" and name not in values:
             raise ValueError(f"the region of interest has no {name}; expected {', '.join(names)}")
-    return fields.build(RoiConfig, {n: values[n] for n in names if n in values}, "")
+    return json_object.build(RoiConfig, {n: values[n] for n in names if n in values}, "")

@@ -8,7 +8,7 @@ from typing import Any
 from spine_tf.configuration import differences, roi_config
 from spine_tf.conversion import plan, shard_writer
 from spine_tf.crops import record
-from tfrecords import atomic, manifest, tfds_files
+from tfrecords import atomic, json_object, manifest, tfds_files
 
 PLAN_FILE = "plan.json"
 REJECTS_FILE = "rejects.csv"
@@ -41,10 +41,9 @@ def check(directory: pathlib.Path, wanted: plan.Plan) -> None:
                 f"--output_dir {directory} is not empty and holds no conversion: choose a new one"
             )
         return
-    try:
-        found = json.loads(path.read_bytes())
-    except ValueError as err:
-        raise ValueError(f"{path} is not JSON ({err}): convert again with --overwrite") from err
+    found = json_object.read(
+        path, expected="the plan of a conversion", mend="convert again with --overwrite"
+    )
     if found != wanted.to_json():
         raise ValueError(
             f"{directory} holds another conversion ({_difference(found, wanted.to_json())}): "

@@ -7,9 +7,9 @@ rows that can be used now, make it be written again.
 
 import collections
 import dataclasses
+import functools
 import hashlib
 import itertools
-import json
 import pathlib
 import tempfile
 from typing import IO, Any
@@ -20,7 +20,7 @@ from spine_tf.conversion import plan
 from spine_tf.crops import cutting, record
 from spine_tf.dicom import reasons
 from spine_tf.rsna import layout, sources
-from tfrecords import atomic, manifest, shard as shard_module
+from tfrecords import atomic, json_object, manifest, shard as shard_module
 
 NOTE_SUFFIX = ".json"
 
@@ -175,20 +175,14 @@ def _write_note(directory: pathlib.Path, note: Note) -> None:
 def read_note(directory: pathlib.Path, file: str) -> Note | None:
     """Reads a shard's note; None where the shard isn't done or isn't what the note says."""
     try:
-        values = json.loads(note_path(directory, file).read_bytes())
-        note = Note(
-            shard=manifest.Shard(**values["shard"]),
-            class_counts=values["class_counts"],
-            rejects=tuple(
-                reasons.Reject(**{**reject, "reason": reasons.Reason(reject["reason"])})
-                for reject in values["rejects"]
-            ),
-            unreadable=tuple(values["unreadable"]),
-            images=values["images"],
-            num_cut_short=values["num_cut_short"],
+        note = json_object.read_as(
+            functools.partial(json_object.build, Note),
+            note_path(directory, file),
+            expected="a shard's note",
+            mend="convert again",
         )
         is_whole = (directory / file).stat().st_size == note.shard.num_bytes
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError):
         return None
     return note if is_whole else None
 

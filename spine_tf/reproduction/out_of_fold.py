@@ -5,13 +5,13 @@ Reproductions and ablations call `train` in a process of its own, which alone im
 
 import csv
 import dataclasses
+import functools
 import pathlib
-from collections.abc import Mapping
-from typing import Any
 
 from spine_tf import labels
 from spine_tf.configuration import config
 from spine_tf.scoring import predictions
+from tfrecords import json_object
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,9 +33,14 @@ class Trained:
         return predictions.read_csv(run_dir / self.predictions_file, task)
 
 
-def from_json(values: Mapping[str, Any]) -> Trained:
-    """Returns what `dataclasses.asdict` and JSON made of one."""
-    return Trained(**{**values, "class_prior": tuple(values["class_prior"])})
+def read(path: pathlib.Path) -> Trained:
+    """Returns what `dataclasses.asdict` and JSON made of one; ValueError where it is none."""
+    return json_object.read_as(
+        functools.partial(json_object.build, Trained),
+        path,
+        expected="what a training of all folds left",
+        mend="remove it, and the run is trained again",
+    )
 
 
 def train(run_config: config.Config, records_dir: pathlib.Path, run_dir: pathlib.Path) -> Trained:

@@ -10,7 +10,6 @@ Every step leaves its result in the work directory and is passed over where that
 """
 
 import dataclasses
-import json
 import pathlib
 import shutil
 import subprocess
@@ -186,7 +185,7 @@ def _run_or_read(step: _Step, records_dir: pathlib.Path) -> out_of_fold.Trained:
     """Trains and evaluates in a process of its own, unless that is done."""
     path = step.report_dir / _DONE_FILE
     if path.is_file() and step.run_dir.is_dir():
-        return out_of_fold.from_json(json.loads(path.read_text("utf-8")))
+        return out_of_fold.read(path)
     trained = isolated.call(_run, step, records_dir)
     atomic.write_json(path, dataclasses.asdict(trained))
     return trained

@@ -1,6 +1,5 @@
 """Where a run comes from, as its config.json says it: written, and checked when it is read."""
 
-import json
 import math
 import pathlib
 import platform
@@ -9,7 +8,7 @@ from importlib import metadata
 from typing import Any
 
 import spine_tf
-from tfrecords import manifest, records
+from tfrecords import json_object, manifest, records
 
 # What whoever uses a finished run asks for.
 REQUIRED = (
@@ -55,19 +54,19 @@ def read(path: pathlib.Path) -> dict[str, Any]:
     Raises:
         ValueError: the file is no JSON object, or a field is not what training writes.
     """
-    try:
-        values = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as err:
-        raise ValueError(f"{path} is not JSON ({err}): train the run again") from err
-    found = values.get("provenance", {}) if isinstance(values, dict) else None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} does not say where the run comes from: train it again")
+    return json_object.read_as(
+        _from_json, path, expected="the configuration of a run", mend="train the run again"
+    )
+
+
+def _from_json(values: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = json_object.convert(
+        dict[str, Any], values.get("provenance", {}), "provenance"
+    )
     for name, (is_right, expected) in _FIELDS.items():
         if name in found and not is_right(found[name]):
-            raise ValueError(
-                f"{path}: provenance.{name} is {_short(found[name])}, expected {expected}: train "
-                "the run again"
-            )
+            said = json_object.in_words(found[name])
+            raise ValueError(f"provenance.{name} is {said}, expected {expected}")
     return found
 
 
@@ -76,11 +75,6 @@ def require(path: pathlib.Path, provenance: Mapping[str, Any]) -> None:
     for name in REQUIRED:
         if name not in provenance:
             raise ValueError(f"{path} has no provenance.{name}: train the run again")
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _is_names(value: Any) -> bool:

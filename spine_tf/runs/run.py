@@ -19,7 +19,7 @@ from spine_tf.models import families
 from spine_tf.pages import frame
 from spine_tf.runs import provenance as provenance_module
 from spine_tf.scoring import calibration, predictions as predictions_module, summary
-from tfrecords import atomic, stored_images
+from tfrecords import atomic, json_object, stored_images
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,12 +84,9 @@ def begin(
 
 
 def _require_same(path: pathlib.Path, wanted: Mapping[str, Any]) -> None:
-    try:
-        values = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as err:
-        raise ValueError(f"{path} is not JSON ({err}): choose another --run_dir") from err
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} is no configuration of a run: choose another --run_dir")
+    values = json_object.read(
+        path, expected="the configuration of a run", mend="choose another --run_dir"
+    )
     found = differences.differences(values, wanted)
     if found:
         raise ValueError(

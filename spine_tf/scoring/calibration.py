@@ -3,13 +3,14 @@
 Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
 """
 
-import json
 import math
 import pathlib
 from typing import Any
 
 import numpy as np
 from scipy import optimize
+
+from tfrecords import json_object
 
 LOWEST_TEMPERATURE = 0.1
 HIGHEST_TEMPERATURE = 10.0
@@ -67,19 +68,16 @@ def read_temperature(path: pathlib.Path) -> float:
     Raises:
         ValueError: the file is missing, or holds none; names file and value.
     """
-    try:
-        values: Any = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as err:
-        raise ValueError(f"{path} can't be read ({err}): train the run again") from err
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} is {values!r}, expected an object: train the run again")
-    found: Any = values.get("temperature")
-    is_number = isinstance(found, int | float) and not isinstance(found, bool)
-    if not is_number or not 0.0 < found < math.inf:
-        raise ValueError(
-            f"{path}: temperature is {found!r}, expected a number above 0: train the run again"
-        )
-    return float(found)
+    return json_object.read_as(
+        _temperature, path, expected="the temperature of a run", mend="train the run again"
+    )
+
+
+def _temperature(values: dict[str, Any]) -> float:
+    found: float = json_object.convert(float, values["temperature"], "temperature")
+    if not found > 0.0:
+        raise ValueError(f"temperature is {found}, expected a number above 0")
+    return found
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:

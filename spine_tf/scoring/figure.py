@@ -96,25 +96,6 @@ def columns(found: Figure | None) -> tuple[float | None, float | None, float | N
     return (found.value, found.low, found.high) if found else (None, None, None)
 
 
-def from_json(values: Mapping[str, Any]) -> Figure:
-    """Returns what `to_json` was called of.
-
-    Raises:
-        ValueError: it is no {value, low, high}.
-    """
-    try:
-        return Figure(**values)
-    except TypeError as err:
-        raise ValueError(
-            f"a figure is {values!r}, expected value, low, high and perhaps a reason"
-        ) from err
-
-
-def named_from_json(values: Mapping[str, Any]) -> dict[str, Figure]:
-    """Returns name -> figure of name -> {value, low, high}."""
-    return {name: from_json(figure) for name, figure in values.items()}
-
-
 def as_json(found: Any) -> Any:
     """Returns figures, or mappings, sequences and dataclasses of them, as JSON types.
 

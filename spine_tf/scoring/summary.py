@@ -20,7 +20,6 @@ predictions read as whole severities.
 """
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -34,6 +33,7 @@ from spine_tf.scoring import (
     figure,
     predictions as predictions_module,
 )
+from tfrecords import json_object
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,6 +71,12 @@ class Baseline:
         found = figure.as_json(self.metrics)
         return {**found, "note": self.note} if self.note else found
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Baseline":
+        """Returns the baseline that `to_json` was called of."""
+        found = {name: value for name, value in values.items() if name != "note"}
+        return json_object.build(cls, {"metrics": found, "note": values.get("note", "")})
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Summary:
@@ -106,6 +112,18 @@ class Summary:
             del found["collapsed"]
         return found
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Summary":
+        """Returns the summary that `to_json` was called of; ValueError where there is none."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        found = json_object.build(cls, {n: value for n, value in values.items() if n in known})
+        # The order of the classes, which a file with sorted keys has not.
+        return dataclasses.replace(
+            found,
+            class_counts={name: found.class_counts[name] for name in found.classes},
+            per_class={name: found.per_class[name] for name in found.classes},
+        )
+
     def to_frame(self) -> "pd.DataFrame":
         """Returns a row a metric, by name, and a row a metric of each class, as `name of class`.
 
@@ -128,41 +146,9 @@ def read(path: pathlib.Path) -> Summary:
     Raises:
         ValueError: the file is missing or holds something else.
     """
-    try:
-        return from_json(json.loads(path.read_text("utf-8")))
-    except FileNotFoundError as err:
-        raise ValueError(f"{path} does not exist; expected the figures that train writes") from err
-    except (KeyError, TypeError, AttributeError, ValueError) as err:
-        raise ValueError(f"{path} holds no figures of a run ({err!r}): make it again") from err
-
-
-def from_json(values: Mapping[str, Any]) -> Summary:
-    """Returns the summary that `Summary.to_json` was called of."""
-    classes, collapsed = values["classes"], values.get("collapsed")
-    return Summary(
-        task=values["task"],
-        split=values["split"],
-        classes=tuple(classes),
-        num_examples=values["num_examples"],
-        num_studies=values["num_studies"],
-        class_counts={name: values["class_counts"][name] for name in classes},
-        confidence=values["confidence"],
-        num_resamples=values["num_resamples"],
-        seed=values["seed"],
-        metrics=figure.named_from_json(values["metrics"]),
-        per_class={name: figure.named_from_json(values["per_class"][name]) for name in classes},
-        confusion_matrix=values["confusion_matrix"],
-        class_prior_from=values["class_prior_from"],
-        baselines={
-            name: _baseline_from_json(baseline) for name, baseline in values["baselines"].items()
-        },
-        collapsed=None if collapsed is None else from_json(collapsed),
+    return json_object.read_as(
+        Summary.from_json, path, expected="the figures of a run", mend="make it again"
     )
-
-
-def _baseline_from_json(values: Mapping[str, Any]) -> Baseline:
-    found = {name: value for name, value in values.items() if name != "note"}
-    return Baseline(metrics=figure.named_from_json(found), note=values.get("note", ""))
 
 
 def summarize(

@@ -1,17 +1,17 @@
 """What a served model answers and how it wants its pixels: labels.json and preprocess.json."""
 
 import dataclasses
-import json
+import functools
 import math
 import pathlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from spine_tf import labels
 from spine_tf.configuration import roi_config
-from tfrecords import atomic
+from tfrecords import atomic, json_object
 
 LABELS_FILE = "labels.json"
 PREPROCESS_FILE = "preprocess.json"
@@ -22,6 +22,8 @@ Answer = dict[str, np.ndarray]
 
 # Asks for crops: uint16 (n, px, px, slices), their windows float32 (n, 2).
 Ask = Callable[[np.ndarray, np.ndarray], Answer]
+
+_Made = TypeVar("_Made")
 
 _STORED_VALUES = (
     "The BitsStored bits below and with HighBit of the pixels in the DICOM file, as uint16, "
@@ -92,8 +94,11 @@ class Spec:
         _require_known("condition", self.conditions, labels.CONDITIONS)
         _require_known("level", self.levels, labels.LEVELS)
         num_classes = len(self.task_spec.classes)
-        if len(self.class_prior) != num_classes or not math.isclose(
-            sum(self.class_prior), 1.0, abs_tol=1e-6
+        is_share = all(0.0 <= share <= 1.0 for share in self.class_prior)
+        if (
+            len(self.class_prior) != num_classes
+            or not is_share
+            or not math.isclose(sum(self.class_prior), 1.0, abs_tol=1e-6)
         ):
             raise ValueError(
                 f"class_prior is {list(self.class_prior)}, expected {num_classes} shares "
@@ -124,19 +129,7 @@ def _require_known(kind: str, names: tuple[str, ...], known: tuple[str, ...]) ->
 
 def write(directory: pathlib.Path, spec: Spec) -> None:
     """Writes labels.json and preprocess.json."""
-    atomic.write_json(
-        directory / LABELS_FILE,
-        {
-            "format_version": FORMAT_VERSION,
-            "task": spec.task,
-            "classes": list(spec.task_spec.classes),
-            "columns": list(spec.task_spec.columns),
-            "class_prior": list(spec.class_prior),
-            "competition_weights": list(spec.task_spec.class_weights),
-            "conditions": list(spec.conditions),
-            "levels": list(spec.levels),
-        },
-    )
+    atomic.write_json(directory / LABELS_FILE, _labels(spec))
     atomic.write_json(
         directory / PREPROCESS_FILE,
         {
@@ -153,50 +146,64 @@ def write(directory: pathlib.Path, spec: Spec) -> None:
     )
 
 
+def _labels(spec: Spec) -> dict[str, Any]:
+    return {
+        "format_version": FORMAT_VERSION,
+        "task": spec.task,
+        "classes": list(spec.task_spec.classes),
+        "columns": list(spec.task_spec.columns),
+        "class_prior": list(spec.class_prior),
+        "competition_weights": list(spec.task_spec.class_weights),
+        "conditions": list(spec.conditions),
+        "levels": list(spec.levels),
+    }
+
+
 def read(directory: pathlib.Path) -> Spec:
     """Reads what an exported directory says of its model.
 
     Raises:
         ValueError: no exported directory, another format version, or values that don't fit.
     """
-    answers = _read_json(directory, LABELS_FILE)
-    pixels = _read_json(directory, PREPROCESS_FILE)
-    try:
-        spec = Spec(
-            task=answers["task"],
-            conditions=tuple(answers["conditions"]),
-            levels=tuple(answers["levels"]),
-            class_prior=tuple(answers["class_prior"]),
-            roi=roi_config.RoiConfig(**pixels["roi"]),
-        )
-    except (KeyError, TypeError) as err:
+    if not (directory / LABELS_FILE).exists():
         raise ValueError(
-            f"{directory}: {LABELS_FILE} or {PREPROCESS_FILE} has not what an export writes "
-            f"({type(err).__name__}: {err}): export again"
-        ) from err
-    except ValueError as err:
-        raise ValueError(f"{directory}: {err}") from err
+            f"{directory} has no {LABELS_FILE}, so it is no exported model: expected a directory "
+            "written by spine_tf.export"
+        )
+    roi = _read(directory, PREPROCESS_FILE, _roi)
+    return _read(directory, LABELS_FILE, functools.partial(_from_labels, roi))
+
+
+def _roi(values: Mapping[str, Any]) -> roi_config.RoiConfig:
+    return roi_config.from_dict(json_object.convert(dict[str, Any], values["roi"], "roi"))
+
+
+def _from_labels(roi: roi_config.RoiConfig, values: Mapping[str, Any]) -> Spec:
+    names = ("task", "conditions", "levels", "class_prior")
+    spec = json_object.build(Spec, {**{name: values[name] for name in names}, "roi": roi})
+    written = _labels(spec)
+    for name in sorted(set(written) - set(names)):
+        if values.get(name) != written[name]:
+            said = json_object.in_words(values.get(name))
+            raise ValueError(f"{name} is {said}, task {spec.task} has {written[name]}")
     return spec
 
 
-def _read_json(directory: pathlib.Path, name: str) -> dict[str, Any]:
-    path = directory / name
-    if not path.is_file():
-        raise ValueError(
-            f"{directory} has no {name}, so it is no exported model: "
-            "expected a directory written by spine_tf.export"
-        )
-    try:
-        values = json.loads(path.read_bytes())
-    except (UnicodeDecodeError, json.JSONDecodeError) as err:
-        raise ValueError(f"{path} is not JSON ({err}): export again") from err
-    version = values.get("format_version") if isinstance(values, dict) else None
-    if version != FORMAT_VERSION:
-        raise ValueError(
-            f"{path} has format version {version!r}, this program reads {FORMAT_VERSION}: "
-            "export again"
-        )
-    return values
+def _read(directory: pathlib.Path, name: str, make: Callable[[dict[str, Any]], _Made]) -> _Made:
+    def make_checked(values: dict[str, Any]) -> _Made:
+        version = values.get("format_version")
+        if version != FORMAT_VERSION:
+            raise ValueError(
+                f"it has format version {version!r}, this program reads {FORMAT_VERSION}"
+            )
+        return make(values)
+
+    return json_object.read_as(
+        make_checked,
+        directory / name,
+        expected="a file of a directory that spine_tf.export wrote",
+        mend="export again",
+    )
 
 
 def as_answer(values: Mapping[str, Any]) -> Answer:

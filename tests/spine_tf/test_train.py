@@ -272,7 +272,7 @@ def test_run_directory_is_not_overwritten(
         ),
         (
             ("--records_dir=r", "--run_dir=w", "--task=binary", "--model=dense", "--val_fold=x"),
-            "data.val_fold is 'x', expected int",
+            "data.val_fold is 'x', expected an integer",
         ),
         (("--records_dir=r", "--run_dir=w", "--config=none.json"), "none.json does not exist"),
         (("--records_dir=r", "--run_dir=w", "--config=c.json", "--model=dense"), "c.json says"),

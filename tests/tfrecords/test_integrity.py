@@ -128,7 +128,7 @@ def test_study_in_two_splits_is_found(directory: pathlib.Path, read: Callable) -
         (lambda v: v["class_counts"]["test"].update(Severe=2), r"test has the classes"),
         (lambda v: v["class_counts"]["test"].update(Awful=1), r"counts 'Awful' in test"),
         (lambda v: v["class_counts"].pop("test"), r"has no class_counts of test"),
-        (lambda v: v["rejects"].update(x="many"), r"rejects of x is 'many', expected a count"),
+        (lambda v: v["rejects"].update(x="many"), r"rejects.x is 'many', expected an integer"),
     ],
 )
 def test_manifest_that_says_otherwise_is_found(

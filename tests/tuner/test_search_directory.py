@@ -63,7 +63,11 @@ def test_resume_and_overwrite_exclude_each_other(tmp_path: pathlib.Path) -> None
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "is damaged"), ('{"format_version": 99}', "another format"), (None, "does not exist")],
+    [
+        ("{", "is not JSON"),
+        ('{"format_version": 99}', "another format"),
+        (None, "does not exist"),
+    ],
 )
 def test_unreadable_search_is_refused(
     tmp_path: pathlib.Path, text: str | None, message: str

@@ -106,7 +106,7 @@ def test_another_family_takes_over_what_it_has_the_fields_for():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("roi_mm=wide", "roi_mm is 'wide', expected float"),
+        ("roi_mm=wide", "roi_mm is 'wide', expected a number"),
         ("num_slices=2", "expected an odd number"),
         ("model.width_of_it=2", "there is no field"),
         ("model=vgg", "variant model=vgg: model is 'vgg'"),

@@ -58,11 +58,11 @@ def test_temperature_that_is_none_is_named(run_dir: pathlib.Path, value: Any) ->
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[]", r"calibration.json is \[\], expected an object"),
-        ("{}", "calibration.json: temperature is None"),
-        ("{", "calibration.json can't be read"),
-        ("[" * 100_000, "calibration.json can't be read"),
-        ("\ud800", "calibration.json can't be read"),
+        ("[]", r"calibration.json is not JSON \(it holds \[\], not an object\)"),
+        ("{}", "calibration.json has no 'temperature'"),
+        ("{", "calibration.json is not JSON"),
+        ("[" * 100_000, "calibration.json is nested too deeply"),
+        ("\ud800", "calibration.json is not JSON"),
     ],
 )
 def test_calibration_that_is_none_is_named(run_dir: pathlib.Path, text: str, said: str) -> None:

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from spine_tf.scoring import figure
+from tfrecords import json_object
 
 WHOLE = figure.Figure(value=0.7064, low=0.62, high=0.79)
 BARE = figure.Figure(value=0.7064)
@@ -67,7 +68,7 @@ def test_interval_that_leaves_0_out_is_clear(low, high, is_clear, is_above, is_b
 def test_figure_reads_back_from_json(found):
     values = found.to_json()
 
-    assert figure.from_json(values) == found
+    assert json_object.convert(figure.Figure, values, "accuracy") == found
     assert list(values)[:3] == ["value", "low", "high"]
     assert ("reason" in values) == bool(found.reason)
 
@@ -100,10 +101,10 @@ def test_mappings_sequences_and_dataclasses_become_json():
     [
         ({"value": 0.5, "low": 0.4}, "expected both ends of an interval or none"),
         ({"low": 0.4, "high": 0.6}, "and none without a value"),
-        ({"mean": 0.5}, "expected value, low, high and perhaps a reason"),
-        (0.5, "a figure is 0.5, expected value"),
+        ({"mean": 0.5}, "no field 'accuracy.mean'; there are accuracy.value"),
+        (0.5, "accuracy is 0.5, expected an object"),
     ],
 )
 def test_what_is_no_figure_is_refused(values, message):
     with pytest.raises(ValueError, match=message):
-        figure.from_json(values)
+        json_object.convert(figure.Figure, values, "accuracy")

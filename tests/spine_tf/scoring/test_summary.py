@@ -81,7 +81,9 @@ def test_file_that_holds_no_figures_is_refused(tmp_path):
         summary.read(path)
     for text in ("[]", "{}", "nothing", '{"classes": []}'):
         path.write_text(text)
-        with pytest.raises(ValueError, match=r"metrics.json holds no figures of a run .*again"):
+        with pytest.raises(
+            ValueError, match=r"json.*; expected the figures of a run: make it again"
+        ):
             summary.read(path)
 
 

@@ -55,10 +55,15 @@ def run_dirs(text: str) -> flags.FlagHolder[list[str] | None]:
 
 
 def require_run_dirs(flag: flags.FlagHolder[list[str] | None]) -> list[pathlib.Path]:
-    """Returns the runs, at least one; ValueError where the flag is not given."""
+    """Returns the runs, at least one; ValueError where the flag is not given.
+
+    A run whose name has a comma is taken for what it is where it stands alone; among others it is
+    to be in quotes, as in a CSV.
+    """
     if not flag.value:
         raise ValueError(f"--{flag.name} is missing; see --help")
-    return [pathlib.Path(name) for name in flag.value]
+    whole = pathlib.Path(",".join(flag.value))
+    return [whole] if whole.exists() else [pathlib.Path(name) for name in flag.value]
 
 
 def work_dir(more: str = "") -> flags.FlagHolder[str | None]:

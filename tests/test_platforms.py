@@ -53,6 +53,8 @@ for name in names:
     expected = f"error: --{name} names gs://bucket/x, expected a path of this machine"
     status, said = run("__main__", f"--{name}=gs://bucket/x")
     assert status == 1 and said.startswith(expected) and said.count("\\n") == 1, said
+    status, said = run("__main__", f"--{name}=~nobody-here/x")
+    assert status == 1 and said.startswith(f"error: --{name} is ~nobody-here/x, and there"), said
 print(*names)
 """
 

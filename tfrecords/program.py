@@ -1,7 +1,9 @@
 """How every command line program starts and ends: flags, one sentence for an error, exit status."""
 
+import csv
 import difflib
 import importlib.metadata
+import io
 import logging as std_logging
 import pathlib
 import re
@@ -12,7 +14,7 @@ from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
-from tfrecords import terminal
+from tfrecords import home, stop, terminal
 
 STARTED_AS = "__started_as__"
 """A global of the main module: the words of the command that a script ran it for."""
@@ -25,7 +27,9 @@ _REMOTE = re.compile(r"(?:[\w.:]+=)?([A-Za-z][A-Za-z0-9+.-]*://\S*)")
 def run(main: Callable[[], None], *, usage: str, max_arguments: int = 0) -> NoReturn:
     """Parses the flags, calls `main` and exits.
 
-    Places that are not on this machine, such as gs://bucket/x, are refused, and so is Windows.
+    Places that are not on this machine, such as gs://bucket/x, are refused, and so is Windows; ~ is
+    the home directory in every flag and argument. A reader of stdout or stderr who goes is no
+    error. SIGTERM and SIGHUP end the program as Ctrl-C does: one line, 143, 129 or 130.
     ValueError and OSError are what a user can mend: one sentence on stderr, no traceback (it is
     logged with `--verbosity=1`), and exit status 1 or the error's own `exit_status`.
 
@@ -41,17 +45,21 @@ def run(main: Callable[[], None], *, usage: str, max_arguments: int = 0) -> NoRe
             return _fail(f"{argv[max_arguments + 1]!r} is not a flag: write --name=value")
         try:
             _refuse_remote_places(argv[1:])
+            _expand_home()
             _set_up_log()
             main()
+            sys.stdout.flush()
         except (ValueError, OSError) as err:
             logging.debug("%s", err, exc_info=True)
             return _fail(_sentence(err), getattr(err, "exit_status", 1))
-        except KeyboardInterrupt:
-            return _fail("interrupted", 130)
+        except KeyboardInterrupt as err:
+            return _fail(str(err) or "interrupted", stop.exit_status(err))
         return 0
 
     if sys.platform == "win32":
         sys.exit(_fail("this program runs on Linux and macOS; on Windows, run it inside WSL2"))
+    stop.listen()
+    terminal.outlive_readers()
     terminal.silence_tensorflow()
     logging.set_verbosity(logging.INFO)
     sys.modules["__main__"].__doc__ = usage.replace("%s", shlex.join(own_command()))
@@ -100,8 +108,15 @@ def next_line(command: Sequence[str], *arguments: object, **values: object) -> s
 def _flag(name: str, value: object) -> str:
     if isinstance(value, bool):
         return f"--{'' if value else 'no'}{name}"
-    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    text = _joined(value) if isinstance(value, list | tuple) else str(value)
     return f"--{name}={text}"
+
+
+def _joined(values: Iterable[object]) -> str:
+    """As the parser of lists takes them: what has a comma is in quotes."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(map(str, values))
+    return line.getvalue()
 
 
 def _with_underscores(arguments: Sequence[str]) -> list[str]:
@@ -147,7 +162,9 @@ def _set_up_log() -> None:
 
 def arguments() -> list[str]:
     """Returns the positional arguments that remained when the flags were parsed."""
-    return list(flags.FLAGS(sys.argv)[1:])
+    found = flags.FLAGS(sys.argv)[1:]
+    _expand_home()  # parsed anew, the flags are as they were given
+    return [home.expand(argument, "the argument") for argument in found]
 
 
 def given(*but: flags.FlagHolder[Any]) -> list[str]:
@@ -190,6 +207,19 @@ def _refuse_remote_places(arguments: Sequence[str]) -> None:
                     f"{name} names {found[1]}, expected a path of this machine: copy it here, or "
                     "mount it"
                 )
+
+
+def _expand_home() -> None:
+    """A shell expands ~ at the beginning of a word alone: not in --output_dir=~/records."""
+    for name in flags.FLAGS:
+        flag = flags.FLAGS[name]
+        if isinstance(flag.value, str):
+            flag.value = home.expand(flag.value, f"--{name}")
+        elif isinstance(flag.value, list):
+            flag.value = [
+                home.expand(each, f"--{name}") if isinstance(each, str) else each
+                for each in flag.value
+            ]
 
 
 def _is_ours_or_serious(record: std_logging.LogRecord) -> bool:

@@ -1,9 +1,10 @@
-"""What a terminal shows of a log: lines that are what they say, and no chatter of TensorFlow's."""
+"""What a terminal shows: lines that are what they say, and no chatter of TensorFlow's."""
 
 import contextlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import io
 import logging
 import os
 import re
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import types
 from collections.abc import Iterator, Sequence
+from typing import Any, TextIO
 
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 # As absl writes them from C++, as TensorFlow did before, and what goes with either.
@@ -34,6 +36,49 @@ def _prefix(level: int) -> str:
     if level >= logging.ERROR:
         return "error: "
     return "warning: " if level >= logging.WARNING else ""
+
+
+def outlive_readers() -> None:
+    """Has stdout and stderr go on without whoever read them, as after `| head -1`.
+
+    What is written then is lost, and no error. A name that the terminal can't show is shown by
+    escapes.
+    """
+    sys.stdout = _outliving(sys.stdout, 1)
+    sys.stderr = _outliving(sys.stderr, 2)
+
+
+def _outliving(stream: TextIO | None, descriptor: int) -> TextIO:
+    if stream is None:  # closed by whoever started the program
+        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123
+    if type(stream) is not io.TextIOWrapper or stream.fileno() != descriptor:
+        return stream
+    stream.flush()
+    raw = _Pipe(descriptor, "wb", closefd=False)
+    return io.TextIOWrapper(
+        # What PYTHONUNBUFFERED asks for.
+        raw if stream.write_through else io.BufferedWriter(raw),
+        encoding=stream.encoding,
+        errors="backslashreplace",
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
+
+
+class _Pipe(io.FileIO):
+    """Loses what is written after an error, which is raised once; a reader who went is none."""
+
+    _is_lost = False
+
+    def write(self, data: Any) -> int:
+        try:
+            if not self._is_lost:
+                return super().write(data)
+        except OSError as err:
+            self._is_lost = True
+            if not isinstance(err, BrokenPipeError):
+                raise
+        return memoryview(data).nbytes
 
 
 def silence_tensorflow() -> None:
@@ -99,4 +144,5 @@ def _filtered_stderr() -> Iterator[None]:
             held.seek(0)
             for line in held:
                 if not _CHATTER.match(line):
-                    os.write(2, line)
+                    with contextlib.suppress(BrokenPipeError):
+                        os.write(2, line)

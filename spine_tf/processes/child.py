@@ -17,7 +17,7 @@ from typing import Any
 
 from absl import flags, logging
 
-from tfrecords import terminal
+from tfrecords import stop, terminal
 
 Connection = connection_module.Connection
 """A pipe's end: `send`, `recv`, `poll`; the messages are what can be pickled."""
@@ -25,12 +25,13 @@ Connection = connection_module.Connection
 _END_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1
 _WATCH_SECONDS = 0.5
+_SIGNALS = (signal.SIGINT, *stop.SIGNALS)
 
 
 class Child:
     """A started process and our end of its pipe.
 
-    However this process ends, killed or not, the child ends too. It leaves Ctrl-C to us.
+    However this process ends, killed or not, the child ends too. It leaves Ctrl-C and SIGHUP to us.
     """
 
     def __init__(
@@ -70,8 +71,9 @@ class Child:
             ),
             daemon=True,
         )
-        # Ctrl-C goes to the whole process group: the child must not see it before it ignores it.
-        with _blocked_interrupt():
+        # Ctrl-C goes to the whole process group: the child must not see it before it ignores it,
+        # nor answer another signal as this program does.
+        with _blocked_signals():
             made.start()
         child_end.close()
         self._process = made
@@ -133,8 +135,8 @@ def start_method() -> str:
 
 
 @contextlib.contextmanager
-def _blocked_interrupt() -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _blocked_signals() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield
     finally:
@@ -178,7 +180,10 @@ def _work(
     # It may have children of its own, which end with it as it does with us.
     multiprocessing.current_process().daemon = False
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # multiprocessing ends with it what is left when a program ends, and waits.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     for descriptor in inherited:
         os.close(descriptor)
     die_with(parent)

@@ -76,6 +76,13 @@ def test_configuration_is_the_one_asked_for_else_that_of_the_run_that_goes_on(tm
         assert done.stdout.strip() == said, done.stderr
 
 
+def test_a_run_may_have_a_comma_in_its_name(tmp_path):
+    (tmp_path / "a,b").mkdir()
+    asked = "*map(str, flags.require_run_dirs(_RUN_DIRS))"
+    assert _run(tmp_path, asked, "--run_dir=a,b").stdout == "a,b\n"
+    assert _run(tmp_path, asked, '--run_dir="a,b",c').stdout == "a,b c\n"
+
+
 def test_number_of_workers_is_given_or_all_cores(tmp_path):
     assert _run(tmp_path, "_WORKERS.number()").stdout.strip() == str(pool.num_cpus())
     assert _run(tmp_path, "_WORKERS.number()", "--workers=3").stdout.strip() == "3"

@@ -1,7 +1,9 @@
 import pathlib
 import re
+import signal
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -10,10 +12,12 @@ import spine_tf
 from tfrecords import program
 
 _PROGRAM = """
+import sys, time
 from absl import flags, logging
 from tfrecords import program
 
-_KIND = flags.DEFINE_enum("kind", "none", ["none", "value", "file", "status", "bug"], "What fails.")
+_KINDS = ["none", "value", "file", "status", "bug", "wait", "full"]
+_KIND = flags.DEFINE_enum("kind", "none", _KINDS, "What fails.")
 _LONG_NAME = flags.DEFINE_bool("long_name", False, "Says so.")
 _MANY_NAMES = flags.DEFINE_list("many_names", [], "Names.")
 
@@ -29,6 +33,18 @@ def main():
         raise _Refused("too many")
     if _KIND.value == "bug":
         raise KeyError("bug")
+    if _KIND.value == "wait":
+        try:
+            sys.stderr.write("at work\\n")
+            time.sleep(20)
+        finally:
+            time.sleep(0.2)
+            sys.stderr.write("cleaned up\\n")
+    if _KIND.value == "full":
+        for number in range(100_000):
+            print("a line of a table")
+        sys.stderr.write("at the end\\n")
+        return
     logging.info("all is as it was")
     logging.warning("not quite")
     print("ran", program.arguments(), program.require(_KIND))
@@ -64,7 +80,7 @@ def test_arguments_reach_the_program(path: pathlib.Path) -> None:
         (("gs://b/x",), 1, "error: the argument names gs://b/x, expected a path of this machine"),
         (("--log_dir=s3://b",), 1, "error: --log_dir names s3://b, expected a path of this"),
         (("one", "two"), 1, "error: 'two' is not a flag: write --name=value\n"),
-        (("--kind=",), 1, "value should be one of <none|value|file|status|bug>"),
+        (("--kind=",), 1, "value should be one of <none|value|file|status|bug|"),
         (("--kindly",), 1, "error: there is no flag --kindly; did you mean --kind?\n"),
         (("--long-nam",), 1, "error: there is no flag --long-nam; did you mean --long_name?\n"),
         (("--other=3",), 1, "error: there is no flag --other; see --help\n"),
@@ -78,6 +94,94 @@ def test_what_a_user_can_mend_is_one_sentence(
     assert result.returncode == status
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "said"),
+    [
+        (signal.SIGTERM, 143, "error: stopped by SIGTERM\n"),
+        (signal.SIGHUP, 129, "error: stopped by SIGHUP\n"),
+        (signal.SIGINT, 130, "error: interrupted\n"),
+    ],
+)
+def test_a_signal_is_a_line_and_a_status_after_what_is_to_be_cleaned_up(
+    path: pathlib.Path, number: signal.Signals, status: int, said: str
+) -> None:
+    process = _start(path, "--kind=wait")
+    assert process.stderr is not None
+    assert process.stderr.readline() == "at work\n"
+    process.send_signal(number)
+    time.sleep(0.05)
+    if number is not signal.SIGINT:
+        process.send_signal(number)  # a scheduler may say it twice
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (status, f"cleaned up\n{said}")
+
+
+def test_a_program_under_nohup_outlives_its_terminal(path: pathlib.Path) -> None:
+    process = _start(path, "--kind=wait", start=("nohup",))
+    assert process.stderr is not None
+    while process.stderr.readline() != "at work\n":
+        pass
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (143, "cleaned up\nerror: stopped by SIGTERM\n")
+
+
+def _start(
+    path: pathlib.Path, *arguments: str, start: tuple[str, ...] = ()
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*start, sys.executable, str(path), *arguments], stderr=subprocess.PIPE, text=True
+    )
+
+
+def _run_in_shell(path: pathlib.Path, line: str) -> subprocess.CompletedProcess[str]:
+    command = ["bash", "-c", line.replace("PROGRAM", f"{sys.executable} {path}")]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=path.parent)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("PROGRAM --kind=full | head -1; exit ${PIPESTATUS[0]}", "at the end\n"),
+        ("PROGRAM --kind=full | true; exit ${PIPESTATUS[0]}", "at the end\n"),
+        ("PROGRAM --kind=none |& true; exit ${PIPESTATUS[0]}", ""),
+        ("PROGRAM --help | true; exit ${PIPESTATUS[0]}", ""),
+        ("PROGRAM --kind=none >&-", "all is as it was\nwarning: not quite\n"),
+        ("PROGRAM --kind=none 2>&-", ""),
+    ],
+)
+def test_who_stops_reading_is_no_error(path: pathlib.Path, line: str, said: str) -> None:
+    result = _run_in_shell(path, line)
+    assert (result.returncode, result.stderr) == (0, said)
+
+
+def test_a_full_disk_below_stdout_is_an_error(path: pathlib.Path) -> None:
+    result = _run_in_shell(path, "PROGRAM --kind=full > /dev/full")
+    assert (result.returncode, "No space left" in result.stderr) == (1, True)
+    assert "Traceback" not in result.stderr
+
+
+def test_a_name_that_is_no_text_is_shown_by_escapes(path: pathlib.Path) -> None:
+    result = _run_in_shell(path, "PROGRAM $'B\\xe4'")
+    assert (result.returncode, result.stdout) == (0, "ran ['B\\udce4'] none\n[]\n")
+
+
+def test_home_is_where_it_is_in_every_flag_and_argument(path: pathlib.Path) -> None:
+    (path.parent / "~kept").touch()
+    line = "HOME=/h PROGRAM --long_name --many_names=~/b,c=~/d,~kept,e~ '~'"
+    result = _run_in_shell(path, line)
+    assert (
+        result.stdout == "ran ['/h'] none\n['--long_name', '--many_names=/h/b,c=/h/d,~kept,e~']\n"
+    )
+    result = _run_in_shell(path, "PROGRAM --many_names=a=~nobody-here/b")
+    assert result.returncode == 1
+    assert result.stderr == (
+        "error: --many_names is a=~nobody-here/b, and there is no user 'nobody-here' here: write "
+        "a=./~nobody-here/b for a folder of that name\n"
+    )
 
 
 def test_a_bug_keeps_its_traceback(path: pathlib.Path) -> None:
@@ -124,6 +228,7 @@ def test_log_is_plain_on_a_terminal_and_has_times_in_a_file(path: pathlib.Path) 
         (("verify", pathlib.Path("r")), {}, "next: run me verify r"),
         ((), {"dry": True, "wet": False, "no": None}, "next: run me --dry --nowet"),
         ((), {"some": ["a", "b"], "none": 0}, "next: run me --some=a,b --none=0"),
+        ((), {"some": ["a,b", "c"]}, """next: run me '--some="a,b",c'"""),
     ],
 )
 def test_next_line_is_what_a_shell_takes(

@@ -147,21 +147,31 @@ def test_killed_run_is_continued_to_the_same_bytes(command, undisturbed, tmp_pat
     assert _bytes_of(output_dir) == undisturbed
 
 
+# What an image lies on answers to nobody, as a file server that is gone.
+_HANGING = """
+import os, time
+_open = os.open
+def _hang(path, *arguments, **options):
+    if str(path).endswith(".dcm"):
+        time.sleep(60)
+    return _open(path, *arguments, **options)
+os.open = _hang
+"""
+
+
 @pytest.fixture
-def stuck(command, small_data_dir, tmp_path):
-    """A converter whose workers wait for a file that never comes, a pipe; ends after the test."""
-    data_dir = tmp_path / "stuck"
-    data_dir.mkdir()
-    for path in small_data_dir.glob("*.csv"):
-        (data_dir / path.name).symlink_to(path)
-    for study in small_data_dir.glob("train_images/*"):
-        for series in study.iterdir():
-            folder = data_dir / series.relative_to(small_data_dir)
-            folder.mkdir(parents=True)
-            for instance in (1, 2, 3):
-                os.mkfifo(folder / f"{instance}.dcm")
-    arguments = [*command(tmp_path / "r"), f"--data_dir={data_dir}"]
-    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+def stuck(command, tmp_path):
+    """A converter whose workers wait for images that never come; ends after the test."""
+    (tmp_path / "hanging").mkdir()
+    (tmp_path / "hanging" / "sitecustomize.py").write_text(_HANGING)
+    paths = [str(tmp_path / "hanging"), os.environ.get("PYTHONPATH", "")]
+    process = subprocess.Popen(
+        command(tmp_path / "r"),
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        start_new_session=True,
+    )
     _wait_for(lambda: len(psutil.Process(process.pid).children()) == 2)
     time.sleep(0.2)
     yield process
@@ -179,12 +189,21 @@ def test_workers_end_with_a_killed_parent(stuck):
 
 
 @pytest.mark.slow
-def test_interrupt_stops_cleanly(stuck, tmp_path):
+@pytest.mark.parametrize("send", [os.kill, os.killpg])
+@pytest.mark.parametrize(
+    ("number", "status", "said"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "stopped by SIGTERM"),
+        (signal.SIGHUP, 129, "stopped by SIGHUP"),
+    ],
+)
+def test_signal_stops_cleanly(stuck, tmp_path, send, number, status, said):
     workers = psutil.Process(stuck.pid).children()
-    stuck.send_signal(signal.SIGINT)
+    send(stuck.pid, number)
     _, errors = stuck.communicate(timeout=20)
-    assert stuck.returncode == 130
-    assert "error: interrupted" in errors
+    assert stuck.returncode == status
+    assert errors.endswith(f"error: {said}\n")
     assert "Traceback" not in errors
     assert not any(worker.is_running() for worker in workers)
     assert [path.name for path in (tmp_path / "r").iterdir()] == ["plan.json"]

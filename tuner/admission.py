@@ -12,13 +12,15 @@ for a network in which every machine is trusted, such as a cluster's own; anywhe
 
 import hashlib
 import hmac
-import os
 import pathlib
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
+from absl import logging
+
+from tfrecords import atomic
 
 SECRET_FILE = "secret"
 
@@ -27,7 +29,10 @@ _WORKER, _CHIEF = b"worker", b"chief"
 
 
 def make_secret(directory: pathlib.Path) -> str:
-    """Returns the secret of a search directory, made anew unless its owner alone can read it."""
+    """Returns the secret of a search directory, made anew unless its owner alone can read it.
+
+    On a file system without permissions others can, and a warning says so.
+    """
     path = directory / SECRET_FILE
     if path.is_file() and not path.is_symlink() and path.stat().st_mode & 0o077 == 0:
         found = path.read_text("ascii", errors="replace").strip()
@@ -35,12 +40,14 @@ def make_secret(directory: pathlib.Path) -> str:
             return found
     path.unlink(missing_ok=True)
     secret = secrets.token_hex(32)
-    temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
-    temporary.unlink(missing_ok=True)
     # Its mode is right from the first moment on, and its name appears with all of it.
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secret)
-    temporary.replace(path)
+    with atomic.open_binary(path, mode=0o600) as file:
+        file.write(secret.encode("ascii"))
+    if path.stat().st_mode & 0o077:
+        logging.warning(
+            "the file system of %s has no permissions: who can read it can command the search",
+            directory,
+        )
     return secret
 
 

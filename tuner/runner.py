@@ -15,7 +15,7 @@ from spine_tf.configuration import config
 from spine_tf.models import families
 from spine_tf.rsna import folds as folds_module
 from spine_tf.training import fit, fold_roles
-from tfrecords import records
+from tfrecords import atomic, records
 from tuner import search_directory, search_settings, trial
 
 
@@ -164,14 +164,14 @@ class Runner:
         work_dir = search_directory.state_dir(self.search_dir, job.trial_id, fold)
         if work_dir.exists():
             shutil.rmtree(work_dir)
-        work_dir.parent.mkdir(parents=True, exist_ok=True)
-        if job.continue_from is None:
-            work_dir.mkdir()
-        else:
+        work_dir.mkdir(parents=True)
+        if job.continue_from is not None:
             past = search_directory.state_dir(self.search_dir, job.continue_from, fold)
             if not past.is_dir():
                 raise TrialFailedError(f"{past}, from which it goes on, is gone")
-            shutil.copytree(past, work_dir)
+            # Without their permissions, which not every file system lets one set.
+            for path in atomic.contents(past):
+                shutil.copyfile(path, work_dir / path.name)
         return work_dir
 
     def _keep(self, job: trial.Job, scores: list[float], models: list[keras.Model]) -> None:
@@ -181,7 +181,8 @@ class Runner:
         trial_dir = search_directory.trial_dir(self.search_dir, job.trial_id)
         trial_dir.mkdir(parents=True, exist_ok=True)
         for fold, model in enumerate(models):
-            model.save(trial_dir / f"fold_{fold}.keras")
+            with atomic.replaced_file(trial_dir / f"fold_{fold}.keras") as path:
+                model.save(path)
 
 
 def _numbers(figures: dict[str, Any]) -> dict[str, float]:

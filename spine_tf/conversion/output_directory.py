@@ -28,7 +28,7 @@ _NAMES = {
 
 def is_ours(path: pathlib.Path) -> bool:
     """Returns whether the converter writes files of that name."""
-    name = path.name.rpartition(".tmp-")[0] if atomic.is_temporary(path) else path.name
+    name = atomic.final_name(path)
     return name in _NAMES or bool(_SHARD.fullmatch(name.removesuffix(shard_writer.NOTE_SUFFIX)))
 
 

@@ -1,19 +1,19 @@
 """A smaller data set of the same layout: the CSVs whole, of the images only what is needed."""
 
 import collections
-import contextlib
 import dataclasses
 import itertools
-import os
 import pathlib
 from collections.abc import Iterator
+
+from absl import logging
 
 from spine_tf import labels
 from spine_tf.configuration import limits, roi_config
 from spine_tf.crops import slice_reader
 from spine_tf.dicom import stacks
 from spine_tf.rsna import annotations, layout, sources
-from tfrecords import atomic
+from tfrecords import atomic, file_system
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,9 +99,12 @@ def _put(source: sources.Source, name: str, path: pathlib.Path) -> dict[str, int
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     if isinstance(source, sources.Folder):
-        with contextlib.suppress(OSError):
-            os.link((source.directory / name).resolve(), path)
+        original = source.directory / name
+        if original.exists() and not original.is_file():
+            logging.warning("%s is left out: it is no regular file", original)
+            return {}
+        if file_system.link(original.resolve(), path):
             return {"images": 1, "linked": 1, "bytes": path.stat().st_size}
     data = source.read(name)
-    path.write_bytes(data)
+    atomic.write_bytes(path, data, syncs=False)
     return {"images": 1, "bytes": len(data)}

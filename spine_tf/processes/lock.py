@@ -1,11 +1,19 @@
-"""Keeps a second program out of a directory. The kernel drops the locks when a process dies."""
+"""Keeps a second program out of a directory. The kernel drops the locks when a process dies.
+
+Where a file system has no locks the program goes on without, and says so.
+"""
 
 import contextlib
+import errno
 import fcntl
 import os
 import pathlib
 import struct
 from collections.abc import Iterator
+
+from absl import logging
+
+from tfrecords import file_system
 
 
 @contextlib.contextmanager
@@ -36,6 +44,8 @@ def lock_directory(
                 f"another {owner} is at work in {directory}: wait for its end, or choose "
                 f"another {flag}"
             ) from err
+        except OSError as err:
+            _go_on_without(err, directory, f"one {owner} works in it at a time")
         yield descriptor
     finally:
         os.close(descriptor)
@@ -54,11 +64,13 @@ def lock_slot(path: pathlib.Path, slot: int) -> Iterator[int]:
     try:
         try:
             _lock_byte(descriptor, slot)
-        except (BlockingIOError, PermissionError) as err:
-            raise ValueError(
-                f"another converter is at work on slot {slot} of {path.parent}: each --shards i/N "
-                "is to be started once"
-            ) from err
+        except OSError as err:
+            if err.errno in (errno.EAGAIN, errno.EACCES):
+                raise ValueError(
+                    f"another converter is at work on slot {slot} of {path.parent}: each --shards "
+                    "i/N is to be started once"
+                ) from err
+            _go_on_without(err, path.parent, "each --shards i/N is started once")
         yield descriptor
     finally:
         os.close(descriptor)
@@ -76,3 +88,14 @@ def _lock_byte(descriptor: int, position: int) -> None:
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, request)
     else:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, position)
+
+
+def _go_on_without(err: OSError, directory: pathlib.Path, condition: str) -> None:
+    if not file_system.lacks(err):
+        raise err
+    logging.warning(
+        "the file system of %s has no locks (%s): going on without, see to it that %s",
+        directory,
+        os.strerror(err.errno or 0),
+        condition,
+    )

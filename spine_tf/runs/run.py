@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 import zipfile
 import zlib
@@ -97,13 +96,8 @@ def _require_same(path: pathlib.Path, wanted: Mapping[str, Any]) -> None:
 
 def save_model(model: keras.Model, run_dir: pathlib.Path) -> None:
     """Writes the model of a run, by rename."""
-    path = run_dir / MODEL_FILE
-    # Keras takes the format from the ending, which atomic's temporary names don't keep.
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    model.save(temporary)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with atomic.replaced_file(run_dir / MODEL_FILE) as path:
+        model.save(path)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

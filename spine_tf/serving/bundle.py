@@ -4,9 +4,7 @@ A run that tells the halves of a severity apart is served as one that doesn't: t
 """
 
 import dataclasses
-import os
 import pathlib
-import shutil
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +14,7 @@ from spine_tf.configuration import roi_config
 from spine_tf.runs import run
 from spine_tf.scoring import predictions
 from spine_tf.serving import formats, golden, graph, model_card, saved_model, spec, verification
-from tfrecords import records
+from tfrecords import atomic, records
 
 _NUM_REPRESENTATIVE = 200
 
@@ -71,15 +69,8 @@ def export(
     if formats.INT8 in format_names:
         crops = _representative_crops(runs, records_dir, served)
     export_dir.parent.mkdir(parents=True, exist_ok=True)
-    temporary = export_dir.with_name(f".{export_dir.name}.tmp-{os.getpid()}")
-    try:
-        temporary.mkdir()
-        differences = _fill(temporary, runs, served, format_names, crops)
-        _sync(temporary)
-        temporary.rename(export_dir)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    with atomic.new_directory(export_dir) as directory:
+        differences = _fill(directory, runs, served, format_names, crops)
     return Bundle(directory=export_dir, differences=differences)
 
 
@@ -212,11 +203,3 @@ def _mean_difference(
             f"crops, expected at most {formats.INT8_MEAN_TOLERANCE}: leave it out of --formats"
         )
     return mean
-
-
-def _sync(directory: pathlib.Path) -> None:
-    """Has the disk hold every file before the directory gets its name."""
-    for path in directory.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())

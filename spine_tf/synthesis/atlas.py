@@ -19,6 +19,7 @@ from spine_tf.synthesis import (
     protocol,
     sequence,
 )
+from tfrecords import atomic
 
 # Position between the cut to Moderate (0) and the cut to Severe (1).
 _POSITIONS = (-1.0, 0.5, 2.0)
@@ -46,7 +47,7 @@ def write_pages(
     paths = []
     for number in range(num_patients):
         path = output_dir / f"phantom_{seed + number}.png"
-        make_page(seed + number).save(path)
+        atomic.write_bytes(path, image.png(make_page(seed + number)))
         paths.append(path)
     return paths
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from tfrecords import atomic, shard
+from tfrecords import shard
 
 
 def _write(path, records):
@@ -69,30 +69,3 @@ def test_truncation_is_found(tmp_path, size):
     os.truncate(tmp_path / "s", size)
     with pytest.raises(ValueError, match=f"record {size // 21} is cut off"):
         list(shard.read_records(tmp_path / "s"))
-
-
-def test_write_error_names_the_file(tmp_path):
-    with pytest.raises(OSError, match="missing/s"):
-        atomic.write_bytes(tmp_path / "missing" / "s", b"a")
-
-
-def test_create_text_keeps_what_is_there(tmp_path):
-    atomic.create_text(tmp_path / "s", "first")
-    before = (tmp_path / "s").stat().st_ino
-    atomic.create_text(tmp_path / "s", "second")
-    assert (tmp_path / "s").read_text() == "first"
-    assert (tmp_path / "s").stat().st_ino == before
-    assert [path.name for path in tmp_path.iterdir()] == ["s"]
-
-
-def test_temporary_names_are_told_from_others(tmp_path):
-    assert atomic.is_temporary(tmp_path / "plan.json.tmp-123")
-    assert not atomic.is_temporary(tmp_path / "plan.json")
-    assert not atomic.is_temporary(tmp_path / "plan.tmp-json")
-
-
-def test_what_an_interrupted_write_left_counts_for_nothing(tmp_path):
-    (tmp_path / "plan.json.tmp-123").touch()
-    assert atomic.contents(tmp_path) == atomic.contents(tmp_path / "missing") == []
-    (tmp_path / "plan.json").touch()
-    assert atomic.contents(tmp_path) == [tmp_path / "plan.json"]

@@ -7,7 +7,11 @@ be expected to reach on exactly these rows (truth.csv), the CNNs with what they 
 regression (paired, 95 % over studies). The last line is scored on its own shuffled labels.
 
     python benchmarks/phantom_ceiling.py --work_dir DIR [--num_studies 600] [--seed 0]
-        [--set field=value]
+        [--roi_mm 50] [--roi_px 64] [--seeds 0,1,2] [--shares 0,0.5] [--set field=value]
+
+--shares fits the first family for each share of unchanged images instead, and says what it makes
+of the test crops as they are and of the same crops moved: where the two are of different kinds to a
+model, its mean P(Severe) differs.
 """
 
 import argparse
@@ -22,7 +26,7 @@ import phantom_records
 import references
 
 from spine_tf import labels
-from spine_tf.configuration import config, overrides
+from spine_tf.configuration import config, overrides, roi_config
 from spine_tf.scoring import comparison, metrics, predictions
 from spine_tf.synthesis import phantom_config
 from tfrecords import records
@@ -55,6 +59,8 @@ def main() -> None:
     """Runs everything and prints one table a task."""
     arguments = _arguments()
     work_dir = pathlib.Path(arguments.work_dir)
+    roi = roi_config.RoiConfig(roi_mm=arguments.roi_mm, roi_px=arguments.roi_px)
+    records_name = f"records_{roi.roi_mm:g}mm_{roi.roi_px}px"
     studies_dir, shuffled_dir = work_dir / "studies", work_dir / "shuffled"
     phantom_records.write_studies(
         studies_dir,
@@ -66,14 +72,21 @@ def main() -> None:
         phantom_records.with_shuffled_labels(studies_dir, shuffled_dir, seed=0)
     source, shuffled = (
         phantom_records.convert(
-            data_dir, work_dir / name, levels=_LEVELS, test_fraction=_TEST_FRACTION
+            data_dir, work_dir / name, levels=_LEVELS, test_fraction=_TEST_FRACTION, roi=roi
         )
-        for data_dir, name in ((studies_dir, "records"), (shuffled_dir, "records_shuffled"))
+        for data_dir, name in (
+            (studies_dir, records_name),
+            (shuffled_dir, f"{records_name}_shuffled"),
+        )
     )
     truth = references.read_truth(studies_dir / "truth.csv")
     recipe = [f"training.epochs={arguments.epochs}", *_RECIPE, *arguments.set]
+    seeds, families = arguments.seeds.split(","), arguments.models.split(",")
     for task in (labels.TASKS[name] for name in arguments.tasks.split(",")):
-        scores = _scores(source, shuffled, task, arguments.models.split(","), recipe)
+        if arguments.shares:
+            _print_shares(task, source, families[0], recipe, arguments.shares.split(","), seeds)
+            continue
+        scores = _scores(source, shuffled, task, families, recipe, seeds)
         _print_scores(task, source, truth, scores)
 
 
@@ -83,10 +96,13 @@ def _scores(
     task: labels.Task,
     families: Sequence[str],
     recipe: Sequence[str],
+    seeds: Sequence[str],
 ) -> Iterator[Score]:
     yield _logistic_regression(source, task)
     for family in families:
-        yield _cnn(source, task, family, recipe)
+        for seed in seeds:
+            name = family if len(seeds) == 1 else f"{family}, seed {seed}"
+            yield _cnn(source, task, family, [*recipe, f"seed={seed}"], name)
     yield _cnn(shuffled, task, families[0], recipe, name=f"{families[0]}, shuffled")
 
 
@@ -95,6 +111,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--work_dir", required=True)
     parser.add_argument("--num_studies", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0, help="of the studies")
+    parser.add_argument("--roi_mm", type=float, default=50.0, help="of the records")
+    parser.add_argument("--roi_px", type=int, default=phantom_records.ROI_PX, help="of the records")
+    parser.add_argument("--seeds", default="0", help="of the trainings")
+    parser.add_argument("--shares", default="", help="of unchanged images")
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--models", default="dense,residual")
     parser.add_argument("--tasks", default="multiclass,binary")
@@ -137,6 +157,61 @@ def _score(
         predicted=answers,
         majority=float((answers.labels == most_frequent).mean()),
     )
+
+
+def _print_shares(
+    task: labels.Task,
+    source: records.Records,
+    family: str,
+    recipe: Sequence[str],
+    shares: Sequence[str],
+    seeds: Sequence[str],
+) -> None:
+    """Prints what a model, the mean of the seeds, says of crops as they are, then of moved ones."""
+    test = phantom_records.load_test(source, task)
+    severe = len(task.classes) - 1
+    print(f"\n{task.name}, {family}: {(test.labels == severe).mean():.3f} of the crops are Severe")
+    print(
+        f"{'unchanged':<11}{'P(Severe)':>10}{'moved':>7}{'accuracy':>10}{'moved':>7}"
+        f"{'log loss':>10}{'moved':>7}"
+    )
+    for share in shares:
+        settings = [*recipe, f"data.augmentation.unchanged={share}"]
+        found = [_raw_and_moved(source, test, task, family, settings, seed) for seed in seeds]
+        raw, moved = (np.mean(part, axis=0) for part in zip(*found, strict=True))
+        figures = zip(raw, moved, strict=True)
+        print(f"{share:<11}" + "".join(f"{a:>10.3f}{b:>7.3f}" for a, b in figures), flush=True)
+
+
+def _raw_and_moved(
+    source: records.Records,
+    test: records.Examples,
+    task: labels.Task,
+    family: str,
+    settings: Sequence[str],
+    seed: str,
+) -> list[tuple[float, float, float]]:
+    """Mean P(Severe), accuracy and log loss on raw crops, and on the same ones moved."""
+    from spine_tf.augmentation import copies, field_of_view
+    from spine_tf.models import resampling
+
+    default = config.default_config(task.name, family)
+    run_config = overrides.apply(default, [*settings, f"seed={seed}"])
+    model = phantom_records.fit_model(run_config, source)
+    moving = dataclasses.replace(
+        run_config.data.augmentation, contrast=0.0, brightness=0.0, unchanged=0.0
+    )
+    view = resampling.view_of(model, field_of_view.record_mm(source))
+    both = copies.make_copies(test.windowed, moving, view, num=2, seed=1)
+    answers = [phantom_records.answer(model, test, images) for images in both]
+    return [
+        (
+            float(found.probabilities[:, -1].mean()),
+            float((found.predicted == found.labels).mean()),
+            float(metrics.example_log_losses(found).mean()),
+        )
+        for found in answers
+    ]
 
 
 def _print_scores(

@@ -3,6 +3,7 @@
 import csv
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -43,12 +44,13 @@ def convert(
     *,
     levels: Sequence[str] = labels.LEVELS,
     test_fraction: float = 0.33,
+    roi: roi_config.RoiConfig | None = None,
 ) -> records.Records:
     """Converts the subarticular crops of some levels, a share of the studies to test."""
     wanted = plan.Settings(
         conditions=CONDITIONS,
         levels=tuple(levels),
-        roi=roi_config.RoiConfig(roi_px=ROI_PX),
+        roi=roi or roi_config.RoiConfig(roi_px=ROI_PX),
         test_fraction=test_fraction,
     )
     job.convert(sources.open_source(studies_dir), records_dir, wanted, num_workers=2)
@@ -71,20 +73,31 @@ def train_splits(source: records.Records) -> list[str]:
 
 
 def fit_and_answer(run_config: config.Config, source: records.Records) -> predictions.Predictions:
-    """Fits all folds for a fixed number of epochs, of which the last counts; answers test.
+    """Fits a model as `fit_model` does and answers the test split."""
+    test = load_test(source, run_config.task_spec)
+    return answer(fit_model(run_config, source), test, test.windowed)
+
+
+def fit_model(run_config: config.Config, source: records.Records) -> Any:
+    """Fits all folds for a fixed number of epochs, of which the last counts.
 
     A fold of 80 rows to choose the epoch by is too few: with a reader's lapses in it, it takes one
     of the first.
     """
-    from spine_tf.runs import run
     from spine_tf.training import fit
 
-    fitted = fit.fit(run_config, source, train_splits=train_splits(source), monitor_split=None)
-    test = load_test(source, run_config.task_spec)
+    splits = train_splits(source)
+    return fit.fit(run_config, source, train_splits=splits, monitor_split=None).model
+
+
+def answer(model: Any, examples: records.Examples, images: Any) -> predictions.Predictions:
+    """Returns what a model says of images of the examples, as they are or changed."""
+    from spine_tf.runs import run
+
     return predictions.Predictions(
-        keys=tuple(test.keys),
-        labels=test.labels,
-        probabilities=run.predict_probabilities(fitted.model, test.normalized()),
+        keys=tuple(examples.keys),
+        labels=examples.labels,
+        probabilities=run.predict_probabilities(model, images),
     )
 
 

@@ -7,7 +7,6 @@ RandomSearch in one process. The families, the space and the seed are those of t
 compared with, so that both train the same models.
 """
 
-import json
 import pathlib
 import sys
 from typing import Any
@@ -17,8 +16,10 @@ import keras_tuner
 import tensorflow as tf
 
 from spine_tf import labels
+from spine_tf.augmentation import field_of_view
 from spine_tf.configuration import config, model_configs
 from spine_tf.models import families, pretrained
+from tfrecords import records
 from tuner import oracles, search_settings, space, space_presets
 
 
@@ -28,7 +29,8 @@ def main() -> None:
     bases, fixed = search_settings.make_bases(
         task, names.split(","), settings=set_values, max_epochs=int(num_epochs)
     )
-    hyperparameters = space.make_space(space_presets.declare_small, bases, fixed)
+    source = records.open_records(records_dir)
+    hyperparameters = space.make_space(space_presets.declare_small, bases, fixed, source=source)
     oracle = oracles.make_oracle(
         "random",
         hyperparameters=hyperparameters,
@@ -38,34 +40,32 @@ def main() -> None:
         seed=int(seed),
     )
     oracle.objective = keras_tuner.Objective("val_loss", "min")
-    shape = _image_shape(pathlib.Path(records_dir))
 
     def build(hp: keras_tuner.HyperParameters) -> keras.Model:
         if "family" not in hp.values:
             hp.values.update(space.default_values(hyperparameters, names.split(",")[0]))
-        return _build(space.to_config(space.active_values(hp), bases), shape)
+        return _build(space.to_config(space.active_values(hp), bases), source)
 
     tuner = keras_tuner.Tuner(oracle, hypermodel=build, directory=output_dir, overwrite=True)
     splits = [f"fold_{fold}" for fold in range(1, 5)]
     batch_size = next(iter(bases.values())).training.batch_size
-    train = _dataset(records_dir, splits, task, shape).shuffle(1024).batch(batch_size)
+    train = _dataset(records_dir, splits, task, source.image_shape).shuffle(1024).batch(batch_size)
     train = train.map(_augment(), tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-    validation = _dataset(records_dir, ["fold_0"], task, shape).batch(256)
+    validation = _dataset(records_dir, ["fold_0"], task, source.image_shape).batch(256)
     tuner.search(train, validation_data=validation, epochs=int(num_epochs), verbose=0)
     best = tuner.oracle.get_best_trials(1)[0]
-    test = _dataset(records_dir, ["test"], task, shape).batch(256)
+    test = _dataset(records_dir, ["test"], task, source.image_shape).batch(256)
     test_loss, _ = tuner.load_model(best).evaluate(test, verbose=0)
     (pathlib.Path(output_dir) / "best.txt").write_text(f"{best.score} {test_loss}", "ascii")
 
 
-def _image_shape(records_dir: pathlib.Path) -> tuple[int, int, int]:
-    roi = json.loads((records_dir / "manifest.json").read_text("utf-8"))["config"]
-    return roi["roi_px"], roi["roi_px"], roi["num_slices"]
-
-
-def _build(run_config: config.Config, shape: tuple[int, int, int]) -> keras.Model:
-    num_classes = len(run_config.task_spec.classes)
-    model = families.build_model(run_config.model, shape, num_classes)
+def _build(run_config: config.Config, source: records.Records) -> keras.Model:
+    model = families.build_model(
+        run_config.model,
+        source.image_shape,
+        num_classes=len(run_config.task_spec.classes),
+        record_mm=field_of_view.record_mm(source),
+    )
     if (
         isinstance(run_config.model, model_configs.PretrainedConfig)
         and run_config.model.is_pretrained

@@ -31,7 +31,7 @@ _VARIANT = flags.DEFINE_multi_string(
 _PRESETS = flags.DEFINE_list(
     "presets",
     [],
-    "Studies, some of preprocessing, order, architectures, augmentation, sampling, loss.",
+    "Studies, some of preprocessing, region, order, architectures, augmentation, sampling, loss.",
 )
 _SEEDS = flags.DEFINE_integer("seeds", 1, "Trainings of each variant, with different seeds.")
 _MAX_MINUTES = flags_module.max_minutes("; a training that is running then is not lost")

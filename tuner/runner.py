@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from spine_tf.augmentation import field_of_view
 from spine_tf.configuration import config
 from spine_tf.models import families
 from spine_tf.rsna import folds as folds_module
@@ -149,7 +150,12 @@ class Runner:
         if self.max_parameters is None:
             return
         num_classes = len(run_config.task_spec.classes)
-        model = families.build_model(run_config.model, source.image_shape, num_classes)
+        model = families.build_model(
+            run_config.model,
+            source.image_shape,
+            num_classes,
+            record_mm=field_of_view.record_mm(source),
+        )
         if model.count_params() > self.max_parameters:
             raise TrialFailedError(
                 f"the model has {model.count_params()} parameters, "

@@ -58,7 +58,9 @@ def run(settings: search_settings.Settings, *, resume: bool, overwrite: bool) ->
     """
     source = records.open_records(settings.records_dir, verifies=settings.verifies)
     search_settings.check_folds(source, settings.folds)
-    hyperparameters = space.make_space(settings.declare, settings.bases, settings.fixed)
+    hyperparameters = space.make_space(
+        settings.declare, settings.bases, settings.fixed, source=source
+    )
     identity = make_identity(settings, hyperparameters)
     tuner = SearchTuner(settings, hyperparameters)
     if adapter.is_worker():

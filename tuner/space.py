@@ -4,23 +4,29 @@ Every family has its own conditional scope, so `residual/model.dropout` and `den
 are two hyperparameters; the part after the last "/" is the field. All are declared up front.
 """
 
+import dataclasses
 import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import keras_tuner
 
+from spine_tf.augmentation import field_of_view
 from spine_tf.configuration import config, fields, overrides
+from tfrecords import records
 from tuner import adapter, search_settings, space_presets
 
 FAMILY = "family"
 _ORACLE_OWN = "tuner/"
+_SIDE = "model.input_mm"
 
 
 def make_space(
     declare: space_presets.Declare,
     bases: Mapping[str, config.Config],
     fixed: Collection[str] = (),
+    *,
+    source: records.Records | None = None,
 ) -> keras_tuner.HyperParameters:
     """Declares the space of several families.
 
@@ -28,6 +34,7 @@ def make_space(
         declare: declares one family's hyperparameters.
         bases: family -> the configuration that is varied; its values become the defaults.
         fixed: fields that keep their base value, though the space has them.
+        source: the records; what a model can't see in them is left out of `model.input_mm`.
 
     Raises:
         ValueError: a hyperparameter that is no field of its family, or has a value it can't take.
@@ -41,7 +48,38 @@ def make_space(
     for hyperparameter in _without_fixed(declared.space, bases, fixed):
         result.merge([_with_base_default(hyperparameter, bases)])
     _check_values(result, bases)
+    return result if source is None else _within_records(result, bases, source)
+
+
+def _within_records(
+    space: keras_tuner.HyperParameters,
+    bases: Mapping[str, config.Config],
+    source: records.Records,
+) -> keras_tuner.HyperParameters:
+    """Leaves out the sides of a region that the records don't hold."""
+    result = keras_tuner.HyperParameters()
+    for hyperparameter in space.space:
+        if field_of(hyperparameter.name) == _SIDE and isinstance(hyperparameter, adapter.Choice):
+            base = bases[hyperparameter.name.partition("/")[0]]
+            declared = hyperparameter.get_config()
+            declared["values"] = [mm for mm in declared["values"] if _is_held(base, mm, source)]
+            hyperparameter = adapter.Choice.from_config(declared)
+        result.merge([hyperparameter])
     return result
+
+
+def _is_held(base: config.Config, side_mm: float, source: records.Records) -> bool:
+    if side_mm == base.model.input_mm:
+        return True
+    try:
+        field_of_view.make(
+            dataclasses.replace(base.model, input_mm=side_mm),
+            source.image_shape[0],
+            field_of_view.record_mm(source),
+        )
+    except ValueError:
+        return False
+    return True
 
 
 def to_config(values: Mapping[str, Any], bases: Mapping[str, config.Config]) -> config.Config:

@@ -17,11 +17,16 @@ if TYPE_CHECKING:
 Declare = Callable[["keras_tuner.HyperParameters", config_module.Config], None]
 
 
+# Of what the model sees; 0 is all that the records hold. Those that they lack are left out.
+_SIDES_MM = (0.0, 30.0, 40.0, 50.0, 60.0)
+
+
 def declare_small(hp: "keras_tuner.HyperParameters", config: config_module.Config) -> None:
     """Few values of what matters most: finite, for an afternoon or a grid."""
     hp.Choice("training.learning_rate", [3e-4, 1e-3, 3e-3], default=1e-3)
     hp.Choice("model.dropout", [0.0, 0.3, 0.5], default=0.3)
     hp.Choice("training.weight_decay", [1e-4, 1e-2], default=1e-4)
+    hp.Choice("model.input_mm", list(_SIDES_MM))
     with _unless_frozen(hp, config):
         hp.Choice("data.augmentation.rotation_degrees", [0.0, 10.0, 20.0], default=10.0)
     if len(config.task_spec.classes) > 2:
@@ -114,6 +119,7 @@ def _declare_architecture(hp: "keras_tuner.HyperParameters", config: config_modu
         "none",
     ):
         hp.Choice("model.backbone", list(_BACKBONES))
+    hp.Choice("model.input_mm", list(_SIDES_MM))
     hp.Float("model.dropout", 0.0, 0.6)
     hp.Choice("model.bias_correction", [0.0, 0.1, 0.25])
     hp.Choice("model.pooling", ["average", "max"])

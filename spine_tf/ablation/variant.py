@@ -79,6 +79,7 @@ PRESETS: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
             "mirror_right=true,false",
             "model.bias_correction=0.0,0.1,0.2",
         ),
+        "region": ("model.input_mm=30,40,50,60,70", "data.augmentation.jitter_mm=0,3"),
         "order": (
             "model.head=softmax,ordinal",
             "training.label_softness=0.0,0.3,0.5,1.0",

@@ -1,32 +1,33 @@
 """Random changes of training images: batched, stateless, and a function of the examples' seeds."""
 
-import math
-
 import tensorflow as tf
 
+from spine_tf.augmentation import field_of_view, poses, sampler
 from spine_tf.configuration import data_config
 
 
 def augment(
-    images: tf.Tensor, seeds: tf.Tensor, settings: data_config.AugmentationConfig
+    images: tf.Tensor,
+    seeds: tf.Tensor,
+    settings: data_config.AugmentationConfig,
+    view: field_of_view.FieldOfView,
 ) -> tf.Tensor:
-    """Changes each image in its own way; equal seeds give equal changes.
+    """Samples each image in a pose of its own and changes it; equal seeds give equal changes.
 
     Args:
-        images: float32 (batch, side, side, slices) in [0, 1].
+        images: float32 (batch, record_px, record_px, slices) in [0, 1].
         seeds: int32 (batch, 2), those of the feed.
         settings: the strength of each change; what has strength zero costs nothing.
+        view: what the network sees of a record.
 
     Returns:
-        float32 (batch, side, side, slices) in [0, 1].
+        float32 (batch, input_px, input_px, slices) in [0, 1].
     """
-    seed, given = seeds[0], images
-    if settings.flip:
-        images = _flip(images, fold_in(seed, 10), settings.flip)
+    seed = seeds[0]
+    is_kept = _happens(fold_in(seed, 13), images, settings.unchanged)
+    sampled = images = _move(images, seed, settings, view, is_kept[:, 0, 0, 0])
     if settings.slice_shuffle:
         images = _shuffle_slices(images, fold_in(seed, 11), settings.slice_shuffle)
-    if settings.rotation_degrees or settings.shift or settings.scale or settings.shear:
-        images = _move(images, fold_in(seed, 1), settings)
     if settings.blur:
         images = _blur(images, fold_in(seed, 12), settings.blur)
     if settings.gamma:
@@ -43,9 +44,7 @@ def augment(
     images = tf.clip_by_value(images, 0.0, 1.0)
     if settings.cutout:
         images = _cut_out(images, fold_in(seed, 6), settings.cutout)
-    if settings.unchanged:
-        images = tf.where(_happens(fold_in(seed, 13), images, settings.unchanged), given, images)
-    return images
+    return tf.where(is_kept, sampled, images) if settings.unchanged else images
 
 
 def fold_in(seed: tf.Tensor, index: int) -> tf.Tensor:
@@ -82,10 +81,6 @@ def _happens(seed: tf.Tensor, images: tf.Tensor, probability: float) -> tf.Tenso
     return tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), seed) < probability
 
 
-def _flip(images: tf.Tensor, seed: tf.Tensor, probability: float) -> tf.Tensor:
-    return tf.where(_happens(seed, images, probability), tf.reverse(images, [2]), images)
-
-
 def _shuffle_slices(images: tf.Tensor, seed: tf.Tensor, probability: float) -> tf.Tensor:
     """Puts the slices of a crop in another order; a crop of one slice stays as it is."""
     shape = tf.shape(images)
@@ -110,44 +105,21 @@ def _blur(images: tf.Tensor, seed: tf.Tensor, largest: float) -> tf.Tensor:
 
 
 def _move(
-    images: tf.Tensor, seed: tf.Tensor, settings: data_config.AugmentationConfig
+    images: tf.Tensor,
+    seed: tf.Tensor,
+    settings: data_config.AugmentationConfig,
+    view: field_of_view.FieldOfView,
+    is_kept: tf.Tensor,
 ) -> tf.Tensor:
-    """Rotation, zoom and shear about the centre, then translation, in one bilinear resampling."""
-    size = tf.shape(images)[1:3]
-    height, width = tf.cast(size[0], tf.float32), tf.cast(size[1], tf.float32)
-    draw = tf.random.stateless_uniform((tf.shape(images)[0], 5), seed, -1.0, 1.0)
-    angle = draw[:, 0] * math.radians(settings.rotation_degrees)
-    zoom = 1.0 / (1.0 + draw[:, 1] * settings.scale)
-    shear = draw[:, 4] * settings.shear
-    cosine, sine = tf.cos(angle) * zoom, tf.sin(angle) * zoom
-    # Output pixel -> input position: the rotation, after a shear along the rows.
-    x_of_y, y_of_y = cosine * shear - sine, sine * shear + cosine
-    center_x, center_y = (width - 1.0) / 2.0, (height - 1.0) / 2.0
-    shift_x = draw[:, 2] * settings.shift * width + center_x
-    shift_y = draw[:, 3] * settings.shift * height + center_y
-    zeros = tf.zeros_like(angle)
-    # The rows of the projective matrix without its last entry.
-    transforms = tf.stack(
-        [
-            cosine,
-            x_of_y,
-            center_x - cosine * shift_x - x_of_y * shift_y,
-            sine,
-            y_of_y,
-            center_y - sine * shift_x - y_of_y * shift_y,
-            zeros,
-            zeros,
-        ],
-        axis=1,
-    )
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=images,
-        transforms=transforms,
-        output_shape=size,
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
-    )
+    """What the network sees of images, in random poses but for those that are kept, bool (n,)."""
+    if not poses.are_drawn(settings):
+        return sampler.at_rest(images, view)
+    count = tf.shape(images)[0]
+    drawn = poses.matrices(poses.draw(count, seed, settings), view)
+    if settings.unchanged:
+        at_rest = poses.matrices(poses.at_rest(count), view)
+        drawn = tf.where(is_kept[:, tf.newaxis, tf.newaxis], at_rest, drawn)
+    return sampler.sample(images, drawn, view)
 
 
 def _cut_out(images: tf.Tensor, seed: tf.Tensor, fraction: float) -> tf.Tensor:

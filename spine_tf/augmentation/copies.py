@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from spine_tf.augmentation import changes
+from spine_tf.augmentation import changes, field_of_view
 from spine_tf.configuration import data_config
 from tfrecords import stored_images
 
@@ -14,23 +14,28 @@ _BATCH = 256
 
 
 class Changed:
-    """Images with small random changes, made when they are asked for; indexed like `images`."""
+    """What a network sees of images with small random changes, made when they are asked for.
+
+    Indexed like an array of them; each is resampled once, from the record.
+    """
 
     def __init__(
         self,
         images: stored_images.Images,
         settings: data_config.AugmentationConfig,
+        view: field_of_view.FieldOfView,
         first_seed: int,
     ) -> None:
         """Takes what is changed.
 
         Args:
-            images: float32 (n, side, side, slices) in [0, 1].
+            images: float32 (n, record_px, record_px, slices) in [0, 1].
             settings: how each of them is.
+            view: what the network sees of a record.
             first_seed: of the changes; the second is the place in file order.
         """
         self._images = images
-        self._settings = settings
+        self._settings, self._view = settings, view
         self._first_seed = first_seed
         self._made = (-1, np.empty(0, np.float32))
 
@@ -39,11 +44,12 @@ class Changed:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the array: n, side, side, slices."""
-        return tuple(self._images.shape)
+        """Of the array: n, input_px, input_px, slices."""
+        side = self._view.input_px
+        return len(self), side, side, self._images.shape[3]
 
     def __getitem__(self, chosen: slice | np.ndarray) -> np.ndarray:
-        """Makes the chosen images, float32 (k, side, side, slices)."""
+        """Makes the chosen images, float32 (k, input_px, input_px, slices)."""
         positions = np.arange(len(self))[chosen]
         result = np.empty((len(positions), *self.shape[1:]), np.float32)
         for number in np.unique(positions // _BATCH).tolist():
@@ -62,18 +68,24 @@ class Changed:
             start = number * _BATCH
             part = self._images[start : start + _BATCH]
             seeds = tf.tile([[self._first_seed, start]], [len(part), 1])
-            self._made = number, changes.augment(part, seeds, self._settings).numpy()
+            self._made = number, changes.augment(part, seeds, self._settings, self._view).numpy()
         return self._made[1]
 
 
 def make_copies(
-    images: stored_images.Images, settings: data_config.AugmentationConfig, *, num: int, seed: int
+    images: stored_images.Images,
+    settings: data_config.AugmentationConfig,
+    view: field_of_view.FieldOfView,
+    *,
+    num: int,
+    seed: int,
 ) -> Iterator[stored_images.Images | Changed]:
     """Yields the images as they are, then changed ones; the same seed gives the same.
 
     Args:
         images: float32 (n, side, side, slices) in [0, 1].
         settings: how a copy differs; each does, and what mixes two images takes no part.
+        view: what the network sees of a record; copies are what it sees, the first is the record.
         num: of copies in all, at least 1.
         seed: of the changes.
 
@@ -91,7 +103,7 @@ def make_copies(
     settings = dataclasses.replace(settings, unchanged=0.0)
     for copy in range(1, num):
         first = int(np.random.default_rng([seed, copy]).integers(2**31))
-        yield Changed(images, settings, first)
+        yield Changed(images, settings, view, first)
 
 
 def is_change(settings: data_config.AugmentationConfig) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
 
-from spine_tf.augmentation import changes, mixing
+from spine_tf.augmentation import changes, field_of_view, mixing
 from spine_tf.configuration import data_config
 from spine_tf.pages import image
 from tfrecords import atomic, records
@@ -19,6 +19,7 @@ STRENGTHS: Mapping[str, tuple[float, float, float]] = types.MappingProxyType(
         "rotation_degrees": (5.0, 15.0, 30.0),
         "shift": (0.05, 0.1, 0.2),
         "scale": (0.1, 0.2, 0.4),
+        "jitter_mm": (2.0, 5.0, 10.0),
         "shear": (0.1, 0.2, 0.4),
         "gamma": (0.2, 0.4, 0.8),
         "contrast": (0.2, 0.4, 0.8),
@@ -55,6 +56,7 @@ def write(source: records.Records, path: pathlib.Path, *, seed: int) -> None:
     examples = records.load_examples(source, source.splits[:1], range(3))
     images = tf.constant(examples.windowed[:_CROPS])
     seeds = tf.stack([tf.fill([len(images)], seed), tf.range(len(images))], axis=1)
+    view = field_of_view.whole(images.shape[1], field_of_view.record_mm(source))
     group_px = len(images) * (_TILE_PX + _GAP_PX) + 3 * _GAP_PX
     row_px = _TILE_PX + _HEADING_PX
     size = (_MARGIN_PX + 3 * group_px, (len(STRENGTHS) + 1) * row_px)
@@ -66,11 +68,18 @@ def write(source: records.Records, path: pathlib.Path, *, seed: int) -> None:
         ImageDraw.Draw(sheet).text(position, name, _TEXT, font)
         for column, strength in enumerate(strengths):
             corner = (_MARGIN_PX + column * group_px, row * row_px)
-            _draw_group(sheet, corner, f"{strength:g}", change(images, seeds, name, strength))
+            changed = change(images, seeds, name, strength, view)
+            _draw_group(sheet, corner, f"{strength:g}", changed)
     atomic.write_bytes(path, image.png(sheet))
 
 
-def change(images: tf.Tensor, seeds: tf.Tensor, name: str, strength: float) -> tf.Tensor:
+def change(
+    images: tf.Tensor,
+    seeds: tf.Tensor,
+    name: str,
+    strength: float,
+    view: field_of_view.FieldOfView,
+) -> tf.Tensor:
     """Returns the images after one kind of change, as training makes it.
 
     Args:
@@ -78,9 +87,10 @@ def change(images: tf.Tensor, seeds: tf.Tensor, name: str, strength: float) -> t
         seeds: int32 (batch, 2).
         name: a field of data_config.AugmentationConfig.
         strength: its value; all others are off.
+        view: what is seen of them.
     """
     settings = dataclasses.replace(_OFF, **{name: strength})
-    changed = changes.augment(images, seeds, settings)
+    changed = changes.augment(images, seeds, settings, view)
     targets = tf.eye(len(images))
     mixed, _ = mixing.mix(changed, targets, seeds, mixup=settings.mixup, cutmix=settings.cutmix)
     return mixed

@@ -16,6 +16,8 @@ class AugmentationConfig:
         rotation_degrees: rotation by up to this angle either way.
         shift: translation by up to this fraction of the side either way.
         scale: zoom by a factor of up to 1 +- this.
+        jitter_mm: how far from its point a crop is cut, in millimetres along each axis, up to this
+            either way; what comes into view is tissue where the record holds more than the input.
         shear: horizontal shear by up to this fraction of the height either way.
         contrast: factor of up to 1 +- this on the distance from the image's mean.
         brightness: offset of up to this either way, of the range [0, 1].
@@ -33,6 +35,7 @@ class AugmentationConfig:
     rotation_degrees: Annotated[float, limits.Range(0.0, 180.0)] = 10.0
     shift: Annotated[float, limits.Range(0.0, 0.95)] = 0.05
     scale: Annotated[float, limits.Range(0.0, 0.95)] = 0.1
+    jitter_mm: Annotated[float, limits.Range(0.0, 100.0)] = 0.0
     shear: Annotated[float, limits.Range(0.0, 0.95)] = 0.0
     contrast: Annotated[float, limits.Range(0.0, 0.95)] = 0.2
     brightness: Annotated[float, limits.Range(0.0, 0.95)] = 0.1

@@ -16,7 +16,10 @@ class ModelConfig:
     """What every model family has; a family adds its own fields.
 
     Attributes:
-        input_px: side to which the crop is resized inside the model; 0 keeps it as stored.
+        input_mm: side of what the model sees, in millimetres around the record's point; 0 is all
+            that the record holds. A record that holds more gives tissue to what is turned in.
+        input_px: the same in pixels of the model's input; 0 keeps the record's pixels. Two thirds
+            of the record's or less let turned and unturned images be equally sharp.
         bias_correction: evens out the coil's shading: standard deviation of the low-pass that each
             slice is divided by, as a fraction of the side; 0 is off.
         activation: activation function of the hidden layers.
@@ -27,6 +30,7 @@ class ModelConfig:
 
     family: ClassVar[str]
 
+    input_mm: Annotated[float, limits.Range(1.0, 1000.0, or_zero=True)] = 0.0
     input_px: Annotated[int, limits.Range(16, 1024, or_zero=True)] = 0
     bias_correction: Annotated[float, limits.Range(0.02, 1.0, or_zero=True)] = 0.0
     activation: Annotated[str, limits.Choice(("relu", "gelu", "silu", "elu"))] = "relu"

@@ -2,37 +2,26 @@
 
 import keras
 
+from spine_tf.augmentation import field_of_view
 from spine_tf.configuration import model_configs
-from spine_tf.models import bias_field
+from spine_tf.models import bias_field, resampling
 
 
 def make_input(
-    model_config: model_configs.ModelConfig, input_shape: tuple[int, int, int]
+    model_config: model_configs.ModelConfig,
+    input_shape: tuple[int, int, int],
+    record_mm: float | None,
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Returns the model's input and the images, corrected and in the size that is worked on."""
+    """Returns the model's input, a record, and what the network sees of it, corrected."""
     image = keras.Input(input_shape, name="image")
-    x = _resize(image, model_config.input_px)
+    view = field_of_view.make(model_config, input_shape[0], record_mm)
+    x = resampling.resample(image, view)
     if model_config.bias_correction:
         # In float32 whatever the precision: it is a quotient of small numbers.
         x = bias_field.BiasFieldCorrection(
             model_config.bias_correction, dtype="float32", name="bias_correction"
         )(x)
     return image, x
-
-
-def _resize(image: keras.KerasTensor, side: int) -> keras.KerasTensor:
-    own = image.shape[1]
-    if side in (0, own):
-        return image
-    if side > own:
-        raise ValueError(
-            f"model.input_px is {side}, but the crops have {own} px: "
-            "convert with a larger --roi_px or set a smaller model.input_px"
-        )
-    factor, remainder = divmod(own, side)
-    if remainder == 0:
-        return keras.layers.AveragePooling2D(factor, name="resize")(image)
-    return keras.layers.Resizing(side, side, antialias=True, name="resize")(image)
 
 
 def convolve(

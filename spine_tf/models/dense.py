@@ -1,16 +1,15 @@
 """Convolutions, then fully connected layers with dropout on a small grid of features."""
 
+from typing import Any
+
 import keras
 
 from spine_tf.configuration import model_configs
 from spine_tf.models import blocks, heads
 
 
-def build(
-    model_config: model_configs.DenseConfig, input_shape: tuple[int, int, int], head: heads.Head
-) -> keras.Model:
-    """Returns the uncompiled model, float32 (batch, *input_shape) -> what the head makes of it."""
-    image, x = blocks.make_input(model_config, input_shape)
+def build(x: keras.KerasTensor, model_config: model_configs.DenseConfig, head: heads.Head) -> Any:
+    """Returns what the head makes of images, float32 (batch, px, px, slices)."""
     x = blocks.convolve_and_halve(x, model_config)
     x = _pool_to_grid(x, model_config)
     x = keras.layers.Flatten(name="flatten")(x)
@@ -18,7 +17,7 @@ def build(
         if model_config.dropout:
             x = keras.layers.Dropout(model_config.dropout, name=f"hidden{index}_dropout")(x)
         x = keras.layers.Dense(units, model_config.activation, name=f"hidden{index}")(x)
-    return keras.Model(image, head(x, model_config), name="dense")
+    return head(x, model_config)
 
 
 def _pool_to_grid(

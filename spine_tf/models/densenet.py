@@ -1,6 +1,7 @@
 """Densely connected convolutions (Huang et al., CVPR 2017), small."""
 
 import dataclasses
+from typing import Any
 
 import keras
 
@@ -9,10 +10,9 @@ from spine_tf.models import blocks, heads
 
 
 def build(
-    model_config: model_configs.DenseNetConfig, input_shape: tuple[int, int, int], head: heads.Head
-) -> keras.Model:
-    """Returns the uncompiled model, float32 (batch, *input_shape) -> what the head makes of it."""
-    image, x = blocks.make_input(model_config, input_shape)
+    x: keras.KerasTensor, model_config: model_configs.DenseNetConfig, head: heads.Head
+) -> Any:
+    """Returns what the head makes of images, float32 (batch, px, px, slices)."""
     x = blocks.stem(x, model_config.stem_filters, model_config)
     for block, num_layers in enumerate(model_config.blocks, start=1):
         if block > 1:
@@ -22,7 +22,7 @@ def build(
     x = blocks.normalize(x, model_config, name="last")
     x = keras.layers.Activation(model_config.activation, name="last_activation")(x)
     x = blocks.pool_globally(x, model_config.pooling)
-    return keras.Model(image, head(x, model_config), name="densenet")
+    return head(x, model_config)
 
 
 def _densely_connected(

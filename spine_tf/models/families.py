@@ -7,9 +7,21 @@ from typing import Any
 import keras
 
 from spine_tf.configuration import model_configs
-from spine_tf.models import bias_field, dense, densenet, heads, pretrained, residual, simple, slices
+from spine_tf.models import (
+    bias_field,
+    blocks,
+    dense,
+    densenet,
+    heads,
+    pretrained,
+    resampling,
+    residual,
+    simple,
+    slices,
+)
 
-_BUILDERS: Mapping[str, Callable[[Any, tuple[int, int, int], heads.Head], keras.Model]] = (
+# (images, configuration, head) -> what the head makes of the family's features of the images.
+_BUILDERS: Mapping[str, Callable[[keras.KerasTensor, Any, heads.Head], Any]] = (
     types.MappingProxyType(
         {
             "simple": simple.build,
@@ -30,6 +42,7 @@ CUSTOM_LAYERS: Mapping[str, type[keras.layers.Layer]] = types.MappingProxyType(
         for layer in (
             heads.OrdinalThresholds,
             bias_field.BiasFieldCorrection,
+            resampling.Resampling,
             slices.SplitSlices,
             slices.JoinSlices,
         )
@@ -38,7 +51,11 @@ CUSTOM_LAYERS: Mapping[str, type[keras.layers.Layer]] = types.MappingProxyType(
 
 
 def build_model(
-    model_config: model_configs.ModelConfig, input_shape: tuple[int, int, int], num_classes: int
+    model_config: model_configs.ModelConfig,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    *,
+    record_mm: float | None = None,
 ) -> keras.Model:
     """Builds an uncompiled classifier.
 
@@ -54,6 +71,8 @@ def build_model(
         model_config: the family and its fields.
         input_shape: height, width and slices of a crop.
         num_classes: at least 2.
+        record_mm: side of a crop in millimetres, the `roi_mm` of the records; a configuration with
+            `input_mm` needs it.
 
     Returns:
         A functional model, float32 (batch, *input_shape) in [0, 1] -> probabilities, float32
@@ -62,11 +81,16 @@ def build_model(
     Raises:
         ValueError: the family can't work on that shape.
     """
-    return build_network(model_config, input_shape, heads.Classes(num_classes=num_classes))
+    head = heads.Classes(num_classes=num_classes)
+    return build_network(model_config, input_shape, head, record_mm=record_mm)
 
 
 def build_network(
-    model_config: model_configs.ModelConfig, input_shape: tuple[int, int, int], head: heads.Head
+    model_config: model_configs.ModelConfig,
+    input_shape: tuple[int, int, int],
+    head: heads.Head,
+    *,
+    record_mm: float | None = None,
 ) -> keras.Model:
     """Builds an uncompiled model that answers what a head makes of the family's features.
 
@@ -74,8 +98,11 @@ def build_network(
         model_config: as of `build_model`.
         input_shape: as of `build_model`.
         head: such as heads.Classes.
+        record_mm: as of `build_model`.
 
     Raises:
         ValueError: as `build_model`.
     """
-    return _BUILDERS[model_config.family](model_config, input_shape, head)
+    image, x = blocks.make_input(model_config, input_shape, record_mm)
+    outputs = _BUILDERS[model_config.family](x, model_config, head)
+    return keras.Model(image, outputs, name=model_config.family)

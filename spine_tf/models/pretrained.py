@@ -4,12 +4,13 @@ import importlib.util
 import pathlib
 import re
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
 
 from spine_tf.configuration import backbones, model_configs
-from spine_tf.models import blocks, efficientnet_lite, heads, state_dict
+from spine_tf.models import efficientnet_lite, heads, state_dict
 
 # Mean and deviation of the ImageNet training images (keras.applications, imagenet_utils).
 _CAFFE_MEAN = (103.939, 116.779, 123.68)
@@ -19,18 +20,15 @@ _NORM_MOMENTUM = 0.9
 
 
 def build(
-    model_config: model_configs.PretrainedConfig,
-    input_shape: tuple[int, int, int],
-    head: heads.Head,
-) -> keras.Model:
-    """Returns the uncompiled model, float32 (batch, *input_shape) -> what the head makes of it.
+    x: keras.KerasTensor, model_config: model_configs.PretrainedConfig, head: heads.Head
+) -> Any:
+    """Returns what the head makes of images, float32 (batch, px, px, slices).
 
     The layer `backbone` is the convolutional part, (batch, side, side, 3 * slices) -> a vector:
     each slice stands as a grey RGB image. With weights it is frozen and runs in inference mode,
     batch normalisation included; `unfreeze` opens its last blocks. `load_weights` reads the weights
     themselves, so that a search can build many models without reading any.
     """
-    image, x = blocks.make_input(model_config, input_shape)
     x = _scale(x, model_config.scaling)
     backbone = _backbone(x.shape[1:], model_config)
     if model_config.is_pretrained:
@@ -43,12 +41,11 @@ def build(
         x = backbone(x)
     for index, units in enumerate(model_config.units, start=1):
         x = keras.layers.Dense(units, model_config.activation, name=f"hidden{index}")(x)
-    x = head(x, model_config)
-    return keras.Model(image, x, name=model_config.family)
+    return head(x, model_config)
 
 
 def load_weights(model: keras.Model, model_config: model_configs.PretrainedConfig) -> None:
-    """Puts published weights into the backbone of a model that `build` returned.
+    """Puts published weights into the backbone of a network that `build` made.
 
     The first convolution's kernel is repeated over the slices and divided by their number.
 

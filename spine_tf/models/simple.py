@@ -1,17 +1,16 @@
 """The report's small custom classifier: convolutions with pooling, one hidden layer."""
 
+from typing import Any
+
 import keras
 
 from spine_tf.configuration import model_configs
 from spine_tf.models import blocks, heads
 
 
-def build(
-    model_config: model_configs.SimpleConfig, input_shape: tuple[int, int, int], head: heads.Head
-) -> keras.Model:
-    """Returns the uncompiled model, float32 (batch, *input_shape) -> what the head makes of it."""
-    image, x = blocks.make_input(model_config, input_shape)
+def build(x: keras.KerasTensor, model_config: model_configs.SimpleConfig, head: heads.Head) -> Any:
+    """Returns what the head makes of images, float32 (batch, px, px, slices)."""
     x = blocks.convolve_and_halve(x, model_config)
     x = blocks.pool_globally(x, model_config.pooling)
     x = keras.layers.Dense(model_config.units, model_config.activation, name="hidden")(x)
-    return keras.Model(image, head(x, model_config), name="simple")
+    return head(x, model_config)

@@ -1,5 +1,7 @@
 """One residual encoder for every slice, its vectors pooled: the 2.5-D recipe of RSNA's winners."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -7,16 +9,14 @@ from spine_tf.configuration import model_configs
 from spine_tf.models import blocks, heads
 
 
-def build(
-    model_config: model_configs.SlicesConfig, input_shape: tuple[int, int, int], head: heads.Head
-) -> keras.Model:
-    """Returns the uncompiled model, float32 (batch, *input_shape) -> what the head makes of it."""
-    image, x = blocks.make_input(model_config, input_shape)
+def build(x: keras.KerasTensor, model_config: model_configs.SlicesConfig, head: heads.Head) -> Any:
+    """Returns what the head makes of images, float32 (batch, px, px, slices)."""
+    num_slices = x.shape[3]
     x = SplitSlices(name="split")(x)
     x = blocks.residual_stages(x, model_config)
     x = blocks.pool_globally(x, model_config.pooling)
-    x = _pool_slices(x, input_shape[2], model_config)
-    return keras.Model(image, head(x, model_config), name="slices")
+    x = _pool_slices(x, num_slices, model_config)
+    return head(x, model_config)
 
 
 def _pool_slices(

@@ -14,7 +14,7 @@ from absl import logging
 
 from spine_tf.augmentation import copies as copies_module
 from spine_tf.configuration import config as config_module, differences
-from spine_tf.models import families
+from spine_tf.models import families, resampling
 from spine_tf.pages import frame
 from spine_tf.runs import provenance as provenance_module
 from spine_tf.scoring import calibration, predictions as predictions_module, summary
@@ -213,8 +213,14 @@ class Run:
         Raises:
             ValueError: the run was trained without augmentation, and more than one is asked for.
         """
-        settings = self.config.data.augmentation
-        return copies_module.make_copies(images, settings, num=num_augmented, seed=self.config.seed)
+        record_mm = self.provenance["records"]["config"].get("roi_mm")
+        return copies_module.make_copies(
+            images,
+            self.config.data.augmentation,
+            resampling.view_of(self.members[0].model, record_mm),
+            num=num_augmented,
+            seed=self.config.seed,
+        )
 
 
 def predict_probabilities(
@@ -229,7 +235,7 @@ def predict_probabilities(
     Args:
         model: float32 images -> float32 probabilities.
         images: float32 (n, side, side, slices) in [0, 1]; those that are made when they are asked
-            for are so, batch by batch.
+            for are so, batch by batch. Changed ones have been sampled, and go behind the sampler.
         batch_size: images at a time.
         rows: of the images, int64 (k,); None is all of them.
 
@@ -238,6 +244,8 @@ def predict_probabilities(
     """
     if rows is None:
         rows = np.arange(len(images))
+    if isinstance(images, copies_module.Changed):
+        model = resampling.behind(model)
     # Called as it is: model.predict would trace a function anew for every model of an ensemble.
     batches = [
         model(images[rows[start : start + batch_size]], training=False).numpy()

@@ -141,7 +141,8 @@ def write(directory: pathlib.Path, spec: Spec) -> None:
             "crop": _CROP,
             "mirroring": _MIRROR if spec.roi.mirror_right else "Crops are never flipped.",
             "neighbours": _NEIGHBOURS,
-            "normalization": "clip((x - low) / max(high - low, 1), 0, 1), inside the model",
+            "normalization": "clip((x - low) / max(high - low, 1), 0, 1), inside the model, which "
+            "then samples what it looks at of the crop",
         },
     )
 

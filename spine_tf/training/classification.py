@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from spine_tf.augmentation import changes, mixing
+from spine_tf.augmentation import changes, field_of_view, mixing, sampler
 from spine_tf.configuration import config as config_module, training_config
 from spine_tf.models import families
 from spine_tf.scoring import metrics, predictions
@@ -27,9 +27,11 @@ class ClassificationTask:
 
     Attributes:
         config: of the run.
+        record_mm: side of the records' images in millimetres, None where they don't say.
     """
 
     config: config_module.Config
+    record_mm: float | None = None
 
     @property
     def monitors(self) -> Mapping[str, bool]:
@@ -60,10 +62,18 @@ class ClassificationTask:
 
     def build_network(self, source: records.Records) -> keras.Model:
         num_classes = len(self.config.task_spec.classes)
-        return families.build_model(self.config.model, source.image_shape, num_classes)
+        return families.build_model(
+            self.config.model,
+            source.image_shape,
+            num_classes,
+            record_mm=field_of_view.record_mm(source),
+        )
 
     def inputs(self, batch: feed.Batch) -> tf.Tensor:
-        return feed.normalize(batch["image"], batch["window"])
+        return sampler.at_rest(_windowed(batch), self._view(batch))
+
+    def _view(self, batch: feed.Batch) -> field_of_view.FieldOfView:
+        return field_of_view.make(self.config.model, batch["image"].shape[1], self.record_mm)
 
     def targets(self, batch: feed.Batch) -> feed.Batch:
         classes = batch.get("target")
@@ -74,7 +84,7 @@ class ClassificationTask:
 
     def augmented(self, batch: feed.Batch) -> tuple[tf.Tensor, feed.Batch]:
         settings = self.config.data.augmentation
-        images = changes.augment(self.inputs(batch), batch["seed"], settings)
+        images = changes.augment(_windowed(batch), batch["seed"], settings, self._view(batch))
         return images, self.targets(batch)
 
     def mix(
@@ -127,6 +137,11 @@ class ClassificationTask:
 
     def join_seeds(self, run_dir: pathlib.Path, seed_dirs: Mapping[int, pathlib.Path]) -> None:
         results.join_seeds(self.config, run_dir, seed_dirs)
+
+
+def _windowed(batch: feed.Batch) -> tf.Tensor:
+    """The records' images in [0, 1], before anything is resampled."""
+    return feed.normalize(batch["image"], batch["window"])
 
 
 def weighted_loss(

@@ -72,7 +72,7 @@ def fit(
             that the task does not have.
     """
     started = time.monotonic()
-    task = task or tasks.make_task(run_config)
+    task = task or tasks.make_task(run_config, source)
     device.prepare(run_config.training, run_config.seed)
     progress = _begin_progress(task, run_config.training, monitor_split)
     with device.make_strategy(run_config.data).scope(), _short_of_memory(run_config, progress):

@@ -15,7 +15,7 @@ from absl import logging
 
 from spine_tf.augmentation import changes, copies
 from spine_tf.configuration import config, model_configs
-from spine_tf.models import pretrained
+from spine_tf.models import pretrained, resampling
 from spine_tf.training import tasks
 from tfrecords import feed, memory_feed
 
@@ -67,7 +67,7 @@ def plan_phases(
         name="all",
         epochs=settings.epochs,
         learning_rate=settings.learning_rate,
-        network=model,
+        network=resampling.behind(model),
         train_feed=train_feed,
         monitor_feed=monitor_feed,
         prepare_train=lambda batch: task.mix(*task.augmented(batch), batch["seed"]),

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from spine_tf.augmentation import field_of_view
 from spine_tf.configuration import config
 from spine_tf.training import classification, fold_roles, losses
 from tfrecords import feed, records
@@ -63,17 +64,18 @@ class Task(Protocol):
     def build_network(self, source: records.Records) -> keras.Model:
         """Returns the uncompiled network of the configured family with the task's head.
 
-        Published weights are not read yet.
+        It takes records' images as they are, windowed; what samples them is its first layer, and
+        trains behind it (`resampling.behind`). Published weights are not read yet.
         """
 
     def inputs(self, batch: feed.Batch) -> Any:
-        """Returns a network's inputs of a batch, as they are."""
+        """Returns what the network behind the sampler sees of a batch, as it is."""
 
     def targets(self, batch: feed.Batch) -> Any:
         """Returns what the network should answer to a batch as it is."""
 
     def augmented(self, batch: feed.Batch) -> tuple[Any, Any]:
-        """Returns inputs and targets after the configured random changes of each example.
+        """Returns `inputs` and targets after the configured random changes of each example.
 
         What moves pixels has to move the points among the targets.
         """
@@ -124,6 +126,8 @@ class Task(Protocol):
         """Writes the mean of the runs of several seeds as the results of one run."""
 
 
-def make_task(run_config: config.Config) -> Task:
-    """Returns the task that a configuration names."""
-    return classification.ClassificationTask(config=run_config)
+def make_task(run_config: config.Config, source: records.Records) -> Task:
+    """Returns the task that a configuration names, of the records that it is learned from."""
+    return classification.ClassificationTask(
+        config=run_config, record_mm=field_of_view.record_mm(source)
+    )

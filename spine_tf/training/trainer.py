@@ -59,7 +59,7 @@ def train(
     Raises:
         ValueError: the directory exists, holds another run, or training is not possible.
     """
-    task = task or tasks.make_task(run_config)
+    task = task or tasks.make_task(run_config, source)
     source = source.keeping(run_config.data.keep_mb)
     assignment = fold_roles.assign(source, run_config.data)
     provenance = {
@@ -126,7 +126,7 @@ def train_all_folds(
     Raises:
         ValueError: as `train`.
     """
-    task = task or tasks.make_task(run_config)
+    task = task or tasks.make_task(run_config, source)
     source = source.keeping(run_config.data.keep_mb)
     provenance = _describe_all(task, run_config, source)
     if not run.begin(run_dir, run_config, provenance, resume=resume):
@@ -172,7 +172,7 @@ def train_all_seeds(
     Raises:
         ValueError: as `train`.
     """
-    task = tasks.make_task(run_config)
+    task = tasks.make_task(run_config, source)
     source = source.keeping(run_config.data.keep_mb)
     seeds = range(run_config.seed, run_config.seed + num_seeds)
     provenance = {**_describe_all(task, run_config, source), "seeds": list(seeds)}

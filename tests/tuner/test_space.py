@@ -1,11 +1,13 @@
 """Search spaces: every hyperparameter is a configuration field, the defaults are the base."""
 
+import pathlib
 from typing import Any
 
 import keras_tuner
 import pytest
 
 from spine_tf.configuration import config, model_configs, overrides
+from tfrecords import records
 from tuner import search_settings, space, space_presets
 
 FAMILIES = tuple(model_configs.MODEL_CONFIGS)
@@ -68,6 +70,21 @@ def test_random_start_has_no_transfer_hyperparameters() -> None:
     names = [hp.name for hp in hyperparameters.space if hp.name.startswith("resnet50/")]
     assert not [name for name in names if "frozen" in name or "trainable" in name]
     assert "data.augmentation.shift" in {space.field_of(name) for name in names}
+
+
+@pytest.mark.parametrize(
+    ("set_values", "sides"),
+    [((), [0.0, 30.0, 40.0, 50.0]), (("model.input_px=24",), [0.0, 40.0, 50.0])],
+)
+def test_sides_that_the_records_lack_are_not_searched(
+    records_dir: pathlib.Path, set_values: tuple[str, ...], sides: list[float]
+) -> None:
+    bases, fixed = _bases("binary", "model.weights=none", *set_values)
+    # 50 mm on 32 px: 30 mm have 19 px there.
+    source = records.open_records(records_dir)
+    made = space.make_space(space_presets.declare_small, bases, fixed, source=source)
+    (found,) = (hp for hp in made.space if hp.name == "dense/model.input_mm")
+    assert found.values == sides
 
 
 def test_set_field_is_not_searched_and_keeps_its_value() -> None:

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from spine_tf.augmentation import sheet
+from spine_tf.augmentation import field_of_view, sheet
 from spine_tf.configuration import data_config
 
 
@@ -23,7 +23,8 @@ def test_the_strongest_of_a_change_is_seen(name: str) -> None:
     images = tf.constant(generator.uniform(0.2, 0.8, (8, 32, 32, 3)).astype(np.float32))
     seeds = tf.stack([tf.fill([8], 0), tf.range(8)], axis=1)
     strength = sheet.STRENGTHS[name][-1]
-    changed = sheet.change(images, seeds, name, strength)
+    view = field_of_view.whole(32, side_mm=50.0)
+    changed = sheet.change(images, seeds, name, strength, view)
     assert float(tf.reduce_mean(tf.abs(changed - images))) > 0.005
 
 

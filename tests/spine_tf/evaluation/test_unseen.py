@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from spine_tf.augmentation import copies as copies_module
+from spine_tf.augmentation import copies as copies_module, field_of_view
 from spine_tf.configuration import config, data_config, overrides
 from spine_tf.evaluation import held_out, unseen
 from spine_tf.models import families
@@ -28,6 +28,10 @@ def _images(count: int = 6) -> np.ndarray:
     return np.random.default_rng(0).random((count, 16, 16, 1)).astype(np.float32)
 
 
+def _view(images: np.ndarray) -> field_of_view.FieldOfView:
+    return field_of_view.whole(images.shape[1])
+
+
 def _member(seed: int, *studies: int) -> run.Member:
     keras.utils.set_random_seed(seed)
     settings = config.default_config("multiclass", "simple")
@@ -40,7 +44,7 @@ def _run(*members: run.Member, name: str = "w", **changes: Any) -> run.Run:
         run_dir=pathlib.Path(name),
         config=dataclasses.replace(config.default_config("multiclass", "simple"), **changes),
         members=members,
-        provenance={},
+        provenance={"records": {"config": {}}},
         class_prior=(0.5, 0.3, 0.2),
     )
 
@@ -123,12 +127,16 @@ def test_copies_change_with_the_runs_seed_and_augmentation() -> None:
 def test_every_copy_is_changed_though_training_leaves_some_images_alone() -> None:
     settings = dataclasses.replace(_STILL, brightness=0.2, unchanged=0.9)
     images = _images()
-    _, copy = copies_module.make_copies(images, settings, num=2, seed=0)
+    _, copy = copies_module.make_copies(images, settings, _view(images), num=2, seed=0)
     assert (np.asarray(copy) != images).any(axis=(1, 2, 3)).all()
     with pytest.raises(ValueError, match="2 copies of an image would be alike"):
         list(
             copies_module.make_copies(
-                images, dataclasses.replace(settings, unchanged=1.0), num=2, seed=0
+                images,
+                dataclasses.replace(settings, unchanged=1.0),
+                _view(images),
+                num=2,
+                seed=0,
             )
         )
 
@@ -138,7 +146,8 @@ def test_every_copy_is_changed_though_training_leaves_some_images_alone() -> Non
 )
 def test_copies_that_make_no_sense_are_refused(num: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        list(copies_module.make_copies(_images(), _STILL, num=num, seed=0))
+        images = _images()
+        list(copies_module.make_copies(images, _STILL, _view(images), num=num, seed=0))
 
 
 @pytest.fixture(scope="module")

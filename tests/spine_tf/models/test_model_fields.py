@@ -14,6 +14,7 @@ _SHAPE = (64, 64, 3)
 
 # Field -> what it is set to besides its default; one more setting where it needs that.
 _CHANGES: dict[str, tuple[str, ...]] = {
+    "input_mm": ("model.input_mm=30",),
     "input_px": ("model.input_px=32",),
     "bias_correction": ("model.bias_correction=0.1",),
     "activation": ("model.activation=gelu",),
@@ -52,7 +53,7 @@ def _make(family: str, *settings: str) -> model_configs.ModelConfig:
 
 def _outline(model_config: model_configs.ModelConfig) -> str:
     keras.backend.clear_session()
-    return families.build_model(model_config, _SHAPE, 3).to_json()
+    return families.build_model(model_config, _SHAPE, 3, record_mm=40.0).to_json()
 
 
 @pytest.fixture(scope="module")

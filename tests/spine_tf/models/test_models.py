@@ -69,13 +69,6 @@ def _loss(model: keras.Model, images: np.ndarray, truth: np.ndarray) -> tf.Tenso
     )
 
 
-@pytest.mark.parametrize(("input_px", "layer"), [(16, "AveragePooling2D"), (24, "Resizing")])
-def test_input_is_resized_in_the_model(input_px: int, layer: str) -> None:
-    model = families.build_model(model_configs.SimpleConfig(input_px=input_px), (32, 32, 1), 2)
-    assert type(model.get_layer("resize")).__name__ == layer
-    assert model.get_layer("resize").output.shape == (None, input_px, input_px, 1)
-
-
 def test_input_larger_than_the_crop_is_refused() -> None:
     with pytest.raises(ValueError, match="input_px is 64, but the crops have 32 px"):
         families.build_model(model_configs.SimpleConfig(input_px=64), (32, 32, 1), 2)

@@ -61,7 +61,9 @@ def _make_run(
     members = []
     for index, temperature in enumerate(temperatures):
         keras.utils.set_random_seed(seed + index)
-        model = families.build_model(run_config.model, shape, num_classes)
+        model = families.build_model(
+            run_config.model, shape, num_classes, record_mm=values["roi_mm"]
+        )
         members.append(run.Member(model=model, temperature=temperature))
     return run.Run(
         run_dir=pathlib.Path(run_dir),
@@ -644,6 +646,10 @@ def test_every_format_answers_as_the_run_and_is_checked(one_run, tmp_path, make_
         ({"family": "slices", "filters": [4], "slice_pooling": "lstm"}, "binary", 3, "onnx"),
         ({"family": "slices", "filters": [4], "slice_pooling": "lstm"}, "binary", 1, "litert"),
         ({"family": "simple", "filters": [4], "bias_correction": 0.2}, "binary", 3, "litert"),
+        ({"family": "simple", "filters": [4], "input_mm": 30.0}, "binary", 1, None),
+        ({"family": "dense", "filters": [4], "input_px": 16}, "multiclass", 3, "onnx"),
+        ({"family": "dense", "filters": [4], "input_px": 16}, "multiclass", 3, "openvino"),
+        ({"family": "dense", "filters": [4], "input_px": 16}, "multiclass", 1, "litert"),
         (
             {"family": "transfer", "backbone": "efficientnetv2b0", "weights": "none"},
             "multiclass",

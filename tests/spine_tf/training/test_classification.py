@@ -1,11 +1,14 @@
 """The classification task: its monitored figures, and what it asks of a batch."""
 
+import pathlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from spine_tf.configuration import config, overrides, training_config
 from spine_tf.training import classification, tasks
+from tfrecords import records
 
 
 def _task(*settings: str, name: str = "binary") -> classification.ClassificationTask:
@@ -13,9 +16,10 @@ def _task(*settings: str, name: str = "binary") -> classification.Classification
     return classification.ClassificationTask(config=overrides.apply(made, settings))
 
 
-def test_a_configuration_names_its_task() -> None:
+def test_a_configuration_names_its_task(records_dir: pathlib.Path) -> None:
     made = config.default_config("multiclass", "simple")
-    assert tasks.make_task(made) == classification.ClassificationTask(config=made)
+    found = tasks.make_task(made, records.open_records(records_dir))
+    assert found == classification.ClassificationTask(config=made, record_mm=50.0)
 
 
 def test_monitored_figures_are_those_that_a_configuration_may_name() -> None:

@@ -58,6 +58,16 @@ def test_history_has_every_figure_and_the_best_epoch_is_the_monitors(base: fit.F
     assert base.num_examples == 48
 
 
+def test_what_was_watched_is_what_the_whole_model_answers(source: records.Records) -> None:
+    made = _config("model.input_mm=40", "model.input_px=16", "training.epochs=1")
+    fitted = _fit(made, source)
+    assert fitted.model.input_shape == (None, 32, 32, 1)
+    examples = records.load_examples(source, ["fold_0"], (0, 1, 2))
+    answers = fitted.model(examples.normalized(), training=False).numpy()
+    right = answers[np.arange(len(examples)), examples.labels]
+    assert -np.log(right).mean() == pytest.approx(fitted.history[0]["val_log_loss"], rel=1e-4)
+
+
 def test_classes_of_the_training_splits_are_counted(source: records.Records) -> None:
     counts = task_examples.count_classes(_config(), source, ["fold_1", "fold_2"])
     assert counts.tolist() == [16, 16, 16]
@@ -80,7 +90,9 @@ _NO_CHANGE = [
 
 # What each field is changed to; the weights must come out otherwise.
 _CHANGES = (
+    "model.input_mm=40",
     "model.input_px=16",
+    "data.augmentation.jitter_mm=5",
     "model.activation=gelu",
     "model.norm=group",
     "model.norm_momentum=0.5",

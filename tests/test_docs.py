@@ -29,10 +29,12 @@ from spine_tf.configuration import config, model_configs, overrides, roi_config
 from spine_tf.crops import record
 from spine_tf.dicom import reasons
 from spine_tf.rsna import annotations, sources
+from spine_tf.studies import outcome
 from tuner import space_presets
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _README = _ROOT / "README.md"
+_DATA = _ROOT / "docs" / "data.md"
 _PAGES = (_README, *sorted((_ROOT / "docs").glob("*.md")))
 _LANGUAGES = {"sh", "python", "text", "csv", "json"}
 _NEEDS = {"install", "gpu", "kaggle", "cluster", "real-data", "hours", "server"}
@@ -398,6 +400,17 @@ def test_reasons_are_those_of_the_code() -> None:
     expected = re.findall(r'^    [A-Z_]+ = "(\w+)"  # (.*)$', source, re.MULTILINE)
     assert [code for code, _ in expected] == list(reasons.Reason)
     assert _rows(_ROOT / "docs" / "data.md", "## Rows that give no record") == expected
+
+
+def test_what_organize_leaves_out_is_what_the_code_does() -> None:
+    source = pathlib.Path(outcome.__file__).read_text("utf-8")
+    expected = re.findall(r'^    [A-Z_]+ = "(\w+)"  # (.*)$', source, re.MULTILINE)
+    assert [code for code, _ in expected] == list(outcome.Reason)
+    (own,) = re.findall(r"^Left out is .*?(\|.*?)\n\n[^|]", _DATA.read_text("utf-8"), re.M | re.S)
+    rows = [
+        tuple(cell.strip("` ") for cell in row.strip("|").split("|")) for row in own.split("\n")
+    ]
+    assert rows[2:] == expected
 
 
 def test_findings_are_those_of_the_code() -> None:

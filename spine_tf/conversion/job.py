@@ -5,16 +5,14 @@ import dataclasses
 import errno
 import functools
 import pathlib
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-import tqdm
 from absl import logging
 
 from spine_tf.configuration import roi_config
 from spine_tf.conversion import beam_engine, finalize, output_directory, plan, shard_writer
-from spine_tf.processes import lock, pool
+from spine_tf.processes import lock, pool, progress
 from spine_tf.rsna import sources
 from tfrecords import manifest
 
@@ -251,30 +249,10 @@ class _Writer:
             inherited=inherited,
         )
         done = total - sum(len(part.rows) for part in parts)
-        with _progress(total, done) as advance, contextlib.closing(results):
+        shown = progress.show(total, unit="ROI", doing="converting", done=done)
+        with shown as advance, contextlib.closing(results):
             for note in results:
                 advance(note.shard.num_examples + len(note.rejects))
-
-
-@contextlib.contextmanager
-def _progress(total: int, done: int) -> Iterator[Callable[[int], None]]:
-    """Shows a bar on a terminal, nothing in a log file; yields what adds rows to it.
-
-    Args:
-        total: rows in all.
-        done: rows that an earlier run has converted.
-    """
-    # tqdm's monitor is a thread, and a process with threads can't be forked safely.
-    tqdm.tqdm.monitor_interval = 0
-    with tqdm.tqdm(
-        total=total,
-        initial=done,
-        unit="ROI",
-        desc="converting",
-        disable=not sys.stderr.isatty(),
-        smoothing=0.05,
-    ) as bar:
-        yield bar.update
 
 
 @contextlib.contextmanager

@@ -6,16 +6,27 @@ import os
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from multiprocessing import connection
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from spine_tf.processes import child
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+_Item = TypeVar("_Item", covariant=True)
 
 _MAX_ATTEMPTS = 2
 # In order, so many tasks a worker may be done before the oldest is: their results wait in memory.
 _AHEAD = 4
+
+
+class Tasks(Protocol[_Item]):
+    """A sequence of tasks, or what makes each when it is handed out, and again if a worker dies."""
+
+    def __len__(self) -> int:
+        """Returns how many there are."""
+
+    def __getitem__(self, index: int, /) -> _Item:
+        """Returns one."""
 
 
 def num_cpus() -> int:
@@ -26,7 +37,7 @@ def num_cpus() -> int:
 
 def run_tasks(
     function: Callable[[Task], Result],
-    tasks: Sequence[Task],
+    tasks: Tasks[Task],
     *,
     num_workers: int,
     name_of: Callable[[Task], str],
@@ -71,7 +82,7 @@ def _in_order(results: Iterator[tuple[int, Result]]) -> Iterator[Result]:
 
 def _run(
     workers: "_Workers[Task, Result]",
-    tasks: Sequence[Task],
+    tasks: Tasks[Task],
     name_of: Callable[[Task], str],
     ahead: int,
 ) -> Generator[tuple[int, Result], None, None]:

@@ -105,7 +105,13 @@ def is_there(source: sources.Source, name: str) -> bool:
     return True
 
 
-def parse_table(name: str, data: bytes) -> Table:
+def decode(data: bytes) -> str:
+    """Returns the text of a CSV: UTF-8 or UTF-16, byte order mark or not."""
+    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return data.decode("utf-16" if is_utf16 else "utf-8-sig", errors="replace")
+
+
+def parse_table(name: str, data: bytes, separator: str = ",") -> Table:
     """Parses a CSV with a header: UTF-8 or UTF-16, byte order mark or not, any line ends.
 
     Bytes that are no UTF-8 become U+FFFD: in a column that is read, they make that row a reject.
@@ -113,9 +119,12 @@ def parse_table(name: str, data: bytes) -> Table:
     Raises:
         ValueError: no header, or no CSV.
     """
-    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    text = data.decode("utf-16" if is_utf16 else "utf-8-sig", errors="replace")
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
+    reader = csv.reader(
+        io.StringIO(decode(data), newline=""),
+        delimiter=separator,
+        strict=True,
+        skipinitialspace=True,
+    )
     found: list[tuple[int, list[str]]] = []
     before = 0
     try:

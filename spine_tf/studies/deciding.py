@@ -1,0 +1,206 @@
+"""What becomes of a study's images: series are found, left out with a reason, or named."""
+
+import dataclasses
+import hashlib
+import itertools
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from spine_tf.dicom import elements, header as header_module, pixels, reasons
+from spine_tf.studies import (
+    exclusion,
+    identities as identities_module,
+    image as image_module,
+    outcome,
+    pile as pile_module,
+    series as series_module,
+    series_kind,
+)
+
+# Slices that are decoded to see what a series shows.
+_NUM_SEEN = 5
+# A slab at a disc has about three slices; what has fewer on parallel planes turns about an axis.
+_MIN_SLAB = 3
+
+Images = Sequence[tuple[pile_module.File, image_module.Image]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Decided:
+    """A series and what was decided of it.
+
+    Attributes:
+        series_id: by the key.
+        images: (file, frame) in order along the normal.
+        left_out: why it is not kept; None where it is.
+        kind: as `series_kind` names it; "" where it is left out.
+        confidence: of that, 0 to 1.
+        reason: for it, in our own words.
+        rank: what orders the series of one kind, the best first.
+        geometry: equal where pixels may be.
+        size: slices, rows and columns, row spacing, slice distance: as series.csv shows them.
+    """
+
+    series_id: int
+    images: tuple[tuple[str, int], ...]
+    left_out: outcome.LeftOut | None
+    kind: str
+    confidence: float
+    reason: str
+    rank: tuple[object, ...]
+    geometry: str
+    plane: str
+    stacks: int
+    rows: int
+    columns: int
+    spacing: tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Study:
+    """A study and its series.
+
+    Attributes:
+        study_id, patient_id: by the key.
+        key: what told it apart, see `image.Image.study`.
+        accession_numbers: those that its files have.
+        folders: those that its files lie in, whole and their last part alone.
+        series_uids: the original of each series, by id.
+        series: in the order of their files, then of rank.
+    """
+
+    study_id: int
+    patient_id: int
+    key: str
+    accession_numbers: tuple[str, ...]
+    folders: tuple[str, ...]
+    series_uids: dict[int, str]
+    series: tuple[Decided, ...]
+
+
+def decide_study(
+    images: Images,
+    *,
+    pile: pile_module.Pile,
+    identities: identities_module.Identities,
+    min_slices: int,
+) -> Study:
+    """Decides the images of one study."""
+    first = images[0][1]
+    study_id = identities.of("study", first.study)
+    files = {file.name: file for file, _ in images}
+    with image_module.quiet():
+        found = series_module.find_series([image for _, image in images])
+        decided = []
+        for each in found:
+            series_id = identities.of("series", first.study, *each.identity)
+            decided.append((each, _decide(each, series_id, files, pile, min_slices)))
+    of_patient = ("patient", first.patient) if first.patient else ("study", first.study)
+    texts = {image.text(image_module.ACCESSION_NUMBER) for _, image in images}
+    return Study(
+        study_id=study_id,
+        patient_id=identities.of(*of_patient),
+        key=first.study,
+        accession_numbers=tuple(sorted(texts - {""})),
+        folders=tuple(sorted(set(itertools.chain(*map(_folders, files))))),
+        series_uids={d.series_id: s.images[0].text(elements.SERIES_UID) for s, d in decided},
+        series=tuple(sorted((d for _, d in decided), key=lambda d: (d.kind, *d.rank))),
+    )
+
+
+def _folders(file: str) -> Iterator[str]:
+    for folder in pathlib.PurePosixPath(file.replace("\\", "/")).parents:
+        yield from {str(folder), folder.name} - {"", "."}
+
+
+def _decide(
+    found: series_module.Series,
+    series_id: int,
+    files: dict[str, pile_module.File],
+    pile: pile_module.Pile,
+    min_slices: int,
+) -> Decided:
+    stack = series_module.make_stack(found.largest)
+    left_out = exclusion.why_left_out(stack) or _why_too_few(found, min_slices)
+    decision = None
+    if left_out is None:
+        decision = series_kind.decide(stack, _reader(found.largest, files, pile))
+        if decision.kind is None:
+            left_out = outcome.LeftOut(reason=outcome.Reason.OTHER_KIND, detail=decision.reason)
+    is_named = decision is not None and left_out is None
+    return Decided(
+        series_id=series_id,
+        images=tuple((image.file, image.frame) for image in found.images),
+        left_out=left_out,
+        kind=(decision.kind or "") if decision else "",
+        confidence=decision.confidence if decision else 1.0,
+        reason=decision.reason
+        if decision and not left_out
+        else left_out.detail
+        if left_out
+        else "",
+        rank=series_kind.rank(stack, decision) if is_named and decision else (),
+        geometry=found.geometry,
+        plane=found.plane,
+        stacks=found.stacks,
+        rows=stack.rows,
+        columns=stack.columns,
+        spacing=stack.pixel_spacing,
+    )
+
+
+def _why_too_few(found: series_module.Series, min_slices: int) -> outcome.LeftOut | None:
+    """Slices count over all stacks, such as slabs; one stack has to be more than a slice or two."""
+    if len(found.images) < min_slices:
+        detail = f"{len(found.images)} slices, expected {min_slices} or more"
+    elif len(found.largest) < min(_MIN_SLAB, min_slices):
+        detail = f"no more than {len(found.largest)} of {len(found.images)} slices are parallel"
+    else:
+        return None
+    return outcome.LeftOut(reason=outcome.Reason.TOO_FEW, detail=detail)
+
+
+def _reader(
+    images: Sequence[image_module.Image],
+    files: dict[str, pile_module.File],
+    pile: pile_module.Pile,
+) -> Callable[[], list[np.ndarray]]:
+    """Returns what reads the central slices, float32 (rows, columns) each, stored values."""
+    start = max(0, (len(images) - _NUM_SEEN) // 2)
+
+    def read() -> list[np.ndarray]:
+        found = []
+        for image in images[start : start + _NUM_SEEN]:
+            try:
+                data = image_module.read_file(pile, files[image.file], [image.frame])
+                header, decoded = _decode(data[image.frame])
+            except (reasons.Rejected, OSError):
+                continue  # the kind is decided without it; a conversion says what is wrong
+            values = pixels.stored_values(decoded, header, header)
+            found.append(values.astype(np.float32))
+        return found
+
+    return read
+
+
+def _decode(data: bytes) -> tuple[header_module.Header, pixels.Decoded]:
+    source = elements.read_elements(data)
+    header = header_module.parse_header(source)
+    return header, pixels.decode(source, header)
+
+
+def hash_pixels(
+    images: Sequence[tuple[pile_module.File, int]], *, pile: pile_module.Pile
+) -> str | None:
+    """Returns a hash of the pixels of a series, whatever their encoding; None where unreadable."""
+    digest = hashlib.sha256()
+    for file, frame in images:
+        try:
+            with image_module.quiet():
+                _, decoded = _decode(image_module.read_file(pile, file, [frame])[frame])
+        except (reasons.Rejected, OSError):
+            return None
+        digest.update(np.ascontiguousarray(decoded.values.astype("<i4")).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,405 @@
+"""What is known of a pile, on disk: it may hold more files than memory has room for.
+
+An SQLite file in the private directory. What was read from files stays there, so that whatever was
+killed goes on, and only new files are read; what was decided is decided anew each time.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+from spine_tf.rsna import layout, sources
+from spine_tf.studies import deciding, image as image_module, outcome, pile
+
+FILE_NAME = "inventory.sqlite"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT);
+CREATE TABLE IF NOT EXISTS files (
+    name BLOB PRIMARY KEY, num_bytes INTEGER, version INTEGER, member TEXT, walk INTEGER,
+    is_read INTEGER, reason TEXT, detail TEXT) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS unread ON files (name) WHERE NOT is_read;
+CREATE TABLE IF NOT EXISTS images (
+    name BLOB, frame INTEGER, study TEXT, instance TEXT, header TEXT,
+    PRIMARY KEY (name, frame)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_study ON images (study, name, frame);
+CREATE INDEX IF NOT EXISTS by_instance ON images (instance, name, frame);
+CREATE TABLE IF NOT EXISTS placed (folder TEXT PRIMARY KEY, digest TEXT);
+DROP TABLE IF EXISTS outcomes;
+DROP TABLE IF EXISTS series;
+DROP TABLE IF EXISTS studies;
+CREATE TABLE outcomes (
+    name BLOB, frame INTEGER, reason TEXT, detail TEXT, series INTEGER, number INTEGER,
+    PRIMARY KEY (name, frame)) WITHOUT ROWID;
+CREATE INDEX by_series ON outcomes (series, number);
+CREATE TABLE series (
+    series INTEGER PRIMARY KEY, study INTEGER, kind TEXT, place INTEGER, geometry TEXT, facts TEXT);
+CREATE INDEX by_geometry ON series (geometry);
+CREATE INDEX series_of_study ON series (study, place);
+CREATE TABLE studies (
+    study INTEGER PRIMARY KEY, patient INTEGER, key TEXT, side TEXT, facts TEXT);
+"""
+_CACHE_KIB = 16_384
+_BATCH = 256
+
+_FILE = "files.name, files.num_bytes, files.version, files.member"
+
+Item = TypeVar("Item")
+
+
+@dataclasses.dataclass(frozen=True)
+class Lazy(Generic[Item]):
+    """Tasks that are fetched when they are asked for, by their index."""
+
+    count: int
+    fetch: Callable[[int], Item]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Item:
+        return self.fetch(index)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a series belongs.
+
+    Attributes:
+        folder: relative to the data set.
+        series: its id.
+        num_images: how many it has.
+        digest: of its files and their numbers.
+    """
+
+    folder: str
+    series: int
+    num_images: int
+    digest: str
+
+
+class Inventory:
+    """The files of a pile, the images in them, and what was decided of each."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        """Opens or makes the file, and forgets what an earlier run decided.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        self._path = path
+        # No locks of SQLite's own: not every shared file system has them, and the directory's
+        # lock keeps others out.
+        address = f"{path.resolve().as_uri()}?vfs=unix-none"
+        self._connection = sqlite3.connect(address, uri=True, isolation_level=None)
+        for setting in (
+            "locking_mode = EXCLUSIVE",  # before all else: it does without shared memory
+            f"cache_size = -{_CACHE_KIB}",
+            "journal_mode = WAL",
+            "synchronous = NORMAL",
+            "temp_store = FILE",
+        ):
+            self.execute(f"PRAGMA {setting}")
+        with self._explained():
+            self._connection.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._connection.close()
+
+    def execute(self, query: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Runs a statement; ValueError where the file is damaged or the disk full."""
+        with self._explained():
+            return self._connection.execute(query, values)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as err:
+            raise ValueError(
+                f"{self._path} can't be read or written ({err}): make room, or remove it and run "
+                "again, then files are read anew"
+            ) from err
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What is written in the block stays whole, or not at all."""
+        self.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._connection.rollback()
+            raise
+        self.execute("COMMIT")
+
+    def fact(self, name: str) -> str | None:
+        """Returns what was noted under a name."""
+        row = self.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    def note(self, name: str, value: str) -> None:
+        """Notes something that stays."""
+        self.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def update(self, files: Iterable[pile.File]) -> None:
+        """Takes the files that there are now: new and changed ones are unread, others stay."""
+        walk = int(self.fact("walk") or 0) + 1
+        with self.transaction():
+            for file in files:
+                self._update(file, walk)
+            gone = "SELECT name FROM files WHERE walk != ? OR NOT is_read"
+            self.execute(f"DELETE FROM images WHERE name IN ({gone})", (walk,))
+            self.execute("DELETE FROM files WHERE walk != ?", (walk,))
+            self.note("walk", str(walk))
+
+    def _update(self, file: pile.File, walk: int) -> None:
+        member = json.dumps(dataclasses.astuple(file.member)) if file.member else None
+        left_out = file.left_out
+        self.execute(
+            "INSERT INTO files VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (name) DO UPDATE"
+            " SET is_read = is_read AND num_bytes = ?2 AND version = ?3 AND NOT ?6 OR ?6,"
+            " num_bytes = ?2, version = ?3, member = ?4, walk = ?5,"
+            " reason = iif(?6, ?7, reason), detail = iif(?6, ?8, detail)",
+            (
+                os.fsencode(file.name),
+                file.num_bytes,
+                file.version,
+                member,
+                walk,
+                left_out is not None,
+                left_out.reason if left_out else None,
+                left_out.detail if left_out else None,
+            ),
+        )
+
+    def count(self, table: str, where: str = "1") -> int:
+        """Returns how many rows a table has."""
+        return int(self.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()[0])
+
+    def unread(self) -> Lazy[list[pile.File]]:
+        """Returns the files that are to be read, in batches."""
+        numbered = (
+            "SELECT name, row_number() OVER (ORDER BY name) AS n FROM files WHERE NOT is_read"
+        )
+        found = self.execute(f"SELECT name FROM ({numbered}) WHERE n % {_BATCH} = 1 ORDER BY name")
+        starts = [row[0] for row in found]
+
+        def fetch(index: int) -> list[pile.File]:
+            rows = self.execute(
+                f"SELECT {_FILE} FROM files WHERE NOT is_read AND name >= ? ORDER BY name"
+                f" LIMIT {_BATCH}",
+                (starts[index],),
+            )
+            # What comes behind the batch is read at the same time.
+            end = starts[index + 1] if index + 1 < len(starts) else None
+            return [_file(row) for row in rows if end is None or row[0] < end]
+
+        return Lazy(len(starts), fetch)
+
+    def add_read(self, file: pile.File, found: list[image_module.Image] | outcome.LeftOut) -> None:
+        """Takes what was read from a file."""
+        name = os.fsencode(file.name)
+        reason = (
+            (found.reason, found.detail) if isinstance(found, outcome.LeftOut) else (None, None)
+        )
+        self.execute(
+            "UPDATE files SET is_read = 1, reason = ?, detail = ? WHERE name = ?", (*reason, name)
+        )
+        for image in found if isinstance(found, list) else []:
+            self.execute(
+                "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?)",
+                (name, image.frame, image.study, image.instance, image.to_json()),
+            )
+
+    def leave_out_duplicates(self) -> None:
+        """Of files that are the same instance, keeps the first by name."""
+        self.execute(
+            "INSERT INTO outcomes SELECT name, frame, ?, 'the same instance as ' || quote(first),"
+            " NULL, NULL FROM (SELECT name, frame, first_value(CAST(name AS TEXT)) OVER same AS"
+            " first, row_number() OVER same AS n FROM images"
+            " WINDOW same AS (PARTITION BY instance ORDER BY name, frame)) WHERE n > 1",
+            (outcome.Reason.DUPLICATE,),
+        )
+
+    def studies(self) -> Lazy[list[tuple[pile.File, image_module.Image]]]:
+        """Returns the images of each study, without duplicates, in order of their names."""
+        found = self.execute("SELECT DISTINCT study FROM images ORDER BY study")
+        keys = [row[0] for row in found]
+
+        def fetch(index: int) -> list[tuple[pile.File, image_module.Image]]:
+            rows = self.execute(
+                f"SELECT {_FILE}, images.frame, images.header FROM images JOIN files USING (name)"
+                " LEFT JOIN outcomes USING (name, frame)"
+                " WHERE images.study = ? AND outcomes.reason IS NULL ORDER BY name, frame",
+                (keys[index],),
+            )
+            return [
+                (file, image_module.from_json(file.name, row[4], row[5]))
+                for row in rows
+                for file in [_file(row)]
+            ]
+
+        return Lazy(len(keys), fetch)
+
+    def decide(
+        self,
+        file: str,
+        frame: int,
+        *,
+        left_out: outcome.LeftOut | None = None,
+        series: int | None = None,
+        number: int | None = None,
+    ) -> None:
+        """Takes what becomes of an image: a place in a series, or why none."""
+        values = (
+            os.fsencode(file),
+            frame,
+            left_out.reason if left_out else None,
+            left_out.detail if left_out else None,
+            series,
+            number,
+        )
+        self.execute("INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)", values)
+
+    def add_study(self, study: deciding.Study) -> None:
+        """Takes what was decided of a study.
+
+        Raises:
+            ValueError: another study or series has its id.
+        """
+        facts = {
+            "accession_numbers": study.accession_numbers,
+            "folders": study.folders,
+            "series_uids": study.series_uids,
+        }
+        try:
+            self._connection.execute(
+                "INSERT INTO studies VALUES (?, ?, ?, 'test', ?)",
+                (study.study_id, study.patient_id, study.key, json.dumps(facts)),
+            )
+            for place, series in enumerate(study.series):
+                self._add_series(study.study_id, place, series)
+        except sqlite3.IntegrityError as err:
+            raise ValueError(
+                "two studies or series have one id by the key, which happens to one key in "
+                f"thousands: remove {self._path.with_name('key')} for a new one"
+            ) from err
+
+    def _add_series(self, study_id: int, place: int, series: deciding.Decided) -> None:
+        facts = {
+            "num_images": len(series.images),
+            "plane": series.plane,
+            "stacks": series.stacks,
+            "rows": series.rows,
+            "columns": series.columns,
+            "spacing": series.spacing,
+            "confidence": series.confidence,
+            "left_out": series.left_out.reason if series.left_out else "",
+            "why": series.reason,
+        }
+        values = (series.series_id, study_id, series.kind, place, series.geometry)
+        self._connection.execute(
+            "INSERT INTO series VALUES (?, ?, ?, ?, ?, ?)", (*values, json.dumps(facts))
+        )
+        for number, (file, frame) in enumerate(series.images, start=1):
+            self.decide(
+                file,
+                frame,
+                left_out=series.left_out,
+                series=series.series_id,
+                number=None if series.left_out else number,
+            )
+
+    def leave_out_series(self, series: int, why: outcome.LeftOut) -> None:
+        """Takes a series out that was kept before."""
+        with self.transaction():
+            self.execute(
+                "UPDATE series SET kind = '',"
+                " facts = json_set(facts, '$.left_out', ?2, '$.why', ?3) WHERE series = ?1",
+                (series, why.reason, why.detail),
+            )
+            self.execute(
+                "UPDATE outcomes SET reason = ?2, detail = ?3, number = NULL WHERE series = ?1",
+                (series, why.reason, why.detail),
+            )
+
+    def alike(self) -> Lazy[tuple[int, str, list[tuple[pile.File, int, int]]]]:
+        """Returns the kept series that lie at the same places as another, with their images."""
+        several = (
+            "SELECT geometry FROM series WHERE kind != '' GROUP BY geometry HAVING count(*) > 1"
+        )
+        found = self.execute(
+            f"SELECT series, geometry FROM series WHERE kind != '' AND geometry IN ({several})"
+            " ORDER BY study, place"
+        ).fetchall()
+        return Lazy(len(found), lambda index: (*found[index], self.images_of(found[index][0])))
+
+    def images_of(self, series: int) -> list[tuple[pile.File, int, int]]:
+        """Returns file, frame and instance number of the kept images of a series, in order."""
+        rows = self.execute(
+            f"SELECT {_FILE}, frame, number FROM outcomes JOIN files USING (name)"
+            " WHERE series = ? AND outcomes.reason IS NULL ORDER BY number",
+            (series,),
+        )
+        return [(_file(row), row[4], row[5]) for row in rows]
+
+    def kept_images(self, study: int) -> Iterator[tuple[int, int, image_module.Image]]:
+        """Yields series, instance number and header of the kept images of a study."""
+        rows = self.execute(
+            "SELECT outcomes.series, number, name, frame, header FROM outcomes"
+            " JOIN images USING (name, frame) JOIN series USING (series)"
+            " WHERE series.study = ? AND number IS NOT NULL",
+            (study,),
+        )
+        for series, number, name, frame, text in rows:
+            yield series, number, image_module.from_json(os.fsdecode(name), frame, text)
+
+    def places(self) -> dict[str, Place]:
+        """Returns where each kept series belongs, by its folder."""
+        rows = self.execute(
+            "SELECT series, study, side FROM series JOIN studies USING (study) WHERE kind != ''"
+            " ORDER BY study, place"
+        ).fetchall()
+        found = {}
+        for series, study, side in rows:
+            images = self.images_of(series)
+            shown = [(file.name, file.num_bytes, file.version, *rest) for file, *rest in images]
+            found[layout.series_dir(side, study, series)] = Place(
+                folder=layout.series_dir(side, study, series),
+                series=series,
+                num_images=len(images),
+                digest=hashlib.sha256(repr(shown).encode("utf-8", "surrogateescape")).hexdigest(),
+            )
+        return found
+
+    def placed(self) -> dict[str, str]:
+        """Returns what was put into which folder, by its digest; "" for what isn't whole."""
+        return dict(self.execute("SELECT folder, digest FROM placed ORDER BY folder"))
+
+    def note_placed(self, folder: str, digest: str | None) -> None:
+        """Notes what is in a folder; None for a folder that is gone."""
+        if digest is None:
+            self.execute("DELETE FROM placed WHERE folder = ?", (folder,))
+        else:
+            self.execute("INSERT OR REPLACE INTO placed VALUES (?, ?)", (folder, digest))
+
+
+def _file(row: Sequence[Any]) -> pile.File:
+    return pile.File(
+        name=os.fsdecode(row[0]),
+        num_bytes=row[1],
+        version=row[2],
+        member=_member(row[3]) if row[3] else None,
+    )
+
+
+def _member(text: str) -> sources.Member:
+    names = [field.name for field in dataclasses.fields(sources.Member)]
+    return sources.Member(**dict(zip(names, json.loads(text), strict=True)))

@@ -1,0 +1,274 @@
+"""The user's own grades, and points if there are any: a table in any of the usual forms."""
+
+import dataclasses
+import math
+import pathlib
+import re
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+
+from spine_tf import labels
+from spine_tf.rsna import tables
+from tfrecords import regular_file
+
+XLSX_HINT = "pip install 'spine-tf[xlsx]', or save the table as CSV"
+
+# What names a study, by the column's name without spaces and underscores; the first that a row has.
+_STUDY_COLUMNS = {
+    "studyinstanceuid": "StudyInstanceUID",
+    "studyuid": "StudyInstanceUID",
+    "studyid": "study_id",
+    "accessionnumber": "AccessionNumber",
+    "accession": "AccessionNumber",
+    "folder": "folder",
+    "directory": "folder",
+}
+_GRADE_COLUMNS = ("grade", "severity", "label")
+_IMAGE_COLUMNS = ("sopinstanceuid", "seriesinstanceuid", "seriesid", "instancenumber")
+_SEPARATORS = ",;\t"
+_TARGETS = {
+    f"{condition}_{level}": (c, v)
+    for c, condition in enumerate(labels.CONDITIONS)
+    for v, level in enumerate(labels.LEVELS)
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Point:
+    """A point on an image.
+
+    Attributes:
+        x, y: column and row in pixels; integers are pixel centres.
+        image: what names the image, of _IMAGE_COLUMNS, by the column.
+    """
+
+    x: float
+    y: float
+    image: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """What a row says.
+
+    Attributes:
+        line: of the file, from 1.
+        study: the column that names it, as _STUDY_COLUMNS has it, and its text.
+        grades: severity of each (condition, level), indices into `spine_tf.labels`.
+        point: on an image, of a row with one target; None for none.
+    """
+
+    line: int
+    study: tuple[str, str]
+    grades: Mapping[tuple[int, int], int]
+    point: Point | None = None
+    target: tuple[int, int] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OwnLabels:
+    """A table of grades.
+
+    Attributes:
+        name: of the file.
+        rows: in its order.
+    """
+
+    name: str
+    rows: tuple[Row, ...]
+
+
+def parse_grades(pairs: Sequence[str]) -> dict[str, int]:
+    """Returns the severity that each word of the user's stands for, from word=severity.
+
+    Raises:
+        ValueError: a pair is none, or a word is given twice.
+    """
+    known = {name.casefold(): index for index, name in enumerate(labels.SEVERITIES)}
+    found: dict[str, int] = {}
+    for pair in pairs:
+        word, equals, severity = pair.rpartition("=")
+        if not equals or severity.strip().casefold() not in known:
+            raise ValueError(
+                f"--grades has {pair!r}, expected word=severity, a severity being one of "
+                f"{', '.join(labels.SEVERITIES)}"
+            )
+        if (
+            found.setdefault(_word(word), known[severity.strip().casefold()])
+            != known[severity.strip().casefold()]
+        ):
+            raise ValueError(f"--grades gives {word!r} two severities")
+    return known | found
+
+
+def read_label_file(path: pathlib.Path, grades: Mapping[str, int]) -> OwnLabels:
+    """Reads a CSV, with commas, semicolons or tabs, or the first sheet of an .xlsx file.
+
+    Args:
+        path: of the file.
+        grades: the severity of each word, as `parse_grades` has it.
+
+    Raises:
+        ValueError: no such file, no column that names studies or grades, or a word that is no
+            grade.
+    """
+    table = _read_table(path)
+    columns = _Columns(table)
+    found: list[Row] = []
+    unknown: dict[str, int] = {}
+    for line, row in zip(table.lines, table.rows, strict=True):
+        if not table.is_whole(row):
+            raise ValueError(f"{table.place(line)}: {table.why_broken(row)}")
+        texts = {target: row[index] for target, index in columns.targets(row, table.place(line))}
+        for text in texts.values():
+            if text and _word(text) not in grades:
+                unknown.setdefault(text, line)
+        found.append(columns.row(line, row, texts, grades))
+    if unknown:
+        word, line = next(iter(unknown.items()))
+        words = ", ".join(tables.shown(text) for text in list(unknown)[:10])
+        raise ValueError(
+            f"{table.place(line)}: {tables.shown(word)} is no severity; map the words {words} by "
+            f"--grades, such as --grades {word}={labels.SEVERITIES[0]}"
+        )
+    return OwnLabels(name=path.name, rows=tuple(found))
+
+
+def _read_table(path: pathlib.Path) -> tables.Table:
+    if not path.exists():
+        raise ValueError(f"--labels_csv {path} does not exist; expected a CSV or .xlsx file")
+    if path.suffix.lower() in (".xlsx", ".xlsm"):
+        return _read_xlsx(path)
+    data = regular_file.read_bytes(path)
+    beginning = tables.decode(data).lstrip().partition("\n")[0]
+    separator = max(_SEPARATORS, key=beginning.count)
+    return tables.parse_table(path.name, data, separator)
+
+
+def _read_xlsx(path: pathlib.Path) -> tables.Table:
+    try:
+        import openpyxl
+    except ImportError as err:
+        raise ValueError(f"--labels_csv {path} needs openpyxl: {XLSX_HINT}") from err
+    with regular_file.open_file(path) as file:
+        try:
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+            cells = [
+                list(map(_cell, row)) for row in book.worksheets[0].iter_rows(values_only=True)
+            ]
+        except (ValueError, KeyError, OSError, IndexError, zipfile.BadZipFile) as err:
+            raise ValueError(
+                f"--labels_csv {path} is no .xlsx file that can be read ({err})"
+            ) from err
+    rows = [(line, row) for line, row in enumerate(cells, start=1) if any(row)]
+    if not rows:
+        raise ValueError(f"{path.name} is empty; expected a header and rows")
+    (_, columns), *rows = rows
+    width = max(index for index, name in enumerate(columns, start=1) if name)
+    return tables.Table(
+        name=path.name,
+        columns=tuple(columns[:width]),
+        rows=[row[:width] for _, row in rows],
+        lines=[line for line, _ in rows],
+    )
+
+
+def _cell(value: object) -> str:
+    """A cell as its text in a CSV would be: whole numbers without a fraction."""
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+class _Columns:
+    """Which columns of a table say what."""
+
+    def __init__(self, table: tables.Table) -> None:
+        plain = [re.sub(r"[\s_]", "", name).casefold() for name in table.columns]
+        self._places = {name: index for index, name in reversed(list(enumerate(plain)))}
+        self._studies = [
+            (name, self._places[column])
+            for column, name in _STUDY_COLUMNS.items()
+            if column in self._places
+        ]
+        wide = ((_name(name), index) for index, name in enumerate(table.columns))
+        self._wide = {_TARGETS[name]: index for name, index in wide if name in _TARGETS}
+        grade = next((self._places[n] for n in _GRADE_COLUMNS if n in self._places), None)
+        self._long = None
+        if grade is not None and {"condition", "level"} <= self._places.keys():
+            self._long = self._places["condition"], self._places["level"], grade
+        self._require(table)
+
+    def _require(self, table: tables.Table) -> None:
+        if not self._studies:
+            names = ", ".join(dict.fromkeys(_STUDY_COLUMNS.values()))
+            raise ValueError(
+                f"{table.name} has no column that names studies, expected one of {names}; its "
+                f"columns are {', '.join(table.columns)}"
+            )
+        if self._long is None and not self._wide:
+            raise ValueError(
+                f"{table.name} has no grades, expected the columns condition, level and grade, or "
+                f"columns such as {next(iter(_TARGETS))}; its columns are "
+                f"{', '.join(table.columns)}"
+            )
+
+    def targets(self, row: Sequence[str], place: str) -> Iterator[tuple[tuple[int, int], int]]:
+        """Yields the targets that a row grades, and the column of each grade."""
+        if self._long is None:
+            yield from self._wide.items()
+            return
+        condition, level, grade = self._long
+        name = f"{_name(row[condition])}_{_name(row[level])}"
+        if name not in _TARGETS:
+            raise ValueError(
+                f"{place}: {tables.shown(row[condition])} at {tables.shown(row[level])} is no "
+                f"target; conditions are {', '.join(labels.CONDITIONS)}, levels "
+                f"{', '.join(labels.LEVELS)}"
+            )
+        yield _TARGETS[name], grade
+
+    def row(
+        self,
+        line: int,
+        row: Sequence[str],
+        texts: Mapping[tuple[int, int], str],
+        grades: Mapping[str, int],
+    ) -> Row:
+        """Returns what a row says."""
+        named = [(name, row[index]) for name, index in self._studies if row[index]]
+        return Row(
+            line=line,
+            study=named[0] if named else (self._studies[0][0], ""),
+            grades={t: grades[_word(text)] for t, text in texts.items() if _word(text) in grades},
+            point=self._point(row) if self._long else None,
+            target=next(iter(texts)) if self._long else None,
+        )
+
+    def _point(self, row: Sequence[str]) -> Point | None:
+        if not {"x", "y"} <= self._places.keys():
+            return None
+        x, y = (_number(row[self._places[name]]) for name in ("x", "y"))
+        if x is None or y is None:
+            return None
+        image = {name: row[self._places[name]] for name in _IMAGE_COLUMNS if name in self._places}
+        return Point(x=x, y=y, image={name: text for name, text in image.items() if text})
+
+
+def _number(text: str) -> float | None:
+    """A decimal, with a point or, as spreadsheets write it in many countries, a comma."""
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _name(text: str) -> str:
+    return re.sub(r"[\s/]+", "_", text.strip()).lower()
+
+
+def _word(text: str) -> str:
+    return " ".join(text.split()).casefold()

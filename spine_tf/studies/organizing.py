@@ -1,0 +1,279 @@
+"""From a pile of files to the RSNA layout: listed, read, decided, placed, and written down."""
+
+import contextlib
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from absl import logging
+
+from spine_tf.processes import lock, pool, progress
+from spine_tf.rsna import layout
+from spine_tf.studies import (
+    deciding,
+    identities as identities_module,
+    image as image_module,
+    inventory as inventory_module,
+    label_file,
+    outcome,
+    output_tables,
+    own_labels,
+    pile as pile_module,
+    placing,
+)
+from tfrecords import atomic
+
+Files = list[pile_module.File]
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What decides what is found.
+
+    Attributes:
+        min_slices: of a series.
+        labels: the user's own; None where there are none.
+    """
+
+    min_slices: int = 5
+    labels: label_file.OwnLabels | None = None
+
+    def __post_init__(self) -> None:
+        if self.min_slices < 1:
+            raise ValueError(f"--min_slices is {self.min_slices}, expected 1 or more")
+
+
+def private_dir(output_dir: pathlib.Path) -> pathlib.Path:
+    """Returns where what identifies patients goes: beside the data set, never in it."""
+    return output_dir.with_name(f"{output_dir.name}.private")
+
+
+def organize(
+    dicom_dir: pathlib.Path, output_dir: pathlib.Path, settings: Settings, *, num_workers: int
+) -> output_tables.Summary:
+    """Finds the series in a pile and writes them in the RSNA layout.
+
+    Files that were read before are not read again: a killed run goes on, and new files in the pile
+    are added, by the same call. The pile itself is never changed.
+
+    Example:
+        >>> import pathlib
+        >>> from spine_tf.studies import organizing
+        >>> dicom_dir, output_dir = pathlib.Path("export"), pathlib.Path("studies")
+        >>> settings = organizing.Settings(min_slices=5)
+        >>> found = organizing.organize(dicom_dir, output_dir, settings, num_workers=2)
+
+    Args:
+        dicom_dir: a folder, or a zip file.
+        output_dir: new, empty, or what an earlier call wrote from the same pile.
+        settings: what decides what is found.
+        num_workers: processes.
+
+    Raises:
+        ValueError: there is no such pile, or the directory holds something else.
+        OSError: the directory can't be written.
+    """
+    pile = pile_module.open_pile(dicom_dir)
+    _check_places(dicom_dir, output_dir)
+    private = private_dir(output_dir)
+    private.mkdir(parents=True, exist_ok=True)
+    private.chmod(0o700)
+    with lock.lock_directory(private, owner="organize") as descriptor:
+        run = _Run(pile=pile, output_dir=output_dir, num_workers=num_workers, lock=descriptor)
+        identities = identities_module.open_key(private)
+        with contextlib.closing(
+            inventory_module.Inventory(private / inventory_module.FILE_NAME)
+        ) as inventory:
+            _require_same_pile(inventory, dicom_dir, output_dir)
+            run.read(inventory)
+            run.decide(inventory, identities, settings.min_slices)
+            run.leave_out_same_pixels(inventory)
+            given = own_labels.match(inventory, settings.labels)
+            run.place(inventory)
+            return output_tables.write(inventory, given, output_dir, private, settings.min_slices)
+
+
+def _check_places(dicom_dir: pathlib.Path, output_dir: pathlib.Path) -> None:
+    inside, outside = output_dir.resolve(), dicom_dir.resolve()
+    if inside.is_relative_to(outside) or outside.is_relative_to(inside):
+        raise ValueError(
+            f"--output_dir {output_dir} and --dicom_dir {dicom_dir} lie in each other: choose a "
+            "--output_dir beside the files"
+        )
+    if atomic.contents(output_dir) and not private_dir(output_dir).is_dir():
+        raise ValueError(
+            f"--output_dir {output_dir} is not empty, and {private_dir(output_dir).name} is not "
+            "beside it: choose a new one"
+        )
+
+
+def _require_same_pile(
+    inventory: inventory_module.Inventory, dicom_dir: pathlib.Path, output_dir: pathlib.Path
+) -> None:
+    """Files are known by their names in the pile: another pile has other files of these names."""
+    known, place = inventory.fact("dicom_dir"), str(dicom_dir.resolve())
+    if known not in (None, place):
+        raise ValueError(
+            f"--output_dir {output_dir} holds the studies of {known}: add the new files there, or "
+            f"choose another --output_dir; with a copy of {private_dir(output_dir).name}/"
+            f"{identities_module.KEY_FILE} beside it, studies get the same ids"
+        )
+    inventory.note("dicom_dir", place)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Run:
+    """The steps that read files, by processes.
+
+    Attributes:
+        pile, output_dir, num_workers: see `organize`.
+        lock: a descriptor that workers don't keep.
+    """
+
+    pile: pile_module.Pile
+    output_dir: pathlib.Path
+    num_workers: int
+    lock: int
+
+    def read(self, inventory: inventory_module.Inventory) -> None:
+        """Lists the pile, and reads the headers that are not known yet."""
+        inventory.update(self.pile.files())
+        num_unread = inventory.count("files", "NOT is_read")
+        logging.info("%d files, %d of them to be read", inventory.count("files"), num_unread)
+        read = functools.partial(_read_files, pile=self.pile)
+        for found in self._results(read, inventory.unread(), "headers", " x 256 files"):
+            with inventory.transaction():
+                for file, images in found:
+                    inventory.add_read(file, images)
+
+    def decide(
+        self,
+        inventory: inventory_module.Inventory,
+        identities: identities_module.Identities,
+        min_slices: int,
+    ) -> None:
+        """Finds the series of each study and what becomes of them."""
+        inventory.leave_out_duplicates()
+        decide = functools.partial(
+            deciding.decide_study, pile=self.pile, identities=identities, min_slices=min_slices
+        )
+        for study in self._results(decide, inventory.studies(), "series", " studies"):
+            with inventory.transaction():
+                inventory.add_study(study)
+
+    def leave_out_same_pixels(self, inventory: inventory_module.Inventory) -> None:
+        """Of series that show the same pixels at the same places, keeps the first."""
+        hash_series = functools.partial(_hash_series, pile=self.pile)
+        first: dict[tuple[str, str], int] = {}
+        found = self._results(hash_series, inventory.alike(), "pixels", " series", is_in_order=True)
+        for series, geometry, digest in found:
+            if digest is None:
+                continue
+            same = first.setdefault((geometry, digest), series)
+            if same != series:
+                detail = f"the pixels of series {same}, at the same places"
+                why = outcome.LeftOut(reason=outcome.Reason.SAME_PIXELS, detail=detail)
+                inventory.leave_out_series(series, why)
+
+    def place(self, inventory: inventory_module.Inventory) -> None:
+        """Puts the images where they belong, and takes away what an earlier call put elsewhere."""
+        for side in layout.SIDES:
+            placing.remove_leftovers(self.output_dir / layout.images_dir(side))
+        wanted, placed = inventory.places(), inventory.placed()
+        stale = [folder for folder in placed if folder not in wanted]
+        missing = [
+            place
+            for place in wanted.values()
+            if placed.get(place.folder) != place.digest or not self._has_all(place)
+        ]
+        if stale or missing:
+            output_tables.remove(self.output_dir)
+        for folder in stale:
+            placing.remove_series(self.output_dir / folder)
+            inventory.note_placed(folder, None)
+        for place in missing:
+            inventory.note_placed(place.folder, "")
+        self._place(inventory, missing)
+
+    def _has_all(self, place: inventory_module.Place) -> bool:
+        folder = self.output_dir / place.folder
+        return folder.is_dir() and len(list(folder.iterdir())) == place.num_images
+
+    def _place(
+        self, inventory: inventory_module.Inventory, places: Sequence[inventory_module.Place]
+    ) -> None:
+        def task(index: int) -> placing.Task:
+            images = inventory.images_of(places[index].series)
+            return placing.Task(place=places[index], images=tuple(images))
+
+        place = functools.partial(placing.place, pile=self.pile, output_dir=self.output_dir)
+        tasks = inventory_module.Lazy(len(places), task)
+        for placed in self._results(place, tasks, "images", " series"):
+            target = placed.task.place
+            for file, frame, why in placed.failures:
+                inventory.decide(file, frame, left_out=why, series=target.series)
+            inventory.note_placed(target.folder, "" if placed.failures else target.digest)
+
+    def _results(
+        self,
+        function: Callable[[Task], Result],
+        tasks: pool.Tasks[Task],
+        doing: str,
+        unit: str,
+        *,
+        is_in_order: bool = False,
+    ) -> Iterator[Result]:
+        results = pool.run_tasks(
+            function,
+            tasks,
+            num_workers=self.num_workers,
+            name_of=lambda task: f"a batch of {doing}",
+            is_in_order=is_in_order,
+            inherited=[self.lock],
+        )
+        shown = progress.show(len(tasks), unit=unit, doing=doing)
+        with shown as advance, contextlib.closing(results):
+            for result in results:
+                yield result
+                advance(1)
+
+
+def _read_files(
+    files: Files, *, pile: pile_module.Pile
+) -> list[tuple[pile_module.File, list[image_module.Image] | outcome.LeftOut]]:
+    return [(file, image_module.read_images(pile, file)) for file in files]
+
+
+def _hash_series(
+    task: tuple[int, str, Sequence[tuple[pile_module.File, int, int]]], *, pile: pile_module.Pile
+) -> tuple[int, str, str | None]:
+    series, geometry, images = task
+    shown = [(file, frame) for file, frame, _ in images]
+    return series, geometry, deciding.hash_pixels(shown, pile=pile)
+
+
+def summarize(found: output_tables.Summary, output_dir: pathlib.Path) -> str:
+    """Returns what became of a pile, in lines."""
+    kept = [f"{count} {kind}" for kind, count in found.num_series.items()]
+    lines = [f"{found.num_studies} studies: {', '.join(kept)}"]
+    lacking = [f"{count} have no {kind}" for kind, count in found.lacking.items() if count]
+    if lacking:
+        lines.append(f"of these {', '.join(lacking)}")
+    num_left_out = sum(found.left_out.values())
+    lines.append(f"{num_left_out} of {found.num_files} files are left out")
+    lines += [f"  {count:8} {reason}" for reason, count in found.left_out.items()]
+    if found.labels:
+        rows = ", ".join(f"{count} {status}" for status, count in found.labels.items())
+        lines.append(f"rows of labels: {rows}; {found.num_labelled} studies on the train side")
+    private = private_dir(output_dir)
+    lines += [
+        f"data set: {output_dir}",
+        f"private: {private}, which says whose the ids are and what became of every file",
+        "the images keep their headers, names among them: deidentify the files before you pass "
+        "the data set on",
+    ]
+    return "\n".join(lines)

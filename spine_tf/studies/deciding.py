@@ -12,19 +12,19 @@ from spine_tf.dicom import elements, header as header_module, pixels, reasons
 from spine_tf.studies import (
     exclusion,
     identities as identities_module,
-    image as image_module,
     outcome,
     pile as pile_module,
+    pile_image,
     series as series_module,
     series_kind,
 )
 
 # Slices that are decoded to see what a series shows.
 _NUM_SEEN = 5
-# A slab at a disc has about three slices; what has fewer on parallel planes turns about an axis.
-_MIN_SLAB = 3
+# A slab at a disc has a few slices; what has one on each of many planes turns about an axis.
+_MIN_SLAB = 2
 
-Images = Sequence[tuple[pile_module.File, image_module.Image]]
+Images = Sequence[tuple[pile_module.File, pile_image.Image]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,14 +91,14 @@ def decide_study(
     first = images[0][1]
     study_id = identities.of("study", first.study)
     files = {file.name: file for file, _ in images}
-    with image_module.quiet():
+    with pile_image.quiet():
         found = series_module.find_series([image for _, image in images])
         decided = []
         for each in found:
             series_id = identities.of("series", first.study, *each.identity)
             decided.append((each, _decide(each, series_id, files, pile, min_slices)))
     of_patient = ("patient", first.patient) if first.patient else ("study", first.study)
-    texts = {image.text(image_module.ACCESSION_NUMBER) for _, image in images}
+    texts = {image.text(pile_image.ACCESSION_NUMBER) for _, image in images}
     return Study(
         study_id=study_id,
         patient_id=identities.of(*of_patient),
@@ -152,7 +152,7 @@ def _decide(
 
 
 def _why_too_few(found: series_module.Series, min_slices: int) -> outcome.LeftOut | None:
-    """Slices count over all stacks, such as slabs; one stack has to be more than a slice or two."""
+    """Slices count over all stacks, such as slabs; one stack has to have two."""
     if len(found.images) < min_slices:
         detail = f"{len(found.images)} slices, expected {min_slices} or more"
     elif len(found.largest) < min(_MIN_SLAB, min_slices):
@@ -163,7 +163,7 @@ def _why_too_few(found: series_module.Series, min_slices: int) -> outcome.LeftOu
 
 
 def _reader(
-    images: Sequence[image_module.Image],
+    images: Sequence[pile_image.Image],
     files: dict[str, pile_module.File],
     pile: pile_module.Pile,
 ) -> Callable[[], list[np.ndarray]]:
@@ -174,7 +174,7 @@ def _reader(
         found = []
         for image in images[start : start + _NUM_SEEN]:
             try:
-                data = image_module.read_file(pile, files[image.file], [image.frame])
+                data = pile_image.read_file(pile, files[image.file], [image.frame])
                 header, decoded = _decode(data[image.frame])
             except (reasons.Rejected, OSError):
                 continue  # the kind is decided without it; a conversion says what is wrong
@@ -198,8 +198,8 @@ def hash_pixels(
     digest = hashlib.sha256()
     for file, frame in images:
         try:
-            with image_module.quiet():
-                _, decoded = _decode(image_module.read_file(pile, file, [frame])[frame])
+            with pile_image.quiet():
+                _, decoded = _decode(pile_image.read_file(pile, file, [frame])[frame])
         except (reasons.Rejected, OSError):
             return None
         digest.update(np.ascontiguousarray(decoded.values.astype("<i4")).tobytes())

@@ -9,15 +9,22 @@ import re
 from spine_tf.studies import outcome, stack as stack_module
 
 _LOCALIZER = re.compile(
-    r"\b(loc|localizer|localiser|localizador|localizer\d|scout|survey|surv|pilot|topogram|smartbrain"
-    r"|calib\w*|shim\w*|3 ?plane|3 ?pl|ref(erence)? scan|plan(ning)? scan)\b"
+    r"locali[sz]|lokali[sz]|локали|位置決め|rep[eé]rage|topogra|smartbrain|calib|scan ?planung"
+    r"|\b(loc|scout|survey|surv|pilot|shim|3 ?plane|3 ?pl|3 ?ebenen|ref(erence)? scan|plan scan)\b"
 )
 _PROJECTION_WORDS = frozenset({"MIP", "MINIP", "MNIP", "PROJECTION IMAGE", "CSA MIP"})
 _PROJECTION = re.compile(r"\b(mip|minip|projection|projected)\b")
+_COMPUTED_WORDS = frozenset(
+    {
+        *("MPR", "CSA MPR", "CPR", "REFORMATTED", "RESAMPLED", "AVERAGE", "SUB", "SUBTRACTION"),
+        *("FUSED", "SCREEN SAVE", "SCREEN CAPTURE", "VOLREN", "T1 MAP", "T2 MAP", "R2 MAP"),
+    }
+)
 _COMPUTED = re.compile(
     r"\b(mpr|subtraction|subtracted|sub|screen ?save|screenshot|report|fusion)\b"
 )
-_NOT_MAGNITUDE = frozenset(
+# What a part of the complex signal, or of its separation into water and fat, is called.
+_PARTS = frozenset(
     {"P", "PHASE", "PHASE MAP", "I", "IMAGINARY", "VELOCITY", "VELOCITY MAP", "FAT", "F"}
 )
 _DIFFUSION_WORDS = frozenset({"DIFFUSION", "ADC", "TRACEW", "FA", "EADC", "TENSOR"})
@@ -25,13 +32,16 @@ _DIFFUSION = re.compile(r"\b(dwi|dti|adc|eadc|diff|diffusion|tracew?|resolve|ivi
 _DIFFUSION_SEQUENCE = re.compile(r"^\*?ep_b\d")
 
 _LUMBAR = re.compile(
-    r"lumb|lomb|\b(lws|l ?spine|ls ?spine|lss|lsp|tl ?spine|l s spine|l5 ?s1|sacrum)\b|lenden"
+    r"lumb|lomb|lenden|lendenwervel|пояснич|腰椎"
+    r"|\b(lws|lwk|l ?spine|ls ?spine|lss|lsp|tl ?spine|l s spine|l5 ?s1)\b"
 )
 _OTHER_PART = re.compile(
-    r"cervi|thorac|dorsal spine|brain|cerebr|sch(a|ae|ä)del|knee|knie|rodilla|shoulder|schulter"
-    r"|hombro|ankle|wrist|elbow|prostat|breast|mamm|liver|leber|abdom|cardi|pituit|orbit|sacroil"
-    r"|\b(head|kopf|neck|c ?spine|t ?spine|hws|bws|hip|hips|hufte|hüfte|pelvis|becken|foot|hand"
-    r"|femur|thigh|leg|arm|heart|herz|chest|thorax|iac|tmj|isg|si joints?|skull|carotid)\b"
+    r"cervi|шейн|頸椎|頚椎|thora[ck]|грудн|胸椎|dorsal spine|brain|cerebr|sch(a|ae|ä)del|мозг|頭部"
+    r"|knee|knie|rodilla|genou|колен|膝|shoulder|schulter|hombro|[eé]paule|плеч|肩|ankle|wrist|elbow"
+    r"|prostat|breast|mamm|liver|leber|abdom|живот|腹部|cardi|pituit|orbit|sacroil|骨盤"
+    r"|\b(head|kopf|neck|c ?spine|t ?spine|hws|hwk|cwk|bws|bwk|twk|hip|hips|hufte|hüfte|hanche"
+    r"|cadera|pelvis|becken|bassin|bekken|таз|foot|hand|femur|thigh|leg|arm|heart|herz|chest|iac|tmj|isg"
+    r"|si joints?|skull|carotid)\b"
 )
 
 
@@ -72,10 +82,11 @@ def _why_diffusion(stack: stack_module.Stack) -> str:
 
 
 def _why_derived(stack: stack_module.Stack) -> str:
-    image_type = stack.image_type or ()
-    if image_type[:1] == ("DERIVED",) or image_type[1:2] == ("SECONDARY",):
-        return "ImageType is derived or secondary"
-    if _NOT_MAGNITUDE & set(image_type[2:]):
+    words = stack.image_type or ()
+    # DERIVED alone is what archives make of an original that they compress with losses.
+    if words[1:2] == ("SECONDARY",) or _COMPUTED_WORDS & set(words):
+        return "ImageType says so"
+    if _PARTS & set(words[2:]):
         return "ImageType says phase, imaginary part or fat alone"
     return "the description says so" if _COMPUTED.search(_description(stack)) else ""
 
@@ -90,10 +101,7 @@ def _why_other_part(stack: stack_module.Stack) -> str:
         if _LUMBAR.search(text):
             return ""
         if _OTHER_PART.search(text):
-            is_silent = name == "BodyPartExamined" and _LUMBAR.search(
-                _plain(stack.study_description)
-            )
-            return "" if is_silent else f"{name} names another part of the body"
+            return f"{name} names another part of the body"
     return ""
 
 

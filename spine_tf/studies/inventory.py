@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from spine_tf.rsna import layout, sources
-from spine_tf.studies import deciding, image as image_module, outcome, pile
+from spine_tf.studies import deciding, outcome, pile, pile_image
 
 FILE_NAME = "inventory.sqlite"
 
@@ -203,7 +203,7 @@ class Inventory:
 
         return Lazy(len(starts), fetch)
 
-    def add_read(self, file: pile.File, found: list[image_module.Image] | outcome.LeftOut) -> None:
+    def add_read(self, file: pile.File, found: list[pile_image.Image] | outcome.LeftOut) -> None:
         """Takes what was read from a file."""
         name = os.fsencode(file.name)
         reason = (
@@ -228,12 +228,12 @@ class Inventory:
             (outcome.Reason.DUPLICATE,),
         )
 
-    def studies(self) -> Lazy[list[tuple[pile.File, image_module.Image]]]:
+    def studies(self) -> Lazy[list[tuple[pile.File, pile_image.Image]]]:
         """Returns the images of each study, without duplicates, in order of their names."""
         found = self.execute("SELECT DISTINCT study FROM images ORDER BY study")
         keys = [row[0] for row in found]
 
-        def fetch(index: int) -> list[tuple[pile.File, image_module.Image]]:
+        def fetch(index: int) -> list[tuple[pile.File, pile_image.Image]]:
             rows = self.execute(
                 f"SELECT {_FILE}, images.frame, images.header FROM images JOIN files USING (name)"
                 " LEFT JOIN outcomes USING (name, frame)"
@@ -241,7 +241,7 @@ class Inventory:
                 (keys[index],),
             )
             return [
-                (file, image_module.from_json(file.name, row[4], row[5]))
+                (file, pile_image.from_json(file.name, row[4], row[5]))
                 for row in rows
                 for file in [_file(row)]
             ]
@@ -350,7 +350,7 @@ class Inventory:
         )
         return [(_file(row), row[4], row[5]) for row in rows]
 
-    def kept_images(self, study: int) -> Iterator[tuple[int, int, image_module.Image]]:
+    def kept_images(self, study: int) -> Iterator[tuple[int, int, pile_image.Image]]:
         """Yields series, instance number and header of the kept images of a study."""
         rows = self.execute(
             "SELECT outcomes.series, number, name, frame, header FROM outcomes"
@@ -359,7 +359,7 @@ class Inventory:
             (study,),
         )
         for series, number, name, frame, text in rows:
-            yield series, number, image_module.from_json(os.fsdecode(name), frame, text)
+            yield series, number, pile_image.from_json(os.fsdecode(name), frame, text)
 
     def places(self) -> dict[str, Place]:
         """Returns where each kept series belongs, by its folder."""

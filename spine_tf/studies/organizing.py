@@ -14,13 +14,13 @@ from spine_tf.rsna import layout
 from spine_tf.studies import (
     deciding,
     identities as identities_module,
-    image as image_module,
     inventory as inventory_module,
     label_file,
     outcome,
     output_tables,
     own_labels,
     pile as pile_module,
+    pile_image,
     placing,
 )
 from tfrecords import atomic
@@ -244,8 +244,8 @@ class _Run:
 
 def _read_files(
     files: Files, *, pile: pile_module.Pile
-) -> list[tuple[pile_module.File, list[image_module.Image] | outcome.LeftOut]]:
-    return [(file, image_module.read_images(pile, file)) for file in files]
+) -> list[tuple[pile_module.File, list[pile_image.Image] | outcome.LeftOut]]:
+    return [(file, pile_image.read_images(pile, file)) for file in files]
 
 
 def _hash_series(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from spine_tf import labels
 from spine_tf.dicom import elements
-from spine_tf.studies import image as image_module, inventory as inventory_module, label_file
+from spine_tf.studies import inventory as inventory_module, label_file, pile_image
 
 Table = list[Sequence[object]]
 Target = tuple[int, int]
@@ -157,9 +157,9 @@ class _Matcher:
         found: dict[tuple[str, ...], set[tuple[int, int]]] = collections.defaultdict(set)
         for series, number, image in self._inventory.kept_images(study):
             series_uid = image.text(elements.SERIES_UID)
-            instance = image.text(image_module.INSTANCE_NUMBER)
+            instance = image.text(pile_image.INSTANCE_NUMBER)
             for name in (
-                (image.text(image_module.SOP_INSTANCE),),
+                (image.text(pile_image.SOP_INSTANCE),),
                 (series_uid, instance),
                 (str(series), str(number)),
             ):

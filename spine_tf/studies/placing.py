@@ -8,7 +8,7 @@ import pathlib
 import shutil
 
 from spine_tf.dicom import reasons
-from spine_tf.studies import image as image_module, inventory, outcome, pile as pile_module
+from spine_tf.studies import inventory, outcome, pile as pile_module, pile_image
 
 _MARK = ".part-"
 
@@ -76,7 +76,7 @@ def _place_file(
             os.link(path, part / f"{numbers[0]}.dcm", follow_symlinks=False)
             return 1
     try:
-        images = image_module.read_file(pile, file, list(numbers))
+        images = pile_image.read_file(pile, file, list(numbers))
     except OSError as err:
         detail = err.strerror or type(err).__name__
         raise reasons.Rejected(reasons.Reason.UNREADABLE_FILE, detail) from err

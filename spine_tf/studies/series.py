@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 from spine_tf.dicom import elements, geometry, header as header_module, stacks
-from spine_tf.studies import image as image_module, stack as stack_module
+from spine_tf.studies import pile_image, stack as stack_module
 
 # By the patient's axis that the normal is nearest to.
 PLANES = ("sagittal", "coronal", "axial")
@@ -29,9 +29,9 @@ class Series:
         identity: what tells it from the others of its study.
     """
 
-    images: tuple[image_module.Image, ...]
+    images: tuple[pile_image.Image, ...]
     stacks: int
-    largest: tuple[image_module.Image, ...]
+    largest: tuple[pile_image.Image, ...]
     plane: str
     identity: tuple[object, ...]
 
@@ -46,15 +46,15 @@ class Series:
         return digest.hexdigest()
 
 
-def find_series(images: Sequence[image_module.Image]) -> list[Series]:
+def find_series(images: Sequence[pile_image.Image]) -> list[Series]:
     """Divides the images of a study into series, in the order of their files."""
     by_uid: dict[str, dict[int, header_module.Header]] = {}
     for number, image in enumerate(images):
         header = image.header
         by_uid.setdefault(header.acquisition.series_uid, {})[number] = header
-    groups: list[list[list[image_module.Image]]] = []
+    groups: list[list[list[pile_image.Image]]] = []
     for headers in by_uid.values():
-        mine: list[list[list[image_module.Image]]] = []
+        mine: list[list[list[pile_image.Image]]] = []
         for stack in stacks.split(headers):
             _add([images[number] for number in stack.numbers], mine)
         groups += mine
@@ -62,7 +62,7 @@ def find_series(images: Sequence[image_module.Image]) -> list[Series]:
     return [_make_series(group, ordinals) for group in groups]
 
 
-def _add(stack: list[image_module.Image], groups: list[list[list[image_module.Image]]]) -> None:
+def _add(stack: list[pile_image.Image], groups: list[list[list[pile_image.Image]]]) -> None:
     """Puts a stack to the first of its acquisition and plane that doesn't show the same planes."""
     for group in groups:
         first = group[0][0].header
@@ -76,7 +76,7 @@ def _add(stack: list[image_module.Image], groups: list[list[list[image_module.Im
     groups.append([stack])
 
 
-def _is_on_same_planes(one: list[image_module.Image], other: list[image_module.Image]) -> bool:
+def _is_on_same_planes(one: list[pile_image.Image], other: list[pile_image.Image]) -> bool:
     first = one[0].header
     if not geometry.has_same_orientation(first, other[0].header):
         return False
@@ -92,7 +92,7 @@ def _is_on_same_planes(one: list[image_module.Image], other: list[image_module.I
 
 
 def _make_series(
-    group: list[list[image_module.Image]], ordinals: dict[tuple[object, ...], int]
+    group: list[list[pile_image.Image]], ordinals: dict[tuple[object, ...], int]
 ) -> Series:
     plane = _plane(group[0][0].header)
     axis = PLANES.index(plane)
@@ -115,7 +115,7 @@ def _plane(header: header_module.Header) -> str:
     return PLANES[max(range(3), key=lambda axis: abs(normal[axis]))]
 
 
-def make_stack(images: Sequence[image_module.Image]) -> stack_module.Stack:
+def make_stack(images: Sequence[pile_image.Image]) -> stack_module.Stack:
     """Returns a stack's images with what their headers say; the middle one is asked first."""
     middle = len(images) // 2
     asked = [images[middle], *images]
@@ -128,39 +128,39 @@ def make_stack(images: Sequence[image_module.Image]) -> stack_module.Stack:
         pixel_spacing=header.spacing,
         rows=header.rows,
         columns=header.columns,
-        modality=_capitals(_text(asked, image_module.MODALITY)),
-        manufacturer=_capitals(_text(asked, image_module.MANUFACTURER)),
-        body_part=_capitals(_text(asked, image_module.BODY_PART)),
-        study_description=_text(asked, image_module.STUDY_DESCRIPTION),
-        series_description=_text(asked, image_module.SERIES_DESCRIPTION),
-        protocol_name=_text(asked, image_module.PROTOCOL_NAME),
+        modality=_capitals(_text(asked, pile_image.MODALITY)),
+        manufacturer=_capitals(_text(asked, pile_image.MANUFACTURER)),
+        body_part=_capitals(_text(asked, pile_image.BODY_PART)),
+        study_description=_text(asked, pile_image.STUDY_DESCRIPTION),
+        series_description=_text(asked, pile_image.SERIES_DESCRIPTION),
+        protocol_name=_text(asked, pile_image.PROTOCOL_NAME),
         sequence_name=_text(asked, elements.SEQUENCE_NAME),
         image_type=header.acquisition.image_type or None,
-        scanning_sequence=_words(asked, image_module.SCANNING_SEQUENCE),
-        sequence_variant=_words(asked, image_module.SEQUENCE_VARIANT),
-        scan_options=_words(asked, image_module.SCAN_OPTIONS),
-        acquisition_type=_capitals(_text(asked, image_module.ACQUISITION_TYPE)),
+        scanning_sequence=_words(asked, pile_image.SCANNING_SEQUENCE),
+        sequence_variant=_words(asked, pile_image.SEQUENCE_VARIANT),
+        scan_options=_words(asked, pile_image.SCAN_OPTIONS),
+        acquisition_type=_capitals(_text(asked, pile_image.ACQUISITION_TYPE)),
         echo_time=_number(asked, elements.ECHO_TIME),
-        repetition_time=_number(asked, image_module.REPETITION_TIME),
+        repetition_time=_number(asked, pile_image.REPETITION_TIME),
         inversion_time=_number(asked, elements.INVERSION_TIME),
-        slice_thickness=_number(asked, image_module.SLICE_THICKNESS),
-        flip_angle=_number(asked, image_module.FLIP_ANGLE),
-        echo_train_length=_number(asked, image_module.ECHO_TRAIN_LENGTH),
-        contrast_agent=_text(asked, image_module.CONTRAST_AGENT),
+        slice_thickness=_number(asked, pile_image.SLICE_THICKNESS),
+        flip_angle=_number(asked, pile_image.FLIP_ANGLE),
+        echo_train_length=_number(asked, pile_image.ECHO_TRAIN_LENGTH),
+        contrast_agent=_text(asked, pile_image.CONTRAST_AGENT),
         b_value=next((b for b in map(_b_value, asked) if b is not None), None),
-        frame_of_reference=_text(asked, image_module.FRAME_OF_REFERENCE),
+        frame_of_reference=_text(asked, pile_image.FRAME_OF_REFERENCE),
     )
 
 
-def _text(images: Iterable[image_module.Image], tag: int) -> str | None:
+def _text(images: Iterable[pile_image.Image], tag: int) -> str | None:
     return next((text for image in images if (text := image.text(tag))), None)
 
 
-def _words(images: Iterable[image_module.Image], tag: int) -> tuple[str, ...] | None:
+def _words(images: Iterable[pile_image.Image], tag: int) -> tuple[str, ...] | None:
     return next((words for image in images if (words := image.words(tag))), None)
 
 
-def _number(images: Iterable[image_module.Image], tag: int) -> float | None:
+def _number(images: Iterable[pile_image.Image], tag: int) -> float | None:
     return next((n for image in images if (n := image.number(tag)) is not None), None)
 
 
@@ -172,7 +172,7 @@ def _capitals(text: str | None) -> str | None:
 _GE_OFFSET = 1e9
 
 
-def _b_value(image: image_module.Image) -> float | None:
+def _b_value(image: pile_image.Image) -> float | None:
     """The standard's attribute, else Siemens', GE's or Philips' own."""
     if image.header.acquisition.b_value is not None:
         return image.header.acquisition.b_value

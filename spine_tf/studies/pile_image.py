@@ -11,7 +11,7 @@ import struct
 import warnings
 from collections.abc import Callable, Iterator
 
-from pydicom import charset
+from pydicom import charset, valuerep
 
 from spine_tf.dicom import elements, header as header_module, reasons
 from spine_tf.studies import multi_frame, outcome, pile as pile_module
@@ -42,8 +42,6 @@ INSTANCE_NUMBER = 0x00200013
 FRAME_OF_REFERENCE = 0x00200052
 
 _CHARACTER_SET = 0x00080005
-# After these the character set begins anew (PS3.5, 6.1.2.5.3).
-_DELIMITERS = {"\r", "\n", "\t", "\f", "\\", "^", "="}
 
 _MORE = frozenset({_CHARACTER_SET}) | frozenset(
     value for name, value in list(globals().items()) if name.isupper() and isinstance(value, int)
@@ -87,7 +85,7 @@ class Image:
         names = list(self._values.words(_CHARACTER_SET)) or ["ISO_IR 100"]
         try:
             encodings = charset.convert_encodings(names)
-            return charset.decode_bytes(raw, encodings, _DELIMITERS).strip(" \0")
+            return charset.decode_bytes(raw, encodings, valuerep.TEXT_VR_DELIMS).strip(" \0")
         except (LookupError, ValueError):
             return raw.decode("latin-1").strip(" \0")
 
@@ -185,14 +183,14 @@ def _read_images(
     modality = image.text(MODALITY).upper()
     if modality not in ("", "MR"):
         return outcome.LeftOut(reason=outcome.Reason.OTHER_MODALITY, detail="not of MR")
-    if not image.text(STUDY_UID):
-        return outcome.LeftOut(reason=outcome.Reason.NO_STUDY, detail="StudyInstanceUID is missing")
     if image.text(SOP_CLASS) in multi_frame.CLASSES:
         images = _frames(file, read(_MAX_HEADER_BYTES))
     else:
         images = [image]
     for each in images:
         _check(each, file)
+    if not image.text(STUDY_UID):
+        return outcome.LeftOut(reason=outcome.Reason.NO_STUDY, detail="StudyInstanceUID is missing")
     return images
 
 

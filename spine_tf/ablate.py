@@ -42,7 +42,7 @@ _WORKERS = flags_module.Workers("Processes that convert; all cores if not given.
 def main() -> None:
     """Runs the ablation that the flags describe."""
     data_dir = program.require_path(_DATA_DIR)
-    work_dir = program.require_path(_WORK_DIR)
+    work_dir = program.require_output_dir(_WORK_DIR)
     if _MAX_MINUTES.value is not None and _MAX_MINUTES.value <= 0:
         raise ValueError(f"--max_minutes is {_MAX_MINUTES.value}, expected more than 0")
     wanted = _design()

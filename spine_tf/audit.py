@@ -23,7 +23,8 @@ def main() -> None:
     from spine_tf.rsna import sources
 
     start = time.monotonic()
-    data_dir, report_dir = program.require_path(_DATA_DIR), program.require_path(_REPORT_DIR)
+    data_dir = program.require_path(_DATA_DIR)
+    report_dir = program.require_output_dir(_REPORT_DIR)
     origin = page_origin.describe([data_dir])
     page_origin.require_own(report_dir / audit_page.PAGE_FILE, origin)
     num_workers = _WORKERS.number()

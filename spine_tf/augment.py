@@ -1,7 +1,5 @@
 """Draws every augmentation at three strengths: `python -m spine_tf.augment`."""
 
-import pathlib
-
 from absl import flags, logging
 
 from spine_tf import cli, flags as flags_module
@@ -15,7 +13,7 @@ _SEED = flags_module.seed("the changes", lower_bound=0)
 def main() -> None:
     """Draws as the flags say."""
     records_dir = program.require_path(_RECORDS_DIR)
-    path = pathlib.Path(_PNG.value)
+    path = program.require_output_file(_PNG)
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
     from spine_tf.augmentation import sheet

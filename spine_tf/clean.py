@@ -20,7 +20,7 @@ def main() -> None:
     """Judges the labels of the run's records."""
     run_dir = program.require_path(_RUN_DIR)
     records_dir = program.require_path(_RECORDS_DIR)
-    output_dir = program.require_path(_OUTPUT_DIR)
+    output_dir = program.require_output_dir(_OUTPUT_DIR)
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
     from spine_tf.label_review import cleaning

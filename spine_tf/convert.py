@@ -42,7 +42,7 @@ def main() -> None:
     if _DRY_RUN.value:
         _preview(data_dir)
         return
-    output_dir = program.require_path(_OUTPUT_DIR)
+    output_dir = program.require_output_dir(_OUTPUT_DIR)
     conversion, source = _CONVERSION.settings(), sources.open_source(data_dir)
     if _SHARDS.value is not None:
         slot = _parse_slot(_SHARDS.value)

@@ -54,7 +54,7 @@ def main() -> None:
     """Evaluates as the flags say."""
     run_dirs = flags_module.require_run_dirs(_RUN_DIRS)
     records_dir = program.require_path(_RECORDS_DIR)
-    report_dir = program.require_path(_REPORT_DIR)
+    report_dir = program.require_output_dir(_REPORT_DIR)
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
     from spine_tf.evaluation import evaluation

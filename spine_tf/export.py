@@ -43,7 +43,7 @@ def main() -> None:
 
 def _export() -> None:
     run_dirs = flags_module.require_run_dirs(_RUN_DIRS)
-    export_dir = program.require_path(_EXPORT_DIR)
+    export_dir = program.require_output_dir(_EXPORT_DIR)
     if export_dir.exists():
         raise ValueError(f"{export_dir} exists; choose another --export_dir or remove it")
 
@@ -67,9 +67,9 @@ def _export() -> None:
 def _check(export_dir: pathlib.Path) -> None:
     if _RUN_DIRS.value or _EXPORT_DIR.value:
         raise ValueError("--check stands alone: leave out --run_dir and --export_dir")
-    from spine_tf.serving import verification
+    from spine_tf.serving import answer_check
 
-    findings = verification.check(export_dir)
+    findings = answer_check.check(export_dir)
     print(f"{findings.num_files} files are as exported")
     for name, difference in findings.differences.items():
         print(f"{name} answers as golden: largest difference {difference:.1e}")

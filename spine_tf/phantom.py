@@ -44,11 +44,11 @@ def main() -> None:
         )
     if _OUTPUT_DIR.value is not None:
         write = _write_pile if _STYLE.value == "hospital" else _write_data_set
-        write(pathlib.Path(_OUTPUT_DIR.value))
+        write(program.require_output_dir(_OUTPUT_DIR))
     if _PNG.value is not None:
         from spine_tf.synthesis import atlas
 
-        for path in atlas.write_pages(pathlib.Path(_PNG.value), seed=_SEED.value):
+        for path in atlas.write_pages(program.require_output_dir(_PNG), seed=_SEED.value):
             print(f"picture: {path}")
 
 

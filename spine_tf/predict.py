@@ -47,7 +47,7 @@ _USAGE = """Predicts for every study of a folder, or for a place on one DICOM fi
 def main() -> None:
     """Predicts as the flags say."""
     model_dir = program.require_path(_MODEL_DIR)
-    output = program.require_path(_OUTPUT)
+    output = program.require_output_file(_OUTPUT)
     if (_DATA_DIR.value is None) == (_DICOM.value is None):
         raise ValueError("--data_dir or --dicom is needed, one of them")
     if _DICOM.value is not None:

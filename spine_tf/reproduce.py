@@ -37,7 +37,7 @@ def main() -> None:
     """Converts, trains, evaluates and writes the table, as the flags say."""
     started = time.monotonic()
     data_dir = program.require_path(_DATA_DIR)
-    work_dir = program.require_path(_WORK_DIR)
+    work_dir = program.require_output_dir(_WORK_DIR)
 
     from spine_tf.reproduction import experiment, reproduction
 

@@ -18,7 +18,7 @@ def main() -> None:
     from spine_tf.rsna import sources
 
     data_dir = program.require_path(_DATA_DIR)
-    output_dir = program.require_path(_OUTPUT_DIR)
+    output_dir = program.require_output_dir(_OUTPUT_DIR)
     written = subset.write_subset(
         sources.open_source(data_dir),
         output_dir,

@@ -34,7 +34,7 @@ _RESUME = flags_module.resume("interrupted run in run_dir")
 def main() -> None:
     """Trains as the flags say."""
     records_dir = program.require_path(_RECORDS_DIR)
-    run_dir = program.require_path(_RUN_DIR)
+    run_dir = program.require_output_dir(_RUN_DIR)
     if _NUM_SEEDS.value > 1 and _VAL_FOLD.value != "all":
         raise ValueError(
             f"--num_seeds is {_NUM_SEEDS.value}, which takes --val_fold all, not {_VAL_FOLD.value}"

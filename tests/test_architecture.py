@@ -54,6 +54,7 @@ _MODULES_WITHOUT_TENSORFLOW = (
     "spine_tf.convert",
     "spine_tf.training.reviewed_labels",
     "spine_tf.label_review.quality",
+    "spine_tf.serving.verification",
     "spine_tf.ablation.ablation",
     "tfrecords.shard",
     "tfrecords.example",

@@ -26,7 +26,7 @@ import pytest
 from spine_tf import labels
 from spine_tf.runs import run
 from spine_tf.scoring import predictions
-from spine_tf.serving import saved_model, verification
+from spine_tf.serving import answer_check, saved_model
 from tfrecords import records, shard, verify
 
 _TASK = labels.TASKS["multiclass"]
@@ -85,7 +85,7 @@ def test_run_with_layers_of_our_own_gives_its_predictions(
 
 
 def test_export_gives_its_golden_answers(made: pathlib.Path) -> None:
-    findings = verification.check(made / "export")
+    findings = answer_check.check(made / "export")
     assert list(findings.differences) == ["saved_model"]
     assert not findings.unchecked
 

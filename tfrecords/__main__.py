@@ -44,6 +44,7 @@ def _verify(directory: pathlib.Path) -> None:
 
 
 def _inspect(directory: pathlib.Path) -> None:
+    path = None if _PNG.value is None else program.require_output_file(_PNG)
     from tfrecords import atomic, inspection, manifest, records, tfds_files
 
     # Not opened as for reading: a damaged directory is worth a look too.
@@ -53,8 +54,7 @@ def _inspect(directory: pathlib.Path) -> None:
         schema=tfds_files.read_schema(directory),
     )
     print(inspection.describe(source))
-    if _PNG.value is not None:
-        path = pathlib.Path(_PNG.value)
+    if path is not None:
         atomic.write_bytes(path, inspection.draw_crops(source))
         logging.info("wrote %s", path)
     print(program.next_line(program.own_command(), "verify", directory))

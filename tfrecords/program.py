@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
-from tfrecords import home, stop, terminal
+from tfrecords import environment, errors, home, output_place, stop, terminal
 
 STARTED_AS = "__started_as__"
 """A global of the main module: the words of the command that a script ran it for."""
@@ -30,8 +30,9 @@ def run(main: Callable[[], None], *, usage: str, max_arguments: int = 0) -> NoRe
     Places that are not on this machine, such as gs://bucket/x, are refused, and so is Windows; ~ is
     the home directory in every flag and argument. A reader of stdout or stderr who goes is no
     error. SIGTERM and SIGHUP end the program as Ctrl-C does: one line, 143, 129 or 130.
-    ValueError and OSError are what a user can mend: one sentence on stderr, no traceback (it is
-    logged with `--verbosity=1`), and exit status 1 or the error's own `exit_status`.
+    What a user can meet (`errors.mendable`) is one sentence on stderr, no traceback (it is logged
+    with `--verbosity=1`), and exit status 1 or the error's own `exit_status`. Settings of other
+    packages, such as another backend of Keras, are not used; a line says which.
 
     Args:
         main: does the work; reads its module's flags and, if it takes arguments, FLAGS' remainder.
@@ -47,11 +48,13 @@ def run(main: Callable[[], None], *, usage: str, max_arguments: int = 0) -> NoRe
             _refuse_remote_places(argv[1:])
             _expand_home()
             _set_up_log()
+            if unused:
+                logging.info("not used here: %s", ", ".join(unused))
             main()
             sys.stdout.flush()
-        except (ValueError, OSError) as err:
+        except errors.mendable() as err:
             logging.debug("%s", err, exc_info=True)
-            return _fail(_sentence(err), getattr(err, "exit_status", 1))
+            return _fail(errors.in_words(err), getattr(err, "exit_status", 1))
         except KeyboardInterrupt as err:
             return _fail(str(err) or "interrupted", stop.exit_status(err))
         return 0
@@ -61,6 +64,7 @@ def run(main: Callable[[], None], *, usage: str, max_arguments: int = 0) -> NoRe
     stop.listen()
     terminal.outlive_readers()
     terminal.silence_tensorflow()
+    unused = environment.settle()
     logging.set_verbosity(logging.INFO)
     sys.modules["__main__"].__doc__ = usage.replace("%s", shlex.join(own_command()))
     sys.argv[1:] = _with_underscores(sys.argv[1:])
@@ -142,7 +146,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
         nearest = _nearest(err.flagname.replace("-", "_"), own)
         sys.exit(_fail(f"there is no flag --{err.flagname}{nearest or '; see --help'}"))
     except flags.Error as err:
-        sys.exit(_fail(_sentence(err)))
+        sys.exit(_fail(errors.in_words(err)))
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
@@ -190,6 +194,20 @@ def require_path(flag: flags.FlagHolder[str | None]) -> pathlib.Path:
     return pathlib.Path(require(flag))
 
 
+def require_output_file(flag: flags.FlagHolder[str | None]) -> pathlib.Path:
+    """Returns the file to write that a flag has to name; ValueError where it can't be written."""
+    found = require_path(flag)
+    output_place.require_file(found, f"--{flag.name}")
+    return found
+
+
+def require_output_dir(flag: flags.FlagHolder[str | None]) -> pathlib.Path:
+    """Returns the directory to write into that a flag has to name; ValueError where none can be."""
+    found = require_path(flag)
+    output_place.require_directory(found, f"--{flag.name}")
+    return found
+
+
 def path(flag: flags.FlagHolder[str | None]) -> pathlib.Path | None:
     """Returns the file or directory that a flag names, None where it is not given."""
     return pathlib.Path(flag.value) if flag.value else None
@@ -226,10 +244,6 @@ def _is_ours_or_serious(record: std_logging.LogRecord) -> bool:
     """TensorFlow tells of every file that it writes, in the log that is ours too."""
     is_tensorflow = "tensorflow" in pathlib.Path(record.pathname).parts
     return not is_tensorflow or record.levelno >= std_logging.WARNING
-
-
-def _sentence(err: BaseException) -> str:
-    return " ".join(str(err).split()) or type(err).__name__
 
 
 def _fail(sentence: str, exit_status: int = 1) -> int:

@@ -99,7 +99,7 @@ def _make_settings() -> search_settings.Settings:
         monitor=goal.monitor,
     )
     return search_settings.Settings(
-        search_dir=program.require_path(_SEARCH_DIR),
+        search_dir=program.require_output_dir(_SEARCH_DIR),
         records_dir=program.require_path(_RECORDS_DIR),
         task=next(iter(bases.values())).task,
         bases=bases,

@@ -186,8 +186,11 @@ def _check_kind(values: Values) -> None:
         raise reasons.Rejected(
             reasons.Reason.COLOUR, f"{samples} samples a pixel, expected one, grey"
         )
-    frames = values.text(elements.NUMBER_OF_FRAMES) or "1"
-    if not frames.isdigit() or int(frames) != 1:
+    frames = values.text(elements.NUMBER_OF_FRAMES)
+    if frames.strip("0123456789"):
+        raise _bad_header("NumberOfFrames is no count")
+    # 0 is one frame too: some exporters write it for a plain slice, and pydicom reads it so.
+    if frames.lstrip("0") not in ("", "1"):
         raise reasons.Rejected(
             reasons.Reason.MULTI_FRAME,
             "more than one frame, expected one; spine_tf.organize splits enhanced MR into frames",

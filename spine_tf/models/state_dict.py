@@ -7,15 +7,19 @@ count and that many values (torch/serialization.py, `_legacy_save`).
 
 import collections
 import dataclasses
+import io
 import math
 import pathlib
 import pickle
+import reprlib
 import struct
 import types
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import Any, ClassVar, cast
 
 import numpy as np
+
+from tfrecords import regular_file
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
@@ -30,7 +34,7 @@ def read_state_dict(path: pathlib.Path) -> dict[str, np.ndarray]:
         ValueError: the file is damaged, of another format, or holds anything but a dictionary of
             float32 and int64 tensors.
     """
-    with path.open("rb") as file:
+    with io.BufferedReader(cast(io.RawIOBase, regular_file.open_file(path))) as file:
         try:
             return _read(file)
         # A damaged pickle may raise any of these.
@@ -40,9 +44,12 @@ def read_state_dict(path: pathlib.Path) -> dict[str, np.ndarray]:
             EOFError,
             IndexError,
             KeyError,
+            MemoryError,
             OverflowError,
+            RecursionError,
             TypeError,
             ValueError,
+            struct.error,
         ) as err:
             raise ValueError(f"{path} can't be read as a PyTorch state dict: {err}") from err
 
@@ -64,7 +71,7 @@ class _Tensor:
     strides: tuple[int, ...]
 
 
-def _read(file: BinaryIO) -> dict[str, np.ndarray]:
+def _read(file: "io.BufferedReader[Any]") -> dict[str, np.ndarray]:
     if file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC:
         raise ValueError(
             "it has the format of PyTorch 1.6 and later; save it with "
@@ -87,16 +94,25 @@ def _read(file: BinaryIO) -> dict[str, np.ndarray]:
     return {name: _view(name, tensor, values) for name, tensor in tensors.items()}
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):
     """Reads what a state dict consists of and refuses every other name.
+
+    The one in Python: that in C makes its memo as long as the file asks for, filled with zeros. A
+    bytearray, which would be that too, is unknown to it.
 
     Attributes:
         storages: those that tensors have referred to so far, by key.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: "io.BufferedReader[Any]") -> None:
         super().__init__(file)
         self.storages: dict[str, _Storage] = {}
+
+    dispatch: ClassVar[dict[int, Any]] = {
+        code: function
+        for code, function in pickle._Unpickler.dispatch.items()
+        if code != pickle.BYTEARRAY8[0]
+    }
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ADMITTED:
@@ -111,7 +127,7 @@ class _Unpickler(pickle.Unpickler):
                 return self.storages.setdefault(
                     key, _Storage(key=key, dtype=dtype, num_values=num_values)
                 )
-        raise ValueError(f"a tensor refers to {pid!r}, expected a storage")
+        raise ValueError(f"a tensor refers to {reprlib.repr(pid)}, expected a storage")
 
 
 def _make_tensor(
@@ -137,7 +153,7 @@ _ADMITTED: Mapping[tuple[str, str], object] = types.MappingProxyType(
 
 
 def _read_storages(
-    file: BinaryIO, keys: list[str], storages: Mapping[str, _Storage]
+    file: "io.BufferedReader[Any]", keys: list[str], storages: Mapping[str, _Storage]
 ) -> dict[str, np.ndarray]:
     """Returns storage key -> its values, one-dimensional."""
     start = file.tell()

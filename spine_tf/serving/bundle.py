@@ -8,13 +8,14 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
+import tensorflow as tf
 from absl import logging
 
 from spine_tf.configuration import roi_config
 from spine_tf.runs import run
 from spine_tf.scoring import predictions
 from spine_tf.serving import formats, golden, graph, model_card, saved_model, spec, verification
-from tfrecords import atomic, records
+from tfrecords import atomic, errors, records
 
 _NUM_REPRESENTATIVE = 200
 
@@ -69,8 +70,11 @@ def export(
     if formats.INT8 in format_names:
         crops = _representative_crops(runs, records_dir, served)
     export_dir.parent.mkdir(parents=True, exist_ok=True)
-    with atomic.new_directory(export_dir) as directory:
-        differences = _fill(directory, runs, served, format_names, crops)
+    try:
+        with atomic.new_directory(export_dir) as directory:
+            differences = _fill(directory, runs, served, format_names, crops)
+    except tf.errors.OpError as err:  # which names files of a directory that has gone
+        raise OSError(f"{export_dir} can't be written: {errors.in_words(err)}") from err
     return Bundle(directory=export_dir, differences=differences)
 
 

@@ -29,6 +29,12 @@ data set is free for non-commercial use only and may not be passed on: weights t
 for non-commercial use only. The golden inputs are synthetic; no pixel of a study is in this
 directory.
 """
+_TRUST = (
+    "This directory is a program: whoever loads the SavedModel runs its graph. `SHA256SUMS` shows "
+    "that no file was damaged or swapped on the way, `python -m spine_tf.predict` and "
+    "`export --check` compare it first; it is no proof of origin, so take models only from those "
+    "whom you trust.\n"
+)
 _LIMITS = """\
 - **Not a medical device.** Nothing here may guide the care of a patient.
 - It grades a place that is given: it does not find levels, and it does not say that a coordinate
@@ -210,5 +216,6 @@ def _files(differences: Mapping[str, float]) -> str:
         "from the trained model, of the others from the SavedModel; for int8 it is the mean on "
         f"training crops. `{golden.FOLDER}/` holds synthetic inputs and the answers to them; "
         "`python -m spine_tf.export --check DIR` compares files and answers. OpenVINO's CPU plugin "
-        "may compute in bfloat16: set `INFERENCE_PRECISION_HINT` to `f32` for these answers.\n"
+        "may compute in bfloat16: set `INFERENCE_PRECISION_HINT` to `f32` for these answers.\n\n"
+        f"{_TRUST}"
     )

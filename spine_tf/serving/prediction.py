@@ -16,7 +16,7 @@ from spine_tf import labels
 from spine_tf.crops import cutting
 from spine_tf.dicom import reasons
 from spine_tf.rsna import annotations, layout, sources
-from spine_tf.serving import saved_model, spec
+from spine_tf.serving import saved_model, spec, verification
 from tfrecords import atomic
 
 REPORT_NAME = "predict_report.csv"
@@ -180,8 +180,30 @@ def predict(
         and one probability a class, float in [0, 1]; they sum to 1.
 
     Raises:
-        ValueError: no exported model, no data set in the RSNA layout, or no study in it.
+        ValueError: no exported model, or one that was changed; no data set in the RSNA layout, or
+            no study in it.
     """
+    # Nothing of the model is looked at before all of it is what its list says.
+    with verification.verified(model_dir) as received:
+        return _predict(
+            received.directory,
+            data_dir,
+            output_path,
+            num_workers=num_workers,
+            is_competition_weighted=is_competition_weighted,
+            side=side,
+        )
+
+
+def _predict(
+    model_dir: pathlib.Path,
+    data_dir: pathlib.Path,
+    output_path: pathlib.Path,
+    *,
+    num_workers: int,
+    is_competition_weighted: bool,
+    side: str | None,
+) -> Outcome:
     served = spec.read(model_dir)
     source = sources.open_for_prediction(data_dir, side)
     found = annotations.read_annotations(

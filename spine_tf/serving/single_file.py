@@ -9,7 +9,7 @@ from spine_tf import labels
 from spine_tf.crops import cutting
 from spine_tf.dicom import reasons
 from spine_tf.rsna import annotations, layout
-from spine_tf.serving import prediction, saved_model, spec
+from spine_tf.serving import prediction, saved_model, spec, verification
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,6 +85,26 @@ def predict_file(
         ValueError: no exported model, a condition that it does not know, or a file that can't be
             used.
     """
+    with verification.verified(model_dir) as received:
+        return _predict_file(
+            received.directory,
+            dicom_path,
+            output_path,
+            center_xy=center_xy,
+            condition=condition,
+            is_competition_weighted=is_competition_weighted,
+        )
+
+
+def _predict_file(
+    model_dir: pathlib.Path,
+    dicom_path: pathlib.Path,
+    output_path: pathlib.Path,
+    *,
+    center_xy: tuple[float, float],
+    condition: str | None,
+    is_competition_weighted: bool,
+) -> dict[str, float]:
     served = spec.read(model_dir)
     condition = _condition(served, condition)
     source = FileSource.beside(dicom_path)

@@ -16,7 +16,7 @@ from spine_tf.crops import cutting
 from spine_tf.models import families
 from spine_tf.rsna import annotations, sources
 from spine_tf.runs import run
-from spine_tf.serving import bundle, prediction, single_file
+from spine_tf.serving import bundle, prediction, single_file, verification
 
 _SIDES = ("left_subarticular_stenosis", "right_subarticular_stenosis")
 _LEVELS = ("l3_l4", "l4_l5")
@@ -403,14 +403,14 @@ def test_a_folder_that_is_no_data_set_is_refused(model_dir, data, tmp_path, miss
 
 
 def test_a_folder_that_is_no_export_is_refused(data, tmp_path):
-    with pytest.raises(ValueError, match=r"has no labels\.json, so it is no exported model"):
+    with pytest.raises(ValueError, match="has no SHA256SUMS: expected a directory written by"):
         _predict(tmp_path, data.write(), tmp_path)
 
 
 def test_an_export_without_its_model_is_refused(model_dir, data, tmp_path):
     copy = shutil.copytree(model_dir, tmp_path / "e")
     shutil.rmtree(copy / "saved_model")
-    with pytest.raises(ValueError, match=r"has no saved_model\.pb"):
+    with pytest.raises(ValueError, match=r"saved_model/1/.* is missing, SHA256SUMS lists it"):
         _predict(copy, data.write(), tmp_path)
 
 
@@ -419,6 +419,9 @@ def test_a_model_of_another_crop_than_it_says_is_refused(model_dir, data, tmp_pa
     values = json.loads((copy / "preprocess.json").read_bytes())
     values["roi"]["num_slices"] = 3
     (copy / "preprocess.json").write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=r"preprocess\.json was changed"):
+        _predict(copy, data.write(), tmp_path)
+    verification.write_checksums(copy)
     with pytest.raises(ValueError, match=r"takes crops of \(16, 16, 1\).*names \(16, 16, 3\)"):
         _predict(copy, data.write(), tmp_path)
 

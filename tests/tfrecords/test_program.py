@@ -16,7 +16,7 @@ import sys, time
 from absl import flags, logging
 from tfrecords import program
 
-_KINDS = ["none", "value", "file", "status", "bug", "wait", "full"]
+_KINDS = ["none", "value", "file", "status", "memory", "deep", "bug", "wait", "full"]
 _KIND = flags.DEFINE_enum("kind", "none", _KINDS, "What fails.")
 _LONG_NAME = flags.DEFINE_bool("long_name", False, "Says so.")
 _MANY_NAMES = flags.DEFINE_list("many_names", [], "Names.")
@@ -31,6 +31,10 @@ def main():
         open("nowhere/at/all")
     if _KIND.value == "status":
         raise _Refused("too many")
+    if _KIND.value == "memory":
+        raise MemoryError("8 GiB")
+    if _KIND.value == "deep":
+        main()
     if _KIND.value == "bug":
         raise KeyError("bug")
     if _KIND.value == "wait":
@@ -75,12 +79,14 @@ def test_arguments_reach_the_program(path: pathlib.Path) -> None:
     ("arguments", "status", "message"),
     [
         (("--kind=value",), 1, "error: kind is value, expected none\n"),
-        (("--kind=file",), 1, "error: [Errno 2] No such file or directory: 'nowhere/at/all'\n"),
+        (("--kind=file",), 1, "error: nowhere/at/all: No such file or directory\n"),
+        (("--kind=memory",), 1, "error: there is not enough memory (8 GiB): lower data.memory_"),
+        (("--kind=deep",), 1, "error: what was read is nested too deeply; --verbosity=1 says"),
         (("--kind=status",), 3, "error: too many\n"),
         (("gs://b/x",), 1, "error: the argument names gs://b/x, expected a path of this machine"),
         (("--log_dir=s3://b",), 1, "error: --log_dir names s3://b, expected a path of this"),
         (("one", "two"), 1, "error: 'two' is not a flag: write --name=value\n"),
-        (("--kind=",), 1, "value should be one of <none|value|file|status|bug|"),
+        (("--kind=",), 1, "value should be one of <none|value|file|status|memory|deep|"),
         (("--kindly",), 1, "error: there is no flag --kindly; did you mean --kind?\n"),
         (("--long-nam",), 1, "error: there is no flag --long-nam; did you mean --long_name?\n"),
         (("--other=3",), 1, "error: there is no flag --other; see --help\n"),

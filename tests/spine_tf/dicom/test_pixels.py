@@ -347,6 +347,7 @@ def _reason(data):
         ({"SamplesPerPixel": 3}, "colour"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "colour"),
         ({"NumberOfFrames": "2"}, "multi_frame"),
+        ({"NumberOfFrames": "-1"}, "bad_header"),
         ({"PixelSpacing": None}, "no_spacing"),
         ({"PixelSpacing": [0, 1]}, "no_spacing"),
         ({"PixelSpacing": [1, 1e9]}, "no_spacing"),
@@ -360,6 +361,17 @@ def _reason(data):
 def test_spoilt_slice_has_its_reason(make_slice, changes, reason):
     syntax = uid.ExplicitVRLittleEndian
     assert _reason(_bytes(make_slice(_PIXELS, transfer_syntax=syntax, **changes))) == reason
+
+
+@pytest.mark.parametrize("frames", ["0", "", "00", "01", "1"])
+def test_slice_that_counts_its_one_frame_oddly_is_read(make_slice, frames):
+    plain = _bytes(
+        make_slice(_PIXELS, transfer_syntax=uid.ExplicitVRLittleEndian, NumberOfFrames="1")
+    )
+    element = b"\x28\0\x08\0IS\2\0"
+    assert element + b"1 " in plain
+    found = plain.replace(element + b"1 ", element + frames.encode().ljust(2))
+    np.testing.assert_array_equal(_decode(found)[1], _decode(plain)[1])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import pathlib
 import pickle
+import resource
 import struct
 
 import numpy as np
@@ -94,6 +95,26 @@ _WHOLE = _file(_pickle(a=_tensor(_storage())), {"7": _NUMBERS})
 def test_no_part_of_a_file_is_read(length: int, tmp_path: pathlib.Path) -> None:
     with pytest.raises(ValueError, match=r"weights.pth can't be read as a PyTorch state dict: "):
         _read(tmp_path, _WHOLE[:length])
+
+
+@pytest.mark.parametrize(
+    "asking",
+    [
+        b"\x80\x02Nr\xff\xff\xff\x7f.",  # a memo of 2^31 places
+        b"\x80\x05\x96" + struct.pack("<Q", 2**40) + b".",  # a bytearray
+        b"\x80\x04\x8e" + struct.pack("<Q", 2**40) + b"x.",  # bytes
+        b"\x80\x04\x95" + struct.pack("<Q", 2**62) + b".",  # a frame
+        b"\x80\x02" + b"(" * 10**5 + b"t" * 10**5 + b".",  # nested
+        b"\x80\x02K\x00q\x00" + b"h\x00h\x00\x86q\x00" * 10**4 + b"Q.",  # 2^10000 leaves
+    ],
+)
+def test_small_file_that_asks_for_gigabytes_is_refused(
+    asking: bytes, tmp_path: pathlib.Path
+) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match=r"weights.pth can't be read as a PyTorch state dict: "):
+        _read(tmp_path, asking + _WHOLE)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400 * 1024
 
 
 @pytest.mark.parametrize("module_and_name", [("os", "system"), ("torch", "HalfStorage")])

@@ -20,7 +20,11 @@ _VAL_FOLD = flags.DEFINE_string(
 )
 _EPOCHS = flags.DEFINE_integer("epochs", None, "Most epochs; overrides the configuration.")
 _NUM_SEEDS = flags.DEFINE_integer(
-    "num_seeds", 1, "With --val_fold all: train with this many seeds, from --seed on.", 1, 1000
+    "num_seeds",
+    1,
+    "An ensemble: all folds, each with this many seeds, from --seed on.",
+    1,
+    1000,
 )
 _CALLBACKS = flags.DEFINE_string(
     "callbacks",
@@ -35,10 +39,7 @@ def main() -> None:
     """Trains as the flags say."""
     records_dir = program.require_path(_RECORDS_DIR)
     run_dir = program.require_output_dir(_RUN_DIR)
-    if _NUM_SEEDS.value > 1 and _VAL_FOLD.value != "all":
-        raise ValueError(
-            f"--num_seeds is {_NUM_SEEDS.value}, which takes --val_fold all, not {_VAL_FOLD.value}"
-        )
+    val_fold = _val_fold()
     run_config = _read_config(run_dir)
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
@@ -57,7 +58,7 @@ def main() -> None:
             resume=_RESUME.value,
             callbacks=callbacks,
         )
-    elif _VAL_FOLD.value == "all":
+    elif val_fold == "all":
         trainer.train_all_folds(
             run_config, source, run_dir, resume=_RESUME.value, callbacks=callbacks
         )
@@ -68,10 +69,21 @@ def main() -> None:
         "evaluate",
         run_dir=run_dir,
         records_dir=records_dir,
-        split="oof" if _VAL_FOLD.value == "all" else "val",
+        split="oof" if val_fold == "all" else "val",
         report_dir=cli.beside(run_dir, "report"),
     )
     cli.print_next("export", run_dir=run_dir, export_dir=cli.beside(run_dir, "export"))
+
+
+def _val_fold() -> str | None:
+    """What is held out; an ensemble of seeds is one of all folds too."""
+    if _NUM_SEEDS.value == 1:
+        return _VAL_FOLD.value
+    if _VAL_FOLD.value not in (None, "all"):
+        raise ValueError(
+            f"--num_seeds is {_NUM_SEEDS.value}, which takes --val_fold all, not {_VAL_FOLD.value}"
+        )
+    return "all"
 
 
 def _read_config(run_dir: pathlib.Path) -> config.Config:

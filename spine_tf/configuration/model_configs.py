@@ -16,6 +16,8 @@ class ModelConfig:
     """What every model family has; a family adds its own fields.
 
     Attributes:
+        weights: "none" (random start), or the directory of a run of spine_tf.train, such as one on
+            phantom studies: layers of the same name and shape start from its weights.
         input_mm: side of what the model sees, in millimetres around the record's point; 0 is all
             that the record holds. A record that holds more gives tissue to what is turned in.
         input_px: the same in pixels of the model's input; 0 keeps the record's pixels. Two thirds
@@ -30,6 +32,7 @@ class ModelConfig:
 
     family: ClassVar[str]
 
+    weights: str = "none"
     input_mm: Annotated[float, limits.Range(1.0, 1000.0, or_zero=True)] = 0.0
     input_px: Annotated[int, limits.Range(16, 1024, or_zero=True)] = 0
     bias_correction: Annotated[float, limits.Range(0.02, 1.0, or_zero=True)] = 0.0
@@ -66,6 +69,12 @@ class ConvolutionalConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not takes_weights(type(self), self.weights):
+            raise ValueError(
+                f"weights is {self.weights!r}, expected none or the directory of a run: those are "
+                f"a backbone's, which {self.family} has not; where several families are chosen, "
+                "set them for one, as in --set resnet50:model.weights=none"
+            )
         if self.first_kernel == 1 and self.stem_stride > 1:
             # TensorFlow 2.21 corrupts the heap in the gradient of such a layer on a CPU.
             raise ValueError(
@@ -201,8 +210,9 @@ class PretrainedConfig(ModelConfig, abc.ABC):
     `activation` acts on the head's hidden layers; the backbone is as published.
 
     Attributes:
-        weights: "imagenet", "none" (random start, everything trains from the first epoch), or the
-            path of an .h5 or .keras file (efficientnet_lite0: of PyTorch's .pth too).
+        weights: "imagenet", "none" (random start, everything trains from the first epoch), the
+            path of an .h5 or .keras file (efficientnet_lite0: of PyTorch's .pth too), or the
+            directory of a run of spine_tf.train, whose backbone is then frozen at first.
         weights_scaling: how the weights want their input: "caffe" (blue, green, red, ImageNet mean
             subtracted, 0-255), "torch" (ImageNet mean and deviation, of 0-1), "unit" (-1 to 1),
             "lite" (127 subtracted, over 128, of 0-255) or "auto" (`resnet50`: caffe for imagenet,
@@ -299,3 +309,9 @@ MODEL_CONFIGS: Mapping[str, type[ModelConfig]] = types.MappingProxyType(
         )
     }
 )
+
+
+def takes_weights(family: type[ModelConfig], weights: str) -> bool:
+    """Says whether a family can start from weights, by their name: a backbone's need a backbone."""
+    is_backbones = weights == "imagenet" or weights.endswith((".h5", ".keras", ".pth"))
+    return not is_backbones or issubclass(family, PretrainedConfig)

@@ -15,6 +15,7 @@ from spine_tf.configuration import config as config_module, fields, model_config
 from tfrecords import json_object
 
 _FAMILY_FIELD = "model.family"
+_WEIGHTS_FIELD = "model.weights"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,9 @@ class Override:
         if self.family is not None:
             # A field that this family lacks is an error later: nobody else can be meant.
             return self.family == family
+        if self.field == _WEIGHTS_FIELD and isinstance(self.value, str):
+            # A backbone's file, beside families that have none, is meant for those that have.
+            return model_configs.takes_weights(model_configs.MODEL_CONFIGS[family], self.value)
         return self.field in config_module.field_names(family)
 
 

@@ -302,7 +302,10 @@ def load_examples(
 
 def _require_unseen(trained: run.Run, source: records.Records, examples: records.Examples) -> None:
     """Stops where a study was seen in training: such figures would say nothing."""
-    shared = set(examples.columns["study_id"].tolist()) & set(trained.provenance["train_studies"])
+    seen = set(trained.provenance["train_studies"]).union(
+        *(member.train_studies for member in trained.members)
+    )
+    shared = set(examples.columns["study_id"].tolist()) & seen
     if shared:
         raise ValueError(
             f"{len(shared)} studies of {source.directory}, such as {min(shared)}, were in the "

@@ -47,11 +47,14 @@ def build(
 def load_weights(model: keras.Model, model_config: model_configs.PretrainedConfig) -> None:
     """Puts published weights into the backbone of a network that `build` made.
 
-    The first convolution's kernel is repeated over the slices and divided by their number.
+    The first convolution's kernel is repeated over the slices and divided by their number. Weights
+    of a run, which are a whole model's, are not read here.
 
     Raises:
         ValueError: the file is missing or doesn't fit, or ImageNet's can't be had.
     """
+    if names_run(model_config.weights):
+        return
     published = _read_published(model_config)
     own, theirs = (
         # By position: Keras numbers layers without a name anew in each model.
@@ -65,6 +68,11 @@ def load_weights(model: keras.Model, model_config: model_configs.PretrainedConfi
             copies = layer.weights[0].shape[2] // kernel.shape[2]
             values = [np.tile(kernel, (1, 1, copies, 1)) / copies, *rest]
         layer.set_weights(values)
+
+
+def names_run(weights: str) -> bool:
+    """Says whether `model.weights` is a directory, as a run's, and no published file."""
+    return bool(weights) and pathlib.Path(weights).is_dir()
 
 
 def unfreeze(model: keras.Model, model_config: model_configs.PretrainedConfig) -> None:

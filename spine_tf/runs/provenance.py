@@ -123,6 +123,7 @@ _FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "monitor_split": (_is_name_or_none, "the name of a split or null"),
     "val_split": (_is_name_or_none, "the name of a split or null"),
     "train_studies": (_is_ids, "study ids"),
+    "start_studies": (_is_ids, "study ids"),
     "class_prior": (_is_prior, "shares of the classes that sum to 1"),
     "folds": (_is_names, "names of splits"),
     "seeds": (_is_ids, "seeds"),

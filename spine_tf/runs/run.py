@@ -108,7 +108,8 @@ class Member:
         model: float32 images -> float32 probabilities.
         temperature: that calibrates it.
         fold: the fold that it did not see, None where one fold was held out of the whole run.
-        train_studies: those that its weights, best epoch or temperature saw.
+        train_studies: those that its weights, best epoch or temperature saw, or those of the run
+            that it started from.
     """
 
     model: keras.Model
@@ -390,5 +391,7 @@ def _load_member(run_dir: pathlib.Path, fold: str | None) -> Member:
         temperature=calibration.read_temperature(run_dir / CALIBRATION_FILE),
         model=load_model(run_dir),
         fold=fold,
-        train_studies=frozenset(provenance["train_studies"]),
+        train_studies=frozenset(
+            [*provenance["train_studies"], *provenance.get("start_studies", ())]
+        ),
     )

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from spine_tf.configuration import config, model_configs, training_config
 from spine_tf.models import pretrained
-from spine_tf.training import checkpoint, device, keras_callbacks, loop, phases, tasks
+from spine_tf.training import checkpoint, device, keras_callbacks, loop, phases, tasks, warm_start
 from tfrecords import feed, records
 
 
@@ -79,6 +79,9 @@ def fit(
         train_feed, loss = task.open_training(source, train_splits)
         monitor_feed = task.open_feed(source, [monitor_split]) if monitor_split else None
         model = _make_model(task, run_config, source)
+        start_dir = warm_start.find(run_config, source, [*train_splits, monitor_split or ""])
+        if start_dir is not None:
+            warm_start.put(model, start_dir)
         planned = phases.plan_phases(task, run_config, model, train_feed, monitor_feed)
         caller = _make_caller(callbacks, model, run_config.training, train_feed)
         with caller.training(), contextlib.suppress(StopTraining):

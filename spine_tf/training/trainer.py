@@ -11,7 +11,15 @@ from absl import logging
 
 from spine_tf.configuration import config
 from spine_tf.runs import provenance as provenance_module, run
-from spine_tf.training import checkpoint, fit, fold_roles, history, keras_callbacks, tasks
+from spine_tf.training import (
+    checkpoint,
+    fit,
+    fold_roles,
+    history,
+    keras_callbacks,
+    tasks,
+    warm_start,
+)
 from tfrecords import records
 
 Callbacks = Sequence[keras.callbacks.Callback] | keras_callbacks.MakeCallbacks
@@ -65,6 +73,7 @@ def train(
     provenance = {
         **provenance_module.describe(source, **dataclasses.asdict(assignment)),
         **task.describe(source, assignment.train_splits),
+        **warm_start.describe(task, run_config, source, assignment),
     }
     if not run.begin(run_dir, run_config, provenance, resume=resume):
         return

@@ -77,7 +77,7 @@ def test_text_is_parsed(text: str, family: str | None, field: str, value: object
 
 
 def test_override_concerns_the_families_that_have_the_field() -> None:
-    texts = ["training.epochs=3", "model.weights=none", "dense:model.growth_rate=2", "typo=1"]
+    texts = ["training.epochs=3", "model.weights=w.h5", "dense:model.growth_rate=2", "typo=1"]
     assert overrides.of_family("dense", texts) == [texts[0], texts[2]]
     assert overrides.of_family("resnet50", texts) == texts[:2]
     overrides.require_concerned(["dense", "resnet50"], texts[:3])

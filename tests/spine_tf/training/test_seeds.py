@@ -26,7 +26,7 @@ def _train(*arguments: object) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def seeds_dir(records_dir: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     directory = tmp_path_factory.mktemp("seeds") / "w"
-    arguments = (f"--records_dir={records_dir}", f"--run_dir={directory}", "--val_fold=all")
+    arguments = (f"--records_dir={records_dir}", f"--run_dir={directory}")
     result = _train(*arguments, "--num_seeds=2", "--seed=4")
     assert result.returncode == 0, result.stderr
     return directory
@@ -89,6 +89,7 @@ def test_finished_seeds_are_kept_and_a_third_is_another_run(
 def test_seeds_without_all_folds_are_refused(
     records_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    result = _train(f"--records_dir={records_dir}", f"--run_dir={tmp_path / 'w'}", "--num_seeds=2")
+    arguments = (f"--records_dir={records_dir}", f"--run_dir={tmp_path / 'w'}", "--val_fold=1")
+    result = _train(*arguments, "--num_seeds=2")
     assert result.returncode == 1
     assert "--num_seeds is 2, which takes --val_fold all" in result.stderr

@@ -1,12 +1,15 @@
 """How fast batches come, against TFDS, PNG folders and a bare gather; and training fed by them.
 
-    python benchmarks/feed.py --records_dir R [--part feed|fit|frozen] [--num_examples 4096]
+    python benchmarks/feed.py --records_dir R [--part feed|fit|augmentation|frozen]
+        [--num_examples 4096] [--set field=value]
 
 feed: crops a second, raw (uint16, normalised by the device later) and normalised to float32.
     TFDS opens the same directory. The gather is tf.gather on the tensor in memory, by the same
     indices, and for the normalised rows with the same arithmetic.
 fit: steps of the training loop against model.fit on a float32 tensor in memory, without
     augmentation: the same network, optimiser and batches.
+augmentation: steps of the training loop with the default augmentation against those without, of
+    `dense` with the --set; the sampler is in both, at rest or in poses.
 frozen: epochs an hour of a frozen ResNet-50 on cached features, against running it each epoch.
 
 The records of R are repeated until there are enough. Each figure is the best of several rounds,
@@ -15,11 +18,12 @@ taken in turns, so that a busy moment hits all.
 
 import argparse
 import dataclasses
+import functools
 import os
 import pathlib
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -44,10 +48,11 @@ def main() -> None:
     """Runs one part and prints its figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records_dir", required=True)
-    parser.add_argument("--part", default="feed", choices=["feed", "fit", "frozen"])
+    parser.add_argument("--part", default="feed", choices=["feed", "fit", "augmentation", "frozen"])
     parser.add_argument("--num_examples", type=int, default=4096)
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         source = write_repeated(
@@ -56,7 +61,12 @@ def main() -> None:
             arguments.num_examples,
         )
         print(f"{arguments.num_examples} crops {source.image_shape}, batch {arguments.batch_size}")
-        parts = {"feed": compare_feeds, "fit": compare_fits, "frozen": compare_frozen}
+        parts: dict[str, Callable[..., None]] = {
+            "feed": compare_feeds,
+            "fit": compare_fits,
+            "augmentation": functools.partial(compare_augmented, settings=arguments.set),
+            "frozen": compare_frozen,
+        }
         parts[arguments.part](source, arguments.batch_size, arguments.rounds)
 
 
@@ -230,6 +240,24 @@ def compare_fits(source: records.Records, batch_size: int, rounds: int) -> None:
     theirs = min(clock.seconds[1:])
     print(f"model.fit {theirs:.2f} s an epoch, ours {ours:.2f} s, of which waiting {waited:.2%}")
     print(f"  ours over model.fit: {theirs / ours:.2f} times the speed (aim 0.98)")
+
+
+def compare_augmented(
+    source: records.Records, batch_size: int, rounds: int, *, settings: Sequence[str]
+) -> None:
+    """Prints the seconds of an epoch with and without augmentation, of the same network."""
+    without = overrides.apply(_unchanged("dense", batch_size, rounds + 1), settings)
+    default = config.default_config("multiclass", "dense").data.augmentation
+    data = dataclasses.replace(without.data, augmentation=default)
+    ways = {"without": without, "with": dataclasses.replace(without, data=data)}
+    best = dict.fromkeys(ways, float("inf"))
+    for _ in range(2):
+        for name, run_config in ways.items():
+            fitted = fit.fit(run_config, source, train_splits=[_SPLIT], monitor_split=None)
+            seconds = (figures["seconds"] for figures in fitted.history[1:])
+            best[name] = min(best[name], *seconds)
+    print(f"without augmentation {best['without']:.2f} s an epoch, with it {best['with']:.2f} s")
+    print(f"  with over without: {best['without'] / best['with']:.2f} times the speed (aim 0.95)")
 
 
 class _EpochClock(keras.callbacks.Callback):

@@ -24,7 +24,8 @@ def augment(
         float32 (batch, input_px, input_px, slices) in [0, 1].
     """
     seed = seeds[0]
-    is_kept = _happens(fold_in(seed, 13), images, settings.unchanged)
+    kept_share = _kept_share(settings, view)
+    is_kept = _happens(fold_in(seed, 13), images, kept_share)
     sampled = images = _move(images, seed, settings, view, is_kept[:, 0, 0, 0])
     if settings.slice_shuffle:
         images = _shuffle_slices(images, fold_in(seed, 11), settings.slice_shuffle)
@@ -44,7 +45,14 @@ def augment(
     images = tf.clip_by_value(images, 0.0, 1.0)
     if settings.cutout:
         images = _cut_out(images, fold_in(seed, 6), settings.cutout)
-    return tf.where(is_kept, sampled, images) if settings.unchanged else images
+    return tf.where(is_kept, sampled, images) if kept_share else images
+
+
+def _kept_share(settings: data_config.AugmentationConfig, view: field_of_view.FieldOfView) -> float:
+    """The share of images that are left as they are."""
+    if settings.unchanged >= 0.0:
+        return settings.unchanged
+    return 0.0 if view.is_flat else 0.5
 
 
 def fold_in(seed: tf.Tensor, index: int) -> tf.Tensor:
@@ -116,9 +124,8 @@ def _move(
         return sampler.at_rest(images, view)
     count = tf.shape(images)[0]
     drawn = poses.matrices(poses.draw(count, seed, settings), view)
-    if settings.unchanged:
-        at_rest = poses.matrices(poses.at_rest(count), view)
-        drawn = tf.where(is_kept[:, tf.newaxis, tf.newaxis], at_rest, drawn)
+    at_rest = poses.matrices(poses.at_rest(count), view)
+    drawn = tf.where(is_kept[:, tf.newaxis, tf.newaxis], at_rest, drawn)
     return sampler.sample(images, drawn, view)
 
 

@@ -20,6 +20,9 @@ from tfrecords import records
 # An input may have this much more pixels than the record has there: beyond, it is blown up.
 _LEAST_PITCH = 0.9
 
+# From here on the kernel passes noise alike on the records' grid and off it.
+_FLAT_PITCH = 1.4
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FieldOfView:
@@ -41,6 +44,11 @@ class FieldOfView:
     def is_whole(self) -> bool:
         """Whether the input's pixels are the record's."""
         return self.input_px == self.record_px and self.pitch == 1.0
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether an image is equally sharp in any pose."""
+        return self.pitch >= _FLAT_PITCH
 
     @property
     def box(self) -> float:

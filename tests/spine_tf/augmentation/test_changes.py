@@ -5,12 +5,13 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from spine_tf.augmentation import changes, field_of_view
+from spine_tf.augmentation import changes, field_of_view, sampler
 from spine_tf.configuration import data_config
 
 _OFF = data_config.AugmentationConfig(
     unchanged=0, rotation_degrees=0, shift=0, scale=0, contrast=0, brightness=0
 )
+_HALVED = field_of_view.FieldOfView(record_px=32, record_mm=None, input_px=16, pitch=2.0)
 _STRENGTHS = {
     "rotation_degrees": 20.0,
     "shift": 0.2,
@@ -70,6 +71,16 @@ def test_share_of_images_is_left_to_the_last_bit() -> None:
     assert shares[0.0] == 0.0
     assert shares[0.25] == pytest.approx(0.25, abs=0.07)
     assert shares[1.0] == 1.0
+
+
+def test_half_is_left_by_default_where_moving_would_smooth() -> None:
+    settings = dataclasses.replace(_OFF, rotation_degrees=20.0, unchanged=-1.0)
+    images, seeds = _images(200), _seeds(count=200)
+    for view, share in ((field_of_view.whole(32), 0.5), (_HALVED, 0.0)):
+        found = changes.augment(images, seeds, settings, view)
+        at_rest = sampler.at_rest(images, view)
+        same = np.abs(found - at_rest).max(axis=(1, 2, 3)) < 1e-5
+        assert same.mean() == pytest.approx(share, abs=0.1)
 
 
 @pytest.mark.parametrize("name", _STRENGTHS)

@@ -88,25 +88,26 @@ def decide_study(
     min_slices: int,
 ) -> Study:
     """Decides the images of one study."""
-    first = images[0][1]
-    study_id = identities.of("study", first.study)
     files = {file.name: file for file, _ in images}
     with pile_image.quiet():
+        first = images[0][1]
         found = series_module.find_series([image for _, image in images])
-        decided = []
-        for each in found:
-            series_id = identities.of("series", first.study, *each.identity)
-            decided.append((each, _decide(each, series_id, files, pile, min_slices)))
-    of_patient = ("patient", first.patient) if first.patient else ("study", first.study)
-    texts = {image.text(pile_image.ACCESSION_NUMBER) for _, image in images}
+        ids = [identities.of("series", first.study, *each.identity) for each in found]
+        decided = [
+            _decide(each, series_id, files, pile, min_slices)
+            for each, series_id in zip(found, ids, strict=True)
+        ]
+        of_patient = ("patient", first.patient) if first.patient else ("study", first.study)
+        accession_numbers = {image.text(pile_image.ACCESSION_NUMBER) for _, image in images}
+    uids = (each.images[0].text(elements.SERIES_UID) for each in found)
     return Study(
-        study_id=study_id,
+        study_id=identities.of("study", first.study),
         patient_id=identities.of(*of_patient),
         key=first.study,
-        accession_numbers=tuple(sorted(texts - {""})),
+        accession_numbers=tuple(sorted(accession_numbers - {""})),
         folders=tuple(sorted(set(itertools.chain(*map(_folders, files))))),
-        series_uids={d.series_id: s.images[0].text(elements.SERIES_UID) for s, d in decided},
-        series=tuple(sorted((d for _, d in decided), key=lambda d: (d.kind, *d.rank))),
+        series_uids=dict(zip(ids, uids, strict=True)),
+        series=tuple(sorted(decided, key=lambda each: (each.kind, *each.rank))),
     )
 
 
@@ -169,26 +170,33 @@ def _reader(
 ) -> Callable[[], list[np.ndarray]]:
     """Returns what reads the central slices, float32 (rows, columns) each, stored values."""
     start = max(0, (len(images) - _NUM_SEEN) // 2)
+    central = images[start : start + _NUM_SEEN]
 
     def read() -> list[np.ndarray]:
         found = []
-        for image in images[start : start + _NUM_SEEN]:
-            try:
-                data = pile_image.read_file(pile, files[image.file], [image.frame])
-                header, decoded = _decode(data[image.frame])
-            except (reasons.Rejected, OSError):
-                continue  # the kind is decided without it; a conversion says what is wrong
-            values = pixels.stored_values(decoded, header, header)
-            found.append(values.astype(np.float32))
+        for _, _, data in pile_image.read_files(pile, [(files[i.file], i.frame) for i in central]):
+            decoded = _decode(data)
+            # What can't be decoded is left to the conversion, which says what is wrong.
+            if decoded is not None:
+                header, of_slice = decoded
+                values = pixels.stored_values(of_slice, header, header)
+                found.append(values.astype(np.float32))
         return found
 
     return read
 
 
-def _decode(data: bytes) -> tuple[header_module.Header, pixels.Decoded]:
-    source = elements.read_elements(data)
-    header = header_module.parse_header(source)
-    return header, pixels.decode(source, header)
+def _decode(
+    data: bytes | reasons.Rejected,
+) -> tuple[header_module.Header, pixels.Decoded] | None:
+    if isinstance(data, reasons.Rejected):
+        return None
+    try:
+        source = elements.read_elements(data)
+        header = header_module.parse_header(source)
+        return header, pixels.decode(source, header)
+    except reasons.Rejected:
+        return None
 
 
 def hash_pixels(
@@ -196,11 +204,10 @@ def hash_pixels(
 ) -> str | None:
     """Returns a hash of the pixels of a series, whatever their encoding; None where unreadable."""
     digest = hashlib.sha256()
-    for file, frame in images:
-        try:
-            with pile_image.quiet():
-                _, decoded = _decode(pile_image.read_file(pile, file, [frame])[frame])
-        except (reasons.Rejected, OSError):
-            return None
-        digest.update(np.ascontiguousarray(decoded.values.astype("<i4")).tobytes())
+    with pile_image.quiet():
+        for _, _, data in pile_image.read_files(pile, images):
+            decoded = _decode(data)
+            if decoded is None:
+                return None
+            digest.update(np.ascontiguousarray(decoded[1].values, "<i4").tobytes())
     return digest.hexdigest()

@@ -203,20 +203,16 @@ class Inventory:
 
         return Lazy(len(starts), fetch)
 
-    def add_read(self, file: pile.File, found: list[pile_image.Image] | outcome.LeftOut) -> None:
+    def add_read(self, file: pile.File, found: list[pile_image.Entry] | outcome.LeftOut) -> None:
         """Takes what was read from a file."""
         name = os.fsencode(file.name)
-        reason = (
-            (found.reason, found.detail) if isinstance(found, outcome.LeftOut) else (None, None)
-        )
+        why = (found.reason, found.detail) if isinstance(found, outcome.LeftOut) else (None, None)
         self.execute(
-            "UPDATE files SET is_read = 1, reason = ?, detail = ? WHERE name = ?", (*reason, name)
+            "UPDATE files SET is_read = 1, reason = ?, detail = ? WHERE name = ?", (*why, name)
         )
-        for image in found if isinstance(found, list) else []:
-            self.execute(
-                "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?)",
-                (name, image.frame, image.study, image.instance, image.to_json()),
-            )
+        for entry in found if isinstance(found, list) else []:
+            values = entry.frame, entry.study, entry.instance, entry.header
+            self.execute("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?)", (name, *values))
 
     def leave_out_duplicates(self) -> None:
         """Of files that are the same instance, keeps the first by name."""

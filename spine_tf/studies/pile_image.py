@@ -9,7 +9,7 @@ import logging
 import math
 import struct
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from pydicom import charset, valuerep
 
@@ -142,6 +142,16 @@ class Image:
         )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """What an inventory keeps of an image: the same as text."""
+
+    frame: int
+    study: str
+    instance: str
+    header: str
+
+
 def from_json(file: str, frame: int, text: str) -> Image:
     """Returns the image of which `to_json` gave the text."""
     read = json.loads(text)
@@ -154,12 +164,13 @@ def from_json(file: str, frame: int, text: str) -> Image:
     return Image(file=file, frame=frame, source=source)
 
 
-def read_images(pile: pile_module.Pile, file: pile_module.File) -> list[Image] | outcome.LeftOut:
+def read_entries(pile: pile_module.Pile, file: pile_module.File) -> list[Entry] | outcome.LeftOut:
     """Reads the headers in a file: of one image, or of many frames; or why there is none."""
     read = functools.partial(pile.read, file)
     try:
         with quiet():
-            return _read_images(file, read)
+            found = _read_images(file, read)
+            return found if isinstance(found, outcome.LeftOut) else [_entry(i) for i in found]
     except reasons.Rejected as rejected:
         if pile_module.is_zip(_beginning(read)):
             return outcome.LeftOut(
@@ -169,6 +180,12 @@ def read_images(pile: pile_module.Pile, file: pile_module.File) -> list[Image] |
     except OSError as err:
         detail = err.strerror or type(err).__name__
         return outcome.LeftOut(reason=reasons.Reason.UNREADABLE_FILE, detail=detail)
+
+
+def _entry(image: Image) -> Entry:
+    return Entry(
+        frame=image.frame, study=image.study, instance=image.instance, header=image.to_json()
+    )
 
 
 def _beginning(read: Callable[[int], bytes]) -> bytes:
@@ -224,15 +241,33 @@ def _check(image: Image, file: pile_module.File) -> None:
         )
 
 
-def read_file(
+def read_files(
+    pile: pile_module.Pile, images: Iterable[tuple[pile_module.File, int]]
+) -> Iterator[tuple[pile_module.File, int, bytes | reasons.Rejected]]:
+    """Yields images, (file, frame), as DICOM files, or why they can't be read.
+
+    A file of many frames is read once; its frames come together.
+    """
+    frames: dict[pile_module.File, list[int]] = {}
+    for file, frame in images:
+        frames.setdefault(file, []).append(frame)
+    for file, of_file in frames.items():
+        try:
+            found = _read_file(pile, file, of_file)
+        except reasons.Rejected as rejected:
+            yield from ((file, frame, rejected) for frame in of_file)
+        else:
+            yield from ((file, frame, found[frame]) for frame in of_file)
+
+
+def _read_file(
     pile: pile_module.Pile, file: pile_module.File, frames: list[int]
 ) -> dict[int, bytes]:
-    """Returns images of a file as DICOM files, by frame; [0] is the file itself.
-
-    Raises:
-        reasons.Rejected, OSError: it can't be read, or its frames make no sense.
-    """
-    data = pile.read(file, _MAX_FILE_BYTES + 1)
+    try:
+        data = pile.read(file, _MAX_FILE_BYTES + 1)
+    except OSError as err:
+        detail = err.strerror or type(err).__name__
+        raise reasons.Rejected(reasons.Reason.UNREADABLE_FILE, detail) from err
     if len(data) > _MAX_FILE_BYTES:
         raise reasons.Rejected(
             reasons.Reason.FILE_TOO_LARGE, f"more than {_MAX_FILE_BYTES} bytes, expected fewer"
@@ -240,7 +275,10 @@ def read_file(
     if frames == [0]:
         return {0: data}
     with quiet():
-        return multi_frame.read_frames(data, frames)
+        found = multi_frame.read_frames(data, frames)
+    if missing := set(frames) - found.keys():
+        raise reasons.Rejected(reasons.Reason.BAD_HEADER, f"frame {min(missing)} is not there")
+    return found
 
 
 @contextlib.contextmanager

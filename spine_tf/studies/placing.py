@@ -1,6 +1,5 @@
 """Puts the images of a series where the RSNA layout has them: whole series, or none of it."""
 
-import collections
 import contextlib
 import dataclasses
 import os
@@ -51,38 +50,32 @@ def place(task: Task, *, pile: pile_module.Pile, output_dir: pathlib.Path) -> Pl
     part = target.with_name(f"{target.name}{_MARK}{os.getpid()}")
     _remove(part)
     part.mkdir(parents=True)
-    frames: dict[pile_module.File, dict[int, int]] = collections.defaultdict(dict)
+    num_linked, failures, numbers = 0, [], {}
     for file, frame, number in task.images:
-        frames[file][frame] = number
-    num_linked, failures = 0, []
-    for file, numbers in frames.items():
-        try:
-            num_linked += _place_file(pile, file, numbers, part)
-        except reasons.Rejected as rejected:
-            failures += [(file.name, frame, outcome.of_reject(rejected)) for frame in numbers]
+        path = part / f"{number}.dcm"
+        if frame == 0 and _is_linked(pile.path(file), path):
+            num_linked += 1
+        else:
+            numbers[file, frame] = path
+    for file, frame, data in pile_image.read_files(pile, numbers):
+        if isinstance(data, reasons.Rejected):
+            failures.append((file.name, frame, outcome.of_reject(data)))
+        else:
+            _write(numbers[file, frame], data)
     _remove(target)
     part.rename(target)
     return Placed(task=task, num_linked=num_linked, failures=tuple(failures))
 
 
-def _place_file(
-    pile: pile_module.Pile, file: pile_module.File, numbers: dict[int, int], part: pathlib.Path
-) -> int:
-    """Places the images of a file by frame; returns how many are links."""
-    path = pile.path(file)
-    if path is not None and list(numbers) == [0]:
-        # File systems without links, and those that refuse them, are copied to.
-        with contextlib.suppress(OSError):
-            os.link(path, part / f"{numbers[0]}.dcm", follow_symlinks=False)
-            return 1
+def _is_linked(source: pathlib.Path | None, path: pathlib.Path) -> bool:
+    """Links a file; what has no path, and where links are refused, is to be copied."""
+    if source is None:
+        return False
     try:
-        images = pile_image.read_file(pile, file, list(numbers))
-    except OSError as err:
-        detail = err.strerror or type(err).__name__
-        raise reasons.Rejected(reasons.Reason.UNREADABLE_FILE, detail) from err
-    for frame, data in images.items():
-        _write(part / f"{numbers[frame]}.dcm", data)
-    return 0
+        os.link(source, path, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
 
 
 def _write(path: pathlib.Path, data: bytes) -> None:

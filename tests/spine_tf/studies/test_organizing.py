@@ -1,0 +1,398 @@
+"""Piles become data sets: every series found and named, none invented, nothing said of anybody."""
+
+import collections
+import csv
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import zipfile
+
+import pydicom
+import pytest
+from pydicom import data as pydicom_data
+
+from spine_tf.conversion import job, plan
+from spine_tf.rsna import annotations, sources
+from spine_tf.studies import organizing, pile
+from spine_tf.synthesis import hospital, phantom_config
+
+_SMALL = phantom_config.PhantomConfig(
+    num_studies=4, axial_px=(48,), sagittal_px=(48,), sagittal_slices=5, axial_slices_per_level=2
+)
+_KINDS = ("Sagittal T1", "Sagittal T2/STIR", "Axial T2")
+# What a file that is no series to grade may be left out for.
+_REASONS = {
+    "localizer": {"localizer", "too_few"},
+    "derived": {"derived", "diffusion"},
+    "projection": {"projection"},
+    "diffusion": {"diffusion"},
+    "other_part": {"other_body_part"},
+    "proton_density": {"other_kind"},
+    "other_plane": {"other_kind"},
+    "other_weighting": {"other_kind"},
+    "few_slices": {"too_few"},
+    "colour": {"colour"},
+    "no_image": {"other_modality"},
+    "damaged": {"no_pixels", "not_dicom"},
+    "directory": {"no_pixels"},
+    "not_dicom": {"not_dicom"},
+}
+
+
+def _rows(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def hospital_dir(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("hospital") / "export"
+    hospital.write_pile(_SMALL, directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def organized(hospital_dir, tmp_path_factory, organize):
+    output_dir = tmp_path_factory.mktemp("organized") / "S"
+    before = _state(hospital_dir)
+    organize(hospital_dir / hospital.PILE, output_dir)
+    assert _state(hospital_dir) == before
+    return output_dir
+
+
+def _state(directory):
+    return {
+        path: (path.stat().st_mtime_ns, path.is_file() and path.read_bytes())
+        for path in directory.rglob("*")
+    }
+
+
+def _check_truth(hospital_dir, output_dir):
+    truth = {row["file"]: row for row in _rows(hospital_dir / hospital.TRUTH_CSV)}
+    series = {row["series_id"]: row for row in _rows(output_dir / "series.csv")}
+    files = _rows(organizing.private_dir(output_dir) / "organize.csv")
+    assert {row["file"] for row in files} == set(truth)
+    kept = collections.Counter()
+    for row in files:
+        expected = truth[row["file"]]
+        if row["outcome"] == "kept":
+            assert series[row["series_id"]]["series_description"] == expected["truth"], expected
+            kept[expected["sop_uid"], row["frame"]] += 1
+        elif expected["truth"] in _KINDS:
+            assert row["reason"] in ("duplicate", "other_kind"), expected
+        else:
+            assert row["reason"] in _REASONS[expected["truth"]], expected
+    assert max(kept.values()) == 1
+
+
+def test_every_file_of_a_hospital_is_what_it_is(hospital_dir, organized):
+    _check_truth(hospital_dir, organized)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_every_file_is_what_it_is_in_any_hospital(seed, tmp_path, organize):
+    config = phantom_config.PhantomConfig(
+        num_studies=6,
+        seed=seed,
+        axial_px=(48,),
+        sagittal_px=(48,),
+        sagittal_slices=6,
+        axial_slices_per_level=3,
+    )
+    hospital.write_pile(config, tmp_path / "export")
+    organize(tmp_path / "export" / hospital.PILE, tmp_path / "S")
+    _check_truth(tmp_path / "export", tmp_path / "S")
+
+
+def test_images_are_links_in_order_along_the_normal(hospital_dir, organized):
+    rows = _rows(organizing.private_dir(organized) / "organize.csv")
+    series = collections.defaultdict(dict)
+    for row in rows:
+        if row["outcome"] == "kept":
+            path = organized / f"test_images/{row['study_id']}/{row['series_id']}"
+            image = path / f"{row['instance_number']}.dcm"
+            if not row["frame"]:
+                assert image.samefile(hospital_dir / hospital.PILE / row["file"])
+            series[path][int(row["instance_number"])] = image
+    for path, images in series.items():
+        assert sorted(images) == list(range(1, len(images) + 1))
+        assert len(list(path.iterdir())) == len(images)
+        read = [pydicom.dcmread(images[n], stop_before_pixels=True) for n in sorted(images)]
+        row, column = read[0].ImageOrientationPatient[:3], read[0].ImageOrientationPatient[3:]
+        if len({str(image.ImageOrientationPatient) for image in read}) == 1:
+            normal = [
+                row[1] * column[2] - row[2] * column[1],
+                row[2] * column[0] - row[0] * column[2],
+                row[0] * column[1] - row[1] * column[0],
+            ]
+            along = [
+                sum(a * b for a, b in zip(normal, image.ImagePositionPatient, strict=True))
+                for image in read
+            ]
+            assert along == sorted(along)
+
+
+def test_nothing_of_a_header_stands_outside_private(
+    hospital_dir, tmp_path, organize, capfd, caplog
+):
+    output_dir = tmp_path / "S"
+    summary = organize(hospital_dir / hospital.PILE, output_dir)
+    said = organizing.summarize(summary, output_dir) + "".join(capfd.readouterr()) + caplog.text
+    texts = [said, *(path.read_text() for path in output_dir.glob("*.*"))]
+    texts += [str(path.relative_to(output_dir)) for path in output_dir.rglob("*")]
+    all_text = "\n".join(texts)
+    columns = ("patient_id", "patient_name", "accession_number", "study_uid", "series_uid")
+    rows = _rows(hospital_dir / hospital.TRUTH_CSV)
+    for value in {row[column] for row in rows for column in columns} - {""}:
+        assert not any(part in all_text for part in value.split("^"))
+    assert organizing.private_dir(output_dir).stat().st_mode & 0o777 == 0o700
+
+
+def test_files_of_other_people_change_nothing_but_what_is_said_of_files(
+    hospital_dir, organized, tmp_path, organize, bytes_of
+):
+    pile_dir = pathlib.Path(shutil.copytree(hospital_dir / hospital.PILE, tmp_path / "pile"))
+    others = [p for p in pydicom_data.get_testdata_files() if pathlib.Path(p).is_file()]
+    assert len(others) > 150
+    for number, path in enumerate(others):
+        shutil.copy(path, pile_dir / f"_{number:04}")
+    organize(pile_dir, tmp_path / "S")
+    found, expected = bytes_of(tmp_path / "S"), bytes_of(organized)
+    assert found.keys() == expected.keys()
+    assert [name for name in found if found[name] != expected[name]] == [".private/organize.csv"]
+
+
+def test_zip_gives_what_the_folder_gives(hospital_dir, organized, tmp_path, organize, bytes_of):
+    archive = tmp_path / "export.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for path in sorted((hospital_dir / hospital.PILE).rglob("*")):
+            file.write(path, path.relative_to(hospital_dir / hospital.PILE))
+    organize(archive, tmp_path / "S")
+    assert bytes_of(tmp_path / "S") == bytes_of(organized)
+
+
+def test_images_are_copied_where_links_are_refused(
+    hospital_dir, organized, tmp_path, organize, bytes_of, monkeypatch
+):
+    def refuse(*args, **kwargs):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    organize(hospital_dir / hospital.PILE, tmp_path / "S", num_workers=1)
+    assert bytes_of(tmp_path / "S") == bytes_of(organized)
+    (image, *_) = sorted((tmp_path / "S").rglob("*.dcm"))
+    assert image.stat().st_nlink == 1
+
+
+def test_second_run_reads_nothing_and_changes_nothing(
+    hospital_dir, organized, organize, bytes_of, caplog
+):
+    before = bytes_of(organized)
+    inodes = {path: path.stat().st_ino for path in organized.rglob("*.dcm")}
+    organize(hospital_dir / hospital.PILE, organized)
+    assert bytes_of(organized) == before
+    assert {path: path.stat().st_ino for path in organized.rglob("*.dcm")} == inodes
+
+
+@pytest.mark.slow
+def test_killed_run_is_continued_to_the_same_bytes(
+    hospital_dir, organized, tmp_path, bytes_of, copy_tree
+):
+    output_dir = tmp_path / "S"
+    private = organizing.private_dir(output_dir)
+    private.mkdir()
+    shutil.copy(organizing.private_dir(organized) / "key", private / "key")
+    command = [sys.executable, "-m", "spine_tf.organize", "--workers=2"]
+    command += [f"--dicom_dir={hospital_dir / hospital.PILE}", f"--output_dir={output_dir}"]
+    generator, num_killed = random.Random(0), 0
+    for _ in range(8):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(generator.uniform(0.9, 2.0))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            num_killed += process.wait() == -signal.SIGKILL
+    assert num_killed
+    subprocess.run(command, check=True, capture_output=True)
+    assert bytes_of(output_dir) == bytes_of(organized)
+
+
+def test_new_files_are_taken_up_and_old_ids_stay(tmp_path, organize, add_series):
+    pile_dir = tmp_path / "pile"
+    add_series(pile_dir)
+    organize(pile_dir, tmp_path / "S")
+    (old,) = _rows(tmp_path / "S/test_series_descriptions.csv")
+    late = add_series(pile_dir, num_slices=8)[6:]
+    add_series(pile_dir, "1.2.2", "1.2.2.1")
+    found = organize(pile_dir, tmp_path / "S")
+    assert found.num_studies == 2
+    assert old in _rows(tmp_path / "S/test_series_descriptions.csv")
+    folder = tmp_path / f"S/test_images/{old['study_id']}/{old['series_id']}"
+    assert len(list(folder.iterdir())) == 8
+    for path in (*late, *pile_dir.glob("1.2.2.1.*")):
+        path.unlink()
+    organize(pile_dir, tmp_path / "S")
+    assert _rows(tmp_path / "S/test_series_descriptions.csv") == [old]
+    assert len(list((tmp_path / "S/test_images").rglob("*.dcm"))) == 6
+
+
+def test_ids_are_of_the_key(tmp_path, organize, add_series):
+    add_series(tmp_path / "pile")
+    organize(tmp_path / "pile", tmp_path / "S")
+    organizing.organize(tmp_path / "pile", tmp_path / "T", organizing.Settings(), num_workers=1)
+    one, other = (_rows(tmp_path / name / "series.csv") for name in "ST")
+    assert one[0]["study_id"] != other[0]["study_id"]
+    key = tmp_path / "T.private/key"
+    assert key.stat().st_mode & 0o77 == 0
+    shutil.copy(tmp_path / "S.private/key", key)
+    organizing.organize(tmp_path / "pile", tmp_path / "T", organizing.Settings(), num_workers=1)
+    assert _rows(tmp_path / "T/series.csv") == one
+
+
+def test_series_with_the_same_pixels_is_kept_once(tmp_path, organize, add_series):
+    pile_dir = tmp_path / "pile"
+    for path in add_series(pile_dir):
+        again = pydicom.dcmread(path)
+        again.SeriesInstanceUID = "1.2.1.9"
+        again.SOPInstanceUID = f"{again.SOPInstanceUID}.9"
+        again.decompress()
+        again.save_as(pile_dir / f"{path.name}.again", enforce_file_format=True)
+    found = organize(pile_dir, tmp_path / "S")
+    assert found.num_series["Sagittal T2/STIR"] == 1
+    assert found.left_out == {"same_pixels": 6}
+
+
+def test_single_slices_are_taken_where_that_is_said(tmp_path, organize, add_series):
+    add_series(tmp_path / "pile", num_slices=1)
+    assert organize(tmp_path / "pile", tmp_path / "S").left_out == {"too_few": 1}
+    assert organize(tmp_path / "pile", tmp_path / "S", min_slices=1).num_studies == 1
+
+
+def test_patients_who_share_a_study_uid_are_two(tmp_path, organize, add_series):
+    add_series(tmp_path / "pile/a", PatientID="a")
+    add_series(tmp_path / "pile/b", series="1.2.1.2", PatientID="b")
+    assert organize(tmp_path / "pile", tmp_path / "S").num_studies == 2
+
+
+def test_places_that_cannot_be_are_refused(tmp_path, organize, add_series):
+    add_series(tmp_path / "pile")
+    organize(tmp_path / "pile", tmp_path / "S")
+    with pytest.raises(ValueError, match="does not exist; expected a folder of DICOM files"):
+        organize(tmp_path / "none", tmp_path / "T")
+    with pytest.raises(ValueError, match="lie in each other"):
+        organize(tmp_path / "pile", tmp_path / "pile/S")
+    (tmp_path / "other").mkdir()
+    with pytest.raises(ValueError, match=r"holds the studies of .*pile: add the new files there"):
+        organize(tmp_path / "other", tmp_path / "S")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/mine").touch()
+    with pytest.raises(ValueError, match=r"is not empty, and full.private is not beside it"):
+        organizing.organize(
+            tmp_path / "pile", tmp_path / "full", organizing.Settings(), num_workers=1
+        )
+    with pytest.raises(ValueError, match="--min_slices is 0, expected 1 or more"):
+        organizing.Settings(min_slices=0)
+    (tmp_path / "S.private/key").write_text("lost")
+    with pytest.raises(ValueError, match="holds no key, expected 64 hexadecimal digits"):
+        organize(tmp_path / "pile", tmp_path / "S")
+
+
+def test_damaged_inventory_is_named(tmp_path, organize, add_series):
+    add_series(tmp_path / "pile")
+    organize(tmp_path / "pile", tmp_path / "S")
+    (tmp_path / "S.private/inventory.sqlite").write_bytes(b"no database, certainly" * 1000)
+    with pytest.raises(ValueError, match=r"inventory.sqlite can't be read or written"):
+        organize(tmp_path / "pile", tmp_path / "S")
+    (tmp_path / "S.private/inventory.sqlite").unlink()
+    assert organize(tmp_path / "pile", tmp_path / "S").num_studies == 1
+
+
+def test_image_that_vanishes_is_said(tmp_path, organize, add_series, monkeypatch):
+    add_series(tmp_path / "pile")
+    place = organizing._Run.place
+
+    def vanish(run, inventory):
+        (tmp_path / "pile/1.2.1.1.3").unlink()
+        place(run, inventory)
+
+    monkeypatch.setattr(organizing._Run, "place", vanish)
+    assert organize(tmp_path / "pile", tmp_path / "S").left_out == {"unreadable_file": 1}
+
+
+def test_data_set_is_read_by_what_comes_next(hospital_dir, organized):
+    source = sources.open_for_prediction(organized)
+    found = annotations.read_annotations(source, has_labels=False)
+    kinds = collections.Counter(found.series.values())
+    info = json.loads((organized / "organize.json").read_text())
+    assert kinds == info["num_series"]
+    assert info["num_studies"] == len(found.groups)
+    assert all(source.instances(*ids) for ids in found.series)
+
+
+def test_names_of_files_matter_nothing(tmp_path, organize, add_series):
+    pile_dir = tmp_path / "pile"
+    for path in add_series(pile_dir):
+        path.rename(pile_dir / os.fsdecode(b"\xff\n " + path.name[-1].encode()))
+    found = organize(pile_dir, tmp_path / "S")
+    assert found.num_series["Sagittal T2/STIR"] == 1
+    rows = _rows(tmp_path / "S.private/organize.csv")
+    assert [row["file"] for row in rows][:1] == [r"\udcff\n 1"]
+
+
+def test_pile_leaves_out_what_is_no_regular_file(tmp_path, organize, add_series):
+    pile_dir = tmp_path / "pile"
+    add_series(pile_dir / "in")
+    outside = add_series(tmp_path / "outside", "1.2.9", "1.2.9.1")[0]
+    (pile_dir / "to_file").symlink_to(outside)
+    (pile_dir / "to_folder").symlink_to(outside.parent)
+    (pile_dir / "to_itself").symlink_to(pile_dir)
+    (pile_dir / "to_nothing").symlink_to(tmp_path / "nothing")
+    os.mkfifo(pile_dir / "pipe")
+    with zipfile.ZipFile(pile_dir / "more.zip", "w") as archive:
+        archive.write(outside)
+    found = organize(pile_dir, tmp_path / "S")
+    assert found.num_studies == 1
+    assert found.left_out == {"link": 4, "archive": 1, "special_file": 1}
+
+
+def test_members_that_lead_out_of_a_zip_are_left_out(tmp_path, add_series):
+    path = add_series(tmp_path / "in")[0]
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        for name in ("a/b", "../c", "/d", "a/../../e", "C:/f", "x\\..\\g"):
+            archive.writestr(zipfile.ZipInfo(name), path.read_bytes())
+        link = zipfile.ZipInfo("link")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+    files = list(pile.open_pile(tmp_path / "z.zip").files())
+    reasons = {file.name: file.left_out and str(file.left_out.reason) for file in files}
+    assert [name for name, reason in reasons.items() if reason is None] == ["a/b"]
+    assert reasons.pop("link") == "link"
+    assert set(reasons.values()) == {None, "unsafe_name"}
+
+
+def test_labelled_studies_are_converted(tmp_path, organize, add_series):
+    from spine_tf.studies import label_file
+
+    pile_dir = tmp_path / "pile"
+    rows = ["StudyInstanceUID,condition,level,grade,SOPInstanceUID,x,y"]
+    for study in range(1, 9):
+        add_series(pile_dir, f"1.2.{study}", f"1.2.{study}.1", PatientID=f"P{study // 2}")
+        grade = ("Normal/Mild", "Moderate", "Severe")[study % 3]
+        rows.append(f"1.2.{study},Spinal Canal Stenosis,L4/L5,{grade},1.2.{study}.1.4,10.5,12")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    given = label_file.read_label_file(tmp_path / "labels.csv", label_file.parse_grades([]))
+    organize(pile_dir, tmp_path / "S", labels=given)
+    settings = plan.Settings(
+        conditions=("spinal_canal_stenosis",), levels=("l4_l5",), num_folds=2, test_fraction=0.0
+    )
+    source = sources.open_source(tmp_path / "S")
+    converted = job.convert(source, tmp_path / "R", settings, num_workers=1)
+    assert sum(shard.num_examples for shard in converted.shards) == 8
+    graded = annotations.read_annotations(source)
+    assert len(set(graded.groups.values())) == 5

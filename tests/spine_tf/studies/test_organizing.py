@@ -77,7 +77,7 @@ def _check_truth(hospital_dir, output_dir):
     series = {row["series_id"]: row for row in _rows(output_dir / "series.csv")}
     files = _rows(organizing.private_dir(output_dir) / "organize.csv")
     assert {row["file"] for row in files} == set(truth)
-    kept = collections.Counter()
+    kept: collections.Counter[tuple[str, str]] = collections.Counter()
     for row in files:
         expected = truth[row["file"]]
         if row["outcome"] == "kept":
@@ -112,7 +112,7 @@ def test_every_file_is_what_it_is_in_any_hospital(seed, tmp_path, organize):
 
 def test_images_are_links_in_order_along_the_normal(hospital_dir, organized):
     rows = _rows(organizing.private_dir(organized) / "organize.csv")
-    series = collections.defaultdict(dict)
+    series: dict[pathlib.Path, dict[int, pathlib.Path]] = collections.defaultdict(dict)
     for row in rows:
         if row["outcome"] == "kept":
             path = organized / f"test_images/{row['study_id']}/{row['series_id']}"

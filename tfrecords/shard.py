@@ -59,10 +59,7 @@ class Writer:
 
     def write(self, record: bytes) -> None:
         """Adds one record."""
-        length = len(record).to_bytes(8, "little")
-        header = length + _FOOTER.pack(_masked_crc(length))
-        footer = _FOOTER.pack(_masked_crc(record))
-        for part in (header, record, footer):
+        for part in framed(record):
             self._file.write(part)
             self._hash.update(part)
             self._num_bytes += len(part)
@@ -78,6 +75,12 @@ class Writer:
             num_bytes=self._num_bytes,
             sha256=self._hash.hexdigest(),
         )
+
+
+def framed(record: bytes) -> tuple[bytes, bytes, bytes]:
+    """Returns what a file has of a record: header, data, footer."""
+    length = len(record).to_bytes(8, "little")
+    return length + _FOOTER.pack(_masked_crc(length)), record, _FOOTER.pack(_masked_crc(record))
 
 
 def read_records(path: pathlib.Path, digest: Digest | None = None) -> Iterator[bytes]:

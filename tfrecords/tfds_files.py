@@ -7,7 +7,7 @@ dataset_info.json, and refuses a key of our own in any of them.
 import pathlib
 from typing import Any
 
-from tfrecords import atomic, json_object, manifest, schema
+from tfrecords import atomic, json_object, manifest, regular_file, schema
 
 FEATURES_FILE = "features.json"
 INFO_FILE = "dataset_info.json"
@@ -128,7 +128,7 @@ def _from_json(directory: pathlib.Path, name: str, values: dict[str, Any]) -> sc
 
 def _read_class_names(path: pathlib.Path) -> list[str]:
     try:
-        return path.read_text("utf-8").splitlines()
+        return regular_file.read_text(path).splitlines()
     except FileNotFoundError as err:
         raise ValueError(f"{path} does not exist") from err
 

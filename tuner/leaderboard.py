@@ -1,21 +1,17 @@
 """The leaderboard: every trial, ranked; as a table, as configurations, for TensorBoard."""
 
-import csv
 import dataclasses
-import io
 import pathlib
 import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.compat.proto import summary_pb2
 from tensorboard.plugins.hparams import summary_v2
-from tensorboard.summary.writer import event_file_writer
 
 from spine_tf.configuration import config
 from spine_tf.pages import frame
-from tfrecords import atomic
+from tfrecords import atomic, csv_text, event_file
 from tuner import search_directory, search_settings, space, trial
 
 if TYPE_CHECKING:
@@ -84,12 +80,8 @@ def to_csv(ranked: Sequence[Entry], num_folds: int) -> str:
     folds = [f"fold_{fold}" for fold in range(num_folds)]
     fields = sorted({field for entry in ranked for field in entry.settings})
     columns = [*_COLUMNS, *folds, *_LAST_COLUMNS, *(f"hp.{field}" for field in fields)]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    for position, entry in enumerate(ranked, start=1):
-        writer.writerow(_row(position, entry))
-    return text.getvalue()
+    rows = (_row(position, entry) for position, entry in enumerate(ranked, start=1))
+    return csv_text.to_text(columns, ([row.get(name) for name in columns] for row in rows))
 
 
 def read_leaderboard(search_dir: pathlib.Path | str) -> "pd.DataFrame":
@@ -142,8 +134,6 @@ def write_events(
 
     What is there of the trial is replaced.
 
-    Without TensorFlow's own writer: it would take the GPU's memory from the workers.
-
     Args:
         tensorboard_dir: `tensorboard --logdir` of the search.
         entry: the trial, with its outcome.
@@ -151,13 +141,9 @@ def write_events(
     """
     log_dir = tensorboard_dir / f"trial_{entry.trial_id}"
     shutil.rmtree(log_dir, ignore_errors=True)
-    writer = event_file_writer.EventFileWriter(str(log_dir))
-    try:
+    with event_file.EventFile(log_dir) as events:
         for step, summary in _summaries(entry, goal):
-            event = event_pb2.Event(wall_time=time.time(), step=step, summary=summary)
-            writer.add_event(event)
-    finally:
-        writer.close()
+            events.add(step, summary)
 
 
 def _row(position: int, entry: Entry) -> dict[str, Any]:

@@ -14,9 +14,7 @@ Columns of ablation.csv, one line a variant, the base first:
     seconds             of training, all folds and seeds
 """
 
-import csv
 import dataclasses
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +22,7 @@ from spine_tf.ablation import scores, variant
 from spine_tf.evaluation import report_charts
 from spine_tf.pages import picture, template
 from spine_tf.scoring import figure as figure_module
+from tfrecords import csv_text
 
 FINISHED = "finished"
 FAILED = "failed"
@@ -101,9 +100,7 @@ def to_csv(rows: Sequence[Row]) -> str:
     ]
     counts = ("num_examples", "num_studies", "num_shared")
     head = ["variant", "group", "settings", "status", "reason", "seeds", *counts, *names, "seconds"]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
+    lines: list[list[object]] = []
     for row in rows:
         values = [
             value
@@ -114,8 +111,8 @@ def to_csv(rows: Sequence[Row]) -> str:
         numbers = [getattr(row.score, count) if row.score else None for count in counts]
         seconds = None if row.seconds is None else round(row.seconds, 1)
         said = [row.name, row.group, ";".join(row.settings), row.status, row.reason, row.num_seeds]
-        writer.writerow([*said, *numbers, *values, seconds])
-    return text.getvalue()
+        lines.append([*said, *numbers, *values, seconds])
+    return csv_text.to_text(head, lines)
 
 
 def to_markdown(rows: Sequence[Row]) -> str:

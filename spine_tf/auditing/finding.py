@@ -1,10 +1,8 @@
 """What an audit finds: a fixed vocabulary, one finding, and findings as a table."""
 
 import collections
-import csv
 import dataclasses
 import enum
-import io
 import pathlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING
 from spine_tf.dicom import reasons
 from spine_tf.pages import frame
 from spine_tf.rsna import annotations, tables
+from tfrecords import csv_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,13 +160,11 @@ def to_csv(findings: Iterable[Finding]) -> str:
 
     The key is empty where no row is to be left out.
     """
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for item in findings:
-        severity = item.kind.severity
-        writer.writerow((item.key, item.kind, severity, item.detail, item.file, item.place))
-    return buffer.getvalue()
+    rows = (
+        (item.key, item.kind.value, item.kind.severity.value, item.detail, item.file, item.place)
+        for item in findings
+    )
+    return csv_text.to_text(_COLUMNS, rows)
 
 
 def to_frame(findings: Iterable[Finding]) -> "pd.DataFrame":

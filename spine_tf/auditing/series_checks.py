@@ -88,8 +88,7 @@ def _of_folder(
     folder: str, place: str, files: list[str], *, is_series: bool
 ) -> Iterator[finding.Finding]:
     instances = layout.instances_among(files)
-    images = {f"{number}.dcm" for number in instances}
-    extra = sorted(set(files) - images)
+    extra = sorted(file for file in files if layout.instance_number(file) is None)
     if instances and not is_series:
         yield _finding(finding.Kind.EXTRA_SERIES, folder, place, f"{len(instances)} images")
     elif instances and (num_missing := instances[-1] - instances[0] + 1 - len(instances)):

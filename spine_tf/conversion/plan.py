@@ -12,7 +12,7 @@ from spine_tf.configuration import roi_config
 from spine_tf.crops import record
 from spine_tf.dicom import reasons
 from spine_tf.rsna import annotations, folds, layout, sources, tables
-from tfrecords import shard
+from tfrecords import regular_file, shard
 
 ROWS_PER_SHARD = 256
 
@@ -177,7 +177,7 @@ def _read(path: pathlib.Path | None) -> bytes | None:
     if path is None:
         return None
     try:
-        return path.read_bytes()
+        return regular_file.read_bytes(path)
     except FileNotFoundError as err:
         raise ValueError(f"{path} does not exist; expected a CSV file") from err
 

@@ -1,7 +1,5 @@
 """rejects.csv: the rows that gave no record, and why."""
 
-import csv
-import io
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -9,7 +7,7 @@ from typing import TYPE_CHECKING
 from spine_tf.conversion import output_directory
 from spine_tf.dicom import reasons
 from spine_tf.pages import frame
-from tfrecords import atomic
+from tfrecords import atomic, csv_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,12 +17,8 @@ _COLUMNS = ("key", "reason", "detail", "file")
 
 def write(output_dir: pathlib.Path, rejects: Sequence[reasons.Reject]) -> None:
     """Writes the rows, by rename."""
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for reject in rejects:
-        writer.writerow((reject.key, reject.reason.value, reject.detail, reject.file))
-    atomic.write_text(output_dir / output_directory.REJECTS_FILE, buffer.getvalue())
+    rows = ((each.key, each.reason.value, each.detail, each.file) for each in rejects)
+    atomic.write_text(output_dir / output_directory.REJECTS_FILE, csv_text.to_text(_COLUMNS, rows))
 
 
 def read_rejects(records_dir: pathlib.Path | str) -> "pd.DataFrame":

@@ -99,7 +99,7 @@ def _put(source: sources.Source, name: str, path: pathlib.Path) -> dict[str, int
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     if isinstance(source, sources.Folder):
-        original = source.directory / name
+        original = pathlib.Path(source.path(name))
         if original.exists() and not original.is_file():
             logging.warning("%s is left out: it is no regular file", original)
             return {}

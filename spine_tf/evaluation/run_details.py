@@ -1,13 +1,12 @@
 """What a report says of a run beside its figures: settings, records, versions, the training."""
 
-import csv
 import dataclasses
 import pathlib
 from typing import Any
 
 from spine_tf.evaluation import analysis, held_out, report_charts
 from spine_tf.runs import run
-from tfrecords import records
+from tfrecords import csv_text, records
 
 
 def of_run(
@@ -89,13 +88,12 @@ def read_histories(run_dir: pathlib.Path) -> dict[str, report_charts.History]:
     found: dict[str, report_charts.History] = {}
     for name, path in held_out.histories(run_dir).items():
         try:
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
+            rows = [row for _, row in csv_text.read(path, expected="the history of a training")]
             if rows and rows[0].get("val_log_loss"):
                 found[name] = [
                     {column: float(row[column]) for column in ("val_log_loss", "val_accuracy")}
                     for row in rows
                 ]
-        except (ValueError, KeyError, TypeError, csv.Error) as err:
+        except (ValueError, KeyError) as err:
             raise ValueError(f"{path} is no history of a training ({err!r})") from err
     return found

@@ -10,6 +10,8 @@ import pathlib
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from tfrecords import csv_text, regular_file
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -33,6 +35,8 @@ def parse(text: str, text_columns: Collection[str]) -> "pd.DataFrame":
     # pandas before 3 reads a float to its last bit but one.
     for name in table.select_dtypes("float64"):
         table[name] = [float(value or "nan") for value in as_text[name]]
+    for name in table.select_dtypes(("object", "str")):
+        table[name] = [csv_text.original(value) for value in as_text[name]]
     return table
 
 
@@ -49,4 +53,4 @@ def read_csv(path: pathlib.Path, text_columns: Collection[str], *, writer: str) 
     """
     if not path.is_file():
         raise ValueError(f"{path} does not exist; expected the table that {writer} writes")
-    return parse(path.read_text("utf-8"), text_columns)
+    return parse(regular_file.read_text(path), text_columns)

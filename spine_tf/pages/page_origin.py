@@ -6,6 +6,10 @@ import pathlib
 import re
 from collections.abc import Sequence
 
+from tfrecords import regular_file
+
+# It stands in the head.
+_HEAD_BYTES = 2**16
 _WRITTEN = re.compile(r'<meta name="origin" content="([^"]*)">')
 
 
@@ -28,7 +32,9 @@ def require_own(page: pathlib.Path, origin: str) -> None:
     """
     if not page.is_file():
         return
-    found = _WRITTEN.search(page.read_text("utf-8", errors="replace"))
+    found = _WRITTEN.search(
+        regular_file.read_beginning(page, _HEAD_BYTES).decode("utf-8", errors="replace")
+    )
     written = html.unescape(found.group(1)) if found else origin
     if written != origin:
         raise ValueError(

@@ -3,7 +3,6 @@
 Reproductions and ablations call `train` in a process of its own, which alone imports TensorFlow.
 """
 
-import csv
 import dataclasses
 import functools
 import pathlib
@@ -11,7 +10,7 @@ import pathlib
 from spine_tf import labels
 from spine_tf.configuration import config
 from spine_tf.scoring import predictions
-from tfrecords import json_object
+from tfrecords import csv_text, json_object
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,8 +66,8 @@ def train(run_config: config.Config, records_dir: pathlib.Path, run_dir: pathlib
         trainer.train_all_folds(run_config, source, run_dir, resume=run_dir.exists())
     seconds = 0.0
     for fold_dir in run.fold_dirs(run_dir):
-        with (fold_dir / run.HISTORY_FILE).open(newline="", encoding="utf-8") as file:
-            seconds += sum(float(row["seconds"]) for row in csv.DictReader(file))
+        history = csv_text.read(fold_dir / run.HISTORY_FILE, expected="the history of a training")
+        seconds += sum(float(row["seconds"]) for _, row in history)
     return Trained(
         predictions_file=run.OUT_OF_FOLD_FILE,
         class_prior=tuple(run.read_provenance(run_dir)["class_prior"]),

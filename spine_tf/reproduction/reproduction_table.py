@@ -1,8 +1,6 @@
 """The report's table, filled in: task, model, accuracy, loss, with intervals, beside its own."""
 
-import csv
 import dataclasses
-import io
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +9,7 @@ from spine_tf import labels
 from spine_tf.evaluation import report_charts
 from spine_tf.pages import charts, picture, template
 from spine_tf.scoring import figure as figure_module, summary
-from tfrecords import atomic
+from tfrecords import atomic, csv_text
 
 Figures = Mapping[str, figure_module.Figure]
 
@@ -172,9 +170,7 @@ def to_csv(rows: Sequence[Row]) -> str:
         for figure in _FIGURES
         for ending in ("", "_low", "_high")
     ]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["task", "model", *names, "seconds", "reason"])
+    lines: list[list[object]] = []
     for row in rows:
         values = [
             value
@@ -183,8 +179,8 @@ def to_csv(rows: Sequence[Row]) -> str:
             for value in figure_module.columns(found.get(name))
         ]
         seconds = None if row.seconds is None else round(row.seconds, 1)
-        writer.writerow([row.task, row.model, *values, seconds, row.reason])
-    return text.getvalue()
+        lines.append([row.task, row.model, *values, seconds, row.reason])
+    return csv_text.to_text(["task", "model", *names, "seconds", "reason"], lines)
 
 
 def to_markdown(rows: Sequence[Row], note: str) -> str:

@@ -1,5 +1,6 @@
 """The names of the RSNA layout: which file of a data set holds what."""
 
+import re
 from collections.abc import Iterable
 
 SIDES = ("train", "test")
@@ -35,11 +36,27 @@ def image_name(side: str, study_id: int, series_id: int, instance_number: int) -
     return f"{series_dir(side, study_id, series_id)}/{instance_number}.dcm"
 
 
-def instances_among(names: Iterable[str]) -> list[int]:
-    """Returns the instance numbers of names such as 17.dcm, sorted; others are left aside."""
-    stems = (name.removesuffix(".dcm") for name in names if name.endswith(".dcm"))
+def instance_number(name: str) -> int | None:
+    """Returns the instance number of a file such as 17.dcm or 17.DCM; None of any other."""
+    stem, dot, suffix = name.rpartition(".")
     # "017" is no name that a row leads to.
-    return sorted(int(stem) for stem in stems if stem.isdecimal() and str(int(stem)) == stem)
+    is_number = stem.isdecimal() and stem.isascii() and str(int(stem)) == stem
+    return int(stem) if is_number and dot + suffix.lower() == ".dcm" else None
+
+
+def instances_among(names: Iterable[str]) -> list[int]:
+    """Returns the instance numbers of files, sorted; other files are left aside."""
+    return sorted({number for name in names if (number := instance_number(name)) is not None})
+
+
+def similar(name: str, names: Iterable[str]) -> list[str]:
+    """Returns the names that a reader takes for another: 001.dcm, 1 or 1.DICOM for 1.dcm."""
+    return sorted(other for other in names if _bare(other) == _bare(name))
+
+
+def _bare(name: str) -> str:
+    number = re.fullmatch(r"0*([0-9]+)(?:\.[A-Za-z]{1,8})?", name)
+    return number[1] if number else name.casefold()
 
 
 TRAIN_CSVS = (LABELS_CSV, coordinates_csv("train"), series_csv("train"))

@@ -1,22 +1,17 @@
 """Where a data set's files are: one side (train or test) of a folder or of a zip file."""
 
 import dataclasses
+import errno
 import os
 import pathlib
-import stat
-import struct
-import zipfile
-import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from spine_tf.dicom import elements, header, reasons
-from spine_tf.rsna import layout
+from spine_tf.rsna import layout, zip_members
+from tfrecords import regular_file
 
-_MAX_FILE_BYTES = 2**26
 _HEADER_BYTES = 2**14
-_LOCAL_HEADER = struct.Struct("<4s22xHH")
-_ENCRYPTED = 1
 
 
 class Source(Protocol):
@@ -27,7 +22,11 @@ class Source(Protocol):
         """Returns "train" or "test"."""
 
     def read(self, name: str, limit: int = -1) -> bytes:
-        """Returns a file's bytes, the first `limit` of them; OSError where it can't be read."""
+        """Returns a file's bytes, the first `limit` of them; OSError where it can't be read.
+
+        Without a limit it is all of them, and `regular_file.UnfitFile` where there are more than
+        `regular_file.MAX_BYTES`.
+        """
 
     def instances(self, study_id: int, series_id: int) -> list[int]:
         """Returns the instance numbers that a series has files for, sorted."""
@@ -51,17 +50,35 @@ class Folder:
 
     def read(self, name: str, limit: int = -1) -> bytes:
         """Returns a file's bytes, the first `limit` of them."""
-        with open(f"{self.directory}/{name}", "rb", buffering=0) as file:  # noqa: PTH123
-            # A read with a size allocates that size, a read without one what the file has.
-            is_whole = limit < 0 or os.fstat(file.fileno()).st_size <= limit
-            return file.read() if is_whole else file.read(limit)
+        path = f"{self.directory}/{name}"
+        try:
+            return _read(path, limit)
+        except FileNotFoundError:
+            return _read(self.path(name), limit)
+
+    def path(self, name: str) -> str:
+        """Returns where a file lies: an image's suffix may have any case.
+
+        Raises:
+            FileNotFoundError: there is none; says what resembles it.
+        """
+        path = pathlib.Path(self.directory, name)
+        if path.exists() or path.is_symlink():
+            return str(path)
+        folder, file = path.parent, path.name
+        names = [other.name for other in folder.iterdir()] if folder.is_dir() else []
+        wanted = layout.instance_number(file)
+        for other in names if wanted is not None else ():
+            if layout.instance_number(other) == wanted:
+                return f"{folder}/{other}"
+        raise _missing(str(path), names)
 
     def instances(self, study_id: int, series_id: int) -> list[int]:
         """Returns the instance numbers that a series has files for, sorted."""
         try:
             folder = self.directory / layout.series_dir(self.side, study_id, series_id)
             return layout.instances_among(path.name for path in folder.iterdir())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
 
     def sizes(self, study_id: int, series_id: int) -> dict[int, int]:
@@ -72,7 +89,12 @@ class Folder:
                 found = {entry.name: _size(entry) for entry in entries}
         except OSError:
             return {}
-        return {number: found[f"{number}.dcm"] for number in layout.instances_among(found)}
+        numbers = {layout.instance_number(name): size for name, size in found.items()}
+        # 1.dcm is read where 1.DCM lies beside it.
+        return {
+            number: found.get(f"{number}.dcm", numbers[number])
+            for number in layout.instances_among(found)
+        }
 
     def image_names(self) -> Iterator[str]:
         """Yields the files in the folder of images and the two levels of folders below it."""
@@ -95,48 +117,43 @@ def _size(entry: os.DirEntry[str]) -> int:
         return -1
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Member:
-    """Where a file lies in the archive.
+def _read(path: str, limit: int) -> bytes:
+    if limit < 0:
+        return regular_file.read_bytes(path)
+    return regular_file.read_beginning(path, limit)
 
-    Attributes:
-        offset: of its local header.
-        num_bytes, num_compressed: sizes.
-        crc: CRC-32 of the file.
-        method: zipfile.ZIP_STORED or ZIP_DEFLATED, or -1 for what can't be read.
-    """
 
-    offset: int
-    num_bytes: int
-    num_compressed: int
-    crc: int
-    method: int
+def _missing(path: str, names: Iterable[str]) -> FileNotFoundError:
+    """What to say of a file that isn't there, beside others of the folder."""
+    similar = layout.similar(path.rpartition("/")[2], names)
+    there = f", but there is {' and '.join(similar)}" if similar else ""
+    return FileNotFoundError(errno.ENOENT, f"there is no such file{there}", path)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Archive:
     """One side of a data set in the zip file that was downloaded: nothing is unpacked.
 
-    The directory of 147,218 members takes half a second and 100 MB to read: it is read once, and
-    workers get the members of the series they need.
-
     Attributes:
         path: of the zip file.
         side: "train" or "test".
         members: by name relative to the data set.
         series: folder -> instance numbers, sorted.
+        others: folder -> files that are none.
     """
 
     path: pathlib.Path
     side: str
-    members: Mapping[str, Member]
+    members: Mapping[str, zip_members.Member]
     series: Mapping[str, list[int]]
+    others: Mapping[str, list[str]]
 
     def read(self, name: str, limit: int = -1) -> bytes:
         """Returns a file's bytes, the first `limit` of them; whole ones have their CRC checked."""
         if name not in self.members:
-            raise FileNotFoundError(f"{self.path} has no {name}")
-        return read_member(self.path, name, self.members[name], limit)
+            others = self.others.get(name.rpartition("/")[0], ())
+            raise _missing(f"{self.path}/{name}", others)
+        return zip_members.read_member(self.path, name, self.members[name], limit)
 
     def instances(self, study_id: int, series_id: int) -> list[int]:
         """Returns the instance numbers that a series has files for, sorted."""
@@ -162,54 +179,8 @@ class Archive:
         kept = {folder: self.series[folder] for folder in folders if folder in self.series}
         names = [f"{folder}/{n}.dcm" for folder, numbers in kept.items() for n in numbers]
         members = {name: self.members[name] for name in names}
-        return dataclasses.replace(self, members=members, series=kept)
-
-
-def read_member(path: pathlib.Path, name: str, member: Member, limit: int = -1) -> bytes:
-    """Returns the first bytes of a file in a zip, a whole one with its CRC checked.
-
-    Args:
-        path: of the zip.
-        name: of the file, for errors.
-        member: where it lies.
-        limit: bytes that are wanted; -1 for all.
-
-    Raises:
-        OSError: the zip can't be read there.
-    """
-    with path.open("rb", buffering=0) as file:
-        file.seek(member.offset)
-        start = file.read(_LOCAL_HEADER.size)
-        if len(start) < _LOCAL_HEADER.size or start[:4] != b"PK\3\4":
-            raise OSError(f"{path} is damaged at {name}")
-        _, name_length, extra_length = _LOCAL_HEADER.unpack(start)
-        file.seek(name_length + extra_length, 1)
-        is_whole = limit < 0 or member.num_bytes <= limit
-        num_wanted = member.num_compressed if is_whole else _enough(member, limit)
-        data = _decompress(member, file.read(num_wanted), limit)
-    if is_whole and (len(data) != member.num_bytes or zlib.crc32(data) != member.crc):
-        raise OSError(f"{path} is damaged at {name}")
-    return data
-
-
-def _enough(member: Member, limit: int) -> int:
-    """Compressed bytes that hold the first `limit` bytes: deflate never grows by more."""
-    return min(member.num_compressed, limit + limit // 1000 + 64)
-
-
-def _decompress(member: Member, data: bytes, limit: int) -> bytes:
-    """Returns at most the size that the directory says, whatever the data would inflate to."""
-    size = member.num_bytes if limit < 0 else min(limit, member.num_bytes)
-    if member.method == zipfile.ZIP_STORED:
-        return data[:size]
-    if member.method != zipfile.ZIP_DEFLATED:
-        raise OSError("encrypted, or compressed by another method than deflate")
-    if not size:
-        return b""
-    try:
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size)
-    except zlib.error as err:
-        raise OSError(f"damaged deflate data ({err})") from err
+        others = {folder: self.others[folder] for folder in folders if folder in self.others}
+        return dataclasses.replace(self, members=members, series=kept, others=others)
 
 
 def open_source(data_dir: pathlib.Path, side: str = "train") -> Source:
@@ -223,10 +194,17 @@ def open_source(data_dir: pathlib.Path, side: str = "train") -> Source:
     if not data_dir.exists():
         raise ValueError(f"--data_dir {data_dir} does not exist; expected {layout.EXPECTED}")
     if data_dir.is_file():
-        return _open_archive(data_dir, _read_members(data_dir), side)
-    if not (data_dir / layout.images_dir(side)).is_dir():
+        return _open_archive(data_dir, zip_members.of_data_set(data_dir), side)
+    if not data_dir.is_dir():
         raise ValueError(
-            f"{data_dir} has no folder {layout.images_dir(side)}; expected {layout.EXPECTED}"
+            f"--data_dir {data_dir} is no file and no folder; expected {layout.EXPECTED}"
+        )
+    if not (data_dir / layout.images_dir(side)).is_dir():
+        names = [path.name for path in data_dir.iterdir()]
+        similar = layout.similar(layout.images_dir(side), names)
+        raise ValueError(
+            f"{data_dir} has no folder {layout.images_dir(side)}"
+            f"{f', but {similar[0]}/' if similar else ''}; expected {layout.EXPECTED}"
         )
     return Folder(directory=data_dir, side=side)
 
@@ -241,7 +219,7 @@ def open_for_prediction(data_dir: pathlib.Path, side: str | None = None) -> Sour
         return open_source(data_dir, side)
     csv, images = layout.series_csv("test"), layout.images_dir("test")
     if data_dir.is_file():
-        members = _read_members(data_dir)
+        members = zip_members.of_data_set(data_dir)
         has_images = any(name.startswith(f"{images}/") for name in members)
         _require_test_images(data_dir, csv in members, has_images)
         return _open_archive(data_dir, members, "test" if has_images else "train")
@@ -258,65 +236,45 @@ def _require_test_images(data_dir: pathlib.Path, has_csv: bool, has_images: bool
         )
 
 
-def _open_archive(path: pathlib.Path, members: Mapping[str, Member], side: str) -> Archive:
+def _open_archive(path: pathlib.Path, members: dict[str, zip_members.Member], side: str) -> Archive:
     prefix = layout.images_dir(side) + "/"
     by_folder: dict[str, list[str]] = {}
     for name in members:
-        if name.startswith(prefix):
-            folder, _, file = name.rpartition("/")
-            by_folder.setdefault(folder, []).append(file)
-    if not by_folder:
-        raise ValueError(f"{path} has no images in {prefix}; expected {layout.EXPECTED}")
-    series = {folder: layout.instances_among(files) for folder, files in by_folder.items()}
-    return Archive(path=path, side=side, members=members, series=series)
-
-
-def _read_members(path: pathlib.Path) -> dict[str, Member]:
-    """The files by name relative to the folder of train.csv: some zip a folder, some its files."""
-    try:
-        with zipfile.ZipFile(path) as opened:
-            infos = {info.filename: info for info in opened.infolist() if not info.is_dir()}
-    except (zipfile.BadZipFile, UnicodeDecodeError) as err:
-        raise ValueError(
-            f"--data_dir {path} is neither a folder nor a zip file ({err}); "
-            f"expected {layout.EXPECTED}"
-        ) from err
-    series_csvs = tuple(layout.series_csv(side) for side in layout.SIDES)
-    roots = [name.rpartition("/")[0] for name in infos if name.endswith(series_csvs)]
-    root = min(roots, key=len, default="")
-    prefix = f"{root}/" if root else ""
-    return {
-        name.removeprefix(prefix): _member(info)
-        for name, info in infos.items()
-        if name.startswith(prefix)
+        folder, _, file = name.rpartition("/")
+        by_folder.setdefault(folder, []).append(file)
+    series = {
+        folder: layout.instances_among(files)
+        for folder, files in by_folder.items()
+        if folder.startswith(prefix)
     }
-
-
-def list_members(path: pathlib.Path) -> Iterator[tuple[str, Member, bool]]:
-    """Yields the files of a zip: name as it stands there, place, whether it is a symbolic link.
-
-    Raises:
-        ValueError: it is no zip file.
-    """
-    try:
-        with zipfile.ZipFile(path) as opened:
-            infos = opened.infolist()
-    except (zipfile.BadZipFile, UnicodeDecodeError) as err:
-        raise ValueError(f"{path} is no zip file ({err})") from err
-    for info in infos:
-        if not info.is_dir():
-            yield info.filename, _member(info), stat.S_ISLNK(info.external_attr >> 16)
-
-
-def _member(info: zipfile.ZipInfo) -> Member:
-    is_readable = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-    return Member(
-        offset=info.header_offset,
-        num_bytes=info.file_size,
-        num_compressed=info.compress_size,
-        crc=info.CRC,
-        method=info.compress_type if is_readable and not info.flag_bits & _ENCRYPTED else -1,
+    if not series:
+        raise ValueError(f"{path} has no images in {prefix}; expected {layout.EXPECTED}")
+    others = {
+        folder: [file for file in files if layout.instance_number(file) is None]
+        for folder, files in by_folder.items()
+    }
+    for folder, numbers in series.items():
+        _spell(members, folder, by_folder[folder], numbers)
+    return Archive(
+        path=path,
+        side=side,
+        members=members,
+        series=series,
+        others={folder: files for folder, files in others.items() if files},
     )
+
+
+def _spell(
+    members: dict[str, zip_members.Member], folder: str, files: list[str], numbers: list[int]
+) -> None:
+    """Gives 1.DCM the name 1.dcm, unless there is one."""
+    if len(files) == len(numbers) and all(file.endswith(".dcm") for file in files):
+        return
+    for file in files:
+        number = layout.instance_number(file)
+        if number is not None and file != f"{number}.dcm":
+            member = members.pop(f"{folder}/{file}")
+            members.setdefault(f"{folder}/{number}.dcm", member)
 
 
 def read_image(source: Source, name: str, limit: int | None = None) -> bytes:
@@ -331,17 +289,14 @@ def read_image(source: Source, name: str, limit: int | None = None) -> bytes:
         reasons.Rejected: it is missing, too large, or can't be read.
     """
     try:
-        data = source.read(name, _MAX_FILE_BYTES + 1 if limit is None else limit)
+        return source.read(name, -1 if limit is None else limit)
     except FileNotFoundError as err:
-        raise reasons.Rejected(reasons.Reason.MISSING_FILE, "there is no such file") from err
+        detail = err.strerror or "there is no such file"
+        raise reasons.Rejected(reasons.Reason.MISSING_FILE, detail) from err
     except OSError as err:
-        detail = err.strerror or type(err).__name__
-        raise reasons.Rejected(reasons.Reason.UNREADABLE_FILE, detail) from err
-    if len(data) > _MAX_FILE_BYTES:
-        raise reasons.Rejected(
-            reasons.Reason.FILE_TOO_LARGE, f"more than {_MAX_FILE_BYTES} bytes, expected fewer"
-        )
-    return data
+        is_large = err.errno == errno.EFBIG
+        reason = reasons.Reason.FILE_TOO_LARGE if is_large else reasons.Reason.UNREADABLE_FILE
+        raise reasons.Rejected(reason, err.strerror or type(err).__name__) from err
 
 
 def read_header(source: Source, name: str) -> header.Header:

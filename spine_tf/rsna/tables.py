@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from spine_tf.dicom import reasons
 from spine_tf.rsna import sources
+from tfrecords import csv_text
 
 # Of a value that can't be read, how much is shown.
 _SHOWN_CHARACTERS = 60
@@ -93,7 +94,9 @@ def read_table(source: sources.Source, name: str) -> Table:
     try:
         return parse_table(name, source.read(name))
     except FileNotFoundError as err:
-        raise ValueError(f"--data_dir has no {name}; expected it beside the images") from err
+        raise ValueError(
+            f"--data_dir has no {name}; expected it beside the images: {err.strerror}"
+        ) from err
 
 
 def is_there(source: sources.Source, name: str) -> bool:
@@ -131,6 +134,8 @@ def parse_table(name: str, data: bytes, separator: str = ",") -> Table:
         for line in reader:
             if any(row := list(map(str.strip, line))):
                 found.append((before + 1, row))
+            if reader.line_num > csv_text.MAX_ROWS:
+                raise ValueError(f"{name} has more than {csv_text.MAX_ROWS} lines")
             before = reader.line_num
     except csv.Error as err:
         raise ValueError(f"{name}, line {reader.line_num}: {err}; expected a CSV file") from err

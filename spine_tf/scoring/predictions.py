@@ -1,9 +1,7 @@
 """Predictions: what a model says of each example, beside the truth; as arrays and as CSV."""
 
-import csv
 import dataclasses
 import functools
-import io
 import pathlib
 from typing import TYPE_CHECKING
 
@@ -11,7 +9,7 @@ import numpy as np
 
 from spine_tf import labels as labels_module
 from spine_tf.pages import frame
-from tfrecords import atomic
+from tfrecords import atomic, csv_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,22 +130,9 @@ def read_csv(path: pathlib.Path, task: labels_module.Task) -> Predictions:
     Raises:
         ValueError: the file is missing, has other columns, or a row that does not fit.
     """
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist; expected the predictions that train writes")
     header = ["key", "label", *task.columns]
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.reader(file)
-            found = next(reader, [])
-            lines = [(reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as err:
-        raise ValueError(f"{path} is no CSV in UTF-8 ({err})") from err
-    if found != header:
-        raise ValueError(
-            f"{path} has the columns {','.join(found)}, expected {','.join(header)} "
-            f"of task {task.name}"
-        )
-    rows = [_parse_row(row, f"{path} line {number}", header) for number, row in lines]
+    expected = f"the predictions that train writes, of task {task.name}"
+    rows = [_parse_row(*found) for found in csv_text.read(path, header, expected=expected)]
     try:
         return Predictions(
             keys=tuple(key for key, _, _ in rows),
@@ -187,21 +172,20 @@ def _to_csv(predictions: Predictions, task: labels_module.Task) -> str:
             f"predictions have {predictions.num_classes} classes, "
             f"task {task.name} has {len(task.classes)}"
         )
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["key", "label", *task.columns])
-    for key, label, values in zip(
-        predictions.keys, predictions.labels, predictions.probabilities, strict=True
-    ):
-        writer.writerow([key, int(label), *(repr(float(value)) for value in values)])
-    return text.getvalue()
+    rows = zip(predictions.keys, predictions.labels, predictions.probabilities, strict=True)
+    return csv_text.to_text(
+        ["key", "label", *task.columns],
+        (
+            [key, int(label), *(repr(float(value)) for value in values)]
+            for key, label, values in rows
+        ),
+    )
 
 
-def _parse_row(row: list[str], where: str, header: list[str]) -> tuple[str, int, list[float]]:
-    if len(row) != len(header):
-        raise ValueError(f"{where} has {len(row)} fields, expected {len(header)}")
+def _parse_row(where: str, row: dict[str, str]) -> tuple[str, int, list[float]]:
+    key, label, *values = row.values()
     try:
-        return row[0], int(row[1]), [float(value) for value in row[2:]]
+        return key, int(label), [float(value) for value in values]
     except ValueError as err:
         raise ValueError(f"{where}: {err}") from err
 

@@ -3,9 +3,7 @@
 The answer is a CSV with one row for everything that was asked, none left out.
 """
 
-import csv
 import dataclasses
-import io
 import pathlib
 from collections.abc import Iterable, Sequence
 
@@ -17,7 +15,7 @@ from spine_tf.crops import cutting
 from spine_tf.dicom import reasons
 from spine_tf.rsna import annotations, layout, sources
 from spine_tf.serving import saved_model, spec, verification
-from tfrecords import atomic
+from tfrecords import atomic, csv_text
 
 REPORT_NAME = "predict_report.csv"
 # Outputs whose report has that name; any other's has the output's own name before it.
@@ -324,8 +322,4 @@ def row_id(study: int | str, condition: str, level: str) -> str:
 
 
 def _write_csv(path: pathlib.Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    atomic.write_text(path, text.getvalue())
+    atomic.write_text(path, csv_text.to_text(columns, rows))

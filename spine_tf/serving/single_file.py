@@ -10,6 +10,7 @@ from spine_tf.crops import cutting
 from spine_tf.dicom import reasons
 from spine_tf.rsna import annotations, layout
 from spine_tf.serving import prediction, saved_model, spec, verification
+from tfrecords import regular_file
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,8 +33,10 @@ class FileSource:
 
     def read(self, name: str, limit: int = -1) -> bytes:
         """Returns a file's bytes, the first `limit` of them."""
-        with self.paths[int(pathlib.PurePath(name).stem)].open("rb") as file:
-            return file.read(limit)
+        path = self.paths[int(pathlib.PurePath(name).stem)]
+        if limit < 0:
+            return regular_file.read_bytes(path)
+        return regular_file.read_beginning(path, limit)
 
     def instances(self, study_id: int, series_id: int) -> list[int]:
         """Returns one number for each file."""

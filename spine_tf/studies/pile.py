@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from spine_tf.dicom import reasons
-from spine_tf.rsna import sources
+from spine_tf.rsna import zip_members
 from spine_tf.studies import outcome
 from tfrecords import regular_file
 
@@ -31,7 +31,7 @@ class File:
     name: str
     num_bytes: int
     version: int
-    member: sources.Member | None = None
+    member: zip_members.Member | None = None
     left_out: outcome.LeftOut | None = None
 
 
@@ -116,7 +116,7 @@ class Zip:
         Raises:
             ValueError: it is no zip file.
         """
-        for name, member, is_link in sources.list_members(self.archive):
+        for name, member, is_link in zip_members.list_members(self.archive):
             left_out = _LINK if is_link else None
             parts = name.replace("\\", "/").split("/")
             if ".." in parts or parts[0] == "" or parts[0].endswith(":"):
@@ -135,7 +135,7 @@ class Zip:
         """Returns the first bytes of a member."""
         if file.member is None:
             raise ValueError(f"{file.name} is no member of a zip file")
-        return sources.read_member(self.archive, file.name, file.member, limit)
+        return zip_members.read_member(self.archive, file.name, file.member, limit)
 
     def path(self, file: File) -> None:
         """Returns None: members have no path."""

@@ -5,12 +5,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import tensorflow as tf
 import tqdm
 from absl import logging
 
 from spine_tf.pages import charts, picture
-from tfrecords import atomic
+from tfrecords import atomic, event_file
 
 _PANELS = (
     ("Loss", ("loss", "val_log_loss")),
@@ -79,17 +78,16 @@ class Board:
             watched: the figures that are shown beside the loss, where there are any.
         """
         self._watched = watched
-        self._writer = tf.summary.create_file_writer(str(directory))
+        self._events = event_file.EventFile(directory)
         self._bar = tqdm.tqdm(
             total=epochs, unit="epoch", desc=name, disable=not sys.stderr.isatty()
         )
 
     def add(self, epoch: int, figures: dict[str, Any]) -> None:
         """Takes in one epoch, counted from 0."""
-        with self._writer.as_default(step=epoch):
-            for name, value in figures.items():
-                if isinstance(value, float):
-                    tf.summary.scalar(name, value)
+        self._events.add_scalars(
+            epoch, {name: value for name, value in figures.items() if isinstance(value, float)}
+        )
         watched = {name: figures[name] for name in self._watched if name in figures}
         self._bar.update(epoch + 1 - self._bar.n)
         self._bar.set_postfix(loss=figures["loss"], **watched)
@@ -107,4 +105,4 @@ class Board:
     def close(self) -> None:
         """Ends the files and the bar."""
         self._bar.close()
-        self._writer.close()
+        self._events.close()

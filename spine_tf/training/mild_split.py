@@ -14,9 +14,7 @@ fold that was `test` when these models were trained, see `reviewed_labels`).
 | half | mild_normal or mild_severe |
 """
 
-import csv
 import dataclasses
-import io
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -24,7 +22,7 @@ import numpy as np
 
 from spine_tf import labels
 from spine_tf.scoring import operating, predictions as predictions_module
-from tfrecords import atomic
+from tfrecords import atomic, csv_text
 
 FILE_NAME = "mild_split.csv"
 MODERATE = labels.SEVERITIES.index("Moderate")
@@ -138,12 +136,8 @@ def split(
 
 def write_csv(path: pathlib.Path, rows: Sequence[Row]) -> None:
     """Writes the rows, by rename."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for row in rows:
-        writer.writerow([row.key, row.fold, repr(row.score), labels.HALF_COLUMNS[row.half]])
-    atomic.write_text(path, text.getvalue())
+    cells = ((row.key, row.fold, repr(row.score), labels.HALF_COLUMNS[row.half]) for row in rows)
+    atomic.write_text(path, csv_text.to_text(_COLUMNS, cells))
 
 
 def read_csv(path: pathlib.Path | str) -> list[Row]:
@@ -152,17 +146,8 @@ def read_csv(path: pathlib.Path | str) -> list[Row]:
     Raises:
         ValueError: the file is missing, or a line does not fit.
     """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist; expected a {FILE_NAME} that spine_tf.clean wrote")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != _COLUMNS:
-            raise ValueError(
-                f"{path} has the columns {','.join(reader.fieldnames or [])}, expected "
-                f"{','.join(_COLUMNS)}"
-            )
-        return [_parse(row, f"{path} line {reader.line_num}") for row in reader]
+    found = csv_text.read(path, _COLUMNS, expected=f"a {FILE_NAME} that spine_tf.clean wrote")
+    return [_parse(row, place) for place, row in found]
 
 
 def _parse(row: Mapping[str, str], where: str) -> Row:

@@ -32,11 +32,9 @@ back more than half of that, a reader's classes for the first 30 % of the rows n
 (benchmarks/label_noise.py).
 """
 
-import csv
 import dataclasses
 import functools
 import hashlib
-import io
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -46,7 +44,7 @@ import numpy as np
 from spine_tf import labels as labels_module
 from spine_tf.configuration import config
 from spine_tf.scoring import predictions as predictions_module
-from tfrecords import atomic, records
+from tfrecords import atomic, csv_text, records, regular_file
 
 FILE_NAME = "label_review.csv"
 RIGHT, WRONG = "right", "wrong"
@@ -240,7 +238,7 @@ def sha256_of(path: pathlib.Path | str) -> str:
         ValueError: it can't be read.
     """
     try:
-        return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+        return hashlib.sha256(regular_file.read_bytes(path)).hexdigest()
     except OSError as err:
         raise ValueError(
             f"{path} can't be read ({err.strerror}): expected a file that spine_tf.clean wrote"
@@ -249,25 +247,22 @@ def sha256_of(path: pathlib.Path | str) -> str:
 
 def write_csv(path: pathlib.Path, review: Review, task: labels_module.Task) -> None:
     """Writes what `read_csv` reads back to the same bits, by rename."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_COLUMNS, *task.columns])
     found = review.predictions
-    for row, key in enumerate(found.keys):
-        writer.writerow(
-            [
-                key,
-                review.folds[row],
-                found.labels[row],
-                found.predicted[row],
-                repr(float(review.quality[row])),
-                row + 1,
-                int(review.is_flagged[row]),
-                review.confirmed[row],
-                *(repr(float(value)) for value in found.probabilities[row]),
-            ]
-        )
-    atomic.write_text(path, text.getvalue())
+    rows = (
+        [
+            key,
+            review.folds[row],
+            found.labels[row],
+            found.predicted[row],
+            repr(float(review.quality[row])),
+            row + 1,
+            int(review.is_flagged[row]),
+            review.confirmed[row],
+            *(repr(float(value)) for value in found.probabilities[row]),
+        ]
+        for row, key in enumerate(found.keys)
+    )
+    atomic.write_text(path, csv_text.to_text([*_COLUMNS, *task.columns], rows))
 
 
 def read_csv(path: pathlib.Path | str, task: labels_module.Task) -> Review:
@@ -276,19 +271,9 @@ def read_csv(path: pathlib.Path | str, task: labels_module.Task) -> Review:
     Raises:
         ValueError: the file is missing, of another task, or a line does not fit.
     """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist; expected a {FILE_NAME} that spine_tf.clean wrote")
-    header = [*_COLUMNS, *task.columns]
-    # A spreadsheet may put a byte order mark first.
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if reader.fieldnames != header:
-            raise ValueError(
-                f"{path} has the columns {','.join(reader.fieldnames or [])}, expected "
-                f"{','.join(header)}: make the review from a run of task {task.name}"
-            )
-        rows = [_parse(row, f"{path} line {reader.line_num}", task) for row in reader]
+    expected = f"a {FILE_NAME} that spine_tf.clean wrote of a run of task {task.name}"
+    found = csv_text.read(path, [*_COLUMNS, *task.columns], expected=expected)
+    rows = [_parse(row, place, task) for place, row in found]
     rows.sort(key=lambda row: row["rank"])
     try:
         return _review(rows)

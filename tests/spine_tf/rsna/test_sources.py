@@ -4,18 +4,24 @@ import dataclasses
 import os
 import pathlib
 import pickle
+import random
 import shutil
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies
 
 from spine_tf import labels
 from spine_tf.configuration import roi_config
 from spine_tf.conversion import job, plan, subset
-from spine_tf.rsna import sources
+from spine_tf.dicom import reasons
+from spine_tf.rsna import sources, tables
+from tfrecords import regular_file
 
 _SETTINGS = plan.Settings(
     conditions=labels.CONDITIONS[3:],
@@ -159,7 +165,7 @@ def test_workers_get_the_members_of_their_series_alone(small_zip):
     name = "train_images/100/1000/1.dcm"
     assert narrowed.read(name) == source.read(name)
     assert narrowed.read(name, 100) == source.read(name)[:100]
-    with pytest.raises(FileNotFoundError, match=r"has no train_images/101"):
+    with pytest.raises(FileNotFoundError, match=r"no such file: .*small.zip/train_images/101"):
         narrowed.read("train_images/101/1010/1.dcm")
 
 
@@ -175,7 +181,7 @@ def test_damaged_member_is_an_error(small_zip):
     with pytest.raises(OSError, match=r"damaged"):
         source.read(name)
     small_zip.write_bytes(data[: member.offset + 10])
-    with pytest.raises(OSError, match=r"is damaged at train_images"):
+    with pytest.raises(OSError, match=r"small.zip holds train_images.*, which is damaged"):
         source.read(name)
 
 
@@ -205,6 +211,201 @@ def test_file_that_is_no_data_set_is_refused(tmp_path):
         opened.writestr("train.csv", "x")
     with pytest.raises(ValueError, match="has no images in train_images/"):
         sources.open_source(tmp_path / "y.zip")
+
+
+def _spelled(data_dir, path, spell, more=()):
+    """A zip of the data set whose names are spelled otherwise, and of more files."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as opened:
+        for file in sorted(path for path in data_dir.rglob("*") if path.is_file()):
+            opened.writestr(
+                zipfile.ZipInfo(spell(str(file.relative_to(data_dir)))), file.read_bytes()
+            )
+        for name, content in more:
+            opened.writestr(name, content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("spell", "more"),
+    [
+        (lambda name: name.replace("/", "\\"), ()),
+        (lambda name: "rsna\\" + name.replace("/", "\\"), [("rsna\\", b"")]),
+        (lambda name: name.replace(".dcm", ".DCM"), ()),
+        (lambda name: name, [("train_images/100/1000/1.DCM", b"not the one")]),
+        (
+            lambda name: f"rsna/{name}",
+            [
+                ("__MACOSX/rsna/._train_series_descriptions.csv", b"x"),
+                ("__MACOSX/rsna/train_images/100/1000/._1.dcm", b"x"),
+                ("train_series_descriptions.csv", b"a copy"),
+                ("old/train_series_descriptions.csv", b"another"),
+                ("rsna/old/my_train_series_descriptions.csv", b"no such name"),
+            ],
+        ),
+    ],
+    ids=["backslashes", "backslashes in a folder", "upper case", "both cases", "stray CSVs"],
+)
+def test_zip_of_another_program_gives_the_same_bytes(spoilt_dir, expected, tmp_path, spell, more):
+    path = _spelled(spoilt_dir, tmp_path / "data.zip", spell, more)
+    assert _convert(path, tmp_path / "r") == expected
+
+
+def test_zip_of_several_data_sets_or_of_a_divided_one_is_refused(small_data_dir, tmp_path):
+    path = _spelled(small_data_dir, tmp_path / "a.zip", lambda name: f"a/{name}")
+    with zipfile.ZipFile(path, "a") as opened:
+        for name in ("train_series_descriptions.csv", "train_images/1/2/3.dcm"):
+            opened.writestr(f"b/c/{name}", "x")
+    with pytest.raises(ValueError, match=r"a.zip holds 2 data sets, in a/ and b/c/: unpack it"):
+        sources.open_source(path)
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as opened:
+        opened.writestr("csv/train_series_descriptions.csv", "x")
+        opened.writestr("train_images/1/2/3.dcm", "x")
+    with pytest.raises(ValueError, match=r"its CSVs in csv/ and its images in its top"):
+        sources.open_source(tmp_path / "b.zip")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_member_that_no_one_can_decode_is_named(small_data_dir, tmp_path, method):
+    path = _zip(small_data_dir, tmp_path / "d.zip", compression=method)
+    source = sources.open_source(path)
+    with pytest.raises(OSError, match=r"d.zip holds train.csv, which is encrypted, or compressed"):
+        tables.read_table(source, "train.csv")
+    with pytest.raises(reasons.Rejected, match=r"holds train_images/100/1000/1.dcm, which is"):
+        sources.read_image(source, "train_images/100/1000/1.dcm")
+
+
+@pytest.mark.parametrize("says", ["the truth", "less"])
+def test_table_that_inflates_to_gigabytes_is_not_inflated(small_zip, monkeypatch, says):
+    """A limit of 1 MB stands for the real one: the test would take the memory that it guards."""
+    monkeypatch.setattr(regular_file, "MAX_BYTES", 2**20)
+    with zipfile.ZipFile(small_zip, "a", zipfile.ZIP_DEFLATED) as opened:
+        opened.writestr("train_images/100/1000/9.dcm", bytes(2**24))
+    source = sources.open_source(small_zip)
+    assert isinstance(source, sources.Archive)
+    name = "train_images/100/1000/9.dcm"
+    member = source.members[name]
+    if says == "less":
+        member = dataclasses.replace(member, num_bytes=1000, num_compressed=2**40)
+    source = dataclasses.replace(source, members={name: member})
+    tracemalloc.start()
+    with pytest.raises(OSError, match=r"more than 1048576 bytes|which is damaged"):
+        source.read(name)
+    assert tracemalloc.get_traced_memory()[1] < 2**22
+    tracemalloc.stop()
+    if says == "the truth":
+        with pytest.raises(reasons.Rejected) as caught:
+            sources.read_image(source, name)
+        assert caught.value.reason is reasons.Reason.FILE_TOO_LARGE
+
+
+@pytest.mark.parametrize("is_zip", [False, True])
+@pytest.mark.parametrize("name", ["1", "001.dcm", "1.dicom", "01.DCM"])
+def test_file_that_resembles_the_missing_one_is_named(small_data_dir, tmp_path, is_zip, name):
+    data_dir = shutil.copytree(small_data_dir, tmp_path / "data")
+    series = data_dir / "train_images/100/1000"
+    (series / "1.dcm").rename(series / name)
+    (series / "11.dcm").touch()
+    source = sources.open_source(_zip(data_dir, tmp_path / "d.zip") if is_zip else data_dir)
+    with pytest.raises(reasons.Rejected, match=f"no such file, but there is {name}$"):
+        sources.read_image(source.narrowed({(100, 1000)}), "train_images/100/1000/1.dcm")
+    assert source.instances(100, 1000) == [2, 3, 11]
+
+
+def test_suffix_in_another_case_is_the_same_file(small_data_dir, expected, spoilt_dir, tmp_path):
+    data_dir = shutil.copytree(spoilt_dir, tmp_path / "data")
+    for path in list(data_dir.rglob("*.dcm")):
+        path.rename(path.with_suffix(".Dcm"))
+    (data_dir / "train_images/100/1000/1.dcm").write_bytes(
+        (small_data_dir / "train_images/100/1000/1.dcm").read_bytes()
+    )
+    (data_dir / "train_images/100/1000/1.Dcm").write_bytes(b"not the one")
+    source = sources.open_source(data_dir)
+    assert source.instances(100, 1000) == [1, 3]
+    assert source.sizes(100, 1000)[1] > 1000
+    assert _convert(data_dir, tmp_path / "r") == expected
+    subset.write_subset(source, tmp_path / "s", conditions=_SETTINGS.conditions, num_slices=3)
+    assert _convert(tmp_path / "s", tmp_path / "r2") == expected
+
+
+@pytest.mark.parametrize("is_zip", [False, True])
+def test_table_in_another_case_is_named(small_data_dir, tmp_path, is_zip):
+    data_dir = shutil.copytree(small_data_dir, tmp_path / "data")
+    (data_dir / "train.csv").rename(data_dir / "Train.CSV")
+    source = sources.open_source(_zip(data_dir, tmp_path / "d.zip") if is_zip else data_dir)
+    with pytest.raises(ValueError, match=r"has no train.csv.*but there is Train.CSV"):
+        tables.read_table(source, "train.csv")
+    (data_dir / "train_images").rename(data_dir / "Train_Images")
+    with pytest.raises(ValueError, match="has no folder train_images, but Train_Images/"):
+        sources.open_source(data_dir)
+
+
+def test_what_is_no_file_is_a_reject_or_a_sentence_and_no_part_of_a_subset(
+    small_data_dir, tmp_path
+):
+    data_dir = shutil.copytree(small_data_dir, tmp_path / "data")
+    series = data_dir / "train_images/100/1000"
+    (series / "1.dcm").unlink()
+    os.mkfifo(series / "1.dcm")
+    (series / "2.dcm").unlink()
+    (series / "2.dcm").symlink_to("/dev/zero")
+    source = sources.open_source(data_dir)
+    for number, kind in ((1, "named pipe"), (2, "device")):
+        for read in (sources.read_image, sources.read_header):
+            with pytest.raises(reasons.Rejected, match=f"is a {kind}") as caught:
+                read(source, f"train_images/100/1000/{number}.dcm")
+            assert caught.value.reason is reasons.Reason.UNREADABLE_FILE
+    conditions = _SETTINGS.conditions
+    written = subset.write_subset(source, tmp_path / "s", conditions=conditions, levels=("l4_l5",))
+    assert written.num_images == 39
+    (data_dir / "train.csv").unlink()
+    os.mkfifo(data_dir / "train.csv")
+    with pytest.raises(OSError, match=r"train.csv is a named pipe, expected a regular file"):
+        tables.read_table(source, "train.csv")
+    (tmp_path / "folds.csv").symlink_to("/dev/zero")
+    settings = dataclasses.replace(_SETTINGS, folds_csv=tmp_path / "folds.csv")
+    with pytest.raises(OSError, match=r"folds.csv is a device, expected a regular file"):
+        plan.make_plan(sources.open_source(small_data_dir), settings)
+    os.mkfifo(tmp_path / "pipe.zip")
+    with pytest.raises(ValueError, match=r"pipe.zip is no file and no folder"):
+        sources.open_source(tmp_path / "pipe.zip")
+
+
+@hypothesis.settings(max_examples=30, deadline=None, derandomize=True)
+@hypothesis.given(seed=strategies.integers(0, 2**32))
+def test_damaged_zip_is_read_right_or_refused(tiny_zip, tmp_path_factory, seed):
+    """Bytes are changed most in the directory at the end, which says where all is."""
+    path, contents = tiny_zip
+    chance = random.Random(seed)
+    data = bytearray(path.read_bytes())
+    for _ in range(chance.randint(1, 4)):
+        at = len(data) - 1 - int(chance.random() ** 2 * len(data))
+        data[at : at + chance.choice((0, 1, 4))] = chance.choice(
+            (b"", b"\xff\xff\xff\xff", bytes(4), bytes([chance.randrange(256)]))
+        )
+    damaged = tmp_path_factory.mktemp("damaged") / "d.zip"
+    damaged.write_bytes(data[: chance.choice((len(data), chance.randrange(len(data))))])
+    try:
+        source = sources.open_source(damaged)
+        for name in [*source.image_names(), "train.csv"]:
+            found = source.read(name)
+            assert found == contents.get(name, found)
+    except (ValueError, OSError) as err:
+        assert str(damaged) in str(err)
+
+
+@pytest.fixture(scope="module")
+def tiny_zip(tmp_path_factory):
+    """A zip and what is in it."""
+    contents = {
+        "train_series_descriptions.csv": b"study_id,series_id,series_description\n1,2,Axial T2\n",
+        "train.csv": b"study_id\n1\n",
+        **{f"train_images/1/2/{n}.dcm": bytes([n]) * 5000 for n in range(1, 5)},
+    }
+    path = tmp_path_factory.mktemp("tiny") / "t.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as opened:
+        for name, content in contents.items():
+            opened.writestr(name, content)
+    return path, contents
 
 
 def test_prediction_takes_the_test_side_of_a_zip(make_data_set, small_zip, tmp_path):

@@ -11,6 +11,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterable, Sequence
+from typing import TextIO
 
 from tfrecords import regular_file
 
@@ -25,14 +26,19 @@ _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 def to_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     """Returns a CSV: a header and rows; None is an empty cell."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    write(text, (columns, *rows))
+    return text.getvalue()
+
+
+def write(file: TextIO, rows: Iterable[Iterable[object]]) -> None:
+    """Writes rows, one by one, to a file that leaves line ends as they are."""
+    writer = csv.writer(file, lineterminator="\n")
     # Python before 3.13 leaves a lone \r without the quotes that it needs to be read.
-    quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    for row in (columns, *rows):
+    quoting = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in rows:
         cells = [plain(cell) if isinstance(cell, str) else cell for cell in row]
         has_return = any(isinstance(cell, str) and "\r" in cell for cell in cells)
         (quoting if has_return else writer).writerow(cells)
-    return text.getvalue()
 
 
 def plain(cell: str) -> str:

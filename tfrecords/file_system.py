@@ -8,6 +8,8 @@ import errno
 import os
 import pathlib
 
+from absl import logging
+
 # Linux says ENOTSUPP, of 524, which is not meant for programs, where NFS or DVS lack locks.
 _LACKING = frozenset(
     {errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
@@ -47,3 +49,16 @@ def link(source: pathlib.Path, path: pathlib.Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def restrict(path: pathlib.Path, mode: int) -> None:
+    """Lets nobody but the owner use a file or directory; warns where the file system can't."""
+    try:
+        path.chmod(mode)
+    except OSError as err:
+        if not lacks(err):
+            raise
+    if path.stat().st_mode & 0o077:
+        logging.warning(
+            "the file system of %s has no permissions: others who reach it can read it", path
+        )

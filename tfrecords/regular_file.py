@@ -4,10 +4,12 @@ A name may lead to a pipe that nobody writes to, to a device without an end, or 
 larger than it says: none of them may hold up a program or fill its memory.
 """
 
+import contextlib
 import errno
 import os
 import pathlib
 import stat
+from collections.abc import Iterator
 from typing import BinaryIO, cast
 
 MAX_BYTES = 2**26
@@ -87,7 +89,7 @@ def read_beginning(path: str | os.PathLike[str], num_bytes: int) -> bytes:
         UnfitFile: it is no regular file.
         OSError: it can't be read.
     """
-    with open_file(path) as file:
+    with open_file(path) as file, _named(path):
         # A read allocates what it asks for: no more than there seems to be.
         wanted = min(os.fstat(file.fileno()).st_size + 1, num_bytes)
         data = file.read(wanted)
@@ -96,6 +98,15 @@ def read_beginning(path: str | os.PathLike[str], num_bytes: int) -> bytes:
         ):
             data += more
     return data
+
+
+@contextlib.contextmanager
+def _named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """An error of a read, such as of a disk or a server that is gone, doesn't say of which file."""
+    try:
+        yield
+    except OSError as err:
+        raise OSError(err.errno, err.strerror, os.fspath(path)) from err
 
 
 def read_text(path: str | os.PathLike[str], limit: int = MAX_BYTES) -> str:

@@ -18,9 +18,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
-from absl import logging
 
-from tfrecords import atomic
+from tfrecords import atomic, file_system
 
 SECRET_FILE = "secret"
 
@@ -43,11 +42,7 @@ def make_secret(directory: pathlib.Path) -> str:
     # Its mode is right from the first moment on, and its name appears with all of it.
     with atomic.open_binary(path, mode=0o600) as file:
         file.write(secret.encode("ascii"))
-    if path.stat().st_mode & 0o077:
-        logging.warning(
-            "the file system of %s has no permissions: who can read it can command the search",
-            directory,
-        )
+    file_system.restrict(path, 0o600)
     return secret
 
 

@@ -58,7 +58,8 @@ def list_members(path: pathlib.Path) -> Iterator[tuple[str, Member, bool]]:
         reason = str(err) or type(err).__name__
         raise ValueError(f"{path} is neither a folder nor a zip file ({reason})") from err
     for info in infos:
-        if not info.is_dir():
+        # A damaged directory has names without a letter, which is_dir can't take.
+        if info.filename and not info.filename.endswith("/"):
             yield info.filename, _member(info), stat.S_ISLNK(info.external_attr >> 16)
 
 
@@ -154,6 +155,10 @@ def read_member(path: pathlib.Path, name: str, member: Member, limit: int = -1) 
             data = _decompress(member, file.read(num_wanted), min(limit, member.num_bytes))
     except (struct.error, zlib.error, ValueError, OverflowError) as err:
         raise _unfit(path, name, "damaged") from err
+    except OSError as err:
+        if err.filename is not None:
+            raise
+        raise _unfit(path, name, f"out of reach ({err.strerror})") from err
     if data is None:
         raise _unfit(path, name, "encrypted, or compressed by another method than deflate")
     is_damaged = is_whole and (len(data) != member.num_bytes or zlib.crc32(data) != member.crc)

@@ -7,7 +7,7 @@ import pathlib
 import re
 import secrets
 
-from tfrecords import atomic, regular_file
+from tfrecords import atomic, file_system, regular_file
 
 KEY_FILE = "key"
 
@@ -43,7 +43,7 @@ def open_key(private_dir: pathlib.Path) -> Identities:
     path = private_dir / KEY_FILE
     if not path.exists():
         atomic.create_text(path, secrets.token_hex(32) + "\n")
-        path.chmod(0o600)
+        file_system.restrict(path, 0o600)
     text = regular_file.read_text(path).strip()
     if not _KEY.fullmatch(text):
         raise ValueError(

@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
-from spine_tf.rsna import layout, sources
+from spine_tf.rsna import layout, zip_members
 from spine_tf.studies import deciding, outcome, pile, pile_image
 
 FILE_NAME = "inventory.sqlite"
@@ -396,6 +396,6 @@ def _file(row: Sequence[Any]) -> pile.File:
     )
 
 
-def _member(text: str) -> sources.Member:
-    names = [field.name for field in dataclasses.fields(sources.Member)]
-    return sources.Member(**dict(zip(names, json.loads(text), strict=True)))
+def _member(text: str) -> zip_members.Member:
+    names = [field.name for field in dataclasses.fields(zip_members.Member)]
+    return zip_members.Member(**dict(zip(names, json.loads(text), strict=True)))

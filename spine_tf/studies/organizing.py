@@ -23,7 +23,7 @@ from spine_tf.studies import (
     pile_image,
     placing,
 )
-from tfrecords import atomic
+from tfrecords import atomic, file_system
 
 Files = list[pile_module.File]
 Task = TypeVar("Task")
@@ -81,7 +81,7 @@ def organize(
     _check_places(dicom_dir, output_dir)
     private = private_dir(output_dir)
     private.mkdir(parents=True, exist_ok=True)
-    private.chmod(0o700)
+    file_system.restrict(private, 0o700)
     with lock.lock_directory(private, owner="organize") as descriptor:
         run = _Run(pile=pile, output_dir=output_dir, num_workers=num_workers, lock=descriptor)
         identities = identities_module.open_key(private)

@@ -1,7 +1,6 @@
 """What organize writes down: the layout's CSVs, what was decided of series, and what is private."""
 
 import collections
-import csv
 import dataclasses
 import io
 import json
@@ -11,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from spine_tf.rsna import layout
 from spine_tf.studies import inventory as inventory_module, own_labels
-from tfrecords import atomic
+from tfrecords import atomic, csv_text
 
 SERIES_FILE = "series.csv"
 INFO_FILE = "organize.json"
@@ -106,7 +105,7 @@ def _sides(inventory: inventory_module.Inventory) -> list[str]:
 def _write_table(path: pathlib.Path, rows: Iterable[Sequence[object]]) -> None:
     with atomic.open_binary(path) as file:
         text = io.TextIOWrapper(file, "utf-8", "backslashreplace", newline="", write_through=True)
-        csv.writer(text, lineterminator="\n").writerows(rows)
+        csv_text.write(text, rows)
         text.detach()
 
 

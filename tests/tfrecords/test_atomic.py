@@ -10,11 +10,11 @@ import sys
 
 import pytest
 
-from tfrecords import atomic
+from tfrecords import atomic, file_system
 
 _WRITER = """
 import os, pathlib, sys
-from tfrecords import atomic
+from tfrecords import atomic, file_system
 with getattr(atomic, sys.argv[1])(pathlib.Path(sys.argv[2])) as written:
     if isinstance(written, pathlib.Path):
         written.mkdir(exist_ok=True)
@@ -158,3 +158,16 @@ def test_permissions_are_right_from_the_first_moment_on(tmp_path):
 def test_a_name_that_is_no_text_is_written_by_escapes(tmp_path):
     atomic.write_text(tmp_path / "page", os.fsdecode(b"Bild_\xe4"))
     assert (tmp_path / "page").read_text("utf-8") == r"Bild_\udce4"
+
+
+def test_what_is_private_is_so_or_a_warning_says_that_it_is_not(tmp_path, monkeypatch, caplog):
+    file_system.restrict(tmp_path, 0o700)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+    assert not caplog.records
+    (tmp_path / "open").touch(0o644)
+    monkeypatch.setattr(os, "chmod", _fail(errno.EPERM))
+    file_system.restrict(tmp_path / "open", 0o600)
+    assert "has no permissions: others who reach it can read it" in caplog.text
+    monkeypatch.setattr(os, "chmod", _fail(errno.EIO))
+    with pytest.raises(OSError, match="Input/output"):
+        file_system.restrict(tmp_path / "open", 0o600)

@@ -73,3 +73,11 @@ def test_text_that_is_no_utf8_names_its_file(tmp_path: pathlib.Path) -> None:
 
     with pytest.raises(ValueError, match="latin is not UTF-8"):
         regular_file.read_text(tmp_path / "latin")
+
+
+def test_an_error_while_reading_names_its_file() -> None:
+    unreadable = pathlib.Path("/proc/self/mem")  # a regular file; its first page is not mapped
+    if not unreadable.exists():
+        pytest.skip("this is Linux's")
+    with pytest.raises(OSError, match=r"Input/output error: '/proc/self/mem'"):
+        regular_file.read_bytes(unreadable)

@@ -2,6 +2,7 @@
 
 import hashlib
 import html
+import os
 import pathlib
 import re
 from collections.abc import Sequence
@@ -15,11 +16,16 @@ _WRITTEN = re.compile(r'<meta name="origin" content="([^"]*)">')
 
 def describe(paths: Sequence[pathlib.Path]) -> str:
     """Returns the names of what a page is made of, told apart by a hash of where each lies."""
-    return ", ".join(f"{path.resolve().name} ({_digest(path)})" for path in paths)
+    return ", ".join(f"{_shown(path.resolve().name)} ({_digest(path)})" for path in paths)
+
+
+def _shown(name: str) -> str:
+    """The name as a page can hold it: bytes that are no UTF-8 stand there by escapes."""
+    return name.encode("utf-8", errors="backslashreplace").decode("utf-8")
 
 
 def _digest(path: pathlib.Path) -> str:
-    return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    return hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]
 
 
 def require_own(page: pathlib.Path, origin: str) -> None:

@@ -1,5 +1,6 @@
 import csv
 import io
+import os
 import subprocess
 import sys
 import zipfile
@@ -8,6 +9,7 @@ import pytest
 
 from spine_tf import labels
 from spine_tf.auditing import audit, audit_page, finding, point_checks
+from spine_tf.pages import page_origin
 from spine_tf.rsna import sources
 
 LEFT, RIGHT = "left_subarticular_stenosis", "right_subarticular_stenosis"
@@ -198,6 +200,31 @@ def test_links_that_lead_in_a_circle_end(data_set):
     (images_dir / "1/loop").symlink_to(images_dir)
 
     assert run(data_set).findings == []
+
+
+def test_names_that_are_no_utf8_are_named_and_hold_nothing_up(data_set, tmp_path):
+    """A name of a Latin-1 machine, in the data and above them; every program goes on."""
+    data_set.add_image(1, 2, 1)
+    data_set.add_row(1, 2, 1)
+    data_dir = data_set.write()
+    for folder, name in (("1/2", b"Bild_\xe4.dcm"), ("1", b"\xff[1]%s")):
+        (data_dir / "train_images" / folder / os.fsdecode(name)).touch()
+    moved = data_dir.rename(data_dir.with_name(os.fsdecode(b"M\xe4rz")))
+    source = sources.open_source(moved)
+    for _ in range(2):  # the second finds the page of the first
+        origin = page_origin.describe([moved])
+        page_origin.require_own(tmp_path / "report" / audit_page.PAGE_FILE, origin)
+        audit_page.write(
+            tmp_path / "report", audit.audit(source), source, name=moved.name, origin=origin
+        )
+    table = finding.read_findings(tmp_path / "report" / audit_page.CSV_FILE)
+    extra = table[table["finding"] == "extra_file"]["detail"].tolist()
+    assert sorted(extra) == [r"1 file: Bild_\udce4.dcm", r"1 file: \udcff[1]%s"]
+    page = (tmp_path / "report" / audit_page.PAGE_FILE).read_text("utf-8")
+    assert r"Bild_\udce4.dcm" in page
+    assert r"M\udce4rz" in page
+    assert source.instances(1, 2) == [1]
+    assert sources.read_header(source, "train_images/1/2/1.dcm").rows > 0
 
 
 def test_table_has_one_line_a_finding(data_set):

@@ -5,6 +5,7 @@ A run that tells the halves of a severity apart is served as one that doesn't: t
 
 import dataclasses
 import pathlib
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +19,7 @@ from spine_tf.serving import formats, golden, graph, model_card, saved_model, sp
 from tfrecords import atomic, errors, records
 
 _NUM_REPRESENTATIVE = 200
+_PATTERN = re.compile(r"[*?\[\\]")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,11 +60,16 @@ def export(
         records_dir: the records that the runs were trained on; int8 takes its ranges from them.
 
     Raises:
-        ValueError: the place is taken, runs don't fit together, a format can't be written, or an
-            answer differs from the runs' own.
+        ValueError: the place is taken or one that TensorFlow can't name, runs don't fit together, a
+            format can't be written, or an answer differs from the runs' own.
     """
     if export_dir.exists():
         raise ValueError(f"{export_dir} exists; choose another --export_dir or remove it")
+    if _PATTERN.search(str(export_dir)):
+        raise ValueError(
+            f"{export_dir} has one of * ? [ \\ in its name, which TensorFlow takes for a pattern: "
+            "no program could open the model there, choose another --export_dir"
+        )
     for name in format_names:
         formats.require(name)
     served = spec_of(runs)

@@ -86,6 +86,10 @@ class DurableOracle(keras_tuner.Oracle):
 
     def reload(self) -> None:
         """Reads the state, and forgets a trial that was written but not yet started."""
+        # Keras Tuner looks for them by a pattern of the whole path, which [ or * in a name breaks.
+        for path in pathlib.Path(self._project_dir).glob(f"trial_*/{TRIAL_FILE}"):
+            trial = Trial.load(str(path))
+            self.trials[trial.trial_id] = trial
         super().reload()
         for trial_id in set(self.trials) - set(self.start_order):
             del self.trials[trial_id]

@@ -151,7 +151,7 @@ def test_line_that_does_not_fit_says_why(review_of, column, text, message):
 
 
 def test_review_of_another_task_is_refused(review_of):
-    with pytest.raises(ValueError, match="make the review from a run of task binary"):
+    with pytest.raises(ValueError, match=r"spine_tf\.clean wrote of a run of task binary"):
         reviewed_labels.read_csv(review_of(), labels.TASKS["binary"])
 
 

@@ -11,8 +11,6 @@ import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from spine_tf.configuration import config as config_module, overrides
 from spine_tf.processes import isolated
 from spine_tf.reproduction import out_of_fold
@@ -113,11 +111,7 @@ def _train_each(trainings: Sequence[Training]) -> predictions.Predictions:
         task = training.config.task_spec
         found = predictions.read_csv(run_dir / run.PREDICTIONS_FILE, task)
         parts.append(predictions.collapse(found, task))
-    return predictions.Predictions(
-        keys=tuple(key for part in parts for key in part.keys),
-        labels=np.concatenate([part.labels for part in parts]),
-        probabilities=np.concatenate([part.probabilities for part in parts]),
-    )
+    return predictions.join(parts)
 
 
 def _clean(training: Training, output_dir: pathlib.Path) -> None:

@@ -29,6 +29,7 @@ HISTORY_FILE = "history.csv"
 METRICS_FILE = "metrics.json"
 PREDICTIONS_FILE = "predictions.csv"
 CALIBRATION_FILE = "calibration.json"
+INNER_FILE = "inner_predictions.csv"
 CURVES_FILE = "curves.png"
 TENSORBOARD_DIR = "tensorboard"
 OUT_OF_FOLD_FILE = "oof.csv"
@@ -387,11 +388,13 @@ def load_model(run_dir: pathlib.Path) -> keras.Model:
 def _load_member(run_dir: pathlib.Path, fold: str | None) -> Member:
     provenance = read_provenance(run_dir)
     provenance_module.require(run_dir / CONFIG_FILE, provenance)
+    seen = [*provenance["train_studies"], *provenance.get("start_studies", ())]
+    # A fold's temperature is that which all folds together gave, where they gave one.
+    pooled = run_dir.parent / CALIBRATION_FILE
+    of_fold = (pooled, fold) if fold and pooled.is_file() else (run_dir / CALIBRATION_FILE, None)
     return Member(
-        temperature=calibration.read_temperature(run_dir / CALIBRATION_FILE),
+        temperature=calibration.read_temperature(*of_fold),
         model=load_model(run_dir),
         fold=fold,
-        train_studies=frozenset(
-            [*provenance["train_studies"], *provenance.get("start_studies", ())]
-        ),
+        train_studies=frozenset(seen),
     )

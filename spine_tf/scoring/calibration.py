@@ -3,6 +3,7 @@
 Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
 """
 
+import functools
 import math
 import pathlib
 from typing import Any
@@ -62,18 +63,27 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def read_temperature(path: pathlib.Path) -> float:
+def read_temperature(path: pathlib.Path, fold: str | None = None) -> float:
     """Reads the temperature of a run's calibration.json.
+
+    Args:
+        path: of the file.
+        fold: whose of a run of all folds; None: of a run of one.
 
     Raises:
         ValueError: the file is missing, or holds none; names file and value.
     """
     return json_object.read_as(
-        _temperature, path, expected="the temperature of a run", mend="train the run again"
+        functools.partial(_temperature, fold=fold),
+        path,
+        expected="the temperature of a run",
+        mend="train the run again",
     )
 
 
-def _temperature(values: dict[str, Any]) -> float:
+def _temperature(values: dict[str, Any], fold: str | None) -> float:
+    if fold is not None:
+        values = json_object.convert(dict[str, Any], values[fold], fold)
     found: float = json_object.convert(float, values["temperature"], "temperature")
     if not found > 0.0:
         raise ValueError(f"temperature is {found}, expected a number above 0")

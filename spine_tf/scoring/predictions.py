@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -159,6 +160,15 @@ def to_frame(predictions: Predictions, task: labels_module.Task) -> "pd.DataFram
         ValueError: the task has other classes.
     """
     return frame.parse(_to_csv(predictions, task), ["key"])
+
+
+def join(parts: Sequence[Predictions]) -> Predictions:
+    """Returns the predictions of several sets of examples as one."""
+    return Predictions(
+        keys=tuple(key for part in parts for key in part.keys),
+        labels=np.concatenate([part.labels for part in parts]),
+        probabilities=np.concatenate([part.probabilities for part in parts]),
+    )
 
 
 def write_csv(path: pathlib.Path, predictions: Predictions, task: labels_module.Task) -> None:

@@ -12,7 +12,7 @@ from absl import logging
 from spine_tf.configuration import config
 from spine_tf.runs import run
 from spine_tf.scoring import calibration, metrics, predictions, summary
-from spine_tf.training import fold_roles, task_examples
+from spine_tf.training import fold_roles, pooled_calibration, task_examples
 from tfrecords import atomic, records
 
 _SPREAD = ("accuracy", "balanced_accuracy", "log_loss")
@@ -48,6 +48,7 @@ def _calibrate(
     values: dict[str, Any] = {"temperature": 1.0, "fitted_on": None, "num_examples": 0}
     if monitor_split is not None:
         inner = _predict(run_config, model, source, monitor_split)
+        predictions.write_csv(run_dir / run.INNER_FILE, inner, run_config.task_spec)
         temperature = calibration.fit_temperature(inner.probabilities, inner.labels)
         calibrated = _at_temperature(inner, temperature)
         values = {
@@ -86,15 +87,22 @@ def _at_temperature(found: predictions.Predictions, temperature: float) -> predi
 def join_folds(
     run_config: config.Config, run_dir: pathlib.Path, fold_dirs: Sequence[pathlib.Path]
 ) -> None:
-    """Writes oof.csv and its metrics.json from the predictions of each fold's run."""
-    task = run_config.task_spec
-    parts = [predictions.read_csv(path / run.PREDICTIONS_FILE, task) for path in fold_dirs]
-    joined = predictions.Predictions(
-        keys=tuple(key for part in parts for key in part.keys),
-        labels=np.concatenate([part.labels for part in parts]),
-        probabilities=np.concatenate([part.probabilities for part in parts]),
-    )
-    _write_out_of_fold(run_config, run_dir, joined)
+    """Writes oof.csv and its metrics.json from the predictions of each fold's run.
+
+    They are at the temperatures that all inner folds together give, which are written too.
+    """
+    temperatures = pooled_calibration.fit(run_dir, fold_dirs, run_config.task_spec)
+    parts = [_at_pooled(path, temperatures, run_config) for path in fold_dirs]
+    _write_out_of_fold(run_config, run_dir, predictions.join(parts))
+
+
+def _at_pooled(
+    fold_dir: pathlib.Path, temperatures: Mapping[str, float], run_config: config.Config
+) -> predictions.Predictions:
+    """A fold's predictions, at another temperature than its run's own if there is one."""
+    found = predictions.read_csv(fold_dir / run.PREDICTIONS_FILE, run_config.task_spec)
+    own = calibration.read_temperature(fold_dir / run.CALIBRATION_FILE)
+    return _at_temperature(found, temperatures.get(fold_dir.name, own) / own)
 
 
 def join_seeds(

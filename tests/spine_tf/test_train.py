@@ -65,6 +65,7 @@ def test_run_directory_has_what_the_design_names(run_dir: pathlib.Path) -> None:
         "metrics.json",
         "predictions.csv",
         "calibration.json",
+        "inner_predictions.csv",
         "curves.png",
         "tensorboard",
     }

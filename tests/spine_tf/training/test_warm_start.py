@@ -15,7 +15,11 @@ from spine_tf.runs import run
 from spine_tf.training import trainer, warm_start
 from tfrecords import records
 
-_SMALL = ("model.filters=[4]", "training.epochs=1", "training.batch_size=8", "model.units=4")
+_SMALL = (
+    *("model.filters=[4]", "training.epochs=1", "training.batch_size=8", "model.units=4"),
+    # Not moving images takes the seconds out in which the sampler is compiled.
+    *(f"data.augmentation.{name}=0" for name in ("rotation_degrees", "shift", "scale")),
+)
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +109,7 @@ def test_a_backbones_file_is_refused_by_a_family_without_one() -> None:
         _config("binary", "model.weights=r.h5")
 
 
+@pytest.mark.slow
 def test_layers_of_a_backbone_are_matched_by_place(
     start_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

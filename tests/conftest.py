@@ -4,7 +4,10 @@ import dataclasses
 import json
 import os
 import pathlib
+import shlex
 import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,6 +34,21 @@ _BROWSER_ARGUMENTS = (
     "--disable-sync",
     "--no-first-run",
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Puts `warm-python` on the PATH, one for all processes of xdist; see warm_python.py."""
+    if "WARM_PYTHON_DIR" in os.environ:
+        return
+    directory = tempfile.mkdtemp(prefix="warm-python-")
+    config.add_cleanup(lambda: shutil.rmtree(directory))
+    os.environ["WARM_PYTHON_DIR"] = directory
+    os.environ["WARM_PYTHON_FOR"] = str(os.getpid())
+    os.environ["PATH"] = os.pathsep.join([directory, os.environ["PATH"]])
+    command = pathlib.Path(directory, "warm-python")
+    words = [sys.executable, "-I", "-S", str(pathlib.Path(__file__).with_name("warm_python.py"))]
+    command.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', "utf-8")
+    command.chmod(0o755)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -47,7 +47,7 @@ _ROWS = ("--conditions=all", "--levels=all", "--roi_px=32", "--num_folds=3")
 _SMALL_MODEL = ("--set=model.input_px=16", "--set=model.filters=[4]")
 _BRIEF = (*_SMALL_MODEL, "--set=data.inner_fold=none", "--set=training.epochs=1")
 _SMALLER: Mapping[str, Sequence[str]] = {
-    "spine_tf.phantom": ("--num_studies=8",),
+    "spine_tf.phantom": ("--num_studies=5",),
     "spine_tf.convert": _ROWS,
     "spine_tf.train": ("--epochs=1", *_BRIEF),
     "spine_tf.evaluate": ("--noevidence", "--num_resamples=20"),
@@ -120,7 +120,7 @@ def _quick_python() -> str:
     cases = [
         f'"-m {module}") set -- "$@" {shlex.join(flags)} ;;' for module, flags in _SMALLER.items()
     ]
-    return "\n".join(['case "${1-} ${2-}" in', *cases, "esac", f'exec {sys.executable} "$@"', ""])
+    return "\n".join(['case "${1-} ${2-}" in', *cases, "esac", 'exec warm-python "$@"', ""])
 
 
 def _script(page: pathlib.Path, data_dir: pathlib.Path) -> str:

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -54,7 +53,7 @@ def cleaned_dir(run_dir, records_dir, tmp_path_factory):
 
 def _program(run_dir, records_dir, output_dir):
     command = [
-        sys.executable,
+        "warm-python",
         "-m",
         "spine_tf.clean",
         f"--run_dir={run_dir}",

@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -32,7 +31,7 @@ def run_dir(records_dir, tmp_path_factory):
 
 
 def _program(*arguments):
-    command = [sys.executable, "-m", "spine_tf.evaluate", "--num_resamples=50", *arguments]
+    command = ["warm-python", "-m", "spine_tf.evaluate", "--num_resamples=50", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 

@@ -20,7 +20,7 @@ _OURS = ("keras", "keras_tuner", "spine_tf", "tfrecords", "tuner", "__editable__
 
 def _run(*arguments, expected=0):
     result = subprocess.run(
-        [sys.executable, "-m", *map(str, arguments)], capture_output=True, text=True, check=False
+        ["warm-python", "-m", *map(str, arguments)], capture_output=True, text=True, check=False
     )
     assert result.returncode == expected, result.stderr
     return result

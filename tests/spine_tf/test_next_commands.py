@@ -15,6 +15,8 @@ from spine_tf.configuration import model_configs
 _MODULES = [program.module for program in cli.PROGRAMS.values()]
 # What a flag is given that has to be one of some values, and what a program needs besides.
 _VALUES = {"task": "binary", "model": "simple", "models": "simple"}
+# TensorFlow is quiet from its import on: both that train and that predict are begun afresh.
+_WARM = ("spine_tf.evaluate", "spine_tf.export")
 _MORE = {"spine_tf.ablate": ("--factors=roi_mm=30",)}
 
 
@@ -90,7 +92,8 @@ class _Chain:
     def run(self, words: list[str], *more: str) -> None:
         """Runs a command with more flags; keeps the commands that it prints."""
         assert words[:2] == ["python", "-m"]
-        done = _run(sys.executable, *words[1:], *more, cwd=self.directory)
+        python = "warm-python" if words[2] in _WARM else sys.executable
+        done = _run(python, *words[1:], *more, cwd=self.directory)
         noise = re.findall(r"^.*(?:oneDNN|cuda|InitializeLog|^[IWE]\d{4}).*$", done.stderr, re.M)
         assert noise == []
         self.printed = _printed(done)

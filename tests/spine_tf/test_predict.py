@@ -374,7 +374,7 @@ def test_program_with_only_priors_says_so_and_ends_with_1(model_dir, both_sides,
     (both_sides / "test_label_coordinates.csv").unlink()
     output = tmp_path / "o.csv"
     flags = [f"--model_dir={model_dir}", f"--data_dir={both_sides}", f"--output={output}"]
-    command = [sys.executable, "-m", "spine_tf.predict", *flags]
+    command = ["warm-python", "-m", "spine_tf.predict", *flags]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "all 4 rows of the test side have the prior" in ended.stderr

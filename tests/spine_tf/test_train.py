@@ -21,8 +21,8 @@ from tfrecords import manifest, records, shard
 _SETTINGS = ("--set=model.filters=[4,8]", "--set=training.batch_size=8", "--task=binary")
 
 
-def _command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "spine_tf.train", *map(str, arguments)]
+def _command(*arguments: object, python: str = "warm-python") -> list[str]:
+    return [python, "-m", "spine_tf.train", *map(str, arguments)]
 
 
 def _train(
@@ -193,7 +193,7 @@ def test_records_with_other_bytes_are_refused_unless_they_are_not_compared(
     assert "has another sha256 than manifest.json says" in refused.stderr
     assert not (tmp_path / "w").exists()
     _train(tmp_path, *arguments, "--noverify")
-    evaluate = [sys.executable, "-m", "spine_tf.evaluate", f"--records_dir={copy}"]
+    evaluate = ["warm-python", "-m", "spine_tf.evaluate", f"--records_dir={copy}"]
     evaluate += [f"--run_dir={tmp_path / 'w'}", f"--report_dir={tmp_path / 'p'}", "--noevidence"]
     for flag, status in (("--verify", 1), ("--noverify", 0)):
         done = subprocess.run(
@@ -210,7 +210,8 @@ def test_killed_run_resumes_to_the_same_weights(
     arguments = [f"--records_dir={records_dir}", "--model=simple", "--epochs=40", *_SETTINGS]
     _train(tmp_path, *arguments, f"--run_dir={tmp_path / 'whole'}")
     cut = tmp_path / "cut"
-    process = subprocess.Popen(_command(*arguments, f"--run_dir={cut}"), cwd=tmp_path)
+    command = _command(*arguments, f"--run_dir={cut}", python=sys.executable)
+    process = subprocess.Popen(command, cwd=tmp_path)
     while not (cut / "checkpoint.npz").exists():
         assert process.poll() is None
         time.sleep(0.01)

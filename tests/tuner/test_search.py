@@ -48,8 +48,10 @@ def _run(settings: search_settings.Settings, **flags: bool) -> search.Result:
     return search.run(settings, **{"resume": False, "overwrite": False, **flags})
 
 
-def _start(records_dir: pathlib.Path, search_dir: pathlib.Path, *flags: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "tuner", f"--records_dir={records_dir}"]
+def _start(
+    records_dir: pathlib.Path, search_dir: pathlib.Path, *flags: str, python: str = sys.executable
+) -> subprocess.Popen:
+    command = [python, "-m", "tuner", f"--records_dir={records_dir}"]
     command += [f"--search_dir={search_dir}", "--task=binary", *flags]
     return subprocess.Popen(command, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"})
 
@@ -94,7 +96,7 @@ def finished(
         path.write_bytes(b"\xff" * path.stat().st_size)
     flags = ["--models=simple,resnet50", "--set=model.weights=none", "--set=model.input_px=16"]
     flags += ["--folds=2", "--workers=2", "--max_trials=6", "--max_epochs=2", "--oracle=random"]
-    process = _start(copy, base / "search", *flags)
+    process = _start(copy, base / "search", *flags, python="warm-python")
     assert process.wait(_TIMEOUT) == 0
     yield base / "search"
 

@@ -5,7 +5,6 @@ import os
 import pathlib
 import re
 import subprocess
-import sys
 import time
 from typing import Any
 
@@ -120,7 +119,7 @@ def test_page_of_30_trials_of_three_families_shows_what_the_leaderboard_says(
     browser: Any, records_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     search_dir = tmp_path / "search"
-    command = [sys.executable, "-m", "tuner", f"--records_dir={records_dir}", "--task=binary"]
+    command = ["warm-python", "-m", "tuner", f"--records_dir={records_dir}", "--task=binary"]
     command += [f"--search_dir={search_dir}", "--models=simple,dense,residual", "--max_trials=30"]
     command += ["--max_epochs=5", "--workers=2", "--set=model.input_px=16"]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}

@@ -1,7 +1,6 @@
 import dataclasses
 import pathlib
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -35,7 +34,7 @@ def test_program_writes_the_same_picture_for_a_seed(
     pictures = []
     for index in range(2):
         path = tmp_path / f"{index}.png"
-        command = [sys.executable, "-m", "spine_tf.augment", "--seed=3"]
+        command = ["warm-python", "-m", "spine_tf.augment", "--seed=3"]
         command += [f"--records_dir={records_dir}", f"--png={path}"]
         subprocess.run(command, check=True, cwd=tmp_path)
         pictures.append(path.read_bytes())

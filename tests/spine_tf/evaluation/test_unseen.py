@@ -4,7 +4,6 @@ import dataclasses
 import json
 import pathlib
 import subprocess
-import sys
 from typing import Any
 
 import keras
@@ -171,7 +170,7 @@ def run_dirs(
 
 
 def _evaluate(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "spine_tf.evaluate", "--num_resamples=50", "--noevidence"]
+    command = ["warm-python", "-m", "spine_tf.evaluate", "--num_resamples=50", "--noevidence"]
     return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
 
 

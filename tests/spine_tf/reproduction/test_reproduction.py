@@ -3,7 +3,6 @@ import dataclasses
 import io
 import json
 import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -272,7 +271,7 @@ def test_program_refuses_what_it_can_not_continue(tmp_path):
 
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "spine_tf.reproduce"),
+            *("warm-python", "-m", "spine_tf.reproduce"),
             f"--data_dir={tmp_path}",
             f"--work_dir={tmp_path}",
         ],

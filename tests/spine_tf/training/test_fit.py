@@ -394,7 +394,7 @@ def test_xla_trains_alike(
 ) -> None:
     # In a process of its own: determinism, once on, stays on.
     settings = [*_FAST, "training.xla=on", "training.deterministic=false"]
-    command = [sys.executable, "-m", "spine_tf.train", "--task=multiclass", "--model=simple"]
+    command = ["warm-python", "-m", "spine_tf.train", "--task=multiclass", "--model=simple"]
     command += [f"--records_dir={records_dir}", f"--run_dir={tmp_path / 'run'}", "--val_fold=2"]
     subprocess.run(command + [f"--set={setting}" for setting in settings], check=True, cwd=tmp_path)
     history = pd.read_csv(tmp_path / "run" / "history.csv")

@@ -1,7 +1,6 @@
 import csv
 import pathlib
 import subprocess
-import sys
 from typing import Any
 
 import keras
@@ -232,7 +231,7 @@ def test_program_calls_the_callbacks_of_a_file(
         "def make_callbacks(config):\n"
         "    return [keras.callbacks.CSVLogger(f'log_{config.data.val_fold}.csv')]\n"
     )
-    command = [sys.executable, "-m", "spine_tf.train", "--task=multiclass", "--model=simple"]
+    command = ["warm-python", "-m", "spine_tf.train", "--task=multiclass", "--model=simple"]
     command += [f"--records_dir={records_dir}", "--run_dir=w", "--val_fold=2", "--epochs=2"]
     command += ["--callbacks=my.py", *(f"--set={setting}" for setting in _FAST)]
     subprocess.run(command, check=True, cwd=tmp_path)

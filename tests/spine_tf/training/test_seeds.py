@@ -1,7 +1,6 @@
 import json
 import pathlib
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ _TASK = labels.get_task("binary")
 
 
 def _train(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "spine_tf.train", "--task=binary", "--model=simple"]
+    command = ["warm-python", "-m", "spine_tf.train", "--task=binary", "--model=simple"]
     command += ["--set=model.filters=[4,8]", "--set=training.batch_size=8", "--epochs=2"]
     return subprocess.run(
         [*command, *map(str, arguments)], capture_output=True, text=True, check=False

@@ -1,0 +1,182 @@
+"""A Python that has TensorFlow imported already: `warm-python -m MODULE ...`, on the tests' PATH.
+
+To import TensorFlow takes five seconds of a processor, in every program that a test starts. Here
+one server imports it, for all tests, and forks for each call: a process of its own, with its
+caller's arguments, directory, variables, stdin, stdout and stderr, that is killed with its caller.
+What would be another program that way is left to an ordinary Python: one that does not import
+TensorFlow, since it forks workers of its own as long as that is so; a call with other variables
+that are read at an import; all of them where a system has no descriptors of processes.
+"""
+
+import contextlib
+import fcntl
+import gc
+import importlib
+import json
+import os
+import pathlib
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+
+# What is imported by a program with TensorFlow, whichever it is.
+_IMPORTED = (
+    *("tensorflow", "keras", "keras_tuner", "pandas", "scipy.stats", "matplotlib.pyplot"),
+    *("spine_tf.evaluation.evaluation", "spine_tf.serving.bundle", "tuner.search"),
+)
+_WITH_TENSORFLOW = {
+    *(f"spine_tf.{name}" for name in ("augment", "clean", "evaluate", "export", "predict")),
+    *("spine_tf.reproduce", "spine_tf.train", "tuner", "-"),
+}
+_READ_AT_AN_IMPORT = ("PYTHON", "TF_", "CUDA", "OMP_", "MPL", "KERAS", "MALLOC", "LD_")
+_SECONDS_TO_START = 120
+_MAX_REQUEST_BYTES = 200_000
+
+
+def main() -> None:
+    """Is a client, or with `--serve DIRECTORY PID` a server, which ends when that process does."""
+    if sys.argv[1:2] == ["--serve"]:
+        _serve(pathlib.Path(sys.argv[2]), int(sys.argv[3]))
+    else:
+        _call(pathlib.Path(os.environ["WARM_PYTHON_DIR"]), sys.argv[1:])
+
+
+def _call(directory: pathlib.Path, arguments: list[str]) -> None:
+    """Ends as the call did; becomes an ordinary Python where that is needed."""
+    words = arguments[arguments[:1] == ["-m"] :]
+    status = None
+    if hasattr(os, "pidfd_open") and words[:1] and words[0] in _WITH_TENSORFLOW:
+        _start_server(directory)
+        status = _asked(directory, words)
+    if status is None:
+        os.execv(sys.executable, [sys.executable, *arguments])
+    if status < 0:
+        os.kill(os.getpid(), -status)
+    sys.exit(status)
+
+
+def _asked(directory: pathlib.Path, words: list[str]) -> int | None:
+    request = json.dumps([words, str(pathlib.Path.cwd()), dict(os.environ)])
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        connection.connect(str(directory / "socket"))
+        socket.send_fds(connection, [request.encode()], [0, 1, 2])
+        return json.loads(connection.recv(64))
+
+
+def _start_server(directory: pathlib.Path) -> None:
+    with (directory / "lock").open("w") as lock, (directory / "log").open("a") as log:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (directory / "socket").exists():
+            return
+        command = [sys.executable, "-P", __file__, "--serve", str(directory)]
+        server = subprocess.Popen(
+            [*command, os.environ["WARM_PYTHON_FOR"]],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        end = time.monotonic() + _SECONDS_TO_START
+        while not (directory / "socket").exists():
+            if server.poll() is not None or time.monotonic() > end:
+                sys.exit(f"no warm Python: {(directory / 'log').read_text()}")
+            time.sleep(0.05)
+
+
+def _serve(directory: pathlib.Path, owner: int) -> None:
+    variables = _read_at_an_import(os.environ)
+    _import()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
+        server.bind(str(directory / "starting"))
+        server.listen()
+        (directory / "starting").rename(directory / "socket")
+        words = _Server(server, owner, variables).words()
+    sys.argv = words
+    if words[0] == "-":
+        exec(compile(sys.stdin.read(), "<stdin>", "exec"), {"__name__": "__main__"})
+    else:
+        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+
+
+def _import() -> None:
+    terminal = importlib.import_module("tfrecords.terminal")
+    terminal.silence_tensorflow()
+    for name in _IMPORTED:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+
+
+def _read_at_an_import(variables: Mapping[str, str]) -> dict[str, str]:
+    read = {name: text for name, text in variables.items() if name.startswith(_READ_AT_AN_IMPORT)}
+    read.pop("TF_CPP_MIN_LOG_LEVEL", None)  # a program sets it, a test that calls one too
+    return read
+
+
+class _Server:
+    """Forks for each request, tells its caller how it ended, and kills what has no caller left."""
+
+    def __init__(self, server: socket.socket, owner: int, variables: Mapping[str, str]) -> None:
+        self._server = server
+        self._owner = os.pidfd_open(owner)
+        self._variables = variables
+        self._calls: dict[int, tuple[int, socket.socket]] = {}  # by the process's descriptor
+
+    def words(self) -> list[str]:
+        """Returns what a forked process is to run; in the server itself it never returns."""
+        while True:
+            pids = {connection.fileno(): pid for pid, connection in self._calls.values()}
+            # One at a time, and ends before callers: both of a call may be ready at once.
+            watched = [self._owner, self._server.fileno(), *self._calls, *pids]
+            ready = select.select(watched, [], [])[0][0]
+            if ready == self._owner:
+                os._exit(0)
+            elif ready in self._calls:
+                self._answer(ready)
+            elif ready in pids:
+                os.kill(pids[ready], signal.SIGKILL)
+            elif words := self._forked():
+                return words
+
+    def _forked(self) -> list[str] | None:
+        """Returns the words in the process that is forked, None in the server."""
+        connection, _ = self._server.accept()
+        message, descriptors, _, _ = socket.recv_fds(connection, _MAX_REQUEST_BYTES, 3)
+        words, directory, variables = json.loads(message)
+        if _read_at_an_import(variables) != self._variables:
+            pid = None
+            connection.send(b"null")
+            connection.close()
+        elif pid := os.fork():
+            self._calls[os.pidfd_open(pid)] = pid, connection
+        else:
+            connection.close()
+            _become(directory, variables, descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        return words if pid == 0 else None
+
+    def _answer(self, process: int) -> None:
+        pid, connection = self._calls.pop(process)
+        os.close(process)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        with connection, contextlib.suppress(BrokenPipeError):
+            connection.send(str(status).encode())
+
+
+def _become(directory: str, variables: Mapping[str, str], descriptors: list[int]) -> None:
+    for own, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, own)
+    os.chdir(directory)
+    os.environ.clear()
+    os.environ.update(variables)
+    sys.path.insert(0, directory)
+
+
+if __name__ == "__main__":
+    main()

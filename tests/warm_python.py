@@ -1,11 +1,11 @@
-"""A Python that has TensorFlow imported already: `warm-python -m MODULE ...`, on the tests' PATH.
+"""A Python that has imported what programs do: `warm-python -m MODULE ...`, on the tests' PATH.
 
 To import TensorFlow takes five seconds of a processor, in every program that a test starts. Here
-one server imports it, for all tests, and forks for each call: a process of its own, with its
+a server imports it, once for all tests, and forks for each call: a process of its own, with its
 caller's arguments, directory, variables, stdin, stdout and stderr, that is killed with its caller.
-What would be another program that way is left to an ordinary Python: one that does not import
-TensorFlow, since it forks workers of its own as long as that is so; a call with other variables
-that are read at an import; all of them where a system has no descriptors of processes.
+Another server has no TensorFlow: without it, programs fork workers of their own. An ordinary
+Python is left what it alone can do: a call with other variables that are read at an import, and
+all of them where a system has no descriptors of processes.
 """
 
 import contextlib
@@ -22,37 +22,48 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-# What is imported by a program with TensorFlow, whichever it is.
-_IMPORTED = (
-    *("tensorflow", "keras", "keras_tuner", "pandas", "scipy.stats", "matplotlib.pyplot"),
-    *("spine_tf.evaluation.evaluation", "spine_tf.serving.bundle", "tuner.search"),
-)
-_WITH_TENSORFLOW = {
-    *(f"spine_tf.{name}" for name in ("augment", "clean", "evaluate", "export", "predict")),
-    *("spine_tf.reproduce", "spine_tf.train", "tuner", "-"),
+# What the programs of a server import, whichever of them it is.
+_IMPORTED = {
+    "with": (
+        *("tensorflow", "keras", "keras_tuner", "pandas", "scipy.stats", "matplotlib.pyplot"),
+        *("spine_tf.evaluation.evaluation", "spine_tf.serving.bundle", "tuner.search"),
+    ),
+    "without": (
+        *("numpy", "pydicom", "pandas", "absl.flags", "scipy.stats", "spine_tf.ablation.ablation"),
+        *("spine_tf.auditing.audit", "spine_tf.conversion.job", "spine_tf.synthesis.phantom"),
+    ),
 }
-_READ_AT_AN_IMPORT = ("PYTHON", "TF_", "CUDA", "OMP_", "MPL", "KERAS", "MALLOC", "LD_")
+_SERVER_OF = {
+    **dict.fromkeys(("spine_tf.augment", "spine_tf.clean", "spine_tf.evaluate"), "with"),
+    **dict.fromkeys(("spine_tf.export", "spine_tf.predict", "spine_tf.train", "tuner"), "with"),
+    **dict.fromkeys(("spine_tf.reproduce", "-"), "with"),
+    **dict.fromkeys(("spine_tf.ablate", "spine_tf.audit", "spine_tf.config"), "without"),
+    **dict.fromkeys(("spine_tf.convert", "spine_tf.organize", "spine_tf.phantom"), "without"),
+    **dict.fromkeys(("spine_tf.subset", "tfrecords"), "without"),
+}
+_READ_AT_AN_IMPORT = ("PYTHON", "TF_", "CUDA", "OMP_", "MPL", "KERAS_", "MALLOC", "LD_")
 _SECONDS_TO_START = 120
 _MAX_REQUEST_BYTES = 200_000
 
 
 def main() -> None:
-    """Is a client, or with `--serve DIRECTORY PID` a server, which ends when that process does."""
+    """Is a client, or with `--serve SOCKET PID` a server, which ends when that process does."""
     if sys.argv[1:2] == ["--serve"]:
         _serve(pathlib.Path(sys.argv[2]), int(sys.argv[3]))
     else:
-        _call(pathlib.Path(os.environ["WARM_PYTHON_DIR"]), sys.argv[1:])
+        _call(sys.argv[1:])
 
 
-def _call(directory: pathlib.Path, arguments: list[str]) -> None:
+def _call(arguments: list[str]) -> None:
     """Ends as the call did; becomes an ordinary Python where that is needed."""
     words = arguments[arguments[:1] == ["-m"] :]
     status = None
-    if hasattr(os, "pidfd_open") and words[:1] and words[0] in _WITH_TENSORFLOW:
-        _start_server(directory)
-        status = _asked(directory, words)
+    if hasattr(os, "pidfd_open") and words[:1] and words[0] in _SERVER_OF:
+        address = pathlib.Path(os.environ["WARM_PYTHON_DIR"], _SERVER_OF[words[0]])
+        _start_server(address)
+        status = _asked(address, words)
     if status is None:
         os.execv(sys.executable, [sys.executable, *arguments])
     if status < 0:
@@ -60,20 +71,21 @@ def _call(directory: pathlib.Path, arguments: list[str]) -> None:
     sys.exit(status)
 
 
-def _asked(directory: pathlib.Path, words: list[str]) -> int | None:
+def _asked(address: pathlib.Path, words: list[str]) -> int | None:
     request = json.dumps([words, str(pathlib.Path.cwd()), dict(os.environ)])
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
-        connection.connect(str(directory / "socket"))
+        connection.connect(str(address))
         socket.send_fds(connection, [request.encode()], [0, 1, 2])
         return json.loads(connection.recv(64))
 
 
-def _start_server(directory: pathlib.Path) -> None:
-    with (directory / "lock").open("w") as lock, (directory / "log").open("a") as log:
+def _start_server(address: pathlib.Path) -> None:
+    log_path = address.with_suffix(".log")
+    with address.with_suffix(".lock").open("w") as lock, log_path.open("a") as log:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if (directory / "socket").exists():
+        if address.exists():
             return
-        command = [sys.executable, "-P", __file__, "--serve", str(directory)]
+        command = [sys.executable, "-P", __file__, "--serve", str(address)]
         server = subprocess.Popen(
             [*command, os.environ["WARM_PYTHON_FOR"]],
             stdin=subprocess.DEVNULL,
@@ -82,19 +94,19 @@ def _start_server(directory: pathlib.Path) -> None:
             start_new_session=True,
         )
         end = time.monotonic() + _SECONDS_TO_START
-        while not (directory / "socket").exists():
+        while not address.exists():
             if server.poll() is not None or time.monotonic() > end:
-                sys.exit(f"no warm Python: {(directory / 'log').read_text()}")
+                sys.exit(f"no warm Python: {log_path.read_text()}")
             time.sleep(0.05)
 
 
-def _serve(directory: pathlib.Path, owner: int) -> None:
+def _serve(address: pathlib.Path, owner: int) -> None:
     variables = _read_at_an_import(os.environ)
-    _import()
+    _import(_IMPORTED[address.name])
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
-        server.bind(str(directory / "starting"))
+        server.bind(str(address.with_suffix(".starting")))
         server.listen()
-        (directory / "starting").rename(directory / "socket")
+        address.with_suffix(".starting").rename(address)
         words = _Server(server, owner, variables).words()
     sys.argv = words
     if words[0] == "-":
@@ -103,10 +115,10 @@ def _serve(directory: pathlib.Path, owner: int) -> None:
         runpy.run_module(words[0], run_name="__main__", alter_sys=True)
 
 
-def _import() -> None:
+def _import(names: Iterable[str]) -> None:
     terminal = importlib.import_module("tfrecords.terminal")
     terminal.silence_tensorflow()
-    for name in _IMPORTED:
+    for name in names:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()

@@ -26,9 +26,9 @@ _FLAGS = (
 )
 
 
-def _command(data_dir, work_dir, *flags):
+def _command(data_dir, work_dir, *flags, python="warm-python"):
     directories = (f"--data_dir={data_dir}", f"--work_dir={work_dir}")
-    return [sys.executable, "-m", "spine_tf.ablate", *directories, *_FLAGS, *flags]
+    return [python, "-m", "spine_tf.ablate", *directories, *_FLAGS, *flags]
 
 
 def _run(*arguments, expected=0):
@@ -55,7 +55,9 @@ def killed(small_data_dir, tmp_path_factory):
     """A work directory whose ablation was killed while the second fold of the base trained."""
     work_dir = tmp_path_factory.mktemp("ablation") / "w"
     program = subprocess.Popen(
-        _command(small_data_dir, work_dir), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        _command(small_data_dir, work_dir, python=sys.executable),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     first = work_dir / "variants/base/seed_0/fold_0/metrics.json"
     while not first.is_file():

@@ -43,7 +43,7 @@ def test_version_is_a_success(arguments: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("module", [program.module for program in cli.PROGRAMS.values()])
 def test_every_program_has_a_version_and_names_the_flag_that_was_meant(module: str) -> None:
-    start = [sys.executable, "-m", module]
+    start = ["warm-python", "-m", module]
     version = subprocess.run([*start, "--version"], capture_output=True, text=True)
     assert (version.returncode, version.stdout) == (0, f"spine-tf {spine_tf.__version__}\n")
     shown = subprocess.run([*start, "--help"], capture_output=True, text=True).stdout

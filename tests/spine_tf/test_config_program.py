@@ -3,7 +3,6 @@
 import json
 import pathlib
 import subprocess
-import sys
 
 import pytest
 
@@ -12,7 +11,7 @@ from spine_tf.configuration import config, model_configs, overrides
 
 
 def _run(*arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "spine_tf.config", *arguments]
+    command = ["warm-python", "-m", "spine_tf.config", *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == status, done.stderr
     return done

@@ -15,8 +15,8 @@ from spine_tf.configuration import model_configs
 _MODULES = [program.module for program in cli.PROGRAMS.values()]
 # What a flag is given that has to be one of some values, and what a program needs besides.
 _VALUES = {"task": "binary", "model": "simple", "models": "simple"}
-# TensorFlow is quiet from its import on: both that train and that predict are begun afresh.
-_WARM = ("spine_tf.evaluate", "spine_tf.export")
+# TensorFlow is quiet from its import on: with Keras and without it.
+_BEGUN_AFRESH = ("spine_tf.train", "spine_tf.predict")
 _MORE = {"spine_tf.ablate": ("--factors=roi_mm=30",)}
 
 
@@ -26,7 +26,7 @@ def _run(*words: str, cwd: pathlib.Path | None = None) -> subprocess.CompletedPr
 
 def _help(module: str) -> dict[str, str]:
     """Returns what --help says of each flag, in one line."""
-    shown = _run(sys.executable, "-m", module, "--help").stdout
+    shown = _run("warm-python", "-m", module, "--help").stdout
     entries = re.split(r"^  --(?:\[no\])?(\w+): ", shown, flags=re.MULTILINE)
     pairs = zip(entries[1::2], entries[2::2], strict=True)
     return {name: " ".join(text.split()) for name, text in pairs}
@@ -38,7 +38,7 @@ def test_help_marks_what_the_program_asks_for(module: str, tmp_path: pathlib.Pat
     assert marked or module in ("tfrecords", "spine_tf.phantom")
     for missing in marked:
         given = [f"--{name}={_VALUES.get(name, 'none')}" for name in marked if name != missing]
-        done = _run(*(sys.executable, "-m", module, *given, *_MORE.get(module, ())), cwd=tmp_path)
+        done = _run(*("warm-python", "-m", module, *given, *_MORE.get(module, ())), cwd=tmp_path)
         assert done.returncode == 1
         assert done.stderr.startswith(f"error: --{missing} is missing"), done.stderr
 
@@ -92,7 +92,7 @@ class _Chain:
     def run(self, words: list[str], *more: str) -> None:
         """Runs a command with more flags; keeps the commands that it prints."""
         assert words[:2] == ["python", "-m"]
-        python = "warm-python" if words[2] in _WARM else sys.executable
+        python = sys.executable if words[2] in _BEGUN_AFRESH else "warm-python"
         done = _run(python, *words[1:], *more, cwd=self.directory)
         noise = re.findall(r"^.*(?:oneDNN|cuda|InitializeLog|^[IWE]\d{4}).*$", done.stderr, re.M)
         assert noise == []
@@ -112,8 +112,8 @@ def test_printed_commands_lead_from_a_phantom_to_a_submission(
         monkeypatch.delenv(name)
     chain = _Chain(tmp_path / "a place")
     chain.directory.mkdir()
-    chain.run(["python", "-m", "spine_tf.phantom"], "--output_dir=my data", "--num_studies=16")
-    small = ("--roi_px=16", "--num_folds=3", "--levels=all", "--test_fraction=0.2")
+    chain.run(["python", "-m", "spine_tf.phantom"], "--output_dir=my data", "--num_studies=4")
+    small = ("--roi_px=16", "--num_folds=3", "--levels=all")
     chain.next("spine_tf.convert", *small, "--dry_run")
     chain.next("spine_tf.convert")
     converted = chain.printed
@@ -141,7 +141,7 @@ def test_audit_leads_to_a_conversion_without_what_it_found(
     small_data_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     done = _run(
-        *(sys.executable, "-m", "spine_tf.audit"),
+        *("warm-python", "-m", "spine_tf.audit"),
         *(f"--data_dir={small_data_dir}", f"--report_dir={tmp_path / 'audit'}"),
     )
     (words,) = _printed(done)
@@ -151,7 +151,7 @@ def test_audit_leads_to_a_conversion_without_what_it_found(
         f"--exclude={tmp_path / 'audit' / 'audit.csv'}",
         f"--output_dir={tmp_path / 'records'}",
     ]
-    assert _run(sys.executable, *words[1:], "--dry_run").returncode == 0
+    assert _run("warm-python", *words[1:], "--dry_run").returncode == 0
 
 
 @pytest.mark.parametrize(("slots", "words"), [("0/2", ["--roi_px=16", "--finalize"])])
@@ -159,11 +159,11 @@ def test_part_of_a_conversion_leads_to_what_completes_it(
     small_data_dir: pathlib.Path, tmp_path: pathlib.Path, slots: str, words: list[str]
 ) -> None:
     given = [f"--data_dir={small_data_dir}", f"--output_dir={tmp_path / 'r'}"]
-    command = [sys.executable, "-m", "spine_tf.convert", *given, "--roi_px=16", "--workers=1"]
+    command = ["warm-python", "-m", "spine_tf.convert", *given, "--roi_px=16", "--workers=1"]
     (printed,) = _printed(_run(*command, f"--shards={slots}"))
     assert set(printed[3:]) == {*given, *words}
     _run(*command, "--shards=1/2")
-    assert _run(sys.executable, *printed[1:]).returncode == 0
+    assert _run("warm-python", *printed[1:]).returncode == 0
 
 
 def test_subset_leads_to_its_conversion_with_the_same_rows(
@@ -171,7 +171,7 @@ def test_subset_leads_to_its_conversion_with_the_same_rows(
 ) -> None:
     rows = ["--levels=l3_l4", "--num_slices=3"]
     done = _run(
-        *(sys.executable, "-m", "spine_tf.subset", f"--data_dir={small_data_dir}"),
+        *("warm-python", "-m", "spine_tf.subset", f"--data_dir={small_data_dir}"),
         *(f"--output_dir={tmp_path / 'small'}", *rows),
     )
     (words,) = _printed(done)
@@ -180,4 +180,4 @@ def test_subset_leads_to_its_conversion_with_the_same_rows(
         f"--data_dir={tmp_path / 'small'}",
         f"--output_dir={tmp_path / 'records'}",
     }
-    assert _run(sys.executable, *words[1:]).returncode == 0
+    assert _run("warm-python", *words[1:]).returncode == 0

@@ -3,7 +3,6 @@
 import io
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -38,7 +37,7 @@ def test_description_holds_counts_and_fields(directory):
 
 def _run(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "tfrecords", *map(str, arguments)],
+        ["warm-python", "-m", "tfrecords", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,

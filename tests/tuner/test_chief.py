@@ -30,9 +30,13 @@ def address(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def _start_worker(
-    tuner_id: str, records_dir: pathlib.Path, search_dir: pathlib.Path
+    tuner_id: str,
+    records_dir: pathlib.Path,
+    search_dir: pathlib.Path,
+    *,
+    python: str = "warm-python",
 ) -> subprocess.Popen:
-    command = [sys.executable, "-m", "tuner", f"--records_dir={records_dir}"]
+    command = [python, "-m", "tuner", f"--records_dir={records_dir}"]
     command += [f"--search_dir={search_dir}", "--task=binary", "--models=simple"]
     command += ["--oracle=random", "--max_trials=3", "--max_epochs=2", "--workers=2"]
     environment = {**os.environ, "KERASTUNER_TUNER_ID": tuner_id, "TF_CPP_MIN_LOG_LEVEL": "2"}
@@ -62,7 +66,7 @@ def test_trial_of_a_lost_worker_is_run_by_another(
     started: list[subprocess.Popen] = []
 
     def play_workers() -> None:
-        started.append(_start_worker("w0", records_dir, tmp_path))
+        started.append(_start_worker("w0", records_dir, tmp_path, python=sys.executable))
         first = search_directory.trial_dir(tmp_path, "0") / "trial.json"
         while not first.exists():
             time.sleep(0.05)
@@ -86,7 +90,7 @@ def test_worker_may_start_first_and_a_second_chief_is_refused(
 ) -> None:
     search_dir = tmp_path / "s"
     worker = _start_worker("w0", records_dir, search_dir)
-    time.sleep(15.0)  # it has imported what it needs, and looks for its chief
+    time.sleep(6.0)  # it has imported what it needs, and looks for its chief
     assert worker.poll() is None
     assert not search_dir.exists()
     chief_process = _start_worker("chief", records_dir, search_dir)

@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import io
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -353,7 +352,7 @@ def test_base_alone_gives_a_page():
 )
 def test_program_refuses_in_one_sentence(tmp_path, flags, message):
     done = subprocess.run(
-        [sys.executable, "-m", "spine_tf.ablate", *flags],
+        ["warm-python", "-m", "spine_tf.ablate", *flags],
         capture_output=True,
         text=True,
         cwd=tmp_path,

@@ -2,7 +2,6 @@ import csv
 import io
 import os
 import subprocess
-import sys
 import zipfile
 
 import pytest
@@ -346,5 +345,5 @@ def test_missing_csv_or_column_is_named(data_set):
 
 
 def start(*flags):
-    command = [sys.executable, "-m", "spine_tf.audit", *flags]
+    command = ["warm-python", "-m", "spine_tf.audit", *flags]
     return subprocess.run(command, capture_output=True, text=True, check=False)

@@ -6,7 +6,6 @@ import json
 import pathlib
 import struct
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -202,7 +201,7 @@ def test_studies_without_errors_have_none(tmp_path):
 
 
 def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", module, *arguments]
+    command = ["warm-python", "-m", module, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -647,7 +647,7 @@ def test_tfds_and_tensorflow_read_every_split(converted):
 
 def _run(*arguments, **options):
     return subprocess.run(
-        [sys.executable, "-m", "spine_tf.convert", *map(str, arguments)],
+        ["warm-python", "-m", "spine_tf.convert", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,

@@ -2,7 +2,6 @@
 
 import pathlib
 import subprocess
-import sys
 
 import pytest
 
@@ -45,7 +44,7 @@ def test_images_that_can_not_be_read_are_counted_and_have_no_size(data_set):
 
 
 def _convert(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "spine_tf.convert", *arguments]
+    command = ["warm-python", "-m", "spine_tf.convert", *arguments]
     return subprocess.run(command, capture_output=True, text=True)
 
 

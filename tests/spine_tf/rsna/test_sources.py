@@ -7,7 +7,6 @@ import pickle
 import random
 import shutil
 import subprocess
-import sys
 import tracemalloc
 import zipfile
 from typing import Any
@@ -419,7 +418,7 @@ def test_prediction_takes_the_test_side_of_a_zip(make_data_set, small_zip, tmp_p
 
 
 def test_program_writes_a_subset(small_zip, tmp_path):
-    command = [sys.executable, "-m", "spine_tf.subset", f"--data_dir={small_zip}"]
+    command = ["warm-python", "-m", "spine_tf.subset", f"--data_dir={small_zip}"]
     finished = subprocess.run(
         [*command, f"--output_dir={tmp_path / 's'}", "--levels=all"],
         capture_output=True,

@@ -661,7 +661,7 @@ def test_every_format_answers_as_the_run_and_is_checked(one_run, tmp_path, make_
         ({"family": "dense", "filters": [4], "input_px": 16}, "multiclass", 3, "openvino"),
         ({"family": "dense", "filters": [4], "input_px": 16}, "multiclass", 1, "litert"),
         (
-            {"family": "transfer", "backbone": "efficientnetv2b0", "weights": "none"},
+            {"family": "transfer", "backbone": "mobilenetv3small", "weights": "none"},
             "multiclass",
             1,
             None,

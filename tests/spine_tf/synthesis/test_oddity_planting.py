@@ -7,7 +7,6 @@ import json
 import pathlib
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -237,7 +236,7 @@ def test_what_was_left_of_a_study_is_written_again(data_dirs, tmp_path):
 
 def test_program_plants_them_where_it_is_asked_to(tmp_path):
     flags = ["--num_studies=2", "--workers=1", "--oddities"]
-    command = [sys.executable, "-m", "spine_tf.phantom", f"--output_dir={tmp_path / 'd'}", *flags]
+    command = ["warm-python", "-m", "spine_tf.phantom", f"--output_dir={tmp_path / 'd'}", *flags]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     truth = json.loads((tmp_path / "d/truth.json").read_text())

@@ -219,7 +219,7 @@ def test_impossible_configuration_is_refused(changes, message):
 
 def run_program(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "spine_tf.phantom", *arguments],
+        ["warm-python", "-m", "spine_tf.phantom", *arguments],
         capture_output=True,
         text=True,
         timeout=300,

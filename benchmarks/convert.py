@@ -6,7 +6,6 @@ Wall time is what counts on a quiet machine; CPU time, in brackets, is what can 
 busy one.
 """
 
-import argparse
 import functools
 import os
 import pathlib
@@ -21,12 +20,19 @@ from typing import Any
 
 import convert_data
 import numpy as np
+from absl import app, flags
 
 from spine_tf import labels
 from spine_tf.conversion import plan, shard_writer
 from spine_tf.dicom import elements, header, pixels
 from spine_tf.processes import pool
 from spine_tf.rsna import layout, sources
+
+_ROWS = flags.DEFINE_integer("rows", 6000, "Rows of the data set.")
+_WORK_DIR = flags.DEFINE_string(
+    "work_dir", None, "Where the data lie meanwhile; the system's own place by default."
+)
+_NOTEBOOK = flags.DEFINE_bool("notebook", True, "Measures the notebook's loop too.")
 
 _SETTINGS = plan.Settings(conditions=labels.CONDITIONS[3:], levels=labels.LEVELS)
 _HERE = pathlib.Path(__file__).parent
@@ -50,16 +56,11 @@ def _cpu_seconds() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def main() -> None:
+def main(_: list[str]) -> None:
     """Runs all measurements, one after the other."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=6000)
-    parser.add_argument("--work_dir", type=pathlib.Path, default=None)
-    parser.add_argument("--nonotebook", action="store_true")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=arguments.work_dir) as name:
+    with tempfile.TemporaryDirectory(dir=_WORK_DIR.value) as name:
         _measure_plan(pathlib.Path(name))
-        _measure_conversion(pathlib.Path(name), arguments.rows, not arguments.nonotebook)
+        _measure_conversion(pathlib.Path(name), _ROWS.value, _NOTEBOOK.value)
 
 
 def _measure_plan(work_dir: pathlib.Path) -> None:
@@ -184,4 +185,4 @@ def _notebook(data_dir: pathlib.Path, work_dir: pathlib.Path, num_rows: int) -> 
 
 
 if __name__ == "__main__":
-    main()
+    app.run(main)

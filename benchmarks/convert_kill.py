@@ -3,7 +3,6 @@
 python benchmarks/convert_kill.py [--kills 50] [--rows 1000] [--seed 0]
 """
 
-import argparse
 import pathlib
 import random
 import shutil
@@ -14,18 +13,18 @@ import tempfile
 import time
 
 import convert_data
+from absl import app, flags
+
+_KILLS = flags.DEFINE_integer("kills", 50, "Kills, at least.")
+_ROWS = flags.DEFINE_integer("rows", 1000, "Rows of the data set.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of the moments.")
 
 
-def main() -> None:
+def main(_: list[str]) -> None:
     """Kills one conversion after the other, continues each, compares."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--rows", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        generator = random.Random(arguments.seed)
-        _run(pathlib.Path(name), arguments.kills, arguments.rows, generator)
+        generator = random.Random(_SEED.value)
+        _run(pathlib.Path(name), _KILLS.value, _ROWS.value, generator)
 
 
 def _run(work_dir: pathlib.Path, num_kills: int, rows: int, generator: random.Random) -> None:
@@ -66,4 +65,4 @@ def _kill_after(seconds: float, data_dir: pathlib.Path, output_dir: pathlib.Path
 
 
 if __name__ == "__main__":
-    main()
+    app.run(main)

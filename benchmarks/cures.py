@@ -28,7 +28,6 @@ The same command goes on where it was interrupted. W/cures.csv has the rows (col
 spine_tf/ablation/ablation_table.py), each training.log what the trainings say.
 """
 
-import argparse
 import collections
 import dataclasses
 import os
@@ -38,6 +37,7 @@ from typing import Any
 
 import numpy as np
 import trainings
+from absl import app, flags
 
 from spine_tf import labels
 from spine_tf.ablation import ablation_table, scores, variant
@@ -49,95 +49,94 @@ from spine_tf.scoring import predictions
 from spine_tf.training import mild_split, reviewed_labels
 from tfrecords import atomic
 
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Data set in the RSNA layout.", required=True)
+_WORK_DIR = flags.DEFINE_string(
+    "work_dir", None, "Where all of it lies, and goes on.", required=True
+)
+_CONDITIONS = flags.DEFINE_string(
+    "conditions", "left_subarticular_stenosis,right_subarticular_stenosis", "Conditions, or all."
+)
+_LEVELS = flags.DEFINE_string("levels", "all", "Levels, or all.")
+_ROI_PX = flags.DEFINE_integer("roi_px", 64, "Side of a crop.")
+_TEST_FRACTION = flags.DEFINE_float(
+    "test_fraction", 0.15, "Part of the studies that no figure is of."
+)
+_TASK = flags.DEFINE_enum("task", "multiclass", labels.WHOLE_TASKS, "Which classes.")
+_MODEL = flags.DEFINE_enum("model", "dense", list(model_configs.MODEL_CONFIGS), "Family.")
+_SET = flags.DEFINE_multi_string("set", [], "field=value of the configuration.")
+_BUDGET = flags.DEFINE_float("budget", 0.1, "Share of training rows that a cure may touch.")
+_NUM_SEEDS = flags.DEFINE_integer("num_seeds", 3, "Seeds of the ensemble.")
+_TTA = flags.DEFINE_integer("tta", 5, "Copies of a crop, itself among them.")
+
 ACTIONS = ("drop", "down_weight", "soften")
 SPLIT_TASK = labels.TASKS["multiclass_split"]
 
 
-def main() -> None:
+def main(_: list[str]) -> None:
     """Makes the rows one after the other, then prints the table."""
-    arguments = _arguments()
-    path = arguments.work_dir / "cures.csv"
+    path = _work_dir() / "cures.csv"
     rows: list[ablation_table.Row] = []
-    for row in _rows(arguments):
+    for row in _rows():
         rows.append(row)
         atomic.write_text(path, ablation_table.to_csv(rows))
         print(ablation_table.to_markdown([row]).splitlines()[2], flush=True)
     print(f"\n{ablation_table.to_markdown(rows)}\n{path}")
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data_dir", required=True, type=pathlib.Path)
-    parser.add_argument("--work_dir", required=True, type=pathlib.Path)
-    parser.add_argument(
-        "--conditions", default="left_subarticular_stenosis,right_subarticular_stenosis"
-    )
-    parser.add_argument("--levels", default="all")
-    parser.add_argument("--roi_px", type=int, default=64)
-    parser.add_argument("--test_fraction", type=float, default=0.15, help="no figure is of it")
-    parser.add_argument("--task", choices=labels.WHOLE_TASKS, default="multiclass")
-    parser.add_argument("--model", choices=list(model_configs.MODEL_CONFIGS), default="dense")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
-    parser.add_argument("--budget", type=float, default=0.1, help="share of training rows")
-    parser.add_argument("--num_seeds", type=int, default=3, help="of the ensemble")
-    parser.add_argument("--tta", type=int, default=5, help="copies of a crop, itself among them")
-    arguments = parser.parse_args()
+def _work_dir() -> pathlib.Path:
     # A review's path stands in a run's configuration, which must be the same when it goes on.
-    arguments.work_dir = arguments.work_dir.resolve()
-    return arguments
+    return pathlib.Path(_WORK_DIR.value).resolve()
 
 
-def _rows(arguments: argparse.Namespace) -> Iterator[ablation_table.Row]:
+def _rows() -> Iterator[ablation_table.Row]:
     """The cheap ones first."""
-    of_seeds = _base_trainings(arguments)
+    of_seeds = _base_trainings()
     base = of_seeds[0]
-    _convert(arguments, _conversion(arguments), base.records_dir)
+    _convert(_conversion(), base.records_dir)
     singles = [trainings.train_all_folds(base)]
     yield _row(variant.BASE, [base], singles, None)
-    name = f"tta {arguments.tta}"
-    yield _attempt(name, [base], singles, trainings.answer_augmented, base, arguments.tta)
+    name = f"tta {_TTA.value}"
+    yield _attempt(name, [base], singles, trainings.answer_augmented, base, _TTA.value)
     singles += [trainings.train_all_folds(other) for other in of_seeds[1:]]
     yield _row(f"mean of {len(singles)} seeds", of_seeds, singles, singles[:1])
     mean = np.mean([single.probabilities for single in singles], axis=0)
     ensemble = dataclasses.replace(singles[0], probabilities=mean)
     name = f"ensemble of {len(singles)} seeds, change to their mean"
     yield _row(name, of_seeds, [ensemble], singles)
-    reviews = _make_reviews(arguments, base)
-    for name, cured in _cured_trainings(arguments, base, reviews).items():
+    reviews = _make_reviews(base)
+    for name, cured in _cured_trainings(base, reviews).items():
         yield _attempt(name, cured, singles[:1], trainings.train_each, cured)
 
 
-def _base_trainings(arguments: argparse.Namespace) -> list[trainings.Training]:
+def _base_trainings() -> list[trainings.Training]:
     """One a seed, the base's first."""
     base = trainings.Training(
-        task=arguments.task,
-        model=arguments.model,
-        settings=("data.inner_fold=none", *arguments.set),
-        records_dir=arguments.work_dir / "records",
-        run_dir=arguments.work_dir / "base",
+        task=_TASK.value,
+        model=_MODEL.value,
+        settings=("data.inner_fold=none", *_SET.value),
+        records_dir=_work_dir() / "records",
+        run_dir=_work_dir() / "base",
     )
     first = base.config.seed
     return [
         base.change(f"seed={seed}", run_dir=base.run_dir / f"seed_{seed}")
-        for seed in range(first, first + arguments.num_seeds)
+        for seed in range(first, first + _NUM_SEEDS.value)
     ]
 
 
-def _make_reviews(
-    arguments: argparse.Namespace, base: trainings.Training
-) -> dict[str, pathlib.Path]:
+def _make_reviews(base: trainings.Training) -> dict[str, pathlib.Path]:
     """Fold -> what was cleaned by models that never saw it."""
-    conversion, found = _conversion(arguments), {}
-    splits = _splits(arguments, conversion)
+    conversion, found = _conversion(), {}
+    splits = _splits(conversion)
     for fold in map(folds.fold_name, range(conversion.num_folds)):
-        work_dir = arguments.work_dir / "nested" / fold
+        work_dir = _work_dir() / "nested" / fold
         folds_csv = work_dir / "folds.csv"
         lines = [f"{study},{folds.TEST if own == fold else own}" for study, own in splits.items()]
         work_dir.mkdir(parents=True, exist_ok=True)
         atomic.write_text(folds_csv, "\n".join(["study_id,fold", *lines, ""]))
         nested = base.change(records_dir=work_dir / "records", run_dir=work_dir / "run")
         nested_conversion = dataclasses.replace(conversion, folds_csv=folds_csv)
-        _convert(arguments, nested_conversion, nested.records_dir)
+        _convert(nested_conversion, nested.records_dir)
         trainings.train_all_folds(nested)
         trainings.clean(nested, work_dir / "review")
         print(f"review without {fold}: {nested.seconds:.0f} s", flush=True)
@@ -145,10 +144,10 @@ def _make_reviews(
     return found
 
 
-def _splits(arguments: argparse.Namespace, conversion: plan.Settings) -> dict[int, str]:
+def _splits(conversion: plan.Settings) -> dict[int, str]:
     """The split of every study of train.csv, as the base's conversion deals them."""
     rows = annotations.read_annotations(
-        sources.open_source(arguments.data_dir),
+        sources.open_source(pathlib.Path(_DATA_DIR.value)),
         conditions=conversion.conditions,
         levels=conversion.levels,
         excluded_keys=frozenset(),
@@ -162,12 +161,12 @@ def _splits(arguments: argparse.Namespace, conversion: plan.Settings) -> dict[in
 
 
 def _cured_trainings(
-    arguments: argparse.Namespace, base: trainings.Training, reviews: Mapping[str, pathlib.Path]
+    base: trainings.Training, reviews: Mapping[str, pathlib.Path]
 ) -> dict[str, list[trainings.Training]]:
     """Row -> one training a fold: on the base's records, that fold held out, with its review."""
-    budget, found = arguments.budget, collections.defaultdict(list)
+    budget, found = _BUDGET.value, collections.defaultdict(list)
     for index, (fold, review_dir) in enumerate(reviews.items()):
-        run_dirs = arguments.work_dir / "cured"
+        run_dirs = _work_dir() / "cured"
         for action in ACTIONS:
             name = f"{action} {budget:g}"
             cured = base.change(
@@ -189,24 +188,23 @@ def _cured_trainings(
     return found
 
 
-def _conversion(arguments: argparse.Namespace) -> plan.Settings:
+def _conversion() -> plan.Settings:
     """The base's."""
-    given, levels = arguments.conditions, arguments.levels
+    given, levels = _CONDITIONS.value, _LEVELS.value
     return plan.Settings(
         conditions=labels.CONDITIONS if given == "all" else tuple(given.split(",")),
         levels=labels.LEVELS if levels == "all" else tuple(levels.split(",")),
-        roi=roi_config.RoiConfig(roi_px=arguments.roi_px),
-        test_fraction=arguments.test_fraction,
+        roi=roi_config.RoiConfig(roi_px=_ROI_PX.value),
+        test_fraction=_TEST_FRACTION.value,
     )
 
 
 def _convert(
-    arguments: argparse.Namespace,
     conversion: plan.Settings,
     records_dir: pathlib.Path,
 ) -> None:
     job.convert(
-        sources.open_source(arguments.data_dir),
+        sources.open_source(pathlib.Path(_DATA_DIR.value)),
         records_dir,
         conversion,
         num_workers=pool.num_cpus(),
@@ -251,4 +249,4 @@ def _row(
 
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    main()
+    app.run(main)

@@ -9,30 +9,30 @@ crops of 16 x 16 pixels that was fitted on the same folds (paired), its share of
 the seconds that its training took.
 """
 
-import argparse
 import pathlib
 
 import numpy as np
 import pandas as pd
 import references
 import trainings
+from absl import app, flags
 
 from spine_tf import labels
 from spine_tf.scoring import comparison, predictions, summary
 from tfrecords import records
 
+_WORK_DIR = flags.DEFINE_string("work_dir", None, "Of the reproduction.", required=True)
+_TRUTH = flags.DEFINE_string("truth", None, "truth.csv of phantom studies.")
+
 _FIGURES = ("accuracy", "balanced_accuracy", "log_loss")
 
 
-def main() -> None:
+def main(_: list[str]) -> None:
     """Prints one Markdown table a task."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work_dir", required=True, type=pathlib.Path)
-    parser.add_argument("--truth", type=pathlib.Path, help="truth.csv of phantom studies")
-    arguments = parser.parse_args()
-    source = records.open_records(arguments.work_dir / "records")
-    truth = references.read_truth(arguments.truth) if arguments.truth else None
-    for task_dir in sorted((arguments.work_dir / "runs").iterdir()):
+    work_dir = pathlib.Path(_WORK_DIR.value)
+    source = records.open_records(work_dir / "records")
+    truth = references.read_truth(pathlib.Path(_TRUTH.value)) if _TRUTH.value else None
+    for task_dir in sorted((work_dir / "runs").iterdir()):
         _print_task(source, labels.get_task(task_dir.name), task_dir, truth)
 
 
@@ -86,4 +86,4 @@ def _row(
 
 
 if __name__ == "__main__":
-    main()
+    app.run(main)

@@ -16,7 +16,6 @@ The records of R are repeated until there are enough. Each figure is the best of
 taken in turns, so that a busy moment hits all.
 """
 
-import argparse
 import dataclasses
 import functools
 import os
@@ -25,6 +24,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+from absl import app, flags
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -38,36 +39,35 @@ from spine_tf.models import families
 from spine_tf.training import fit
 from tfrecords import example, feed, manifest, memory_feed, records, shard, stream_feed, tfds_files
 
+_RECORDS_DIR = flags.DEFINE_string("records_dir", None, "Finished conversion.", required=True)
+_PART = flags.DEFINE_enum("part", "feed", ["feed", "fit", "augmentation", "frozen"], "What.")
+_NUM_EXAMPLES = flags.DEFINE_integer("num_examples", 4096, "Crops.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Crops of a batch.")
+_SET = flags.DEFINE_multi_string("set", [], "field=value of the configuration.")
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Of which the best counts.")
+
 _SPLIT = "fold_0"
 _SHARD = 256
 _LABELS = (0, 1, 2)
 Dataset = Iterable[Any]
 
 
-def main() -> None:
+def main(_: list[str]) -> None:
     """Runs one part and prints its figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--records_dir", required=True)
-    parser.add_argument("--part", default="feed", choices=["feed", "fit", "augmentation", "frozen"])
-    parser.add_argument("--num_examples", type=int, default=4096)
-    parser.add_argument("--batch_size", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
-    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         source = write_repeated(
-            records.open_records(arguments.records_dir),
+            records.open_records(_RECORDS_DIR.value),
             pathlib.Path(name) / "lumbar_spine",
-            arguments.num_examples,
+            _NUM_EXAMPLES.value,
         )
-        print(f"{arguments.num_examples} crops {source.image_shape}, batch {arguments.batch_size}")
+        print(f"{_NUM_EXAMPLES.value} crops {source.image_shape}, batch {_BATCH_SIZE.value}")
         parts: dict[str, Callable[..., None]] = {
             "feed": compare_feeds,
             "fit": compare_fits,
-            "augmentation": functools.partial(compare_augmented, settings=arguments.set),
+            "augmentation": functools.partial(compare_augmented, settings=_SET.value),
             "frozen": compare_frozen,
         }
-        parts[arguments.part](source, arguments.batch_size, arguments.rounds)
+        parts[_PART.value](source, _BATCH_SIZE.value, _ROUNDS.value)
 
 
 def write_repeated(
@@ -315,4 +315,4 @@ def _augmentation_fields() -> tuple[dataclasses.Field, ...]:
 
 
 if __name__ == "__main__":
-    main()
+    app.run(main)

@@ -7,7 +7,6 @@ Ends with 1 where anything else is raised, a file takes longer than 20 s, or the
 last line says which file it was.
 """
 
-import argparse
 import collections
 import io
 import logging
@@ -22,11 +21,15 @@ from collections.abc import Mapping
 import convert_data
 import numpy as np
 import pydicom
+from absl import app, flags
 from pydicom import uid
 from pydicom.data import get_testdata_file
 
 from spine_tf.crops import roi
 from spine_tf.dicom import elements, header, pixels, reasons
+
+_NUM = flags.DEFINE_integer("num", 5000, "Spoilt files of each whole one.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of what is spoilt.")
 
 _MAX_SECONDS, _MAX_MEGABYTES = 20.0, 400
 _TESTDATA = (
@@ -41,17 +44,13 @@ _TESTDATA = (
 _HOSTILE = (b"\xff\xff\xff\xff", b"\0\0\0\0", b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\xff\xff\0\0")
 
 
-def main() -> None:
+def main(_: list[str]) -> None:
     """Mutates every base file and prints what became of it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--num", type=int, default=5000)
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     is_good = True
     for name, data in base_files().items():
-        outcomes, slowest = fuzz(name, data, arguments.num, arguments.seed)
+        outcomes, slowest = fuzz(name, data, _NUM.value, _SEED.value)
         megabytes = _peak_megabytes()
         print(f"{name}: {dict(outcomes)}, slowest {slowest:.2f} s, {megabytes} MB", flush=True)
         is_good &= slowest < _MAX_SECONDS and megabytes < _MAX_MEGABYTES
@@ -141,4 +140,4 @@ def _bytes_of(dataset: pydicom.Dataset) -> bytes:
 
 
 if __name__ == "__main__":
-    main()
+    app.run(main)

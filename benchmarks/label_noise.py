@@ -26,7 +26,6 @@ The same command goes on where it was interrupted, and more seeds, budgets or ac
 what is new: the answers lie in DIR/seed_i/answers_*, which to remove trains anew.
 """
 
-import argparse
 import dataclasses
 import os
 import pathlib
@@ -38,6 +37,7 @@ import pandas as pd
 import phantom_records
 import references
 import trainings
+from absl import app, flags
 from scipy import stats
 
 from spine_tf import labels
@@ -50,6 +50,20 @@ TASK = labels.TASKS["multiclass"]
 ACTIONS = ("drop", "down_weight", "soften")
 FLAG_BUDGETS = (0.05, 0.1, 0.2, 0.3)
 CLEAN, SPOILT = "clean labels", "spoilt labels"
+
+_WORK_DIR = flags.DEFINE_string(
+    "work_dir", None, "Where all of it lies, and goes on.", required=True
+)
+_NUM_STUDIES = flags.DEFINE_integer("num_studies", 240, "Synthetic studies.")
+_NOISE = flags.DEFINE_float("noise", 0.2, "Share of training rows.")
+_SEEDS = flags.DEFINE_list("seeds", ["0"], "Of studies, noise and models.")
+_MODEL = flags.DEFINE_string("model", "simple", "Family.")
+_EPOCHS = flags.DEFINE_integer("epochs", 20, "Of a training.")
+_BUDGETS = flags.DEFINE_list(
+    "budgets", ["0.1", "0.2"], "Shares of training rows that a cure may touch."
+)
+_ACTIONS = flags.DEFINE_list("actions", list(ACTIONS), "Cures.")
+_READERS = flags.DEFINE_list("readers", ["0.2"], "Shares of the rows that are looked at.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,47 +91,32 @@ class Expected:
     log_loss: float
 
 
-def main() -> None:
+def main(_: list[str]) -> None:
     """Runs every seed and prints its tables, then what all seeds say together."""
-    arguments = _arguments()
-    seeds = [int(text) for text in arguments.seeds.split(",")]
-    found = [_run_seed(arguments, seed) for seed in seeds]
+    seeds = [int(text) for text in _SEEDS.value]
+    found = [_run_seed(seed) for seed in seeds]
     print(f"\nover {len(seeds)} seeds")
     _print_summary("expected accuracy", _values(found, lambda one: one.accuracy))
     # Less is better, so that a gain is what the log loss falls by.
     _print_summary("expected log loss", _values(found, lambda one: -one.log_loss))
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work_dir", required=True)
-    parser.add_argument("--num_studies", type=int, default=240)
-    parser.add_argument("--noise", type=float, default=0.2, help="share of training rows")
-    parser.add_argument("--seeds", default="0", help="of studies, noise and models")
-    parser.add_argument("--model", default="simple")
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--budgets", default="0.1,0.2")
-    parser.add_argument("--actions", default=",".join(ACTIONS))
-    parser.add_argument("--readers", default="0.2", help="shares of the rows that are looked at")
-    return parser.parse_args()
-
-
-def _run_seed(arguments: argparse.Namespace, seed: int) -> dict[str, Expected]:
-    work_dir = pathlib.Path(arguments.work_dir) / f"seed_{seed}"
+def _run_seed(seed: int) -> dict[str, Expected]:
+    work_dir = pathlib.Path(_WORK_DIR.value) / f"seed_{seed}"
     studies_dir = phantom_records.write_studies(
-        work_dir / "studies", num_studies=arguments.num_studies, seed=seed
+        work_dir / "studies", num_studies=_NUM_STUDIES.value, seed=seed
     )
     clean = phantom_records.convert(studies_dir, work_dir / "records")
-    noisy_dir = work_dir / f"noisy_{arguments.noise:g}"
-    planted = _plant(clean, arguments.noise, seed)
+    noisy_dir = work_dir / f"noisy_{_NOISE.value:g}"
+    planted = _plant(clean, _NOISE.value, seed)
     if not noisy_dir.exists():
         phantom_records.with_labels(studies_dir, noisy_dir, planted)
-    noisy = phantom_records.convert(noisy_dir, work_dir / f"records_noisy_{arguments.noise:g}")
-    name = f"{arguments.model}_{arguments.epochs}_{arguments.noise:g}"
+    noisy = phantom_records.convert(noisy_dir, work_dir / f"records_noisy_{_NOISE.value:g}")
+    name = f"{_MODEL.value}_{_EPOCHS.value}_{_NOISE.value:g}"
     training = trainings.Training(
         task=TASK.name,
-        model=arguments.model,
-        settings=(f"training.epochs={arguments.epochs}", "data.inner_fold=none", f"seed={seed}"),
+        model=_MODEL.value,
+        settings=(f"training.epochs={_EPOCHS.value}", "data.inner_fold=none", f"seed={seed}"),
         records_dir=noisy.directory,
         run_dir=work_dir / f"run_{name}",
     )
@@ -126,8 +125,8 @@ def _run_seed(arguments: argparse.Namespace, seed: int) -> dict[str, Expected]:
     truth = references.read_truth(studies_dir / "truth.csv")
     print(f"\nseed {seed}")
     _print_flags(review, planted, truth)
-    cures = _cures(arguments, review_path)
-    for share in filter(None, arguments.readers.split(",")):
+    cures = _cures(review_path)
+    for share in _READERS.value:
         path = _read(review, clean, float(share), review_path.with_name(f"read_{share}.csv"))
         cures[f"reader {share}"] = _review_settings(path, "soften", "0")
     answers_dir = work_dir / f"answers_{name}"
@@ -141,12 +140,12 @@ def _run_seed(arguments: argparse.Namespace, seed: int) -> dict[str, Expected]:
     return _print_answers(answers, clean, truth)
 
 
-def _cures(arguments: argparse.Namespace, review_path: pathlib.Path) -> dict[str, list[str]]:
+def _cures(review_path: pathlib.Path) -> dict[str, list[str]]:
     """Name -> settings, of the cures that nobody has to look at rows for."""
     return {
         f"{action} {budget}": _review_settings(review_path, action, budget)
-        for action in filter(None, arguments.actions.split(","))
-        for budget in arguments.budgets.split(",")
+        for action in _ACTIONS.value
+        for budget in _BUDGETS.value
     }
 
 
@@ -309,4 +308,4 @@ def _interval(values: np.ndarray) -> str:
 
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    main()
+    app.run(main)

@@ -8,7 +8,6 @@ resident memory of each program. Beside them stands a program that imports the s
 crop, so that the rest is what the data cost.
 """
 
-import argparse
 import os
 import pathlib
 import subprocess
@@ -16,11 +15,19 @@ import sys
 import time
 
 import numpy as np
+from absl import app, flags
 
 from spine_tf import labels
 from spine_tf.configuration import roi_config
 from spine_tf.crops import record
 from tfrecords import example, manifest, shard, tfds_files
+
+_WORK_DIR = flags.DEFINE_string(
+    "work_dir", None, "Where records, runs and logs lie.", required=True
+)
+_NUM_CROPS = flags.DEFINE_integer("num_crops", 2000, "Crops in the records.")
+_BUDGET_MB = flags.DEFINE_integer("budget_mb", 64, "MiB of decoded crops.")
+_ROI_PX = flags.DEFINE_integer("roi_px", 128, "Side of a crop.")
 
 _SPLITS = (*(f"fold_{fold}" for fold in range(5)), "test")
 _RECORDS_PER_SHARD = 256
@@ -28,31 +35,26 @@ _CROPS_PER_STUDY = 2
 _MIB = 2**20
 
 
-def main() -> None:
+def main(_: list[str]) -> None:
     """Makes what is not there, runs the programs, prints a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work_dir", type=pathlib.Path, required=True)
-    parser.add_argument("--num_crops", type=int, default=2000)
-    parser.add_argument("--budget_mb", type=int, default=64)
-    parser.add_argument("--roi_px", type=int, default=128)
-    arguments = parser.parse_args()
-    name = f"{arguments.num_crops}_{arguments.roi_px}"
-    records_dir = arguments.work_dir / f"records_{name}"
+    work_dir = pathlib.Path(_WORK_DIR.value)
+    name = f"{_NUM_CROPS.value}_{_ROI_PX.value}"
+    records_dir = work_dir / f"records_{name}"
     if not (records_dir / manifest.FILE_NAME).exists():
-        write_records(records_dir, arguments.num_crops, arguments.roi_px)
-    run_dir = arguments.work_dir / f"run_{name}_{arguments.budget_mb}_{os.getpid()}"
-    decoded_mb = 2 * arguments.num_crops * arguments.roi_px**2 / _MIB
-    print(f"{arguments.num_crops} crops, {decoded_mb:.0f} MiB decoded; budget ", end="")
-    print(f"{arguments.budget_mb} MiB")
-    _show(arguments.work_dir, "imports", "-c", "from spine_tf.evaluation import evaluation")
+        write_records(records_dir, _NUM_CROPS.value, _ROI_PX.value)
+    run_dir = work_dir / f"run_{name}_{_BUDGET_MB.value}_{os.getpid()}"
+    decoded_mb = 2 * _NUM_CROPS.value * _ROI_PX.value**2 / _MIB
+    print(f"{_NUM_CROPS.value} crops, {decoded_mb:.0f} MiB decoded; budget ", end="")
+    print(f"{_BUDGET_MB.value} MiB")
+    _show(work_dir, "imports", "-c", "from spine_tf.evaluation import evaluation")
     of_records = f"--records_dir={records_dir}", f"--run_dir={run_dir}"
     settings = ["--task=multiclass", "--model=simple", "--epochs=1", "--set=training.batch_size=64"]
-    settings.append(f"--set=data.memory_budget_mb={arguments.budget_mb}")
-    _show(arguments.work_dir, "train", "-m", "spine_tf.train", *of_records, *settings)
+    settings.append(f"--set=data.memory_budget_mb={_BUDGET_MB.value}")
+    _show(work_dir, "train", "-m", "spine_tf.train", *of_records, *settings)
     for split in ("test", "val"):
         settings = [f"--report_dir={run_dir}_{split}", f"--split={split}"]
         name = f"evaluate {split}"
-        _show(arguments.work_dir, name, "-m", "spine_tf.evaluate", *of_records, *settings)
+        _show(work_dir, name, "-m", "spine_tf.evaluate", *of_records, *settings)
 
 
 def write_records(directory: pathlib.Path, num_crops: int, roi_px: int) -> None:
@@ -124,4 +126,4 @@ def _show(work_dir: pathlib.Path, name: str, *command: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    app.run(main)

@@ -13,7 +13,6 @@ Moderate rows by the models' scores. Then prints
     python benchmarks/mild_split.py --work_dir DIR [--num_studies 240] [--seed 0] [--epochs 20]
 """
 
-import argparse
 import os
 import pathlib
 import time
@@ -23,6 +22,7 @@ import numpy as np
 import phantom_records
 import references
 import trainings
+from absl import app, flags
 from scipy import stats
 
 from spine_tf import labels
@@ -30,27 +30,32 @@ from spine_tf.scoring import bootstrap, comparison, metrics, predictions
 from spine_tf.training import mild_split
 from tfrecords import records
 
+_WORK_DIR = flags.DEFINE_string("work_dir", None, "Where all of it lies.", required=True)
+_NUM_STUDIES = flags.DEFINE_integer("num_studies", 240, "Synthetic studies.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of studies and models.")
+_MODEL = flags.DEFINE_string("model", "simple", "Family.")
+_EPOCHS = flags.DEFINE_integer("epochs", 20, "Of a training.")
+
 PLAIN, SPLIT = labels.TASKS["multiclass"], labels.TASKS["multiclass_split"]
 FIGURES = ("accuracy", "balanced_accuracy", "log_loss", "quadratic_kappa")
 NUM_RESAMPLES = 1000
 
 
-def main() -> None:
+def main(_: list[str]) -> None:
     """Trains both tasks and prints both tables."""
-    arguments = _arguments()
-    work_dir = pathlib.Path(arguments.work_dir) / f"seed_{arguments.seed}"
+    work_dir = pathlib.Path(_WORK_DIR.value) / f"seed_{_SEED.value}"
     studies_dir = phantom_records.write_studies(
-        work_dir / "studies", num_studies=arguments.num_studies, seed=arguments.seed
+        work_dir / "studies", num_studies=_NUM_STUDIES.value, seed=_SEED.value
     )
     source = phantom_records.convert(studies_dir, work_dir / "records")
-    name = f"{arguments.model}_{arguments.epochs}"
+    name = f"{_MODEL.value}_{_EPOCHS.value}"
     plain = trainings.Training(
         task=PLAIN.name,
-        model=arguments.model,
+        model=_MODEL.value,
         settings=(
-            f"training.epochs={arguments.epochs}",
+            f"training.epochs={_EPOCHS.value}",
             "data.inner_fold=none",
-            f"seed={arguments.seed}",
+            f"seed={_SEED.value}",
         ),
         records_dir=source.directory,
         run_dir=work_dir / f"plain_{name}",
@@ -65,16 +70,6 @@ def main() -> None:
     )
     _print_differences("out of fold", _train(split), three)
     _print_differences("test split", _on_test(split, source), _on_test(plain, source))
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work_dir", required=True)
-    parser.add_argument("--num_studies", type=int, default=240)
-    parser.add_argument("--seed", type=int, default=0, help="of studies and models")
-    parser.add_argument("--model", default="simple")
-    parser.add_argument("--epochs", type=int, default=20)
-    return parser.parse_args()
 
 
 def _train(training: trainings.Training) -> predictions.Predictions:
@@ -145,4 +140,4 @@ def _print_differences(
 
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    main()
+    app.run(main)

@@ -14,7 +14,6 @@ of the test crops as they are and of the same crops moved: where the two are of 
 model, its mean P(Severe) differs.
 """
 
-import argparse
 import dataclasses
 import os
 import pathlib
@@ -24,12 +23,25 @@ import numpy as np
 import pandas as pd
 import phantom_records
 import references
+from absl import app, flags
 
 from spine_tf import labels
 from spine_tf.configuration import config, overrides, roi_config
 from spine_tf.scoring import comparison, metrics, predictions
 from spine_tf.synthesis import phantom_config
 from tfrecords import records
+
+_WORK_DIR = flags.DEFINE_string("work_dir", None, "Where all of it lies.", required=True)
+_NUM_STUDIES = flags.DEFINE_integer("num_studies", 600, "Synthetic studies.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of the studies.")
+_ROI_MM = flags.DEFINE_float("roi_mm", 50.0, "Side of the records' crops.")
+_ROI_PX = flags.DEFINE_integer("roi_px", phantom_records.ROI_PX, "Side of the records' crops.")
+_SEEDS = flags.DEFINE_list("seeds", ["0"], "Of the trainings.")
+_SHARES = flags.DEFINE_list("shares", [], "Of unchanged images.")
+_EPOCHS = flags.DEFINE_integer("epochs", 40, "Of a training.")
+_MODELS = flags.DEFINE_list("models", ["dense", "residual"], "Families.")
+_TASKS = flags.DEFINE_list("tasks", ["multiclass", "binary"], "Which classes.")
+_SET = flags.DEFINE_multi_string("set", [], "field=value of the configuration.")
 
 _LEVELS = ("l4_l5",)
 _TEST_FRACTION = 0.25
@@ -55,17 +67,16 @@ class Score:
         return float(metrics.example_log_losses(self.predicted).mean())
 
 
-def main() -> None:
+def main(_: list[str]) -> None:
     """Runs everything and prints one table a task."""
-    arguments = _arguments()
-    work_dir = pathlib.Path(arguments.work_dir)
-    roi = roi_config.RoiConfig(roi_mm=arguments.roi_mm, roi_px=arguments.roi_px)
+    work_dir = pathlib.Path(_WORK_DIR.value)
+    roi = roi_config.RoiConfig(roi_mm=_ROI_MM.value, roi_px=_ROI_PX.value)
     records_name = f"records_{roi.roi_mm:g}mm_{roi.roi_px}px"
     studies_dir, shuffled_dir = work_dir / "studies", work_dir / "shuffled"
     phantom_records.write_studies(
         studies_dir,
-        num_studies=arguments.num_studies,
-        seed=arguments.seed,
+        num_studies=_NUM_STUDIES.value,
+        seed=_SEED.value,
         axial_px=phantom_config.PhantomConfig.axial_px,
     )
     if not (shuffled_dir / "train.csv").exists():
@@ -80,11 +91,11 @@ def main() -> None:
         )
     )
     truth = references.read_truth(studies_dir / "truth.csv")
-    recipe = [f"training.epochs={arguments.epochs}", *_RECIPE, *arguments.set]
-    seeds, families = arguments.seeds.split(","), arguments.models.split(",")
-    for task in (labels.TASKS[name] for name in arguments.tasks.split(",")):
-        if arguments.shares:
-            _print_shares(task, source, families[0], recipe, arguments.shares.split(","), seeds)
+    recipe = [f"training.epochs={_EPOCHS.value}", *_RECIPE, *_SET.value]
+    seeds, families = _SEEDS.value, _MODELS.value
+    for task in (labels.TASKS[name] for name in _TASKS.value):
+        if _SHARES.value:
+            _print_shares(task, source, families[0], recipe, _SHARES.value, seeds)
             continue
         scores = _scores(source, shuffled, task, families, recipe, seeds)
         _print_scores(task, source, truth, scores)
@@ -104,22 +115,6 @@ def _scores(
             name = family if len(seeds) == 1 else f"{family}, seed {seed}"
             yield _cnn(source, task, family, [*recipe, f"seed={seed}"], name)
     yield _cnn(shuffled, task, families[0], recipe, name=f"{families[0]}, shuffled")
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work_dir", required=True)
-    parser.add_argument("--num_studies", type=int, default=600)
-    parser.add_argument("--seed", type=int, default=0, help="of the studies")
-    parser.add_argument("--roi_mm", type=float, default=50.0, help="of the records")
-    parser.add_argument("--roi_px", type=int, default=phantom_records.ROI_PX, help="of the records")
-    parser.add_argument("--seeds", default="0", help="of the trainings")
-    parser.add_argument("--shares", default="", help="of unchanged images")
-    parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--models", default="dense,residual")
-    parser.add_argument("--tasks", default="multiclass,binary")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
-    return parser.parse_args()
 
 
 def _logistic_regression(source: records.Records, task: labels.Task) -> Score:
@@ -254,4 +249,4 @@ def _lead(score: Score, regression: Score, task: labels.Task) -> str:
 
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    main()
+    app.run(main)

@@ -6,7 +6,6 @@ Calls that are compared alternate, and the fastest of each counts: other work on
 slows both alike.
 """
 
-import argparse
 import functools
 import pathlib
 import tempfile
@@ -18,6 +17,7 @@ import convert_data
 import keras
 import numpy as np
 import openvino
+from absl import app, flags
 
 from spine_tf import labels
 from spine_tf.configuration import config, roi_config
@@ -28,6 +28,10 @@ from spine_tf.rsna import sources
 from spine_tf.runs import run
 from spine_tf.serving import bundle, formats, prediction, saved_model
 from tfrecords import records
+
+_ROWS = flags.DEFINE_integer("rows", 2000, "Rows of the data set that predict answers.")
+_CALLS = flags.DEFINE_integer("calls", 100, "Calls of each kind.")
+_PREDICT = flags.DEFINE_bool("predict", True, "Measures predict too.")
 
 _CONDITIONS = labels.CONDITIONS[3:]
 _ROI = roi_config.RoiConfig()
@@ -47,21 +51,16 @@ def _int32(values: Any) -> np.ndarray:
     return np.asarray(values, np.int32)
 
 
-def main() -> None:
+def main(_: list[str]) -> None:
     """Runs all measurements, one after the other."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=2000)
-    parser.add_argument("--calls", type=int, default=100)
-    parser.add_argument("--nopredict", action="store_true")
-    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         work_dir = pathlib.Path(name)
         for family in _FAMILIES:
             bundle.export([_make_run(family)], work_dir / family, format_names=["openvino"])
-            _measure_slice(work_dir / family, family, arguments.calls)
-            _measure_openvino(work_dir / family, family, arguments.calls // 10)
-        if not arguments.nopredict:
-            _measure_predict(work_dir, arguments.rows)
+            _measure_slice(work_dir / family, family, _CALLS.value)
+            _measure_openvino(work_dir / family, family, _CALLS.value // 10)
+        if _PREDICT.value:
+            _measure_predict(work_dir, _ROWS.value)
 
 
 def _make_run(family: str) -> run.Run:
@@ -178,4 +177,4 @@ def _fastest(*functions: Callable[[], object], num_calls: int) -> list[float]:
 
 
 if __name__ == "__main__":
-    main()
+    app.run(main)

@@ -210,14 +210,9 @@ def _flags_of_program(module: str) -> frozenset[str]:
 
 
 def _flags_of_benchmark(path: pathlib.Path) -> frozenset[str]:
-    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    found = re.findall(r'flags\.DEFINE_(\w+)\(\s*"(\w+)"', path.read_text("utf-8"))
     return frozenset(
-        argument.value.removeprefix("--")
-        for call in calls
-        if isinstance(call.func, ast.Attribute)
-        and (call.func.attr == "add_argument" or call.func.attr.startswith("DEFINE_"))
-        for argument in call.args[:1]
-        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+        {name for _, name in found} | {f"no{name}" for kind, name in found if kind == "bool"}
     )
 
 

@@ -47,7 +47,7 @@ _ROWS = ("--conditions=all", "--levels=all", "--roi_px=32", "--num_folds=3")
 _SMALL_MODEL = ("--set=model.input_px=16", "--set=model.filters=[4]")
 _BRIEF = (*_SMALL_MODEL, "--set=data.inner_fold=none", "--set=training.epochs=1")
 _SMALLER: Mapping[str, Sequence[str]] = {
-    "spine_tf.phantom": ("--num_studies=4",),
+    "spine_tf.phantom": ("--num_studies=5",),
     "spine_tf.convert": _ROWS,
     "spine_tf.train": ("--epochs=1", *_BRIEF),
     "spine_tf.evaluate": ("--noevidence", "--num_resamples=20"),

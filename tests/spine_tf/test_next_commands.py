@@ -112,7 +112,7 @@ def test_printed_commands_lead_from_a_phantom_to_a_submission(
         monkeypatch.delenv(name)
     chain = _Chain(tmp_path / "a place")
     chain.directory.mkdir()
-    chain.run(["python", "-m", "spine_tf.phantom"], "--output_dir=my data", "--num_studies=4")
+    chain.run(["python", "-m", "spine_tf.phantom"], "--output_dir=my data", "--num_studies=5")
     small = ("--roi_px=16", "--num_folds=3", "--levels=all")
     chain.next("spine_tf.convert", *small, "--dry_run")
     chain.next("spine_tf.convert")

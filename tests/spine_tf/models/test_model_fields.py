@@ -91,7 +91,7 @@ def test_every_field_changes_the_model(family: str, field: str, outlines: dict[s
 )
 def test_changed_family_still_learns(family: str, settings: tuple[str, ...]) -> None:
     keras.utils.set_random_seed(1)
-    model = families.build_model(_make_small(family, "model.dropout=0", *settings), (32, 32, 1), 3)
+    model = families.build_model(_make(family, "model.dropout=0", *settings), (32, 32, 1), 3)
     images = np.random.default_rng(0).random((6, 32, 32, 1)).astype(np.float32)
     truth = np.array([0, 1, 2, 0, 1, 2])
 

@@ -8,7 +8,6 @@ brackets. Then the whole program runs on the pile and on hard links of its files
 and its peak resident memory is printed.
 """
 
-import argparse
 import os
 import pathlib
 import subprocess
@@ -18,34 +17,35 @@ import time
 import warnings
 
 import pydicom
+from absl import app, flags
 
 from spine_tf.studies import outcome, pile as pile_module, pile_image
 from spine_tf.synthesis import hospital, phantom_config
+
+_DICOM_DIR = flags.DEFINE_string("dicom_dir", None, "Pile; the phantom's hospital by default.")
+_NUM_EXAMINATIONS = flags.DEFINE_integer("num_examinations", 6, "Examinations of that hospital.")
+_NUM_LINKS = flags.DEFINE_integer("num_links", 100_000, "Hard links of the large pile; 0: none.")
+_WORK_DIR = flags.DEFINE_string("work_dir", None, "Where all lies meanwhile.")
 
 _FOLDER_SIZE = 5_000
 _ROUNDS = 3
 
 
-def main() -> None:
+def main(_: list[str]) -> None:
     """Runs both measurements."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dicom_dir", type=pathlib.Path, default=None)
-    parser.add_argument("--num_examinations", type=int, default=6)
-    parser.add_argument("--num_links", type=int, default=100_000)
-    parser.add_argument("--work_dir", type=pathlib.Path, default=None)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=arguments.work_dir) as name:
+    with tempfile.TemporaryDirectory(dir=_WORK_DIR.value) as name:
         work_dir = pathlib.Path(name)
-        dicom_dir = arguments.dicom_dir
-        if dicom_dir is None:
-            config = phantom_config.PhantomConfig(num_studies=arguments.num_examinations)
+        if _DICOM_DIR.value:
+            dicom_dir = pathlib.Path(_DICOM_DIR.value)
+        else:
+            config = phantom_config.PhantomConfig(num_studies=_NUM_EXAMINATIONS.value)
             hospital.write_pile(config, work_dir / "hospital", num_workers=os.cpu_count() or 1)
             dicom_dir = work_dir / "hospital" / hospital.PILE
         _measure_headers(pile_module.open_pile(dicom_dir))
         _measure_memory(dicom_dir, work_dir / "S", "the pile")
-        if arguments.num_links:
-            links = _link(dicom_dir, work_dir / "links", arguments.num_links)
-            _measure_memory(links, work_dir / "S_links", f"{arguments.num_links} links")
+        if _NUM_LINKS.value:
+            links = _link(dicom_dir, work_dir / "links", _NUM_LINKS.value)
+            _measure_memory(links, work_dir / "S_links", f"{_NUM_LINKS.value} links")
 
 
 def _measure_headers(pile: pile_module.Pile) -> None:
@@ -102,4 +102,4 @@ def _measure_memory(dicom_dir: pathlib.Path, output_dir: pathlib.Path, name: str
 
 
 if __name__ == "__main__":
-    main()
+    app.run(main)

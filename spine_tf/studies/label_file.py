@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 
 from spine_tf import labels
-from spine_tf.rsna import tables
+from spine_tf.rsna import tables, zip_members
 from tfrecords import regular_file
 
 XLSX_HINT = "pip install 'spine-tf[xlsx]', or save the table as CSV"
@@ -26,6 +26,7 @@ _STUDY_COLUMNS = {
 _GRADE_COLUMNS = ("grade", "severity", "label")
 _IMAGE_COLUMNS = ("sopinstanceuid", "seriesinstanceuid", "seriesid", "instancenumber")
 _SEPARATORS = ",;\t"
+_MAX_COLUMNS = 1024
 _TARGETS = {
     f"{condition}_{level}": (c, v)
     for c, condition in enumerate(labels.CONDITIONS)
@@ -152,15 +153,20 @@ def _read_xlsx(path: pathlib.Path) -> tables.Table:
         raise ValueError(f"--labels_csv {path} needs openpyxl: {XLSX_HINT}") from err
     with regular_file.open_file(path) as file:
         try:
+            _require_small(path)
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-            cells = [
-                list(map(_cell, row)) for row in book.worksheets[0].iter_rows(values_only=True)
+            # A cell in the last corner of a sheet makes it one of 2^34.
+            sheet = book.worksheets[0].iter_rows(max_col=_MAX_COLUMNS, values_only=True)
+            rows = [
+                (line, list(map(_cell, row)))
+                for line, row in enumerate(sheet, start=1)
+                if any(cell is not None for cell in row)
             ]
         except (ValueError, KeyError, OSError, IndexError, zipfile.BadZipFile) as err:
             raise ValueError(
                 f"--labels_csv {path} is no .xlsx file that can be read ({err})"
             ) from err
-    rows = [(line, row) for line, row in enumerate(cells, start=1) if any(row)]
+    rows = [(line, row) for line, row in rows if any(row)]
     if not rows:
         raise ValueError(f"{path.name} is empty; expected a header and rows")
     (_, columns), *rows = rows
@@ -171,6 +177,13 @@ def _read_xlsx(path: pathlib.Path) -> tables.Table:
         rows=[row[:width] for _, row in rows],
         lines=[line for line, _ in rows],
     )
+
+
+def _require_small(path: pathlib.Path) -> None:
+    """Raises ValueError where the XML in the zip would inflate to more than a table may have."""
+    num_bytes = sum(member.num_bytes for _, member, _ in zip_members.list_members(path))
+    if num_bytes > regular_file.MAX_BYTES:
+        raise ValueError(f"it inflates to {num_bytes} bytes, more than {regular_file.MAX_BYTES}")
 
 
 def _cell(value: object) -> str:

@@ -1,5 +1,6 @@
 """Every CSV as a table: what is made in memory is what pandas reads of the file."""
 
+import csv
 import pathlib
 
 import numpy as np
@@ -85,6 +86,25 @@ def test_rejects_are_the_file_of_them(tmp_path: pathlib.Path) -> None:
     }
     rejects.write(tmp_path, [])
     assert rejects.read_rejects(tmp_path).shape == (0, 4)
+
+
+def test_text_of_others_is_no_formula_in_a_table_and_comes_back(tmp_path: pathlib.Path) -> None:
+    cells = ("=HYPERLINK(A1)", "@SUM(A1)", "+1+1", "-2+3")
+    reject = dict(zip(("key", "detail", "file"), cells, strict=False))
+    rejects.write(tmp_path, [reasons.Reject(reason=reasons.Reason.BAD_ROW, **reject)])
+    (written,) = csv.reader((tmp_path / "rejects.csv").read_text("utf-8").splitlines()[1:])
+    assert written == [f"'{cells[0]}", "bad_row", f"'{cells[1]}", f"'{cells[2]}"]
+    assert rejects.read_rejects(tmp_path).to_dict("records") == [{**reject, "reason": "bad_row"}]
+
+    found = predictions.Predictions(
+        keys=cells, labels=np.zeros(4, int), probabilities=np.full((4, 2), 0.5)
+    )
+    task = labels.TASKS["binary"]
+    predictions.write_csv(tmp_path / "p.csv", found, task)
+    assert predictions.read_csv(tmp_path / "p.csv", task).keys == cells
+    assert predictions.read_frame(tmp_path / "p.csv")["key"].tolist() == list(cells)
+    lines = (tmp_path / "p.csv").read_text("utf-8").splitlines()[1:]
+    assert {line[0] for line in lines} == {"'"}
 
 
 def test_directory_without_rejects_is_named(tmp_path: pathlib.Path) -> None:

@@ -2,11 +2,13 @@
 
 import csv
 import pathlib
+import tracemalloc
 
 import openpyxl
 import pytest
 
 from spine_tf.studies import label_file, organizing
+from tfrecords import regular_file
 
 _WORDS = {"none": 0, "mild": 1, "marked": 2}
 _GRADES = label_file.parse_grades(["none=Normal/Mild", "mild=Moderate", "Marked = severe"])
@@ -187,3 +189,18 @@ def test_points_name_images_by_series_and_number_too(tmp_path, organize, add_ser
         assert rows[0]["status"] == "matched"
         (point,) = _table(tmp_path / "S/train_label_coordinates.csv")
         assert point["instance_number"] == number
+
+
+def test_a_book_that_would_fill_the_memory_is_refused_or_read_without(tmp_path, monkeypatch):
+    path = _write(tmp_path / "corner.xlsx", _WIDE)
+    whole = _read(path)
+    book = openpyxl.load_workbook(path)
+    book.worksheets[0].cell(100_000, 2000, "far away")
+    book.save(path)
+    tracemalloc.start()
+    assert _read(path).rows == whole.rows
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+    monkeypatch.setattr(regular_file, "MAX_BYTES", 10_000)
+    with pytest.raises(ValueError, match=r"corner.xlsx is no .xlsx file .*inflates to \d+ bytes"):
+        _read(path)

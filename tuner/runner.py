@@ -10,12 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
 from spine_tf.augmentation import field_of_view
 from spine_tf.configuration import config
 from spine_tf.models import families
 from spine_tf.rsna import folds as folds_module
-from spine_tf.training import fit, fold_roles
+from spine_tf.training import fit, fold_roles, shared_network, tasks
 from tfrecords import atomic, records
 from tuner import search_directory, search_settings, trial
 
@@ -93,9 +94,10 @@ class Runner:
         source = self._open(run_config.data.keep_mb)
         self._check_size(run_config, source)
         names = fold_roles.fold_splits(source)
+        task, network = tasks.make_task(run_config, source), shared_network.SharedNetwork()
         scores: list[float] = []
         curves: list[tuple[dict[str, float], ...]] = []
-        models: list[keras.Model] = []
+        weights: list[list[np.ndarray]] = []
         stopped_by, fit_seconds = "", 0.0
         for fold in range(self.folds):
             watch = self._watch(job, fold)
@@ -107,22 +109,24 @@ class Runner:
                 monitor_split=held_out,
                 work_dir=self._work_dir(job, fold),
                 on_epoch_end=watch,
+                task=task,
+                network=network,
             )
             scores.append(fitted.history[fitted.best_epoch][watch.objective.monitor])
             curves.append(tuple(_numbers(figures) for figures in fitted.history))
-            models.append(fitted.model)
+            weights.append(fitted.model.get_weights())
             fit_seconds += fitted.seconds
             if watch.stopped_by:
                 stopped_by = watch.stopped_by
                 break
-        self._keep(job, scores, models)
+        self._keep(job, scores, fitted.model, weights)
         return trial.Outcome(
             trial_id=job.trial_id,
             status=trial.STOPPED if stopped_by else trial.COMPLETED,
             reason=stopped_by,
             fold_scores=tuple(scores),
             curves=tuple(curves),
-            num_parameters=models[0].count_params(),
+            num_parameters=fitted.model.count_params(),
             seconds=time.monotonic() - started,
             fit_seconds=fit_seconds,
         )
@@ -180,13 +184,20 @@ class Runner:
                 shutil.copyfile(path, work_dir / path.name)
         return work_dir
 
-    def _keep(self, job: trial.Job, scores: list[float], models: list[keras.Model]) -> None:
+    def _keep(
+        self,
+        job: trial.Job,
+        scores: list[float],
+        model: keras.Model,
+        weights: list[list[np.ndarray]],
+    ) -> None:
         value = search_settings.Objective(name=job.objective).sign * statistics.fmean(scores)
         if len(scores) < self.folds or (job.keep_below is not None and value > job.keep_below):
             return
         trial_dir = search_directory.trial_dir(self.search_dir, job.trial_id)
         trial_dir.mkdir(parents=True, exist_ok=True)
-        for fold, model in enumerate(models):
+        for fold, of_fold in enumerate(weights):
+            model.set_weights(of_fold)
             with atomic.replaced_file(trial_dir / f"fold_{fold}.keras") as path:
                 model.save(path)
 

@@ -1,6 +1,7 @@
 """Grades as classes: what the classification tasks read, learn, and are judged by."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -52,7 +53,16 @@ class ClassificationTask:
         train_feed, counts = task_examples.open_training(self.config, source, splits)
         settings = self.config.training
         weights = losses.class_weights(settings.class_weights, self.config.task_spec, counts)
-        return train_feed, weighted_loss(settings, weights)
+        loss = self._losses.setdefault(
+            tf.distribute.get_strategy(), WeightedLoss(settings, num_classes=len(counts))
+        )
+        loss.weigh(weights)
+        return train_feed, loss
+
+    @functools.cached_property
+    def _losses(self) -> dict[tf.distribute.Strategy, "WeightedLoss"]:
+        """One for all folds, so that they share the step that is compiled with it."""
+        return {}
 
     def open_feed(self, source: records.Records, splits: Sequence[str]) -> feed.Feed:
         opened = task_examples.open_feed(self.config, source, splits)
@@ -144,28 +154,33 @@ def _windowed(batch: feed.Batch) -> tf.Tensor:
     return feed.normalize(batch["image"], batch["window"])
 
 
-def weighted_loss(
-    settings: training_config.TrainingConfig, class_weights: np.ndarray
-) -> losses.Loss:
-    """Returns the loss of the configuration times the weights of an example's classes and its own.
+class WeightedLoss:
+    """The loss of the configuration times the weights of an example's classes and its own.
 
-    Args:
-        settings: which loss.
-        class_weights: float32 (classes,).
-
-    Returns:
-        A function (targets of ClassificationTask, probabilities) -> float32 (batch,).
+    Called with (targets of ClassificationTask, probabilities), it gives float32 (batch,).
     """
-    of_classes = losses.make_loss(settings)
-    weight_of_class = tf.constant(class_weights, tf.float32)
 
-    def loss(targets: feed.Batch, probabilities: tf.Tensor) -> tf.Tensor:
-        weights = tf.linalg.matvec(targets["classes"], weight_of_class)
+    def __init__(self, settings: training_config.TrainingConfig, *, num_classes: int) -> None:
+        """Weighs all classes alike.
+
+        Args:
+            settings: which loss.
+            num_classes: of the task.
+        """
+        self._of_classes = losses.make_loss(settings)
+        # A variable, since a compiled step outlives the fold whose classes are so rare.
+        self._weight_of_class = tf.Variable(tf.ones(num_classes), trainable=False)
+
+    def weigh(self, class_weights: np.ndarray) -> None:
+        """Takes the weight of each class, float32 (classes,)."""
+        self._weight_of_class.assign(class_weights)
+
+    def __call__(self, targets: feed.Batch, probabilities: tf.Tensor) -> tf.Tensor:
+        """Returns the loss of each example."""
+        weights = tf.linalg.matvec(targets["classes"], self._weight_of_class)
         if "weight" in targets:
             weights *= targets["weight"]
-        return weights * of_classes(targets["classes"], probabilities)
-
-    return loss
+        return weights * self._of_classes(targets["classes"], probabilities)
 
 
 def _is_right(targets: feed.Batch, probabilities: tf.Tensor) -> tf.Tensor:

@@ -10,9 +10,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from spine_tf.configuration import config, model_configs, training_config
-from spine_tf.models import pretrained
-from spine_tf.training import checkpoint, device, keras_callbacks, loop, phases, tasks, warm_start
+from spine_tf.configuration import config, training_config
+from spine_tf.training import (
+    checkpoint,
+    device,
+    keras_callbacks,
+    loop,
+    phases,
+    shared_network,
+    tasks,
+    warm_start,
+)
 from tfrecords import feed, records
 
 
@@ -51,6 +59,7 @@ def fit(
     on_epoch_end: loop.EpochCallback | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     task: tasks.Task | None = None,
+    network: shared_network.SharedNetwork | None = None,
 ) -> Fitted:
     """Trains a model.
 
@@ -65,6 +74,8 @@ def fit(
         callbacks: called as `keras.Model.fit` calls them, see `keras_callbacks.Caller`. Weights
             that one sets at the end are not kept: those of the best epoch count.
         task: what is learned; None: what the configuration names.
+        network: of fits of the same task that differ in their data; the next one of them changes
+            what this one has given. None: a network of its own.
 
     Raises:
         ValueError: a class without training examples, a flip that would change a side, a loss that
@@ -73,29 +84,29 @@ def fit(
     """
     started = time.monotonic()
     task = task or tasks.make_task(run_config, source)
+    network = network or shared_network.SharedNetwork()
     device.prepare(run_config.training, run_config.seed)
     progress = _begin_progress(task, run_config.training, monitor_split)
-    with device.make_strategy(run_config.data).scope(), _short_of_memory(run_config, progress):
+    with network.scope(run_config), _short_of_memory(run_config, progress):
         train_feed, loss = task.open_training(source, train_splits)
         monitor_feed = task.open_feed(source, [monitor_split]) if monitor_split else None
-        model = _make_model(task, run_config, source)
+        model, planned = network.begin(task, run_config, source)
         start_dir = warm_start.find(run_config, source, [*train_splits, monitor_split or ""])
         if start_dir is not None:
             warm_start.put(model, start_dir)
-        planned = phases.plan_phases(task, run_config, model, train_feed, monitor_feed)
         caller = _make_caller(callbacks, model, run_config.training, train_feed)
         with caller.training(), contextlib.suppress(StopTraining):
             loop.Loop(
                 task=task,
                 config=run_config,
                 model=model,
+                network=network,
                 loss=loss,
                 progress=progress,
-                use_xla=device.uses_xla(run_config.training),
                 work_dir=work_dir,
                 on_epoch_end=on_epoch_end,
                 caller=caller,
-            ).run(planned)
+            ).run(planned, phases.Feeds(train=train_feed, monitor=monitor_feed))
     model.set_weights(progress.best_weights)
     return Fitted(
         model=_in_float32(task, source, model),
@@ -131,16 +142,6 @@ def _short_of_memory(run_config: config.Config, progress: checkpoint.Progress) -
             f"out of memory after epoch {progress.epoch}: "
             f"lower training.batch_size ({run_config.training.batch_size}) or the model's width"
         ) from err
-
-
-def _make_model(
-    task: tasks.Task, run_config: config.Config, source: records.Records
-) -> keras.Model:
-    model = task.build_network(source)
-    model_config = run_config.model
-    if isinstance(model_config, model_configs.PretrainedConfig) and model_config.is_pretrained:
-        pretrained.load_weights(model, model_config)
-    return model
 
 
 def _make_caller(

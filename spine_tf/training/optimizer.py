@@ -9,24 +9,46 @@ import tensorflow as tf
 from spine_tf.configuration import training_config
 
 
-def make_optimizer(
-    settings: training_config.TrainingConfig,
-    *,
-    learning_rate: float,
-    num_steps: int,
-    steps_per_epoch: int,
-) -> keras.optimizers.Optimizer:
-    """Returns the optimiser of `num_steps` steps, with its schedule.
+class Rate(keras.optimizers.schedules.LearningRateSchedule):
+    """The learning rate of the present step, looked up in a schedule that may be exchanged.
 
-    Biases and normalisation's weights are not decayed.
+    A schedule's numbers would be constants of the compiled step; so one step serves trainings of
+    other lengths.
     """
-    schedule = _make_schedule(settings, learning_rate, num_steps, steps_per_epoch)
-    # Each replica hands over its part of the gradient: see loop.TrainStep.
+
+    def __init__(self) -> None:
+        """Stands at 0 until it follows a schedule."""
+        self._value = tf.Variable(0.0, trainable=False)
+
+    def follow(self, schedule: keras.optimizers.schedules.LearningRateSchedule) -> None:
+        """Takes a schedule; `move` brings its first rate."""
+        # As a graph of its own it gives the bits that it gives inside a step.
+        self._scheduled = tf.function(schedule)
+
+    def move(self, step: tf.Tensor) -> None:
+        """Takes the rate of a step, int (), counted from 0."""
+        self._value.assign(self._scheduled(step))
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns the present rate, whatever the step."""
+        del step
+        return self._value
+
+    def get_config(self) -> dict[str, float]:
+        """What Keras writes of it."""
+        return {"learning_rate": float(self._value)}
+
+
+def make_optimizer(
+    settings: training_config.TrainingConfig, rate: Rate
+) -> keras.optimizers.Optimizer:
+    """Returns the optimiser; biases and normalisation's weights are not decayed."""
+    # Each replica hands over its part of the gradient: see train_step.TrainStep.
     num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
     clip = settings.gradient_clip / num_replicas or None
     if settings.optimizer == "sgd":
         optimizer: keras.optimizers.Optimizer = keras.optimizers.SGD(
-            schedule,
+            rate,
             momentum=0.9,
             nesterov=True,
             weight_decay=settings.weight_decay or None,
@@ -34,7 +56,7 @@ def make_optimizer(
         )
     else:
         optimizer = keras.optimizers.AdamW(
-            schedule, weight_decay=settings.weight_decay, global_clipnorm=clip
+            rate, weight_decay=settings.weight_decay, global_clipnorm=clip
         )
     if settings.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "first", "steps"])
@@ -43,12 +65,19 @@ def make_optimizer(
     return optimizer
 
 
-def _make_schedule(
+def updates(optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
+    """Returns how many updates were made, int (); a step whose float16 ran over makes none."""
+    return getattr(optimizer, "inner_optimizer", optimizer).iterations.value
+
+
+def make_schedule(
     settings: training_config.TrainingConfig,
+    *,
     learning_rate: float,
     num_steps: int,
     steps_per_epoch: int,
-) -> keras.optimizers.schedules.LearningRateSchedule | float:
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Returns the schedule of a phase of `num_steps` steps whose peak is `learning_rate`."""
     warmup_steps = min(settings.warmup_epochs * steps_per_epoch, num_steps - 1)
     decay_steps = num_steps - warmup_steps
     if settings.schedule == "constant":
@@ -84,6 +113,12 @@ class WeightAverage:
         self._decay = decay
         self.values = [tf.Variable(weight.value, trainable=False) for weight in self._weights]
         self._num_updates = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    def restart(self) -> None:
+        """Starts again, from the weights that are there now."""
+        for value, weight in zip(self.values, self._weights, strict=True):
+            value.assign(weight.value)
+        self._num_updates.assign(0)
 
     @property
     def variables(self) -> list[tf.Variable]:

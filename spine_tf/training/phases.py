@@ -27,63 +27,65 @@ _COPIES = 30
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Feeds:
+    """What a fit trains on, and what it is watched on.
+
+    Attributes:
+        train: shuffled each epoch.
+        monitor: the inner fold, None where there is none.
+    """
+
+    train: feed.Feed
+    monitor: feed.Feed | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Phase:
-    """A stretch of epochs with one network, one feed and one schedule.
+    """A stretch of epochs with one network and one schedule, the same for all folds.
 
     Attributes:
         name: for the history.
         epochs: the most there will be.
         learning_rate: at its peak.
         network: what is trained; shares its layers with the model that comes out.
-        train_feed: shuffled each epoch.
-        monitor_feed: the inner fold, None where there is none.
         prepare_train: makes the network's inputs and targets of a training batch.
         prepare_monitor: makes its inputs of a batch as it is.
+        begin: says which layers train; called when the phase begins.
+        open_feeds: makes what it trains on of what the fit does.
     """
 
     name: str
     epochs: int
     learning_rate: float
     network: keras.Model
-    train_feed: feed.Feed
-    monitor_feed: feed.Feed | None
     prepare_train: Callable[[feed.Batch], tuple[Any, Any]]
     prepare_monitor: Callable[[feed.Batch], Any]
+    begin: Callable[[], None] = lambda: None
+    open_feeds: Callable[[Feeds], Feeds] = lambda feeds: feeds
 
 
-def plan_phases(
-    task: tasks.Task,
-    run_config: config.Config,
-    model: keras.Model,
-    train_feed: feed.Feed,
-    monitor_feed: feed.Feed | None,
-) -> list[Callable[[], Phase]]:
-    """Returns what makes each phase of a run when it begins.
-
-    A phase that starts changes which layers train, so they are made in order.
-    """
+def plan_phases(task: tasks.Task, run_config: config.Config, model: keras.Model) -> list[Phase]:
+    """Returns the phases of a run, in order; a phase that begins may change which layers train."""
     settings, model_config = run_config.training, run_config.model
     whole = Phase(
         name="all",
         epochs=settings.epochs,
         learning_rate=settings.learning_rate,
         network=resampling.behind(model),
-        train_feed=train_feed,
-        monitor_feed=monitor_feed,
         prepare_train=lambda batch: task.mix(*task.augmented(batch), batch["seed"]),
         prepare_monitor=task.inputs,
     )
     if not isinstance(model_config, model_configs.PretrainedConfig):
-        return [lambda: whole]
+        return [whole]
     if not model_config.is_pretrained:
-        return [lambda: whole]
+        return [whole]
     frozen_epochs = min(model_config.frozen_epochs, settings.epochs)
-    planned: list[Callable[[], Phase]] = []
+    planned: list[Phase] = []
     if frozen_epochs:
-        planned.append(lambda: _make_frozen(whole, task, run_config, model_config, frozen_epochs))
+        planned.append(_make_frozen(whole, task, run_config, model_config, frozen_epochs))
     if settings.epochs > frozen_epochs:
         rest = settings.epochs - frozen_epochs
-        planned.append(lambda: _make_fine_tuned(whole, model_config, rest))
+        planned.append(_make_fine_tuned(whole, model_config, rest))
     return planned
 
 
@@ -98,52 +100,56 @@ def _make_frozen(
     model = whole.network
     backbone = model.get_layer("backbone")
     extractor = keras.Model(model.input, backbone(_input_of(model, backbone), training=False))
-    train_feed, take = _make_feature_feed(
-        task, extractor, whole.train_feed, run_config, model_config.feature_copies
-    )
-    monitor_feed = None
-    if whole.monitor_feed is not None:
-        monitor_feed = plain_features(task, extractor, whole.monitor_feed, balanced=False)
+    take = take_copy if model_config.feature_copies else take_feature
     return dataclasses.replace(
         whole,
         name="frozen",
         epochs=epochs,
         network=_make_head(model),
-        train_feed=train_feed,
-        monitor_feed=monitor_feed,
         prepare_train=lambda batch: task.mix(take(batch), task.targets(batch), batch["seed"]),
         prepare_monitor=take_feature,
+        open_feeds=_Features(task, extractor, run_config, model_config.feature_copies),
     )
 
 
-def _make_feature_feed(
-    task: tasks.Task,
-    extractor: keras.Model,
-    source: feed.Feed,
-    run_config: config.Config,
-    num_copies: int,
-) -> tuple[memory_feed.MemoryFeed, Callable[[feed.Batch], tf.Tensor]]:
-    """The features that the head trains on, and what takes an epoch's of a batch."""
-    if num_copies:
-        made = augmented_features(task, extractor, source, run_config, num_copies=num_copies)
-        return made, take_copy
-    logging.info(
-        "the frozen phase trains the head on features computed once, without augmentation of "
-        "images (model.feature_copies is 0)"
-    )
-    is_balanced = run_config.data.sampling == "balanced"
-    return plain_features(task, extractor, source, balanced=is_balanced), take_feature
+class _Features:
+    """Makes the feeds of features that the head trains on."""
+
+    def __init__(
+        self, task: tasks.Task, extractor: keras.Model, run_config: config.Config, num_copies: int
+    ) -> None:
+        self._config, self._num_copies = run_config, num_copies
+        self._extract = Predictor(extractor, task.inputs)
+        self._extract_changed = Predictor(extractor, lambda batch: task.augmented(batch)[0])
+
+    def __call__(self, feeds: Feeds) -> Feeds:
+        monitor = None
+        if feeds.monitor is not None:
+            monitor = plain_features(self._extract, feeds.monitor, balanced=False)
+        return Feeds(train=self._of_training(feeds.train), monitor=monitor)
+
+    def _of_training(self, source: feed.Feed) -> memory_feed.MemoryFeed:
+        if self._num_copies:
+            return augmented_features(
+                self._extract_changed, source, self._config, num_copies=self._num_copies
+            )
+        logging.info(
+            "the frozen phase trains the head on features computed once, without augmentation of "
+            "images (model.feature_copies is 0)"
+        )
+        is_balanced = self._config.data.sampling == "balanced"
+        return plain_features(self._extract, source, balanced=is_balanced)
 
 
 def _make_fine_tuned(
     whole: Phase, model_config: model_configs.PretrainedConfig, epochs: int
 ) -> Phase:
-    pretrained.unfreeze(whole.network, model_config)
     return dataclasses.replace(
         whole,
         name="fine_tuned",
         epochs=epochs,
         learning_rate=whole.learning_rate * model_config.fine_tune_factor,
+        begin=lambda: pretrained.unfreeze(whole.network, model_config),
     )
 
 
@@ -160,13 +166,12 @@ def _make_head(model: keras.Model) -> keras.Model:
 
 
 class Predictor:
-    """A compiled inference call, kept so that it is traced once."""
+    """A compiled inference call, kept so that it is traced once for all feeds of many batches."""
 
     def __init__(self, network: keras.Model, prepare: Callable[[feed.Batch], Any]) -> None:
         """Takes a network and what makes its inputs of a batch."""
-        self._call = tf.function(
-            lambda batch: network(prepare(batch), training=False), reduce_retracing=True
-        )
+        self._network, self._prepare = network, prepare
+        self._calls: dict[int, Callable[[feed.Batch], Any]] = {}
 
     def __call__(
         self, source: feed.Feed, first_seed: int | None = None
@@ -182,14 +187,24 @@ class Predictor:
             The network's outputs, float32 (n, ...), in its own structure; what else than its inputs
             the batches held, (n, ...) by name.
         """
+        call = self._call_of(min(source.num_examples, _PREDICT_BATCH))
         outputs, truth = [], []
         for number, element in enumerate(source.ordered(batch_size=_PREDICT_BATCH)):
             batch = source.complete(element)
             if first_seed is not None:
                 batch["seed"] = tf.tile([[first_seed, number]], [len(batch["seed"]), 1])
-            outputs.append(tf.nest.map_structure(np.asarray, self._call(batch)))
+            outputs.append(tf.nest.map_structure(np.asarray, call(batch)))
             truth.append({n: v.numpy() for n, v in batch.items() if n not in _INPUTS})
         return _concatenate(outputs), _concatenate(truth)
+
+    def _call_of(self, batch_size: int) -> Callable[[feed.Batch], Any]:
+        """One for each size of a first batch: the graph of any size differs in the last bit."""
+        if batch_size not in self._calls:
+            self._calls[batch_size] = tf.function(
+                lambda batch: self._network(self._prepare(batch), training=False),
+                reduce_retracing=True,
+            )
+        return self._calls[batch_size]
 
 
 def _concatenate(parts: Sequence[Any]) -> Any:
@@ -197,21 +212,20 @@ def _concatenate(parts: Sequence[Any]) -> Any:
 
 
 def plain_features(
-    task: tasks.Task, extractor: keras.Model, source: feed.Feed, *, balanced: bool
+    extract: Predictor, source: feed.Feed, *, balanced: bool
 ) -> memory_feed.MemoryFeed:
     """Returns a feed of `feature`, float32 (batch, features), of the images as they are.
 
     Beside the features stands the truth about the images.
     """
-    found, truth = Predictor(extractor, task.inputs)(source)
+    found, truth = extract(source)
     return memory_feed.MemoryFeed(
         {"feature": np.asarray(found, np.float32), **truth}, balanced=balanced
     )
 
 
 def augmented_features(
-    task: tasks.Task,
-    extractor: keras.Model,
+    extract: Predictor,
     source: feed.Feed,
     run_config: config.Config,
     *,
@@ -220,8 +234,7 @@ def augmented_features(
     """Returns a feed of `feature`, float32 (batch, copies, features), of augmented images.
 
     Args:
-        task: changes the images; their targets stay as they are.
-        extractor: images -> features.
+        extract: changes images by their seeds and gives their features.
         source: of the images.
         run_config: says how a copy differs from its image, and the seed of the copies.
         num_copies: of each image, at least 1.
@@ -234,12 +247,11 @@ def augmented_features(
             f"model.feature_copies is {num_copies}, but data.augmentation changes no image: set a "
             "strength there, or model.feature_copies=0"
         )
-    predict = Predictor(extractor, lambda batch: task.augmented(batch)[0])
     firsts = [
         int(np.random.default_rng([run_config.seed, _COPIES, copy]).integers(2**31))
         for copy in range(num_copies)
     ]
-    answers = [predict(source, first) for first in firsts]
+    answers = [extract(source, first) for first in firsts]
     stacked = np.stack([found.astype(np.float32) for found, _ in answers], axis=1)
     logging.info(
         "%d features of %d augmented copies of each of %d images: %.0f MiB",

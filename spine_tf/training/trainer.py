@@ -17,6 +17,7 @@ from spine_tf.training import (
     fold_roles,
     history,
     keras_callbacks,
+    shared_network,
     tasks,
     warm_start,
 )
@@ -33,6 +34,7 @@ def train(
     resume: bool,
     callbacks: Callbacks = (),
     task: tasks.Task | None = None,
+    network: shared_network.SharedNetwork | None = None,
 ) -> None:
     """Trains with the fold `data.val_fold` held out and writes `run_dir`.
 
@@ -63,6 +65,7 @@ def train(
         callbacks: Keras callbacks, as of `fit.fit`, or what makes them of the configuration; not
             asked where nothing is left to train.
         task: what is learned; None: what the configuration names.
+        network: as of `fit.fit`.
 
     Raises:
         ValueError: the directory exists, holds another run, or training is not possible.
@@ -78,7 +81,7 @@ def train(
     if not run.begin(run_dir, run_config, provenance, resume=resume):
         return
     made = callbacks(run_config) if callable(callbacks) else callbacks
-    fitted = _fit(task, run_config, source, run_dir, assignment, made)
+    fitted = _fit(task, run_config, source, run_dir, assignment, made, network)
     run.save_model(fitted.model, run_dir)
     history.write_csv(run_dir / run.HISTORY_FILE, fitted.history)
     history.write_curves(run_dir / run.CURVES_FILE, fitted.history, fitted.best_epoch)
@@ -93,6 +96,7 @@ def _fit(
     run_dir: pathlib.Path,
     assignment: fold_roles.Assignment,
     callbacks: Sequence[keras.callbacks.Callback],
+    network: shared_network.SharedNetwork | None,
 ) -> fit.Fitted:
     board = history.Board(
         run_dir / run.TENSORBOARD_DIR,
@@ -110,6 +114,7 @@ def _fit(
             on_epoch_end=board.add,
             callbacks=callbacks,
             task=task,
+            network=network,
         )
 
 
@@ -140,7 +145,7 @@ def train_all_folds(
     provenance = _describe_all(task, run_config, source)
     if not run.begin(run_dir, run_config, provenance, resume=resume):
         return
-    names = fold_roles.fold_splits(source)
+    names, network = fold_roles.fold_splits(source), shared_network.SharedNetwork()
     for index, name in enumerate(names):
         logging.info("fold %d of %d", index + 1, len(names))
         fold_dir = run_dir / name
@@ -152,6 +157,7 @@ def train_all_folds(
             resume=fold_dir.exists(),
             callbacks=callbacks or (),
             task=task,
+            network=network,
         )
     task.join_folds(run_dir, [run_dir / name for name in names])
 

@@ -10,15 +10,16 @@ from spine_tf.training import optimizer
 
 
 def _rates(**settings: Any) -> list[float]:
-    made = optimizer.make_optimizer(
-        training_config.TrainingConfig(learning_rate=0.1, **settings),
-        learning_rate=0.1,
-        num_steps=40,
-        steps_per_epoch=10,
+    rate = optimizer.Rate()
+    chosen = training_config.TrainingConfig(learning_rate=0.1, **settings)
+    made = optimizer.make_optimizer(chosen, rate)
+    rate.follow(
+        optimizer.make_schedule(chosen, learning_rate=0.1, num_steps=40, steps_per_epoch=10)
     )
     rates = []
     for step in range(41):
         made.iterations.assign(step)
+        rate.move(optimizer.updates(made))
         rates.append(float(made.learning_rate))
     return rates
 
@@ -49,12 +50,15 @@ def test_warm_up_longer_than_training_leaves_a_step_at_the_peak() -> None:
 def test_biases_are_not_decayed() -> None:
     layer = keras.layers.Dense(2, kernel_initializer="ones", bias_initializer="ones")
     layer.build((None, 3))
-    made = optimizer.make_optimizer(
-        training_config.TrainingConfig(weight_decay=0.5, warmup_epochs=0, schedule="constant"),
-        learning_rate=0.1,
-        num_steps=9,
-        steps_per_epoch=9,
+    settings = training_config.TrainingConfig(
+        weight_decay=0.5, warmup_epochs=0, schedule="constant"
     )
+    rate = optimizer.Rate()
+    made = optimizer.make_optimizer(settings, rate)
+    rate.follow(
+        optimizer.make_schedule(settings, learning_rate=0.1, num_steps=9, steps_per_epoch=9)
+    )
+    rate.move(optimizer.updates(made))
     made.apply([tf.zeros((3, 2)), tf.zeros(2)], layer.trainable_variables)
     np.testing.assert_allclose(layer.kernel, 0.95)
     np.testing.assert_allclose(layer.bias, 1.0)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from spine_tf.configuration import config, model_configs, overrides
 from spine_tf.models import families
-from spine_tf.training import classification, fit, losses, phases, tasks
+from spine_tf.training import classification, fit, losses, phases, shared_network, tasks
 from tfrecords import feed, memory_feed, records
 
 
@@ -45,11 +45,19 @@ def _task(*settings: str) -> classification.ClassificationTask:
     return classification.ClassificationTask(config=overrides.apply(made, settings))
 
 
+def _extract_changed(
+    task: classification.ClassificationTask, extractor: keras.Model
+) -> phases.Predictor:
+    return phases.Predictor(extractor, lambda batch: task.augmented(batch)[0])
+
+
 def _augmented(
     extractor: keras.Model, images: feed.Feed, *, seed: int = 0
 ) -> memory_feed.MemoryFeed:
     task = _task("data.augmentation.unchanged=0", f"seed={seed}")
-    return phases.augmented_features(task, extractor, images, task.config, num_copies=3)
+    return phases.augmented_features(
+        _extract_changed(task, extractor), images, task.config, num_copies=3
+    )
 
 
 def _first(source: feed.Feed) -> dict[str, tf.Tensor]:
@@ -61,7 +69,8 @@ def test_plain_features_are_those_of_the_images(
 ) -> None:
     batch = _first(images)
     expected = extractor(feed.normalize(batch["image"], batch["window"]))
-    found = _first(phases.plain_features(_task(), extractor, images, balanced=False))
+    extract = phases.Predictor(extractor, _task().inputs)
+    found = _first(phases.plain_features(extract, images, balanced=False))
     np.testing.assert_allclose(phases.take_feature(found), expected, rtol=1e-6)
     np.testing.assert_array_equal(found["label"], batch["label"])
 
@@ -102,7 +111,9 @@ def test_copies_without_augmentation_are_refused(
     off = ("rotation_degrees", "shift", "scale", "contrast", "brightness")
     still = _task(*(f"data.augmentation.{name}=0" for name in off), "data.augmentation.mixup=0.4")
     with pytest.raises(ValueError, match=r"feature_copies is 2, but data.augmentation changes no"):
-        phases.augmented_features(still, extractor, images, still.config, num_copies=2)
+        phases.augmented_features(
+            _extract_changed(still, extractor), images, still.config, num_copies=2
+        )
 
 
 class _Interrupted(Exception):
@@ -165,6 +176,23 @@ def test_frozen_phase_mixes_and_balances_features(
 ) -> None:
     for change in ("data.augmentation.mixup=0.4", "data.sampling=balanced"):
         assert _losses(_fit(weights, source, change)) != plain
+
+
+@pytest.mark.slow
+def test_phases_that_folds_share_are_those_of_the_fold_alone(
+    weights: pathlib.Path, source: records.Records
+) -> None:
+    changes = ("model.frozen_epochs=1", "training.epochs=2", "model.trainable_blocks=1")
+    task = classification.ClassificationTask(config=_transfer(weights, *changes))
+    network = shared_network.SharedNetwork()
+    options: dict[str, Any] = {"train_splits": ["fold_2"], "monitor_split": "fold_0"}
+    fit.fit(task.config, source, **options, task=task, network=network)
+    together = fit.fit(task.config, source, **options, task=task, network=network)
+    found, losses_together = together.model.get_weights(), _losses(together)
+    alone = fit.fit(task.config, source, **options)
+    assert losses_together == _losses(alone)
+    for one, other in zip(found, alone.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 class _Twice(classification.ClassificationTask):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from spine_tf.configuration import config, overrides
-from spine_tf.training import classification, loop, phases
+from spine_tf.training import classification, phases, train_step
 from tfrecords import memory_feed
 
 _FEATURES = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
@@ -25,19 +25,20 @@ def _weights_after_a_step(mixup=0.0, class_weights=(1.0, 1.0, 1.0), rows=slice(N
         epochs=1,
         learning_rate=1.0,
         network=network,
-        train_feed=memory_feed.MemoryFeed({**arrays, **extra}),
-        monitor_feed=None,
         prepare_train=lambda batch: task.mix(batch["feature"], task.targets(batch), batch["seed"]),
         prepare_monitor=lambda batch: batch["feature"],
     )
-    step = loop.TrainStep(
+    loss = classification.WeightedLoss(made.training, num_classes=3)
+    loss.weigh(np.array(class_weights, np.float32))
+    step = train_step.TrainStep(
         phase,
         keras.optimizers.SGD(1.0),
-        loss=classification.weighted_loss(made.training, np.array(class_weights, np.float32)),
+        loss=loss,
         running=task.running,
         use_xla=False,
     )
-    for batch in phase.train_feed.shuffled(batch_size=8, seed=0, epoch=0):
+    train_feed = memory_feed.MemoryFeed({**arrays, **extra})
+    for batch in train_feed.shuffled(batch_size=8, seed=0, epoch=0):
         step(batch)
     assert set(step.figures()) == {"loss", "accuracy"}
     return np.concatenate([value.ravel() for value in network.get_weights()])

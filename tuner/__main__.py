@@ -1,5 +1,6 @@
 """Searches architectures and hyperparameters: `python -m tuner`."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from absl import flags, logging
@@ -10,7 +11,7 @@ from tfrecords import program, records
 from tuner import search_settings, space_presets
 
 if TYPE_CHECKING:
-    from tuner import search
+    from tuner import leaderboard, search
 
 _RECORDS_DIR = flags_module.records_dir()
 _TASK = flags_module.task()
@@ -64,6 +65,7 @@ def main() -> None:
         *(settings.space_name, settings.objective.name),
     )
     search_settings.check_folds(records.open_records(settings.records_dir), settings.folds)
+    _warn_of_few_trials(settings)
     # Keras Tuner brings TensorFlow: 6 s that a wrong flag should not cost.
     from tuner import search
 
@@ -80,6 +82,15 @@ def main() -> None:
             records_dir=settings.records_dir,
             split="oof",
             report_dir=cli.beside(settings.search_dir, "report"),
+        )
+
+
+def _warn_of_few_trials(settings: search_settings.Settings) -> None:
+    if settings.max_trials < len(settings.bases):
+        logging.warning(
+            "--max_trials is %d, but --models names %d families: at least %d of them will not be "
+            "tried at all",
+            *(settings.max_trials, len(settings.bases), len(settings.bases) - settings.max_trials),
         )
 
 
@@ -127,8 +138,10 @@ def _report(settings: search_settings.Settings, result: "search.Result") -> None
     best = result.ranked[0] if result.ranked else None
     print(f"The search ended: {result.ended_by}.")
     if best is None or best.score is None:
-        print(f"No trial has a score; the reasons are in {settings.search_dir}/leaderboard.csv")
-        return
+        raise ValueError(
+            f"none of {len(result.ranked)} trials has a score{_first_reason(result.ranked)}; all "
+            f"reasons are in {settings.search_dir}/leaderboard.csv"
+        )
     error = "" if best.score.error is None else f" +- {best.score.error:.2g}"
     print(f"Best: trial {best.trial_id}, {best.family}, ", end="")
     print(f"{settings.objective.name} {best.score.value:.4g}{error} on the folds that chose it")
@@ -143,6 +156,12 @@ def _report(settings: search_settings.Settings, result: "search.Result") -> None
             val_fold="all",
             run_dir=cli.beside(settings.search_dir, "run"),
         )
+
+
+def _first_reason(ranked: "Sequence[leaderboard.Entry]") -> str:
+    reasons = (entry.outcome.reason for entry in ranked if entry.outcome is not None)
+    first = next(filter(None, reasons), None)
+    return f", the first for this reason: {first}" if first else ""
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 from absl import logging
 
 from spine_tf.configuration import config as config_module
+from tfrecords import progress
 from tuner import (
     adapter,
     leaderboard,
@@ -201,7 +202,7 @@ def _failed(trial_id: str, reason: str, seconds: float = 0.0) -> trial_module.Ou
 
 
 class Display:
-    """One line that is renewed on a terminal, and one log line a trial."""
+    """A line that is renewed on a terminal, else one a minute, and one log line a trial."""
 
     def __init__(
         self,
@@ -215,14 +216,15 @@ class Display:
         self._num_before = sum(entry.outcome is not None for entry in ranked)
         self._ranked = list(ranked)
         self._running: dict[str, str] = {}
-        self._shown_at = 0.0
+        self._shown_at = 0.0 if self._is_terminal else time.monotonic()
 
     def on_epoch(self, event: workers_module.Epoch) -> None:
         """Shows how far a trial is."""
-        self._running[event.tuner_id] = (
-            f"{event.trial_id}: epoch {event.epoch + 1} {event.value:.4g}"
-        )
-        if time.monotonic() - self._shown_at > 0.2:
+        where = f"fold_{event.fold}, epoch {event.epoch + 1} of {event.epochs}"
+        self._running[event.trial_id] = f"trial {event.trial_id}: {where}, {event.value:.4g}"
+        if time.monotonic() - self._shown_at > (
+            0.2 if self._is_terminal else progress.LINE_SECONDS
+        ):
             self._show()
 
     def on_outcome(
@@ -230,6 +232,7 @@ class Display:
     ) -> None:
         """Shows what came of a trial."""
         self._ranked = list(ranked)
+        self._running.pop(outcome.trial_id, None)
         self._clear()
         score, reason = "", f" ({outcome.reason})" if outcome.reason else ""
         if outcome.score is not None:
@@ -248,7 +251,7 @@ class Display:
             parts.append(f"best {best.score.value:.4g} ({best.family}, trial {best.trial_id})")
         seconds = self._seconds_left(num_done)
         if seconds is not None:
-            parts.append(f"about {_duration(seconds)} left")
+            parts.append(f"about {progress.duration(seconds)} left")
         return ", ".join(parts)
 
     def close(self) -> None:
@@ -264,19 +267,15 @@ class Display:
         return rest if limit is None else min(rest, limit)
 
     def _show(self) -> None:
+        self._shown_at = time.monotonic()
+        running = "; ".join(self._running[trial_id] for trial_id in sorted(self._running))
         if self._is_terminal:
-            running = "; ".join(self._running[tuner_id] for tuner_id in sorted(self._running))
             sys.stderr.write(f"\r\x1b[K{self.summary()} | {running}"[:200])
             sys.stderr.flush()
-            self._shown_at = time.monotonic()
+        else:
+            logging.info("%s | %s", self.summary(), running)
 
     def _clear(self) -> None:
         if self._is_terminal:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

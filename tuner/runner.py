@@ -45,7 +45,13 @@ class _Watch:
                 f"{self.objective.monitor} is {value} in epoch {epoch + 1} on fold_{self.fold}"
             )
         self.curve.append(self.objective.sign * value)
-        self.on_epoch(trial_id=self.job.trial_id, fold=self.fold, epoch=epoch, value=value)
+        self.on_epoch(
+            trial_id=self.job.trial_id,
+            fold=self.fold,
+            epoch=epoch,
+            epochs=self.job.last_epoch or self.job.config["training"]["epochs"],
+            value=value,
+        )
         if self.is_stopping():
             self._stop("the search's time was over")
         if self.job.last_epoch is not None and epoch + 1 >= self.job.last_epoch:

@@ -71,12 +71,13 @@ class Died:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """A worker has trained one more epoch."""
+    """A worker has trained one more epoch, the first is 0, of the most that there will be."""
 
     tuner_id: str
     trial_id: str
     fold: int
     epoch: int
+    epochs: int
     value: float
 
 

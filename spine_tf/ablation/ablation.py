@@ -11,12 +11,10 @@ import contextlib
 import dataclasses
 import functools
 import pathlib
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
-import tqdm
 from absl import logging
 
 from spine_tf.ablation import (
@@ -31,7 +29,7 @@ from spine_tf.pages import picture
 from spine_tf.processes import isolated, lock
 from spine_tf.rsna import sources
 from spine_tf.scoring import figure
-from tfrecords import atomic, json_object
+from tfrecords import atomic, json_object, progress
 
 _RESULT_FILE = "result.json"
 _TIME_IS_OVER = "the time was over: --resume goes on"
@@ -114,16 +112,16 @@ def _prepare(work_dir: pathlib.Path, is_resumed: bool) -> None:
 
 
 class _Bar:
-    """Trained folds of all variants, on a terminal."""
+    """Trained folds of all variants."""
 
-    def __init__(self, bar: tqdm.tqdm, folds_per_variant: int) -> None:
-        self._bar = bar
+    def __init__(self, count: progress.Count, folds_per_variant: int) -> None:
+        self._count = count
         self._folds_per_variant = folds_per_variant
         self._num_before = 0
 
     def show_running(self, num_folds: int) -> None:
         """Shows how many folds of the running variant are trained."""
-        self._bar.update(min(num_folds, self._folds_per_variant) + self._num_before - self._bar.n)
+        self._count.move(min(num_folds, self._folds_per_variant) + self._num_before)
 
     def finish_variant(self) -> None:
         """Counts a variant as done, however it ended."""
@@ -133,16 +131,10 @@ class _Bar:
 
 @contextlib.contextmanager
 def _progress(design: design_module.Design) -> Iterator[_Bar]:
-    # tqdm's monitor is a thread, and the conversion forks.
-    tqdm.tqdm.monitor_interval = 0
     folds_per_variant = design.conversion.num_folds * design.num_seeds
-    with tqdm.tqdm(
-        total=folds_per_variant * (1 + len(design.variants)),
-        unit="fold",
-        desc="ablation",
-        disable=not sys.stderr.isatty(),
-    ) as bar:
-        yield _Bar(bar, folds_per_variant)
+    total = folds_per_variant * (1 + len(design.variants))
+    with progress.counting("ablation", total=total, unit="fold") as count:
+        yield _Bar(count, folds_per_variant)
 
 
 class _Runner:

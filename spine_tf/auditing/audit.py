@@ -9,6 +9,7 @@ from spine_tf.auditing import finding, point_checks, series_checks
 from spine_tf.dicom import reasons
 from spine_tf.processes import pool
 from spine_tf.rsna import annotations, layout, sources
+from tfrecords import progress
 
 _IMAGES_PER_TASK = 500
 
@@ -87,7 +88,12 @@ def _read_headers(
         num_workers=num_workers,
         name_of=lambda task: layout.image_name(source.side, *task[1][0]),
     )
-    return {image: answer for answers_of_batch in answers for image, answer in answers_of_batch}
+    found: dict[point_checks.Image, point_checks.Answer] = {}
+    with progress.counting("reading headers", total=len(in_order), unit="image") as count:
+        for of_batch in answers:
+            found |= dict(of_batch)
+            count.move(len(found))
+    return found
 
 
 def _read_batch(

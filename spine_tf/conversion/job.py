@@ -12,9 +12,9 @@ from absl import logging
 
 from spine_tf.configuration import roi_config
 from spine_tf.conversion import beam_engine, finalize, output_directory, plan, shard_writer
-from spine_tf.processes import lock, pool, progress
+from spine_tf.processes import lock, pool
 from spine_tf.rsna import sources
-from tfrecords import manifest
+from tfrecords import manifest, progress
 
 # Notes on the CSVs that are logged; the manifest has more of them.
 _NUM_LOGGED = 5
@@ -249,10 +249,12 @@ class _Writer:
             inherited=inherited,
         )
         done = total - sum(len(part.rows) for part in parts)
-        shown = progress.show(total, unit="ROI", doing="converting", done=done)
-        with shown as advance, contextlib.closing(results):
+        with (
+            progress.counting("converting", total=total, unit="ROI", done=done) as count,
+            contextlib.closing(results),
+        ):
             for note in results:
-                advance(note.shard.num_examples + len(note.rejects))
+                count.add(note.shard.num_examples + len(note.rejects))
 
 
 @contextlib.contextmanager

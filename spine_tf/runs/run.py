@@ -18,7 +18,7 @@ from spine_tf.models import families, resampling
 from spine_tf.pages import frame
 from spine_tf.runs import provenance as provenance_module
 from spine_tf.scoring import calibration, predictions as predictions_module, summary
-from tfrecords import atomic, json_object, stored_images
+from tfrecords import atomic, json_object, progress, stored_images
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -360,7 +360,8 @@ def load_run(run_dir: pathlib.Path | str) -> Run:
             f"{path}: provenance.class_prior has {len(provenance['class_prior'])} shares, task "
             f"{config.task} has {len(config.task_spec.classes)} classes: train the run again"
         )
-    of_folds = [_load_member(path, path.name) for path in fold_dirs(run_dir)]
+    with progress.waiting(f"loading {run_dir}"):
+        of_folds = [_load_member(path, path.name) for path in fold_dirs(run_dir)]
     return Run(
         run_dir=run_dir,
         config=config,

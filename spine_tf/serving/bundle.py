@@ -16,7 +16,7 @@ from spine_tf.configuration import roi_config
 from spine_tf.runs import run
 from spine_tf.scoring import predictions
 from spine_tf.serving import formats, golden, graph, model_card, saved_model, spec, verification
-from tfrecords import atomic, errors, records
+from tfrecords import atomic, errors, progress, records
 
 _NUM_REPRESENTATIVE = 200
 _PATTERN = re.compile(r"[*?\[\\]")
@@ -157,18 +157,21 @@ def _fill(
 ) -> dict[str, float]:
     members = [(member.model, member.temperature) for one in runs for member in one.members]
     tasks = [one.config.task_spec for one in runs for _ in one.members]
-    graph.Graph(members, served, tasks).save(directory / formats.SAVED_MODEL_DIR)
+    with progress.waiting("writing the SavedModel"):
+        graph.Graph(members, served, tasks).save(directory / formats.SAVED_MODEL_DIR)
     spec.write(directory, served)
     inputs = golden.make_inputs(served)
-    outputs = golden.ask_all(saved_model.SavedModel(directory), inputs)
-    own = golden.reference_answers(lambda images: _predict(runs, images), served, inputs)
+    with progress.waiting("asking the SavedModel and the runs"):
+        outputs = golden.ask_all(saved_model.SavedModel(directory), inputs)
+        own = golden.reference_answers(lambda images: _predict(runs, images), served, inputs)
     differences = {
         formats.SAVED_MODEL: golden.compare(own, outputs, "the SavedModel beside the run")
     }
     golden.write(directory, inputs, outputs)
     for name in format_names:
-        formats.write(directory, name, crops)
-        differences[name] = _compare_format(directory, name, inputs, outputs, crops)
+        with progress.waiting(f"writing and asking {name}"):
+            formats.write(directory, name, crops)
+            differences[name] = _compare_format(directory, name, inputs, outputs, crops)
     for name, difference in differences.items():
         logging.info("%s differs by %.1e from the run's own probabilities", name, difference)
     model_card.write(directory, runs, served, differences)

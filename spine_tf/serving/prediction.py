@@ -8,14 +8,13 @@ import pathlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import tqdm
 
 from spine_tf import labels
 from spine_tf.crops import cutting
 from spine_tf.dicom import reasons
 from spine_tf.rsna import annotations, layout, sources
 from spine_tf.serving import saved_model, spec, verification
-from tfrecords import atomic, csv_text
+from tfrecords import atomic, csv_text, progress
 
 REPORT_NAME = "predict_report.csv"
 # Outputs whose report has that name; any other's has the output's own name before it.
@@ -221,11 +220,11 @@ def _predict(
     model.require(served)
     output_name = saved_model.output_name(is_competition_weighted)
     num_crops = 0
-    with tqdm.tqdm(total=len(found.rows), unit="row", disable=None) as bar:
+    with progress.counting("predicting", total=len(found.rows), unit="row") as count:
         for batch in batches:
             gaps += [_gap(reject) for reject in batch.rejects]
             num_crops += _answer(model, batch, collected, output_name)
-            bar.update(len(batch.rows) + len(batch.rejects))
+            count.add(len(batch.rows) + len(batch.rejects))
     path = report_path(output_path)
     output_path.parent.mkdir(parents=True, exist_ok=True)
     collected.write_report(

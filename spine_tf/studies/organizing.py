@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from absl import logging
 
-from spine_tf.processes import lock, pool, progress
+from spine_tf.processes import lock, pool
 from spine_tf.rsna import layout
 from spine_tf.studies import (
     deciding,
@@ -23,7 +23,7 @@ from spine_tf.studies import (
     pile_image,
     placing,
 )
-from tfrecords import atomic, file_system
+from tfrecords import atomic, file_system, progress
 
 Files = list[pile_module.File]
 Task = TypeVar("Task")
@@ -235,11 +235,11 @@ class _Run:
             is_in_order=is_in_order,
             inherited=[self.lock],
         )
-        shown = progress.show(len(tasks), unit=unit, doing=doing)
-        with shown as advance, contextlib.closing(results):
+        shown = progress.counting(doing, total=len(tasks), unit=unit)
+        with shown as count, contextlib.closing(results):
             for result in results:
                 yield result
-                advance(1)
+                count.add()
 
 
 def _read_files(

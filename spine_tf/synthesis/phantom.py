@@ -16,13 +16,11 @@ import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-import tqdm
-
 from spine_tf import labels
 from spine_tf.processes import pool
 from spine_tf.rsna import layout
 from spine_tf.synthesis import annotation, grading, phantom_config, study as study_module
-from tfrecords import atomic
+from tfrecords import atomic, progress
 
 Row = tuple[Any, ...]
 
@@ -85,7 +83,10 @@ def _write_images(
             name_of=lambda index: f"study {index}",
             is_in_order=True,
         )
-    return tqdm.tqdm(results, total=len(indices), desc=f"{side} studies", disable=None)
+    with progress.counting(f"{side} side", total=len(indices), unit="study") as count:
+        for study in results:
+            yield study
+            count.add()
 
 
 def _write_truth(

@@ -1,15 +1,13 @@
 """The figures of every epoch: as table and curves, for TensorBoard, for whoever is watching."""
 
 import pathlib
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import tqdm
 from absl import logging
 
 from spine_tf.pages import charts, picture
-from tfrecords import atomic, event_file
+from tfrecords import atomic, event_file, progress
 
 _PANELS = (
     ("Loss", ("loss", "val_log_loss")),
@@ -79,9 +77,7 @@ class Board:
         """
         self._watched = watched
         self._events = event_file.EventFile(directory)
-        self._bar = tqdm.tqdm(
-            total=epochs, unit="epoch", desc=name, disable=not sys.stderr.isatty()
-        )
+        self._count = progress.Count(name, total=epochs, unit="epoch")
 
     def add(self, epoch: int, figures: dict[str, Any]) -> None:
         """Takes in one epoch, counted from 0."""
@@ -89,12 +85,11 @@ class Board:
             epoch, {name: value for name, value in figures.items() if isinstance(value, float)}
         )
         watched = {name: figures[name] for name in self._watched if name in figures}
-        self._bar.update(epoch + 1 - self._bar.n)
-        self._bar.set_postfix(loss=figures["loss"], **watched)
-        if self._bar.disable:
+        self._count.move(epoch + 1, {"loss": figures["loss"], **watched})
+        if not self._count.is_bar:
             logging.info(
-                "epoch %d (%s): loss %.4f%s, %.1f s, %.0f %% of it waiting for data",
-                epoch + 1,
+                "%s (%s): loss %.4f%s, %.1f s, %.0f %% of it waiting for data",
+                self._count.in_words(),
                 figures["phase"],
                 figures["loss"],
                 "".join(f", {name} {value:.4f}" for name, value in watched.items()),
@@ -104,5 +99,5 @@ class Board:
 
     def close(self) -> None:
         """Ends the files and the bar."""
-        self._bar.close()
+        self._count.close()
         self._events.close()

@@ -25,7 +25,7 @@ from spine_tf.training import (
     tasks,
     train_step,
 )
-from tfrecords import records
+from tfrecords import progress, records
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,8 @@ class SharedNetwork:
         wanted = (task, _without_fold(run_config), source.image_shape)
         if self._of != wanted:
             self._compiled.clear()
-            self._model = _build(task, run_config, source)
+            with progress.waiting(f"building the network {run_config.model.family}"):
+                self._model = _build(task, run_config, source)
             self._phases = phases.plan_phases(task, run_config, self._model)
             self._start = _State.of(self._model)
             self._of = wanted

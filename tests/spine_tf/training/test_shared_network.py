@@ -1,6 +1,5 @@
 """Folds that share one network end as if each had been built and compiled by itself."""
 
-import dataclasses
 import pathlib
 from typing import Any
 
@@ -90,7 +89,7 @@ def _counted(method: Any, calls: list[None]) -> Any:
 def test_another_configuration_is_another_network(source: records.Records) -> None:
     network, made = shared_network.SharedNetwork(), _config("simple")
     first = _fit(made, source, network=network)
-    wider = dataclasses.replace(made, model=dataclasses.replace(made.model, width=2.0))
+    wider = overrides.apply(made, ["model.width=2"])
     other = _fit(wider, source, network=network)
     assert other.model.count_params() > first.model.count_params()
 

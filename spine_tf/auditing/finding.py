@@ -45,6 +45,7 @@ class Kind(enum.StrEnum):
     LABEL_WITHOUT_COORDINATE = "label_without_coordinate"
     MIXED_STACKS = "mixed_stacks"
     NO_GEOMETRY = "no_geometry"
+    ODD_SPACING = "odd_spacing"
     UNKNOWN_DESCRIPTION = "unknown_description"
     MISSING_SERIES = "missing_series"
     INSTANCE_GAP = "instance_gap"
@@ -85,6 +86,8 @@ _MEANINGS = {
         "The annotated slices of a series differ in acquisition, shape, spacing or orientation."
     ),
     Kind.NO_GEOMETRY: "Annotated slices don't say where they lie; sides and order go unchecked.",
+    Kind.ODD_SPACING: "PixelSpacing is far from that of the series like it; if it is wrong, so is "
+    "each crop's side in mm.",
     Kind.UNKNOWN_DESCRIPTION: "The series has a description that is none of the three known ones.",
     Kind.MISSING_SERIES: "The series CSV names a series that has no images.",
     Kind.INSTANCE_GAP: "The instance numbers of a series have gaps: images may be missing.",

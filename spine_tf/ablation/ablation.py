@@ -219,7 +219,7 @@ class _Runner:
     ) -> scores.Score:
         base = None if is_base or self._base is None else self._base.seeds
         task = recipe.config.task_spec
-        return scores.score(trained.seeds, base, task, seed=self._design.base.recipe.config.seed)
+        return scores.score(trained.seeds, base, task, seed=0)
 
     def _log(self, index: int) -> None:
         row = self._rows[index]

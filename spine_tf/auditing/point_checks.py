@@ -107,8 +107,7 @@ def _problem(
     series: Mapping[tuple[int, int], str],
 ) -> tuple[finding.Kind, str] | None:
     description = series[row.study_id, row.series_id]
-    condition = labels.CONDITIONS[row.condition]
-    expected = DESCRIPTIONS[condition.removeprefix("left_").removeprefix("right_")]
+    expected = expected_description(row.condition)
     if description in DESCRIPTIONS.values() and description != expected:
         return finding.Kind.UNEXPECTED_SERIES, f"on {description}, expected {expected}"
     rows, columns = slice_header.shape
@@ -116,6 +115,12 @@ def _problem(
     if not is_on_image(row, slice_header):
         return finding.Kind.OFF_IMAGE, where
     return (finding.Kind.PLACEHOLDER_POINT, where) if _is_placeholder(row) else None
+
+
+def expected_description(condition: int) -> str:
+    """Returns the kind of series that a condition is graded on."""
+    name = labels.CONDITIONS[condition].removeprefix("left_").removeprefix("right_")
+    return DESCRIPTIONS[name]
 
 
 def _make_point(row: annotations.Annotation, slice_header: header.Header) -> Point | None:

@@ -5,11 +5,12 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from absl import logging
 
 from spine_tf import labels
 from spine_tf.configuration import roi_config
 from spine_tf.evaluation import analysis, unseen
-from spine_tf.runs import run
+from spine_tf.runs import familiarity, run
 from spine_tf.scoring import calibration, comparison, predictions as predictions_module
 from spine_tf.training import task_examples
 from tfrecords import manifest, records, stored_images
@@ -128,7 +129,22 @@ def _external(
             )
         _require_same_roi(one, source)
     splits = source.splits if split is None else (split,)
-    return _predicted(runs, source, splits, EXTERNAL, num_augmented)
+    found = _predicted(runs, source, splits, EXTERNAL, num_augmented)
+    _warn_of_what_is_new(runs, source, splits)
+    return found
+
+
+def _warn_of_what_is_new(
+    runs: Sequence[run.Run], source: records.Records, splits: Sequence[str]
+) -> None:
+    columns = source.index(splits).columns
+    asked = [*zip(columns["condition"].tolist(), columns["level"].tolist(), strict=True)]
+    for one in runs:
+        trained = one.provenance["records"]["config"]
+        for sentence in familiarity.describe(
+            asked, conditions=trained["conditions"], levels=trained["levels"]
+        ):
+            logging.warning("%s: %s", one.run_dir, sentence)
 
 
 def _predicted_test(

@@ -56,6 +56,7 @@ def clean(run_dir: pathlib.Path, source: records.Records, output_dir: pathlib.Pa
     source = source.keeping(trained.config.data.keep_mb)
     task = trained.config.task_spec
     found = held_out.load(trained, source, "oof")
+    quality.require_skill(found.evaluated.predictions, str(run_dir))
     judged = quality.assess(found.evaluated.predictions)
     review = _review(found, judged)
     numbers = review_page.count(

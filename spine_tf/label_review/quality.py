@@ -59,8 +59,31 @@ def assess(predictions: predictions_module.Predictions) -> Quality:
     return Quality(scores=np.asarray(scores, np.float64), is_flagged=np.asarray(is_flagged, bool))
 
 
+def require_skill(predictions: predictions_module.Predictions, run: str) -> None:
+    """Refuses to judge labels by models that know no more than which class is frequent.
+
+    Args:
+        predictions: out of fold.
+        run: whose models they are of, for the message.
+
+    Raises:
+        ValueError: they are right no more often than an answer that is always the same.
+    """
+    is_right = predictions.predicted == predictions.labels
+    counts = np.bincount(predictions.labels, minlength=predictions.num_classes)
+    recalls = [is_right[predictions.labels == k].mean() for k in np.flatnonzero(counts)]
+    accuracy, balanced = float(is_right.mean()), float(np.mean(recalls))
+    majority, chance = float(counts.max() / counts.sum()), 1.0 / len(recalls)
+    if accuracy <= majority and balanced <= chance:
+        raise ValueError(
+            f"the models of {run} can judge no label: out of fold they are right on {accuracy:.1%} "
+            f"(balanced {balanced:.1%}), the most frequent class alone is on {majority:.1%} "
+            f"({chance:.1%}): train longer, another family, or on more studies"
+        )
+
+
 def true_given_label(predictions: predictions_module.Predictions) -> np.ndarray:
-    """Returns confident learning's estimate of how often a label is truly another class.
+    """Returns confident learning's estimate of how often a label is of another class.
 
     Returns:
         float64 (classes, classes): rows are the given class, columns the true one; each row sums

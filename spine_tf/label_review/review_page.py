@@ -4,7 +4,7 @@
       "task": "multiclass", "run": "W", "manifest_sha256": "...",
       "num_rows": 160, "num_flagged": 12, "num_studies": 32,
       "classes": [{"name": "Moderate", "num_rows", "num_flagged", "agreement"}, ...],
-      "true_given_label": [[share of labels 0 that are truly 0, 1, ...], ...],
+      "true_given_label": [[share of labels 0 that are estimated to be 0, 1, ...], ...],
       "studies": [{"name": "1001", "num_rows", "num_flagged", "agreement"}, ...]
     }
 
@@ -60,7 +60,7 @@ class Numbers:
         manifest_sha256: of the records.
         num_rows, num_flagged, num_studies: in all.
         classes: in the task's order.
-        true_given_label: confident learning's estimate of how often a label is truly another class;
+        true_given_label: confident learning's estimate of how often a label is of another class;
             like every flag it takes the model for right where it is confident.
         studies: the lowest agreement first.
     """

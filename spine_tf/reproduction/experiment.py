@@ -31,7 +31,7 @@ class Experiment:
             one alone.
         num_trials: of a search for each task and family; 0 takes the families' defaults.
         is_fast: few epochs on small crops.
-        seed: of models, searches and bootstraps.
+        seed: of models and searches.
     """
 
     tasks: tuple[str, ...] = labels.WHOLE_TASKS

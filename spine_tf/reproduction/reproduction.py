@@ -207,7 +207,6 @@ def _run(step: _Step, records_dir: pathlib.Path) -> out_of_fold.Trained:
         for split in missing:
             options = evaluation.Options(
                 split=split,
-                seed=step.config.seed,
                 num_resamples=step.num_resamples,
                 has_evidence=step.has_evidence,
                 data_dir=step.data_dir,
@@ -255,7 +254,5 @@ def _compare(
         )
         for family, (step, trained) in finished.items()
     ]
-    compared = comparison_page.analyse(
-        runs, seed=experiment.seed, num_resamples=experiment.num_resamples
-    )
+    compared = comparison_page.analyse(runs, num_resamples=experiment.num_resamples)
     comparison_page.write(report_dir, compared)

@@ -15,7 +15,16 @@ from absl import logging
 from spine_tf.configuration import roi_config
 from spine_tf.runs import run
 from spine_tf.scoring import predictions
-from spine_tf.serving import formats, golden, graph, model_card, saved_model, spec, verification
+from spine_tf.serving import (
+    formats,
+    golden,
+    graph,
+    model_card,
+    saved_model,
+    spec,
+    training_studies,
+    verification,
+)
 from tfrecords import atomic, errors, progress, records
 
 _NUM_REPRESENTATIVE = 200
@@ -174,6 +183,8 @@ def _fill(
             differences[name] = _compare_format(directory, name, inputs, outputs, crops)
     for name, difference in differences.items():
         logging.info("%s differs by %.1e from the run's own probabilities", name, difference)
+    seen = (study for one in runs for study in one.provenance["train_studies"])
+    training_studies.write(directory, seen)
     model_card.write(directory, runs, served, differences)
     verification.write_checksums(directory)
     return differences

@@ -3,17 +3,21 @@
 The answer is a CSV with one row for everything that was asked, none left out.
 """
 
+import collections
+import csv
 import dataclasses
 import pathlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from absl import logging
 
 from spine_tf import labels
+from spine_tf.auditing import point_checks
 from spine_tf.crops import cutting
 from spine_tf.dicom import reasons
 from spine_tf.rsna import annotations, layout, sources
-from spine_tf.serving import saved_model, spec, verification
+from spine_tf.serving import saved_model, spec, training_studies, verification
 from tfrecords import atomic, csv_text, progress
 
 REPORT_NAME = "predict_report.csv"
@@ -213,6 +217,7 @@ def _predict(
         dict.fromkeys(study for study, _ in found.series),
         is_competition_weighted=is_competition_weighted,
     )
+    _warn_of_what_is_known(model_dir, source, found)
     gaps = [_gap(reject) for reject in found.rejects]
     gaps += [Gap(row_id="", reason=f.reason, detail=f.in_words()) for f in found.faults]
     batches = cutting.cut_batches(source, found.rows, served.roi, num_workers=num_workers)
@@ -240,6 +245,38 @@ def _predict(
         lacks=lacks,
         faults=tuple(fault.in_words() for fault in found.faults),
     )
+
+
+def _warn_of_what_is_known(
+    model_dir: pathlib.Path, source: sources.Source, found: annotations.Annotations
+) -> None:
+    """Says what makes answers look better than they are, or worse: studies and images of a kind."""
+    studies = {study for study, _ in found.series}
+    known = training_studies.known_of(model_dir, studies)
+    if known:
+        logging.warning(
+            "%d of %d studies, such as %d, were in the training data of %s: its answers to them "
+            "say nothing of new studies",
+            *(len(known), len(studies), known[0], model_dir),
+        )
+    for (condition, expected, given), number in sorted(_unexpected(found).items()):
+        logging.warning(
+            "%d of %d rows of %s are on %s series, while it is graded on %s: images of another "
+            "kind, unless the model was trained on such",
+            *(number, sum(labels.CONDITIONS[row.condition] == condition for row in found.rows)),
+            *(condition, given, expected),
+        )
+
+
+def _unexpected(found: annotations.Annotations) -> dict[tuple[str, str, str], int]:
+    """Rows on another kind of series: (condition, expected, given) -> how many."""
+    counts: dict[tuple[str, str, str], int] = collections.Counter()
+    for row in found.rows:
+        given = found.series[row.study_id, row.series_id]
+        expected = point_checks.expected_description(row.condition)
+        if given != expected and given in point_checks.DESCRIPTIONS.values():
+            counts[labels.CONDITIONS[row.condition], expected, given] += 1
+    return counts
 
 
 def report_path(output_path: pathlib.Path) -> pathlib.Path:

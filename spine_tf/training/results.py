@@ -163,7 +163,8 @@ def _write_metrics(
     more: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes the figures of examples that the weights did not see, and logs what matters most."""
-    found = summary.summarize(held_out, run_config.task_spec, split, seed=run_config.seed)
+    # The seed of the training is not the bootstrap's: evaluate gives these figures their interval.
+    found = summary.summarize(held_out, run_config.task_spec, split)
     atomic.write_json(run_dir / run.METRICS_FILE, {**found.to_json(), **(more or {})})
     logging.info(
         "%s: accuracy %s, log loss %s, %d examples of %d studies",

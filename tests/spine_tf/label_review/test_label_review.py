@@ -461,3 +461,17 @@ def test_summary_counts_by_class_and_study():
     agreements = [row.agreement for row in found.studies]
     assert agreements == sorted(agreements)
     assert len(agreements) == found.num_studies == 30
+
+
+def test_models_that_know_only_which_class_is_frequent_judge_no_label():
+    truth = np.repeat([0, 1, 2], [12, 5, 3])
+    keys = [_key(index) for index in range(len(truth))]
+    constant = predictions_module.Predictions(
+        keys=tuple(keys), labels=truth, probabilities=np.tile([0.6, 0.25, 0.15], (len(truth), 1))
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"runs/w can judge no label: out of fold they are right on 60.0% \(balanced 33.3%\)",
+    ):
+        quality.require_skill(constant, "runs/w")
+    quality.require_skill(_predictions(keys, truth), "runs/w")

@@ -255,9 +255,9 @@ def _warn_of_what_is_known(
     known = training_studies.known_of(model_dir, studies)
     if known:
         logging.warning(
-            "%d of %d studies, such as %d, were in the training data of %s: its answers to them "
+            "%d of %d studies, such as %d, were in the model's training data: its answers to them "
             "say nothing of new studies",
-            *(len(known), len(studies), known[0], model_dir),
+            *(len(known), len(studies), known[0]),
         )
     for (condition, expected, given), number in sorted(_unexpected(found).items()):
         logging.warning(

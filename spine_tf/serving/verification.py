@@ -17,7 +17,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import IO
 
-from spine_tf.serving import formats, spec
+from spine_tf.serving import formats, spec, training_studies
 from tfrecords import atomic, regular_file
 
 CHECKSUMS_FILE = "SHA256SUMS"
@@ -93,7 +93,7 @@ def verified(export_dir: pathlib.Path, *, has_all_formats: bool = False) -> Iter
 
 
 def _is_of_model(name: str) -> bool:
-    return name in _REQUIRED or name.startswith(f"{formats.SAVED_MODEL_DIR}/")
+    return name in (*_REQUIRED, training_studies.FILE) or name.startswith(f"{formats.SAVED_MODEL_DIR}/")
 
 
 def _read_list(export_dir: pathlib.Path) -> dict[str, str]:

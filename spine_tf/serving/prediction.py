@@ -4,7 +4,6 @@ The answer is a CSV with one row for everything that was asked, none left out.
 """
 
 import collections
-import csv
 import dataclasses
 import pathlib
 from collections.abc import Iterable, Sequence

@@ -93,7 +93,8 @@ def verified(export_dir: pathlib.Path, *, has_all_formats: bool = False) -> Iter
 
 
 def _is_of_model(name: str) -> bool:
-    return name in (*_REQUIRED, training_studies.FILE) or name.startswith(f"{formats.SAVED_MODEL_DIR}/")
+    is_named = name in (*_REQUIRED, training_studies.FILE)
+    return is_named or name.startswith(f"{formats.SAVED_MODEL_DIR}/")
 
 
 def _read_list(export_dir: pathlib.Path) -> dict[str, str]:

@@ -39,6 +39,11 @@ def main() -> None:
     found = organizing.organize(dicom_dir, output_dir, settings, num_workers=_WORKERS.number())
     logging.info("organized in %.1f s", time.monotonic() - start)
     print(organizing.summarize(found, output_dir))
+    if not found.num_studies:
+        raise ValueError(
+            f"no series of lumbar MRI was found in {dicom_dir}: organize.csv in "
+            f"{organizing.private_dir(output_dir)} says of every file why not"
+        )
     if found.num_labelled:
         cli.print_next("audit", data_dir=output_dir, report_dir=cli.beside(output_dir, "audit"))
     else:

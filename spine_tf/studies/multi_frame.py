@@ -95,10 +95,13 @@ def _encoded(dataset: pydicom.Dataset, pixels: dict[int, bytes]) -> Iterator[byt
 
 def _frames(dataset: pydicom.Dataset) -> Iterator[pydicom.Dataset]:
     """Yields each frame as a classic image without pixels."""
-    groups = dataset.get("PerFrameFunctionalGroupsSequence")
-    if not groups or len(groups) != int(dataset.get("NumberOfFrames") or 1):
+    groups = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    num_frames = int(dataset.get("NumberOfFrames") or 1)
+    if len(groups) != num_frames:
         raise reasons.Rejected(
-            reasons.Reason.BAD_HEADER, "not as many functional groups as frames, expected one each"
+            reasons.Reason.BAD_HEADER,
+            f"{len(groups)} functional groups, which say where frames lie, of {num_frames} frames; "
+            "expected one each",
         )
     shared = dataset.get("SharedFunctionalGroupsSequence") or []
     for number, own in enumerate(groups, start=1):

@@ -2,14 +2,13 @@
 
 import contextlib
 import dataclasses
-import os
 import pathlib
 import shutil
+from collections.abc import Iterator
 
 from spine_tf.dicom import reasons
 from spine_tf.studies import inventory, outcome, pile as pile_module, pile_image
-
-_MARK = ".part-"
+from tfrecords import atomic, file_system
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,12 +30,10 @@ class Placed:
 
     Attributes:
         task: what was asked.
-        num_linked: images that are hard links.
         failures: file, frame and why, of images that could not be read.
     """
 
     task: Task
-    num_linked: int
     failures: tuple[tuple[str, int, outcome.LeftOut], ...]
 
 
@@ -47,47 +44,32 @@ def place(task: Task, *, pile: pile_module.Pile, output_dir: pathlib.Path) -> Pl
         OSError: the output can't be written.
     """
     target = output_dir / task.place.folder
-    part = target.with_name(f"{target.name}{_MARK}{os.getpid()}")
-    _remove(part)
-    part.mkdir(parents=True)
-    num_linked, failures, numbers = 0, [], {}
-    for file, frame, number in task.images:
-        path = part / f"{number}.dcm"
-        if frame == 0 and _is_linked(pile.path(file), path):
-            num_linked += 1
-        else:
-            numbers[file, frame] = path
-    for file, frame, data in pile_image.read_files(pile, numbers):
-        if isinstance(data, reasons.Rejected):
-            failures.append((file.name, frame, outcome.of_reject(data)))
-        else:
-            _write(numbers[file, frame], data)
     _remove(target)
-    part.rename(target)
-    return Placed(task=task, num_linked=num_linked, failures=tuple(failures))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic.new_directory(target) as part:
+        return Placed(task=task, failures=tuple(_fill(part, task, pile)))
 
 
-def _is_linked(source: pathlib.Path | None, path: pathlib.Path) -> bool:
-    """Links a file; what has no path, and where links are refused, is to be copied."""
-    if source is None:
-        return False
-    try:
-        os.link(source, path, follow_symlinks=False)
-    except OSError:
-        return False
-    return True
-
-
-def _write(path: pathlib.Path, data: bytes) -> None:
-    with path.open("wb", buffering=0) as file:
-        file.write(data)
-        os.fsync(file.fileno())
+def _fill(
+    part: pathlib.Path, task: Task, pile: pile_module.Pile
+) -> Iterator[tuple[str, int, outcome.LeftOut]]:
+    """Puts the images into a folder; yields those that can't be read."""
+    copied = {}
+    for file, frame, number in task.images:
+        source, path = pile.path(file), part / f"{number}.dcm"
+        if source is None or frame or not file_system.link(source, path):
+            copied[file, frame] = path
+    for file, frame, data in pile_image.read_files(pile, copied):
+        if isinstance(data, reasons.Rejected):
+            yield file.name, frame, outcome.of_reject(data)
+        else:
+            copied[file, frame].write_bytes(data)
 
 
 def remove_leftovers(images_dir: pathlib.Path) -> None:
     """Removes what interrupted runs left in a folder of images."""
-    for path in images_dir.glob(f"*/*{_MARK}*"):
-        _remove(path)
+    for study in images_dir.iterdir() if images_dir.is_dir() else ():
+        atomic.remove_dead(study)
 
 
 def remove_series(folder: pathlib.Path) -> None:

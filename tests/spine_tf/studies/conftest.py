@@ -1,7 +1,6 @@
 """Piles of files: those of a hospital, and small ones written image by image."""
 
 import pathlib
-import shutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,16 +14,26 @@ _KEY = "5a" * 32
 
 
 @pytest.fixture(scope="session")
-def organize() -> Callable[..., output_tables.Summary]:
-    """Organizes with a key that is always the same, unless the directory has one already."""
+def put_key() -> Callable[[pathlib.Path], None]:
+    """Gives a data set a key that is always the same, unless it has one already."""
 
-    def organize(
-        dicom_dir: pathlib.Path, output_dir: pathlib.Path, num_workers: int = 2, **settings: Any
-    ) -> output_tables.Summary:
+    def put_key(output_dir: pathlib.Path) -> None:
         key = organizing.private_dir(output_dir) / identities.KEY_FILE
         if not key.exists():
             key.parent.mkdir(parents=True)
             key.write_text(f"{_KEY}\n")
+
+    return put_key
+
+
+@pytest.fixture(scope="session")
+def organize(put_key: Callable[[pathlib.Path], None]) -> Callable[..., output_tables.Summary]:
+    """Organizes with a key that is always the same."""
+
+    def organize(
+        dicom_dir: pathlib.Path, output_dir: pathlib.Path, num_workers: int = 1, **settings: Any
+    ) -> output_tables.Summary:
+        put_key(output_dir)
         made = organizing.Settings(**settings)
         return organizing.organize(dicom_dir, output_dir, made, num_workers=num_workers)
 
@@ -84,9 +93,3 @@ def add_series(make_slice) -> Callable[..., list[pathlib.Path]]:
         return paths
 
     return add_series
-
-
-@pytest.fixture
-def copy_tree() -> Callable[[pathlib.Path, pathlib.Path], pathlib.Path]:
-    """Copies a folder."""
-    return lambda source, target: pathlib.Path(shutil.copytree(source, target))

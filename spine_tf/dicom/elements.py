@@ -1,7 +1,7 @@
 """The attributes of a DICOM file as raw bytes: a short walk where the file is plain, else pydicom.
 
 pydicom takes 0.24 ms to parse a header of 40 elements. The walk takes 0.04 ms and gives up, without
-judging, wherever a file isn't a flat explicit VR little endian data set; pydicom then decides.
+judging, wherever a file isn't a flat little endian data set; pydicom then decides.
 """
 
 import dataclasses
@@ -96,7 +96,7 @@ _TELLING = frozenset(
 _WANTED = _NEEDED | _TELLING
 
 # Transfer syntaxes that the walk understands.
-_PLAIN = frozenset({uid.RLELossless, uid.ExplicitVRLittleEndian})
+_PLAIN = frozenset({uid.RLELossless, uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian})
 # Those whose pixels are the bytes of the file, once it is inflated.
 _UNCOMPRESSED = frozenset(
     {
@@ -209,17 +209,22 @@ def _check_prefix(data: bytes) -> None:
 
 
 def walk(data: bytes, wanted: Set[int] = _WANTED) -> Elements | None:
-    """Returns the elements of a flat explicit VR little endian file, or None.
+    """Returns the elements of a flat little endian file, or None.
 
     The beginning of a file is enough for all but the pixels.
     """
     values: dict[int, bytes] = {}
     position, transfer_syntax = _PREFIX_END, ""
-    end = len(data) - 8
+    end, is_implicit = len(data) - 8, False
     while position <= end:
         group, element, vr, length = _SHORT_HEADER.unpack_from(data, position)
         tag = group << 16 | element
-        if vr in _LONGER_VRS:
+        if is_implicit and group != 2:
+            if vr.isalpha() and vr.isupper():
+                return None  # a VR where there should be none, or a length that looks like one
+            (length,) = _LONG_LENGTH.unpack_from(data, position + 4)
+            position += 8
+        elif vr in _LONGER_VRS:
             if position > end - 4:
                 return None
             (length,) = _LONG_LENGTH.unpack_from(data, position + 8)
@@ -238,6 +243,7 @@ def walk(data: bytes, wanted: Set[int] = _WANTED) -> Elements | None:
             transfer_syntax = data[position : position + length].rstrip(b"\0 ").decode("latin-1")
             if transfer_syntax not in _PLAIN:
                 return None
+            is_implicit = transfer_syntax == uid.ImplicitVRLittleEndian
         position += length
     return None
 

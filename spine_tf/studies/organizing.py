@@ -245,7 +245,8 @@ class _Run:
 def _read_files(
     files: Files, *, pile: pile_module.Pile
 ) -> list[tuple[pile_module.File, list[pile_image.Entry] | outcome.LeftOut]]:
-    return [(file, pile_image.read_entries(pile, file)) for file in files]
+    with pile_image.quiet():
+        return [(file, pile_image.read_entries(pile, file)) for file in files]
 
 
 def _hash_series(

@@ -78,7 +78,7 @@ class Folder:
 
     def read(self, file: File, limit: int) -> bytes:
         """Returns the first bytes of a file."""
-        return regular_file.read_beginning(self.path(file), limit)
+        return regular_file.read_beginning(f"{self.directory}/{file.name}", limit)
 
     def path(self, file: File) -> pathlib.Path:
         """Returns where a file lies."""

@@ -168,9 +168,8 @@ def read_entries(pile: pile_module.Pile, file: pile_module.File) -> list[Entry] 
     """Reads the headers in a file: of one image, or of many frames; or why there is none."""
     read = functools.partial(pile.read, file)
     try:
-        with quiet():
-            found = _read_images(file, read)
-            return found if isinstance(found, outcome.LeftOut) else [_entry(i) for i in found]
+        found = _read_images(file, read)
+        return found if isinstance(found, outcome.LeftOut) else [_entry(i) for i in found]
     except reasons.Rejected as rejected:
         if pile_module.is_zip(_beginning(read)):
             return outcome.LeftOut(
@@ -274,8 +273,7 @@ def _read_file(
         )
     if frames == [0]:
         return {0: data}
-    with quiet():
-        found = multi_frame.read_frames(data, frames)
+    found = multi_frame.read_frames(data, frames)
     if missing := set(frames) - found.keys():
         raise reasons.Rejected(reasons.Reason.BAD_HEADER, f"frame {min(missing)} is not there")
     return found
@@ -283,7 +281,10 @@ def _read_file(
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps pydicom from logging what it finds odd: it cites values, and those may be names."""
+    """Keeps pydicom from logging what it finds odd: it cites values, and those may be names.
+
+    Whatever reads files or decodes texts of them does so in here.
+    """
     logger = logging.getLogger("pydicom")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

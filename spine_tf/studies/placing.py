@@ -46,7 +46,7 @@ def place(task: Task, *, pile: pile_module.Pile, output_dir: pathlib.Path) -> Pl
     target = output_dir / task.place.folder
     _remove(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic.new_directory(target) as part:
+    with atomic.new_directory(target) as part, pile_image.quiet():
         return Placed(task=task, failures=tuple(_fill(part, task, pile)))
 
 

@@ -46,6 +46,7 @@ def main() -> None:
     if _MAX_MINUTES.value is not None and _MAX_MINUTES.value <= 0:
         raise ValueError(f"--max_minutes is {_MAX_MINUTES.value}, expected more than 0")
     wanted = _design()
+    flags_module.require_kinds(data_dir=data_dir)
 
     # What draws and computes is imported only when the flags are in order.
     from spine_tf.ablation import ablation, ablation_table

@@ -14,6 +14,7 @@ def main() -> None:
     """Draws as the flags say."""
     records_dir = program.require_path(_RECORDS_DIR)
     path = program.require_output_file(_PNG)
+    flags_module.require_kinds(records_dir=records_dir)
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
     from spine_tf.augmentation import sheet

@@ -21,6 +21,7 @@ def main() -> None:
     run_dir = program.require_path(_RUN_DIR)
     records_dir = program.require_path(_RECORDS_DIR)
     output_dir = program.require_output_dir(_OUTPUT_DIR)
+    flags_module.require_kinds(run_dir=run_dir, records_dir=records_dir)
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
     from spine_tf.label_review import cleaning

@@ -39,6 +39,7 @@ def main() -> None:
     start = time.monotonic()
     _check_combinations()
     data_dir = program.require_path(_DATA_DIR)
+    flags_module.require_kinds(data_dir=data_dir)
     if _DRY_RUN.value:
         _preview(data_dir)
         return

@@ -55,6 +55,8 @@ def main() -> None:
     run_dirs = flags_module.require_run_dirs(_RUN_DIRS)
     records_dir = program.require_path(_RECORDS_DIR)
     report_dir = program.require_output_dir(_REPORT_DIR)
+    data_dir = program.path(_DATA_DIR)
+    flags_module.require_kinds(run_dir=run_dirs, records_dir=records_dir, data_dir=data_dir)
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
     from spine_tf.evaluation import evaluation
@@ -68,7 +70,7 @@ def main() -> None:
         num_resamples=_NUM_RESAMPLES.value,
         has_evidence=_EVIDENCE.value,
         has_controls=_CONTROLS.value,
-        data_dir=program.path(_DATA_DIR),
+        data_dir=data_dir,
         num_augmented=_TTA.value,
     )
     source = records.open_records(records_dir, verifies=_VERIFY.value)

@@ -51,6 +51,7 @@ def _export() -> None:
     records_dir = program.path(_RECORDS_DIR)
     if records_dir is not None and formats.INT8 not in names:
         raise ValueError("--records_dir has no effect without --formats litert_int8: leave it out")
+    flags_module.require_kinds(run_dir=run_dirs, records_dir=records_dir)
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
     from spine_tf.runs import run
@@ -67,6 +68,7 @@ def _export() -> None:
 def _check(export_dir: pathlib.Path) -> None:
     if _RUN_DIRS.value or _EXPORT_DIR.value:
         raise ValueError("--check stands alone: leave out --run_dir and --export_dir")
+    flags_module.require_kinds(check=export_dir)
     from spine_tf.serving import answer_check
 
     findings = answer_check.check(export_dir)

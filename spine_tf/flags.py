@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from spine_tf import labels
-from spine_tf.configuration import config as config_module, model_configs, roi_config
+from spine_tf.configuration import (
+    config as config_module,
+    directory_kind,
+    model_configs,
+    roi_config,
+)
 from spine_tf.processes import pool
 from tfrecords import program
 
@@ -20,6 +25,13 @@ if TYPE_CHECKING:
     from spine_tf.conversion import plan
 
 _MOST_WORKERS = 1024
+_KINDS = {
+    "data_dir": directory_kind.Kind.DATA,
+    "records_dir": directory_kind.Kind.RECORDS,
+    "run_dir": directory_kind.Kind.RUN,
+    "model_dir": directory_kind.Kind.EXPORT,
+    "check": directory_kind.Kind.EXPORT,
+}
 
 # So that --help of a program lists what it asks for here as flags of its own.
 flags.disclaim_key_flags()
@@ -64,6 +76,19 @@ def require_run_dirs(flag: flags.FlagHolder[list[str] | None]) -> list[pathlib.P
         raise ValueError(f"--{flag.name} is missing; see --help")
     whole = pathlib.Path(",".join(flag.value))
     return [whole] if whole.exists() else [pathlib.Path(name) for name in flag.value]
+
+
+def require_kinds(**given: pathlib.Path | list[pathlib.Path] | None) -> None:
+    """Raises ValueError where what a flag names is another kind of directory, and says which.
+
+    Args:
+        given: directories by the flag that names them, such as records_dir=...; None is passed
+            over. --data_dir may be a zip file.
+    """
+    for name, value in given.items():
+        for path in value if isinstance(value, list) else [value]:
+            if path is not None and not (name == "data_dir" and path.is_file()):
+                directory_kind.require(path, _KINDS[name], f"--{name}")
 
 
 def work_dir(more: str = "") -> flags.FlagHolder[str | None]:

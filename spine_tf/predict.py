@@ -60,6 +60,7 @@ def _predict_folder(model_dir: pathlib.Path, data_dir: pathlib.Path, output: pat
     for flag in (_CENTER_XY, _CONDITION):
         if flag.value is not None:
             raise ValueError(f"--{flag.name} belongs to --dicom: leave it out with --data_dir")
+    flags_module.require_kinds(model_dir=model_dir, data_dir=data_dir)
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
     from spine_tf.serving import prediction
@@ -101,6 +102,7 @@ def _predict_file(model_dir: pathlib.Path, dicom: pathlib.Path, output: pathlib.
     if _SIDE.value is not None:
         raise ValueError("--side belongs to --data_dir: leave it out with --dicom")
     center_xy = _parse_center(_CENTER_XY.value)
+    flags_module.require_kinds(model_dir=model_dir)
 
     from spine_tf.serving import single_file
 

@@ -38,6 +38,7 @@ def main() -> None:
     started = time.monotonic()
     data_dir = program.require_path(_DATA_DIR)
     work_dir = program.require_output_dir(_WORK_DIR)
+    flags_module.require_kinds(data_dir=data_dir)
 
     from spine_tf.reproduction import experiment, reproduction
 

@@ -19,6 +19,7 @@ def main() -> None:
 
     data_dir = program.require_path(_DATA_DIR)
     output_dir = program.require_output_dir(_OUTPUT_DIR)
+    flags_module.require_kinds(data_dir=data_dir)
     written = subset.write_subset(
         sources.open_source(data_dir),
         output_dir,

@@ -41,6 +41,7 @@ def main() -> None:
     run_dir = program.require_output_dir(_RUN_DIR)
     val_fold = _val_fold()
     run_config = _read_config(run_dir)
+    flags_module.require_kinds(records_dir=records_dir)
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
     from spine_tf.training import keras_callbacks, trainer

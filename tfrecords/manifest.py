@@ -98,9 +98,12 @@ def read_manifest(directory: pathlib.Path) -> Manifest:
         raise ValueError(f"{directory} is not a directory; expected the output of a conversion")
     path = directory / FILE_NAME
     if not path.exists():
+        is_begun = any(directory.glob("*.tfrecord*-of-*"))
         raise ValueError(
             f"{directory} has no {FILE_NAME}, so it is no finished conversion: run the same "
             "conversion again to complete it"
+            if is_begun
+            else f"{directory} holds no records, expected a directory that a conversion wrote"
         )
     return json_object.read_as(
         _from_json, path, expected="a manifest of records", mend="convert again with --overwrite"

@@ -109,9 +109,12 @@ def _make_settings() -> search_settings.Settings:
         max_epochs=_MAX_EPOCHS.value,
         monitor=goal.monitor,
     )
+    search_dir = program.require_output_dir(_SEARCH_DIR)
+    records_dir = program.require_path(_RECORDS_DIR)
+    flags_module.require_kinds(records_dir=records_dir)
     return search_settings.Settings(
-        search_dir=program.require_output_dir(_SEARCH_DIR),
-        records_dir=program.require_path(_RECORDS_DIR),
+        search_dir=search_dir,
+        records_dir=records_dir,
         task=next(iter(bases.values())).task,
         bases=bases,
         fixed=fixed,

@@ -20,7 +20,7 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_chief, oracle_client, utils
 from keras_tuner.src.engine import hyperparameters, trial as trial_module
 
-from tfrecords import atomic
+from tfrecords import atomic, json_object
 
 TRIAL_FILE = "trial.json"
 
@@ -66,6 +66,11 @@ def silenced() -> Iterator[None]:
         yield
 
 
+# What Keras Tuner raises of a state of other keys or types.
+_NOT_WHAT_IS_WRITTEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError)
+_MEND = "begin the search anew with --overwrite"
+
+
 class DurableOracle(keras_tuner.Oracle):
     """An oracle whose state is written whole or not at all, and that goes on where it was."""
 
@@ -73,8 +78,18 @@ class DurableOracle(keras_tuner.Oracle):
         """Keeps the state in a directory from now on; goes on from the state that is there."""
         self.verbose = 0
         self._set_project_dir(str(directory.parent), directory.name)
-        if pathlib.Path(self._get_oracle_fname()).exists():
+        path = pathlib.Path(self._get_oracle_fname())
+        if not path.exists():
+            return
+        # Read twice, so that what is damaged is named.
+        for each in (path, *sorted(directory.glob(f"trial_*/{TRIAL_FILE}"))):
+            json_object.read(each, expected="a state of the search", mend=_MEND)
+        try:
             self.reload()
+        except _NOT_WHAT_IS_WRITTEN as err:
+            raise ValueError(
+                f"{path}, or a trial beside it, can't be used ({err!r}): {_MEND}"
+            ) from err
 
     def save(self) -> None:
         """Writes the state."""

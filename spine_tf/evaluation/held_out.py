@@ -306,7 +306,8 @@ def load_examples(
         if split not in source.splits:
             raise ValueError(
                 f"{source.directory} has no {split} split: it was converted without one "
-                f"(it has {', '.join(source.splits)}); evaluate with --split val or --split oof"
+                f"(it has {', '.join(source.splits)}); evaluate with --split "
+                "oof what was trained with --val_fold all, with --split val another run"
             )
     examples = records.load_examples(source, splits, task.severities)
     if not len(examples):

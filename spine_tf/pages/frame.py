@@ -49,8 +49,12 @@ def read_csv(path: pathlib.Path, text_columns: Collection[str], *, writer: str) 
         writer: the program that writes it, for the message.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or another; names the file.
     """
     if not path.is_file():
         raise ValueError(f"{path} does not exist; expected the table that {writer} writes")
-    return parse(regular_file.read_text(path), text_columns)
+    text = regular_file.read_text(path)
+    try:
+        return parse(text, text_columns)
+    except ValueError as err:
+        raise ValueError(f"{path} is not the table that {writer} writes ({err})") from err

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 import numpy as np
+import tensorflow as tf
 from absl import logging
 
 from spine_tf.augmentation import copies as copies_module
@@ -18,7 +19,7 @@ from spine_tf.models import families, resampling
 from spine_tf.pages import frame
 from spine_tf.runs import provenance as provenance_module
 from spine_tf.scoring import calibration, predictions as predictions_module, summary
-from tfrecords import atomic, json_object, progress, stored_images
+from tfrecords import atomic, json_object, progress, regular_file, stored_images
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +38,8 @@ OUT_OF_FOLD_FILE = "oof.csv"
 # What Keras raises of a model file that is damaged: a zip of JSON and HDF5.
 _UNREADABLE_MODEL = (
     *(OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError),
-    *(RuntimeError, MemoryError, AssertionError, ImportError, zipfile.BadZipFile, zlib.error),
+    *(RuntimeError, MemoryError, RecursionError, AssertionError, ImportError),
+    *(zipfile.BadZipFile, zlib.error, tf.errors.OpError),
 )
 
 Images: TypeAlias = stored_images.Images | copies_module.Changed
@@ -378,6 +380,8 @@ def load_model(run_dir: pathlib.Path) -> keras.Model:
         ValueError: there is none, or it can't be read.
     """
     try:
+        # Keras would wait for ever at a pipe.
+        regular_file.open_file(run_dir / MODEL_FILE).close()
         return keras.models.load_model(
             run_dir / MODEL_FILE, compile=False, custom_objects=dict(families.CUSTOM_LAYERS)
         )

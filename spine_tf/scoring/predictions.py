@@ -195,6 +195,7 @@ def _to_csv(predictions: Predictions, task: labels_module.Task) -> str:
 def _parse_row(where: str, row: dict[str, str]) -> tuple[str, int, list[float]]:
     key, label, *values = row.values()
     try:
+        _key_field(key, 0)
         return key, int(label), [float(value) for value in values]
     except ValueError as err:
         raise ValueError(f"{where}: {err}") from err
@@ -202,6 +203,9 @@ def _parse_row(where: str, row: dict[str, str]) -> tuple[str, int, list[float]]:
 
 def _key_field(key: str, index: int) -> str:
     fields = key.split("/")
-    if len(fields) != len(_KEY_FIELDS) or not fields[0].isdecimal():
+    if len(fields) != len(_KEY_FIELDS) or not fields[0].isdecimal() or int(fields[0]) >= 2**63:
         raise ValueError(f"key is {key!r}, expected {'/'.join(_KEY_FIELDS)}")
+    for name, known in ((fields[3], labels_module.CONDITIONS), (fields[4], labels_module.LEVELS)):
+        if name not in known:
+            raise ValueError(f"key is {key!r}: {name!r} is none of {', '.join(known)}")
     return fields[index]

@@ -5,7 +5,6 @@ The inputs are synthetic, so that an export carries no pixel of anybody's study.
 
 import dataclasses
 import pathlib
-import zipfile
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -13,7 +12,7 @@ from scipy import ndimage
 
 from spine_tf.crops import roi
 from spine_tf.serving import saved_model, spec
-from tfrecords import example, schema
+from tfrecords import array_file, example, schema
 
 FOLDER = "golden"
 INPUTS_FILE = "inputs.npz"
@@ -241,11 +240,8 @@ def read(directory: pathlib.Path) -> tuple[Inputs, spec.Answer]:
 def read_answers(directory: pathlib.Path, name: str) -> spec.Answer:
     """Reads the arrays of a file below `golden/`; ValueError if it has none."""
     path = directory / FOLDER / name
-    try:
-        with np.load(path) as file:
-            return dict(file)
-    except (OSError, ValueError, zipfile.BadZipFile) as err:
-        raise ValueError(f"{path} can't be read ({err}): get the export again") from err
+    with array_file.opened(path, expected="golden answers", mend="get the export again") as file:
+        return dict(file)
 
 
 def _save(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:

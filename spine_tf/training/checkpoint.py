@@ -3,18 +3,19 @@
 The file is replaced as a whole after every epoch.
 """
 
+import contextlib
 import dataclasses
 import io
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfrecords import atomic
+from tfrecords import array_file, atomic
 
 _FILE = "checkpoint.npz"
 
@@ -107,25 +108,34 @@ def exists(work_dir: pathlib.Path) -> bool:
 
 def restore_progress(work_dir: pathlib.Path, progress: Progress) -> None:
     """Puts the saved progress into one that has just begun."""
-    with np.load(work_dir / _FILE) as saved:
+    with _opened(work_dir) as saved:
         summary = json.loads(str(saved["progress"]))
-        num_best = sum(name.startswith("best_") for name in saved.files)
+        num_best = sum(name.startswith("best_") for name in saved)
         progress.best_weights = [saved[f"best_{i}"] for i in range(num_best)]
-    progress.phase = summary["phase"]
-    progress.epoch_in_phase = summary["epoch_in_phase"]
-    progress.history = summary["history"]
-    progress.best_epoch = summary["best_epoch"]
+        progress.phase = summary["phase"]
+        progress.epoch_in_phase = summary["epoch_in_phase"]
+        progress.history = summary["history"]
+        progress.best_epoch = summary["best_epoch"]
+
+
+def _opened(work_dir: pathlib.Path) -> contextlib.AbstractContextManager[Mapping[str, np.ndarray]]:
+    return array_file.opened(
+        work_dir / _FILE,
+        expected="the state of a training",
+        mend="remove it, and this training begins anew",
+    )
 
 
 def restore_variables(work_dir: pathlib.Path, variables: Sequence[tf.Variable]) -> None:
     """Puts the saved values into the variables; ValueError if there are others than were saved."""
-    with np.load(work_dir / _FILE) as saved:
-        num_saved = sum(name.startswith("variable_") for name in saved.files)
-        if num_saved != len(variables):
-            raise ValueError(
-                f"{work_dir / _FILE} holds {num_saved} variables, the model has {len(variables)}: "
-                "it was written by another version, start anew in another --run_dir"
-            )
+    with _opened(work_dir) as saved:
+        num_saved = sum(name.startswith("variable_") for name in saved)
+    if num_saved != len(variables):
+        raise ValueError(
+            f"{work_dir / _FILE} holds {num_saved} variables, the model has {len(variables)}: "
+            "it was written by another version, start anew in another --run_dir"
+        )
+    with _opened(work_dir) as saved:
         for i, variable in enumerate(variables):
             variable.assign(saved[f"variable_{i}"])
 

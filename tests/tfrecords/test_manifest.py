@@ -39,7 +39,7 @@ def test_sha256_is_the_files(tmp_path):
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        (None, "no finished conversion: run the same conversion again"),
+        (None, "holds no records, expected a directory that a conversion wrote"),
         ("{", "is not JSON"),
         ("[]", "not an object.*expected a manifest"),
         (json.dumps({"format_version": 7}), "format version 7, this program reads 1"),

@@ -151,6 +151,9 @@ def test_splits_are_those_with_examples(records_dir: pathlib.Path) -> None:
 
 
 def test_directory_without_manifest_is_not_finished(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match="holds no records, expected a directory that a conv"):
+        records.open_records(tmp_path)
+    (tmp_path / "spine-fold_0.tfrecord-00000-of-00001").touch()
     with pytest.raises(ValueError, match=r"no manifest.json, so it is no finished conversion"):
         records.open_records(tmp_path)
 

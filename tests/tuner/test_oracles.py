@@ -147,3 +147,21 @@ def test_hyperband_names_the_trials_that_may_go_on(tmp_path: pathlib.Path) -> No
 def test_unknown_oracle_is_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ValueError, match="oracle is 'delphi', expected one of bayesian"):
         _make_oracle("delphi", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("oracle.json", "{", "oracle.json is not JSON"),
+        ("oracle.json", "[]", "not an object"),
+        ("oracle.json", "{}", "oracle.json, or a trial beside it, can't be used"),
+        ("trial_0/trial.json", "{", "trial.json is not JSON"),
+        ("trial_0/trial.json", '{"trial_id": 3}', "or a trial beside it, can't be used"),
+    ],
+)
+def test_damaged_state_is_named(tmp_path: pathlib.Path, file: str, text: str, message: str) -> None:
+    _make_oracle("random", tmp_path).create_trial("tuner0")
+    (path,) = tmp_path.rglob(file.replace("trial_0", "trial_*"))
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f"{message}.*: begin the search anew with --overwrite"):
+        _make_oracle("random", tmp_path)

@@ -35,6 +35,20 @@ def test_file_that_is_missing_is_named(tmp_path: pathlib.Path) -> None:
         frame.read_csv(tmp_path / "x.csv", [], writer="train")
 
 
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", r"x.csv is not the table that train writes \(No columns"),
+        (b"a,b\n1,2\n1,2,3\n", r"x.csv is not the table that train writes \(Error tokenizing"),
+        (b"a\n\xff\n", "x.csv is not UTF-8"),
+    ],
+)
+def test_file_that_is_no_table_is_named(tmp_path: pathlib.Path, data: bytes, message: str) -> None:
+    (tmp_path / "x.csv").write_bytes(data)
+    with pytest.raises(ValueError, match=message):
+        frame.read_csv(tmp_path / "x.csv", ["key"], writer="train")
+
+
 def _predictions() -> predictions.Predictions:
     generator = np.random.default_rng(0)
     probabilities = generator.dirichlet(np.ones(3), 30)
@@ -101,7 +115,8 @@ def test_text_of_others_is_no_formula_in_a_table_and_comes_back(tmp_path: pathli
     )
     task = labels.TASKS["binary"]
     predictions.write_csv(tmp_path / "p.csv", found, task)
-    assert predictions.read_csv(tmp_path / "p.csv", task).keys == cells
+    with pytest.raises(ValueError, match="line 2: key is '=HYPERLINK"):  # as it was written
+        predictions.read_csv(tmp_path / "p.csv", task)
     assert predictions.read_frame(tmp_path / "p.csv")["key"].tolist() == list(cells)
     lines = (tmp_path / "p.csv").read_text("utf-8").splitlines()[1:]
     assert {line[0] for line in lines} == {"'"}

@@ -97,13 +97,26 @@ def test_write_refuses_another_task(tmp_path):
         predictions_module.write_csv(tmp_path / "p.csv", _make(), labels.TASKS["multiclass"])
 
 
+_KEY = "1/2/3/spinal_canal_stenosis/l4_l5"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("key,label,normal_mild,moderate,severe\n", "of task binary"),
         ("", "of task binary"),
         ("key,label,normal_mild,severe\nk,0,1.0\n", "line 2 has 3 fields, expected 4"),
-        ("key,label,normal_mild,severe\nk,one,1.0,0.0\n", "line 2: invalid literal"),
+        ("key,label,normal_mild,severe\nk,0,1.0,0.0\n", "line 2: key is 'k', expected study/"),
+        (f"key,label,normal_mild,severe\n{_KEY},one,1.0,0.0\n", "line 2: invalid literal"),
+        (
+            f"key,label,normal_mild,severe\n{_KEY.replace('spinal', 'cervical')},0,1.0,0.0\n",
+            "line 2: key is .*: 'cervical_canal_stenosis' is none of spinal_canal_stenosis, ",
+        ),
+        (
+            f"key,label,normal_mild,severe\n{_KEY.replace('l4_l5', 'l9')},0,1.0,0.0\n",
+            "line 2: key is .*: 'l9' is none of l1_l2, ",
+        ),
+        (f"key,label,normal_mild,severe\n{10**19}/{_KEY},0,1.0,0.0\n", "line 2: key is '1000"),
         ("key,label,normal_mild,severe\n", "p.csv: there are no predictions"),
     ],
 )

@@ -3,6 +3,8 @@
 import contextlib
 import hashlib
 import itertools
+import json
+import math
 import os
 import pathlib
 import shutil
@@ -270,3 +272,39 @@ def test_spoilt_export_is_refused_or_as_it_was_made(made: pathlib.Path, spoilt: 
             expected = _contents(made)
             del expected["SHA256SUMS"]
             assert digests == {n: hashlib.sha256(d).digest() for n, d in expected.items()}
+
+
+_ODD = st.sampled_from(
+    [None, True, -1, 0, 1e308, math.inf, math.nan, "", "x", "../x", [], {}, [[]], [0.5], "binary"]
+)
+_FIELDS = [
+    *(("labels.json", name) for name in ("format_version", "task", "classes", "columns")),
+    *(("labels.json", name) for name in ("class_prior", "conditions", "levels")),
+    *(("preprocess.json", name) for name in ("format_version", "roi", "roi.roi_px", "roi.roi_mm")),
+    *(("preprocess.json", name) for name in ("roi.num_slices", "roi.window", "roi.mirror_right")),
+]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from(_FIELDS), _ODD, st.booleans())
+def test_list_that_fits_other_values_makes_them_no_better(
+    made: pathlib.Path, place: tuple[str, str], value: Any, is_dropped: bool
+) -> None:
+    """Whoever changes a file can change the list: what the files say is checked all the same."""
+    file, (*inside, name) = place[0], place[1].split(".")
+    with tempfile.TemporaryDirectory() as folder:
+        directory = shutil.copytree(made, pathlib.Path(folder) / "e")
+        values = json.loads((directory / file).read_bytes())
+        holder = values["roi"] if inside else values
+        holder.pop(name, None)
+        if not is_dropped:
+            holder[name] = value
+        (directory / file).write_text(json.dumps(values))
+        verification.write_checksums(directory)
+        try:
+            with verification.verified(directory) as received:
+                found = spec.read(received.directory)
+        except ValueError as err:
+            assert f"{directory / file}: " in str(err) or f"{directory / file} has no" in str(err)
+        else:
+            assert getattr(found.roi, name) == holder.get(name, "slice")

@@ -1,6 +1,7 @@
 """What the tests of several packages stand on: records of synthetic crops, and a browser."""
 
 import dataclasses
+import gc
 import json
 import os
 import pathlib
@@ -54,6 +55,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the longest tests first: in the end one of two processes would wait for them."""
     items.sort(key=lambda item: item.path.name != "test_docs.py")
+
+
+def pytest_collection_finish() -> None:
+    """Takes what was imported out of the collector's sight: Keras collects at every new session."""
+    gc.collect()
+    gc.freeze()
 
 
 def write_records(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spine_tf.configuration import config, training_config
+from spine_tf.configuration import config
 from tfrecords import example, manifest, records, shard, tfds_files
 from tuner import runner, search_directory, search_settings, trial
 
@@ -138,21 +138,24 @@ def test_records_that_can_not_be_fail_the_trial(
 
 
 def test_objective_that_the_fold_leaves_undefined_fails_the_trial(
-    make_runner: Callable[..., runner.Runner], make_records: Callable[..., pathlib.Path]
+    make_runner: Callable[..., runner.Runner],
+    records_dir: pathlib.Path,
+    make_records: Callable[..., pathlib.Path],
+    tmp_path: pathlib.Path,
 ) -> None:
     # Unlike the loss, AUC needs both classes in the fold.
-    assert training_config.MONITORS["val_auc"]
+    of_one_class = make_records(tmp_path / "one", severities=(0, 0, 0), first_study=5000)
+    copy = shutil.copytree(records_dir, tmp_path / "records")
+    whole, other = manifest.read_manifest(copy), manifest.read_manifest(of_one_class)
+    parts = {part.file: part for part in (*whole.shards, *other.shards_of("fold_0"))}
+    for part in other.shards_of("fold_0"):
+        shutil.copy(of_one_class / part.file, copy / part.file)
+    counts = {**whole.class_counts, "fold_0": other.class_counts["fold_0"]}
+    dataset = dataclasses.replace(whole, shards=tuple(parts.values()), class_counts=counts)
+    manifest.write_manifest(copy, dataset)
     job = dataclasses.replace(_job(), objective="auc")
-    watch = runner._Watch(
-        objective=search_settings.Objective(name="auc"),
-        job=job,
-        is_first_fold=True,
-        is_stopping=lambda: False,
-        on_epoch=lambda **figures: None,
-        fold=0,
-    )
     with pytest.raises(runner.TrialFailedError, match="val_auc is nan in epoch 1 on fold_0"):
-        watch(0, {"val_auc": float("nan")})
+        make_runner(records_dir=copy).run(job, _config())
 
 
 def _with_broken_windows(records_dir: pathlib.Path, copy: pathlib.Path) -> pathlib.Path:

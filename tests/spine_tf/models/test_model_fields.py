@@ -50,6 +50,7 @@ _FIELDS = [
     (family, field.name)
     for family in _FAMILIES
     for field in dataclasses.fields(model_configs.MODEL_CONFIGS[family])
+    if field.name != "weights"  # what a model begins with, not what it is
 ]
 
 

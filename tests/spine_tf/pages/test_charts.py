@@ -14,6 +14,11 @@ def _root(drawn):
     return ElementTree.fromstring(drawn.__html__())
 
 
+def _size(drawn):
+    """Width and height of the picture, in its own units."""
+    return tuple(float(number) for number in _root(drawn).get("viewBox").split()[2:])
+
+
 def _texts(drawn):
     return [element.text for element in _root(drawn).iter() if element.text]
 
@@ -114,7 +119,7 @@ def test_value_outside_the_axis_is_drawn_at_its_end():
 
     ((column, _),) = _marks(drawn).values()
     assert column == pytest.approx(_places(drawn, "text")["1"][0], abs=0.02)
-    assert column <= float(_root(drawn).get("viewBox").split()[2])
+    assert column <= _size(drawn)[0]
     assert "7.000" in _texts(drawn)
 
 
@@ -138,8 +143,9 @@ def test_range_that_is_not_given_holds_all_values_and_needs_no_finite_one():
 
     (left, low), (right, high) = _marks(drawn).values()
     assert {"10", "20", "30", "40", "-50", "0", "50"} <= set(_texts(drawn))
-    assert 0 < left < right < 420
-    assert 0 < high < low < 320
+    width, height = _size(drawn)
+    assert 0 < left < right < width
+    assert 0 < high < low < height
     assert list(_marks(broken)) == ["2, 3"]
 
 
@@ -151,10 +157,10 @@ def test_long_names_leave_the_picture_at_no_side():
 
     name, note = (_places(drawn, "text")[text] for text in ("n" * 40, "out of time"))
     assert name[0] - _width("n" * 40) > 0
-    assert note[0] + _width("out of time") < 420
+    assert note[0] + _width("out of time") < _size(drawn)[0]
     places = {text: at for text, at in _places(below, "text").items() if "www" in text}
     assert len({y for _, y in places.values()}) == 4
-    assert all(x + _width(text) < 420 for text, (x, _) in places.items())
+    assert all(x + _width(text) < _size(below)[0] for text, (x, _) in places.items())
 
 
 def test_matrix_shows_counts_and_shares_and_an_empty_row():

@@ -88,20 +88,12 @@ _NO_CHANGE = [
     for name in ("rotation_degrees", "shift", "scale", "contrast", "brightness")
 ]
 
-# What each field is changed to; the weights must come out otherwise.
+# What each field is changed to; the weights must come out otherwise. That each field of a model
+# changes what is built is tests/spine_tf/models/test_model_fields.py's.
 _CHANGES = (
     "model.input_mm=40",
-    "model.input_px=16",
-    "data.augmentation.jitter_mm=5",
-    "model.activation=gelu",
-    "model.norm=group",
-    "model.norm_momentum=0.5",
-    "model.pooling=max",
-    "model.dropout=0",
-    "model.head=ordinal",
     "model.filters=[8, 8]",
-    "model.kernel_size=5",
-    "model.units=16",
+    "data.augmentation.jitter_mm=5",
     "data.feed=stream",
     *(
         f"data.augmentation.{name}=0.4"
@@ -123,6 +115,31 @@ _CHANGES = (
     "training.class_weights=competition",
     "seed=5",
 )
+
+
+# The effect of the other fields is shown by tests of their own.
+_SHOWN_IN = {
+    **dict.fromkeys(("data.augmentation.flip", "data.augmentation.slice_shuffle"), "test_fit.py"),
+    **dict.fromkeys(("data.memory_budget_mb", "data.sampling"), "test_fit.py"),
+    **dict.fromkeys(("training.deterministic", "training.focal_gamma"), "test_fit.py"),
+    **dict.fromkeys(("training.monitor", "training.patience", "training.xla"), "test_fit.py"),
+    "data.augmentation.unchanged": "../augmentation/test_changes.py",
+    **dict.fromkeys(("data.inner_fold", "data.val_fold"), "test_fold_roles.py"),
+    **dict.fromkeys(("data.label_review.path", "data.label_review.action"), "../test_clean.py"),
+    **dict.fromkeys(("data.label_review.budget", "data.mild_split"), "../test_clean.py"),
+    "training.label_softness": "test_losses.py",
+    "training.mixed_precision": "test_device.py",
+    "task": "test_tasks.py",
+}
+
+
+def test_every_field_stands_in_a_test_of_its_effect() -> None:
+    changed = {change.partition("=")[0] for change in _CHANGES}
+    fields = {name for name in config.field_names("simple") if not name.startswith("model.")}
+    assert fields == {*(name for name in changed if not name.startswith("model.")), *_SHOWN_IN}
+    for name, path in _SHOWN_IN.items():
+        text = (pathlib.Path(__file__).parent / path).read_text("utf-8")
+        assert name.rpartition(".")[2] in text, f"{path} says nothing of {name}"
 
 
 @pytest.mark.slow

@@ -52,7 +52,7 @@ _SMALLER: Mapping[str, Sequence[str]] = {
     "spine_tf.train": ("--epochs=1", *_BRIEF),
     "spine_tf.evaluate": ("--noevidence", "--num_resamples=20"),
     "tuner": ("--max_trials=1", "--max_epochs=1", *_SMALL_MODEL),
-    "spine_tf.ablate": (*_ROWS, *_BRIEF, "--max_minutes=0.01"),
+    "spine_tf.ablate": (*_ROWS, *_BRIEF, "--num_folds=2"),
     "spine_tf.reproduce": (
         *("--conditions=all", "--models=simple", "--tasks=multiclass"),
         *_BRIEF,
@@ -133,7 +133,9 @@ def _script(page: pathlib.Path, data_dir: pathlib.Path) -> str:
         if "file" in block.options:
             lines.append(f"cat > {block.options['file']} <<'END_OF_FILE'\n{block.text}END_OF_FILE")
         elif block.language == "sh":
-            lines.append(re.sub(r"^D=\S+", f"D={data_dir}", block.text, flags=re.MULTILINE))
+            text = re.sub(r"^D=\S+", f"D={data_dir}", block.text, flags=re.MULTILINE)
+            # One variant beside the base; a flag that may be repeated can't be said anew.
+            lines.append(re.sub(r"(--factors \w+=\w+)\S+", r"\1", text))
         else:
             lines.append(f"python - <<'END_OF_PYTHON'\n{block.text}END_OF_PYTHON")
     return "\n".join(lines)

@@ -20,7 +20,7 @@ class Shard:
         split: the split it belongs to.
         num_examples: records in it.
         num_bytes: size of the file.
-        sha256: of the file, hexadecimal.
+        sha256: the digest of the file's bytes, hexadecimal.
     """
 
     file: str
@@ -41,10 +41,10 @@ class Manifest:
     """What a records directory holds and how it was made.
 
     Attributes:
-        format_version: of the directory; a reader refuses another one.
-        name: of the data set; the first part of each shard's file name.
+        format_version: version of the directory's layout; a reader refuses another one.
+        name: name of the data set; the first part of each shard's file name.
         config: what decided the records, as JSON types.
-        shards: in the order of reading.
+        shards: the files, in the order of reading.
         class_counts: split -> class name -> records.
         rejects: reason code -> rows that gave no record.
         details: whatever else the writer wants to say, as JSON types.

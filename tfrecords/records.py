@@ -162,7 +162,7 @@ class Records:
         """Returns what the splits hold beside images, reading each of them once.
 
         Raises:
-            ValueError: as `iterate`.
+            ValueError: `iterate` would raise it.
         """
         self.shards_of(splits)
         return _join(self.schema, [self._index_of(split) for split in splits])
@@ -173,7 +173,7 @@ class Records:
         """Returns decoded images, among them those of the splits.
 
         Args:
-            splits: whose records.
+            splits: names of the splits whose records are read.
             is_chosen: bool (n,), records of the index of the splits; None chooses all.
 
         Returns:
@@ -181,7 +181,7 @@ class Records:
             share it; and int64 (k,), the row in it of each chosen record.
 
         Raises:
-            ValueError: as `iterate`.
+            ValueError: `iterate` would raise it.
         """
         found, rows = self.find_images(splits, is_chosen)
         if isinstance(found, np.ndarray):
@@ -194,7 +194,7 @@ class Records:
         """Returns what `images` does; where they are not kept, they stay on disk.
 
         Raises:
-            ValueError: as `iterate`.
+            ValueError: `iterate` would raise it.
         """
         self.index(splits)
         if is_chosen is None:
@@ -252,9 +252,9 @@ def open_records(
     """Opens a finished directory.
 
     Args:
-        directory: that a converter wrote.
-        keep_mb: as in `Records`.
-        verifies: as in `Records`.
+        directory: a directory that a converter wrote.
+        keep_mb: MiB of decoded images that are kept for the next load, as `Records` has it.
+        verifies: compares the shards' bytes with the manifest's sha256, as `Records` has it.
 
     Raises:
         ValueError: it is missing, not finished, of another format version, or what its small files
@@ -304,7 +304,7 @@ def load_examples(records: Records, splits: Sequence[str], label_values: Sequenc
         label_values: the labels that take part; the position of one is its class.
 
     Raises:
-        ValueError: as `iterate`, or the records have no classes.
+        ValueError: `iterate` would raise it, or the records have no classes.
     """
     integrity.require_classes(records.directory / tfds_files.FEATURES_FILE, records.schema)
     index = records.index(splits)

@@ -30,7 +30,7 @@ def open_dataset(
         class_weights: one weight a class, for elements with weights.
         shuffle_seed: None for file order, finite and complete; else full batches in the order of
             (shuffle_seed, epoch), and each later pass over them is the next epoch.
-        epoch: of the first pass.
+        epoch: number of the first pass, from 0.
         memory_budget_mb: MiB of decoded images that may be held in memory; where the splits need
             more, their shards are read in each pass.
 

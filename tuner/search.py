@@ -180,7 +180,7 @@ def retrain(
     A training of the same configuration is continued; one of an earlier best is removed.
 
     Args:
-        search_dir: of a search with a best configuration.
+        search_dir: directory of a search that has a best configuration.
         records_dir: the records that were searched on.
         verifies: compares their sha256 with the manifest's.
 

@@ -63,16 +63,16 @@ class Settings:
         bases: family -> the configuration that is varied.
         fixed: fields that keep their base value, as `is_fixed` takes them.
         declare: the search space.
-        space_name: of the space, for messages.
+        space_name: what messages call the space.
         objective: what is optimised.
         oracle: one of oracles.NAMES.
         folds: the objective is the mean over folds 0 to folds - 1.
-        seed: of the oracle; the models' is in `bases`.
+        seed: decides what the oracle draws; the models' seed is in `bases`.
         workers: processes that train, on this machine.
         max_trials: trials of the whole search.
-        max_minutes: of this call; None is no limit.
-        max_disk_mb: of the search directory; None is no limit.
-        max_parameters: of a model; None is no limit.
+        max_minutes: minutes that this call may take; None is no limit.
+        max_disk_mb: MiB that the search directory may take; None is no limit.
+        max_parameters: weights that a model may have; None is no limit.
         prune: stop bad trials by their learning curve.
         verifies: compares the records' sha256 with the manifest's before the first trial.
     """
@@ -157,8 +157,8 @@ def make_bases(
         families: empty takes the start configuration's family.
         start: its data, training and seed go for all families, its model for its own.
         settings: `field=value`, each for every family that has the field, or `family:field=value`.
-        seed: of the models; None keeps the start configuration's.
-        max_epochs: of a training; None keeps the configuration's.
+        seed: the models' seed; None keeps the start configuration's.
+        max_epochs: epochs that a training may take; None keeps the configuration's.
         monitor: the figure that early stopping goes by, unless a setting says otherwise.
 
     Raises:
@@ -185,7 +185,7 @@ def is_fixed(family: str, field: str, fixed: Collection[str]) -> bool:
     """Returns whether a field of a family keeps its base value.
 
     Args:
-        family: of a model.
+        family: name of a model family.
         field: such as "model.dropout".
         fixed: fields of all families that have them, or of one as "family:field".
     """

@@ -21,8 +21,8 @@ class Audit:
     Attributes:
         rows: usable rows of the coordinates CSV.
         num_rows: all its rows.
-        num_studies: of train.csv.
-        num_images: that have a usable row.
+        num_studies: number of studies in train.csv.
+        num_images: number of images that have a usable row.
         findings: errors first, by kind and place.
     """
 

@@ -22,11 +22,11 @@ class Settings:
     """The configuration that must match where a directory is continued.
 
     Attributes:
-        conditions, levels: which rows are converted.
+        conditions, levels: rows of these are converted; named as in `labels`.
         roi: what is cut out.
         num_folds: number of folds.
         test_fraction: part of the studies that is the test split.
-        seed: of the folds.
+        seed: decides which study lies in which fold; any integer.
         folds_csv: a file with the columns study_id and fold that decides instead.
         exclude: a file with the column key: rows to leave out.
     """

@@ -28,8 +28,8 @@ class Options:
 
     Attributes:
         split: "test", "val" or "oof"; None is "test", or all of an external directory.
-        seed: of the bootstrap.
-        num_resamples: of the bootstrap.
+        seed: decides what the bootstrap draws; any integer.
+        num_resamples: how often the bootstrap draws, at least 1.
         has_evidence: draws evidence maps beside the crops.
         has_controls: checks that studies and crops of different splits differ.
         data_dir: where the records come from; adds the baseline from other labels.
@@ -165,12 +165,12 @@ def evaluate_ensemble(
 
     Args:
         run_dirs: at least two finished runs of one task.
-        source: as in `evaluate`.
-        report_dir: as in `evaluate`.
+        source: open records, as `evaluate` takes them.
+        report_dir: where the page is written, as `evaluate` has it.
         options: how.
 
     Raises:
-        ValueError: as `evaluate`, or the runs can't answer together.
+        ValueError: `evaluate` would raise it, or the runs can't answer together.
     """
     if options.has_controls or options.data_dir is not None:
         raise ValueError(
@@ -225,12 +225,12 @@ def compare(
 
     Args:
         run_dirs: finished runs of one task; the others are compared with the first.
-        source: as in `evaluate`.
-        report_dir: as in `evaluate`.
+        source: open records, as `evaluate` takes them.
+        report_dir: where the page is written, as `evaluate` has it.
         options: how; what only a report of one run shows can't take effect.
 
     Raises:
-        ValueError: as `evaluate`, or the runs can't be compared.
+        ValueError: `evaluate` would raise it, or the runs can't be compared.
     """
     if options.has_controls or options.data_dir is not None:
         raise ValueError(

@@ -95,13 +95,13 @@ def build_network(
     """Builds an uncompiled model that answers what a head makes of the family's features.
 
     Args:
-        model_config: as of `build_model`.
-        input_shape: as of `build_model`.
+        model_config: the family and its fields, as `build_model` takes them.
+        input_shape: height and width in pixels and the number of slices, as there.
         head: such as heads.Classes.
-        record_mm: as of `build_model`.
+        record_mm: side of the records' crops in millimetres, as there.
 
     Raises:
-        ValueError: as `build_model`.
+        ValueError: `build_model` would raise it.
     """
     image, x = blocks.make_input(model_config, input_shape, record_mm)
     outputs = _BUILDERS[model_config.family](x, model_config, head)

@@ -50,14 +50,14 @@ def open_dataset(
         ['loss', 'val_loss']
 
     Args:
-        records_dir: that spine_tf.convert wrote.
+        records_dir: a directory that spine_tf.convert wrote.
         task: binary or multiclass; decides which examples take part, and their classes.
         splits: such as ["fold_1", "fold_2"], or ["test"].
         batch_size: examples a batch.
         class_weights: for elements with weights: one weight a class, or "balanced" (inverse
             frequency) or "competition" (1, 2, 4), both scaled to a mean of 1 over the examples.
         shuffle_seed: None for file order.
-        epoch: of the first pass; one that goes on with a training says how many it has done.
+        epoch: number of the first pass, from 0; who goes on with a training says how many it did.
         memory_budget_mb: MiB of decoded crops that may be held in memory. Where the splits need
             more they are read from the shards in each pass: the same elements, in a shuffle that
             is less perfect. 0 always reads them.

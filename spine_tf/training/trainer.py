@@ -65,7 +65,7 @@ def train(
         callbacks: Keras callbacks, as of `fit.fit`, or what makes them of the configuration; not
             asked where nothing is left to train.
         task: what is learned; None: what the configuration names.
-        network: as of `fit.fit`.
+        network: a network to train instead of a new one, as `fit.fit` takes it.
 
     Raises:
         ValueError: the directory exists, holds another run, or training is not possible.
@@ -130,15 +130,15 @@ def train_all_folds(
     """Trains once with each fold held out, in `run_dir/fold_i`, and joins their results.
 
     Args:
-        run_config: as of `train`; its `data.val_fold` is not looked at.
-        source: as of `train`.
-        run_dir: as of `train`.
-        resume: as of `train`.
+        run_config: what to train; its `data.val_fold` is not looked at.
+        source: open records, as `train` takes them.
+        run_dir: where the run is written, as `train` has it.
+        resume: goes on with the run that lies there, as `train` does.
         callbacks: makes each fold's own Keras callbacks of its configuration.
-        task: as of `train`.
+        task: what is learnt, as `train` takes it.
 
     Raises:
-        ValueError: as `train`.
+        ValueError: `train` would raise it.
     """
     task = task or tasks.make_task(run_config, source)
     source = source.keeping(run_config.data.keep_mb)
@@ -179,13 +179,13 @@ def train_all_seeds(
     Args:
         run_config: the first seed is its own, the others are the next ones.
         source: the records.
-        run_dir: as in `train`.
+        run_dir: where the run is written, as `train` has it.
         num_seeds: at least 1.
-        resume: as in `train`.
-        callbacks: as in `train_all_folds`.
+        resume: goes on with the run that lies there, as `train` does.
+        callbacks: makes the Keras callbacks of each training, as for `train_all_folds`.
 
     Raises:
-        ValueError: as `train`.
+        ValueError: `train` would raise it.
     """
     task = tasks.make_task(run_config, source)
     source = source.keeping(run_config.data.keep_mb)

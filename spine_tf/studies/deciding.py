@@ -37,10 +37,11 @@ class Decided:
         left_out: why it is not kept; None where it is.
         kind: as `series_kind` names it; "" where it is left out.
         confidence: of that, 0 to 1.
-        reason: for it, in our own words.
+        reason: for kind or leaving out, in our own words.
         rank: what orders the series of one kind, the best first.
         geometry: equal where pixels may be.
-        size: slices, rows and columns, row spacing, slice distance: as series.csv shows them.
+        plane, stacks: as of `series.Series`.
+        rows, columns, spacing: of the largest stack, spacing in mm.
     """
 
     series_id: int
@@ -64,11 +65,11 @@ class Study:
 
     Attributes:
         study_id, patient_id: by the key.
-        key: what told it apart, see `image.Image.study`.
+        key: what told it apart, see `pile_image.Image.study`.
         accession_numbers: those that its files have.
         folders: those that its files lie in, whole and their last part alone.
         series_uids: the original of each series, by id.
-        series: in the order of their files, then of rank.
+        series: by kind, those of one kind by rank, the best first.
     """
 
     study_id: int
@@ -88,18 +89,26 @@ def decide_study(
     min_slices: int,
 ) -> Study:
     """Decides the images of one study."""
-    files = {file.name: file for file, _ in images}
     with pile_image.quiet():
-        first = images[0][1]
-        found = series_module.find_series([image for _, image in images])
-        ids = [identities.of("series", first.study, *each.identity) for each in found]
-        decided = [
-            _decide(each, series_id, files, pile, min_slices)
-            for each, series_id in zip(found, ids, strict=True)
-        ]
-        of_patient = ("patient", first.patient) if first.patient else ("study", first.study)
-        accession_numbers = {image.text(pile_image.ACCESSION_NUMBER) for _, image in images}
-    uids = (each.images[0].text(elements.SERIES_UID) for each in found)
+        return _decide_study(images, pile, identities, min_slices)
+
+
+def _decide_study(
+    images: Images,
+    pile: pile_module.Pile,
+    identities: identities_module.Identities,
+    min_slices: int,
+) -> Study:
+    first, files = images[0][1], {file.name: file for file, _ in images}
+    found = series_module.find_series([image for _, image in images])
+    ids = [identities.of("series", first.study, *each.identity) for each in found]
+    decided = [
+        _decide(each, series_id, files, pile, min_slices)
+        for each, series_id in zip(found, ids, strict=True)
+    ]
+    of_patient = ("patient", first.patient) if first.patient else ("study", first.study)
+    accession_numbers = {image.text(pile_image.ACCESSION_NUMBER) for _, image in images}
+    uids = [each.images[0].text(elements.SERIES_UID) for each in found]
     return Study(
         study_id=identities.of("study", first.study),
         patient_id=identities.of(*of_patient),

@@ -4,18 +4,16 @@ An SQLite file in the private directory. What was read from files stays there, s
 killed goes on, and only new files are read; what was decided is decided anew each time.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import pathlib
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from spine_tf.rsna import layout, zip_members
-from spine_tf.studies import deciding, outcome, pile, pile_image
+from spine_tf.studies import database, deciding, outcome, pile, pile_image
 
 FILE_NAME = "inventory.sqlite"
 
@@ -45,26 +43,9 @@ CREATE INDEX series_of_study ON series (study, place);
 CREATE TABLE studies (
     study INTEGER PRIMARY KEY, patient INTEGER, key TEXT, side TEXT, facts TEXT);
 """
-_CACHE_KIB = 16_384
 _BATCH = 256
 
 _FILE = "files.name, files.num_bytes, files.version, files.member"
-
-Item = TypeVar("Item")
-
-
-@dataclasses.dataclass(frozen=True)
-class Lazy(Generic[Item]):
-    """Tasks that are fetched when they are asked for, by their index."""
-
-    count: int
-    fetch: Callable[[int], Item]
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> Item:
-        return self.fetch(index)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,69 +65,12 @@ class Place:
     digest: str
 
 
-class Inventory:
+class Inventory(database.Database):
     """The files of a pile, the images in them, and what was decided of each."""
 
     def __init__(self, path: pathlib.Path) -> None:
-        """Opens or makes the file, and forgets what an earlier run decided.
-
-        Raises:
-            ValueError: it is damaged.
-        """
-        self._path = path
-        # No locks of SQLite's own: not every shared file system has them, and the directory's
-        # lock keeps others out.
-        address = f"{path.resolve().as_uri()}?vfs=unix-none"
-        self._connection = sqlite3.connect(address, uri=True, isolation_level=None)
-        for setting in (
-            "locking_mode = EXCLUSIVE",  # before all else: it does without shared memory
-            f"cache_size = -{_CACHE_KIB}",
-            "journal_mode = WAL",
-            "synchronous = NORMAL",
-            "temp_store = FILE",
-        ):
-            self.execute(f"PRAGMA {setting}")
-        with self._explained():
-            self._connection.executescript(_SCHEMA)
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._connection.close()
-
-    def execute(self, query: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        """Runs a statement; ValueError where the file is damaged or the disk full."""
-        with self._explained():
-            return self._connection.execute(query, values)
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.DatabaseError as err:
-            raise ValueError(
-                f"{self._path} can't be read or written ({err}): make room, or remove it and run "
-                "again, then files are read anew"
-            ) from err
-
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """What is written in the block stays whole, or not at all."""
-        self.execute("BEGIN")
-        try:
-            yield
-        except BaseException:
-            self._connection.rollback()
-            raise
-        self.execute("COMMIT")
-
-    def fact(self, name: str) -> str | None:
-        """Returns what was noted under a name."""
-        row = self.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return row[0] if row else None
-
-    def note(self, name: str, value: str) -> None:
-        """Notes something that stays."""
-        self.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+        """Opens or makes the file, and forgets what an earlier run decided."""
+        super().__init__(path, _SCHEMA)
 
     def update(self, files: Iterable[pile.File]) -> None:
         """Takes the files that there are now: new and changed ones are unread, others stay."""
@@ -179,11 +103,7 @@ class Inventory:
             ),
         )
 
-    def count(self, table: str, where: str = "1") -> int:
-        """Returns how many rows a table has."""
-        return int(self.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()[0])
-
-    def unread(self) -> Lazy[list[pile.File]]:
+    def unread(self) -> database.Lazy[list[pile.File]]:
         """Returns the files that are to be read, in batches."""
         numbered = (
             "SELECT name, row_number() OVER (ORDER BY name) AS n FROM files WHERE NOT is_read"
@@ -201,7 +121,7 @@ class Inventory:
             end = starts[index + 1] if index + 1 < len(starts) else None
             return [_file(row) for row in rows if end is None or row[0] < end]
 
-        return Lazy(len(starts), fetch)
+        return database.Lazy(len(starts), fetch)
 
     def add_read(self, file: pile.File, found: list[pile_image.Entry] | outcome.LeftOut) -> None:
         """Takes what was read from a file."""
@@ -224,7 +144,7 @@ class Inventory:
             (outcome.Reason.DUPLICATE,),
         )
 
-    def studies(self) -> Lazy[list[tuple[pile.File, pile_image.Image]]]:
+    def studies(self) -> database.Lazy[list[tuple[pile.File, pile_image.Image]]]:
         """Returns the images of each study, without duplicates, in order of their names."""
         found = self.execute("SELECT DISTINCT study FROM images ORDER BY study")
         keys = [row[0] for row in found]
@@ -242,7 +162,7 @@ class Inventory:
                 for file in [_file(row)]
             ]
 
-        return Lazy(len(keys), fetch)
+        return database.Lazy(len(keys), fetch)
 
     def decide(
         self,
@@ -275,18 +195,21 @@ class Inventory:
             "folders": study.folders,
             "series_uids": study.series_uids,
         }
-        try:
-            self._connection.execute(
-                "INSERT INTO studies VALUES (?, ?, ?, 'test', ?)",
-                (study.study_id, study.patient_id, study.key, json.dumps(facts)),
-            )
-            for place, series in enumerate(study.series):
-                self._add_series(study.study_id, place, series)
-        except sqlite3.IntegrityError as err:
+        self._require_new("studies", "study", study.study_id)
+        self.execute(
+            "INSERT INTO studies VALUES (?, ?, ?, 'test', ?)",
+            (study.study_id, study.patient_id, study.key, json.dumps(facts)),
+        )
+        for place, series in enumerate(study.series):
+            self._require_new("series", "series", series.series_id)
+            self._add_series(study.study_id, place, series)
+
+    def _require_new(self, table: str, column: str, identity: int) -> None:
+        if self.count(table, f"{column} = {identity}"):
             raise ValueError(
-                "two studies or series have one id by the key, which happens to one key in "
-                f"thousands: remove {self._path.with_name('key')} for a new one"
-            ) from err
+                f"two of the {table} have the id {identity} by this key, which happens to one key "
+                "in thousands: remove the key in the private directory for a new one"
+            )
 
     def _add_series(self, study_id: int, place: int, series: deciding.Decided) -> None:
         facts = {
@@ -301,9 +224,7 @@ class Inventory:
             "why": series.reason,
         }
         values = (series.series_id, study_id, series.kind, place, series.geometry)
-        self._connection.execute(
-            "INSERT INTO series VALUES (?, ?, ?, ?, ?, ?)", (*values, json.dumps(facts))
-        )
+        self.execute("INSERT INTO series VALUES (?, ?, ?, ?, ?, ?)", (*values, json.dumps(facts)))
         for number, (file, frame) in enumerate(series.images, start=1):
             self.decide(
                 file,
@@ -326,7 +247,7 @@ class Inventory:
                 (series, why.reason, why.detail),
             )
 
-    def alike(self) -> Lazy[tuple[int, str, list[tuple[pile.File, int, int]]]]:
+    def alike(self) -> database.Lazy[tuple[int, str, list[tuple[pile.File, int, int]]]]:
         """Returns the kept series that lie at the same places as another, with their images."""
         several = (
             "SELECT geometry FROM series WHERE kind != '' GROUP BY geometry HAVING count(*) > 1"
@@ -335,7 +256,9 @@ class Inventory:
             f"SELECT series, geometry FROM series WHERE kind != '' AND geometry IN ({several})"
             " ORDER BY study, place"
         ).fetchall()
-        return Lazy(len(found), lambda index: (*found[index], self.images_of(found[index][0])))
+        return database.Lazy(
+            len(found), lambda index: (*found[index], self.images_of(found[index][0]))
+        )
 
     def images_of(self, series: int) -> list[tuple[pile.File, int, int]]:
         """Returns file, frame and instance number of the kept images of a series, in order."""

@@ -8,13 +8,17 @@ import io
 from collections.abc import Iterator
 
 import pydicom
-from pydicom import encaps, uid
+from pydicom import dataelem, encaps, uid
 
 from spine_tf.dicom import elements, reasons
 
 CLASSES = frozenset(
     {uid.EnhancedMRImageStorage, uid.UID("1.2.840.10008.5.1.4.1.1.4.4")}  # and legacy converted
 )
+
+# More frames than any volume's time series has; and what each of them may repeat of the file's top.
+_MAX_FRAMES = 2**14
+_MAX_BYTES = 2**12
 
 # Of the top of the file, what says how its frames are kept.
 _LEFT_BEHIND = frozenset({"NumberOfFrames", "PixelData", "SOPInstanceUID", "InstanceNumber"})
@@ -97,6 +101,10 @@ def _frames(dataset: pydicom.Dataset) -> Iterator[pydicom.Dataset]:
     """Yields each frame as a classic image without pixels."""
     groups = dataset.get("PerFrameFunctionalGroupsSequence") or []
     num_frames = int(dataset.get("NumberOfFrames") or 1)
+    if num_frames > _MAX_FRAMES:
+        raise reasons.Rejected(
+            reasons.Reason.IMAGE_TOO_LARGE, f"{num_frames} frames, expected at most {_MAX_FRAMES}"
+        )
     if len(groups) != num_frames:
         raise reasons.Rejected(
             reasons.Reason.BAD_HEADER,
@@ -116,13 +124,21 @@ def _frames(dataset: pydicom.Dataset) -> Iterator[pydicom.Dataset]:
 def _top(dataset: pydicom.Dataset) -> pydicom.Dataset:
     """What all frames have in common; private attributes may say more than we know, and go."""
     frame = pydicom.Dataset()
-    for element in dataset:
-        is_kept = element.VR != "SQ" and not element.tag.is_private
-        if is_kept and element.keyword not in _LEFT_BEHIND:
+    for tag in dataset.keys() - {elements.PIXEL_DATA}:
+        if tag.is_private or _num_bytes(dataset.get_item(tag)) > _MAX_BYTES:
+            continue
+        element = dataset[tag]
+        if element.VR != "SQ" and element.keyword not in _LEFT_BEHIND:
             frame.add(element)
     if agents := dataset.get("ContrastBolusAgentSequence"):
         frame.ContrastBolusAgent = str(agents[0].get("CodeMeaning", "")) or "contrast agent"
     return frame
+
+
+def _num_bytes(element: pydicom.DataElement | dataelem.RawDataElement) -> int:
+    """Of an attribute that is not parsed yet; one that is, is small or a sequence."""
+    is_raw = isinstance(element, dataelem.RawDataElement)
+    return len(element.value or b"") if is_raw else 0
 
 
 def _flatten(group: pydicom.Dataset, frame: pydicom.Dataset) -> None:

@@ -12,6 +12,7 @@ from absl import logging
 from spine_tf.processes import lock, pool
 from spine_tf.rsna import layout
 from spine_tf.studies import (
+    database,
     deciding,
     identities as identities_module,
     inventory as inventory_module,
@@ -85,9 +86,11 @@ def organize(
     with lock.lock_directory(private, owner="organize") as descriptor:
         run = _Run(pile=pile, output_dir=output_dir, num_workers=num_workers, lock=descriptor)
         identities = identities_module.open_key(private)
-        with contextlib.closing(
-            inventory_module.Inventory(private / inventory_module.FILE_NAME)
-        ) as inventory:
+        path = private / inventory_module.FILE_NAME
+        with (
+            database.explained(path),
+            contextlib.closing(inventory_module.Inventory(path)) as inventory,
+        ):
             _require_same_pile(inventory, dicom_dir, output_dir)
             run.read(inventory)
             run.decide(inventory, identities, settings.min_slices)
@@ -211,7 +214,7 @@ class _Run:
             return placing.Task(place=places[index], images=tuple(images))
 
         place = functools.partial(placing.place, pile=self.pile, output_dir=self.output_dir)
-        tasks = inventory_module.Lazy(len(places), task)
+        tasks = database.Lazy(len(places), task)
         for placed in self._results(place, tasks, "images", " series"):
             target = placed.task.place
             for file, frame, why in placed.failures:

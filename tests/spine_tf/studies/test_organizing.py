@@ -160,6 +160,7 @@ def test_nothing_of_a_header_stands_outside_private(hospital_dir, organized):
     assert organizing.private_dir(organized).stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.slow
 def test_files_of_other_people_change_nothing_but_what_is_said_of_files(
     hospital_dir, organized, tmp_path, run, bytes_of
 ):
@@ -174,6 +175,7 @@ def test_files_of_other_people_change_nothing_but_what_is_said_of_files(
     assert [name for name in found if found[name] != expected[name]] == [".private/organize.csv"]
 
 
+@pytest.mark.slow
 def test_zip_gives_what_the_folder_gives(hospital_dir, organized, tmp_path, run, bytes_of):
     archive = tmp_path / "export.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
@@ -195,6 +197,7 @@ def test_images_are_copied_to_another_file_system(tmp_path, organize, add_series
         assert copies[0].stat().st_nlink == 1
 
 
+@pytest.mark.slow
 def test_second_run_changes_nothing(hospital_dir, organized, run, bytes_of):
     before = bytes_of(organized)
     inodes = {path: path.stat().st_ino for path in organized.rglob("*.dcm")}
@@ -307,9 +310,12 @@ def test_places_that_cannot_be_are_refused(tmp_path, organize, add_series):
 def test_damaged_inventory_is_named(tmp_path, organize, add_series):
     add_series(tmp_path / "pile")
     organize(tmp_path / "pile", tmp_path / "S")
-    (tmp_path / "S.private/inventory.sqlite").write_bytes(b"no database, certainly" * 1000)
-    with pytest.raises(ValueError, match=r"inventory.sqlite can't be read or written"):
-        organize(tmp_path / "pile", tmp_path / "S")
+    path = tmp_path / "S.private/inventory.sqlite"
+    whole = path.read_bytes()
+    for spoilt in (b"no database, certainly" * 1000, whole[:8192] + bytes(len(whole) - 8192)):
+        path.write_bytes(spoilt)
+        with pytest.raises(ValueError, match=r"inventory.sqlite can't be read or written"):
+            organize(tmp_path / "pile", tmp_path / "S")
     (tmp_path / "S.private/inventory.sqlite").unlink()
     assert organize(tmp_path / "pile", tmp_path / "S").num_studies == 1
 

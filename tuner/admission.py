@@ -19,10 +19,11 @@ from typing import Any
 
 import grpc
 
-from tfrecords import atomic, file_system
+from tfrecords import atomic, file_system, regular_file
 
 SECRET_FILE = "secret"
 
+_MOST_BYTES = 1000
 _SEARCH, _TOKEN = "spine-tf-search", "spine-tf-token"
 _WORKER, _CHIEF = b"worker", b"chief"
 
@@ -34,7 +35,7 @@ def make_secret(directory: pathlib.Path) -> str:
     """
     path = directory / SECRET_FILE
     if path.is_file() and not path.is_symlink() and path.stat().st_mode & 0o077 == 0:
-        found = path.read_text("ascii", errors="replace").strip()
+        found = read_secret(directory)
         if found:
             return found
     path.unlink(missing_ok=True)
@@ -48,7 +49,8 @@ def make_secret(directory: pathlib.Path) -> str:
 
 def read_secret(directory: pathlib.Path) -> str:
     """Reads the secret; FileNotFoundError while no chief has made it."""
-    return (directory / SECRET_FILE).read_text("ascii", errors="replace").strip()
+    found = regular_file.read_beginning(directory / SECRET_FILE, _MOST_BYTES)
+    return found.decode("ascii", errors="replace").strip()
 
 
 class Gate(grpc.ServerInterceptor):

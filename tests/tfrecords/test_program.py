@@ -139,7 +139,11 @@ def _start(
     path: pathlib.Path, *arguments: str, start: tuple[str, ...] = ()
 ) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*start, sys.executable, str(path), *arguments], stderr=subprocess.PIPE, text=True
+        [*start, sys.executable, str(path), *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        # As if these tests didn't run under nohup themselves.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
 
 

@@ -214,7 +214,7 @@ def test_outcome_that_is_none_fails_its_trial_alone(
     path.write_text('{"fold_scores": "high"}')
     client.end_trial(trial)
     assert served.oracle.trials[trial.trial_id].status == "FAILED"
-    assert "is no outcome of a trial" in served.oracle.trials[trial.trial_id].message
+    assert "expected the outcome of a trial" in served.oracle.trials[trial.trial_id].message
     assert client.create_trial("w0").trial_id != trial.trial_id
 
 

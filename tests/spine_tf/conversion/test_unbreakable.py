@@ -159,6 +159,11 @@ os.open = _hang
 """
 
 
+def _heed_signals():
+    """Has a test that runs under nohup start what doesn't."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.fixture
 def stuck(command, tmp_path):
     """A converter whose workers wait for images that never come; ends after the test."""
@@ -171,6 +176,7 @@ def stuck(command, tmp_path):
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         start_new_session=True,
+        preexec_fn=_heed_signals,
     )
     _wait_for(lambda: len(psutil.Process(process.pid).children()) == 2)
     time.sleep(0.2)

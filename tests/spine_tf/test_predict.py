@@ -93,6 +93,7 @@ def _numbers(row):
     return [float(value) for name, value in row.items() if name != "row_id"]
 
 
+@pytest.mark.slow
 def test_every_condition_and_level_of_every_study_is_answered(model_dir, data, tmp_path):
     data_dir = data.write()
     (data_dir / "train.csv").unlink()  # labels are not needed

@@ -161,6 +161,7 @@ def test_all_folds_give_every_example_one_out_of_fold_prediction(
     np.testing.assert_allclose(loaded.predict(examples.normalized()), np.mean(members, axis=0))
 
 
+@pytest.mark.slow
 def test_all_folds_read_each_shard_once(
     records_dir: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

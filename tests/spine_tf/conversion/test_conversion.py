@@ -121,6 +121,7 @@ def test_records_are_in_the_order_of_the_plan(converted):
         assert [example.parse(fields, r)["key"].decode() for r in records] == part["keys"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_workers", [1, 5])
 def test_number_of_workers_changes_no_byte(small_data_dir, converted, tmp_path, num_workers):
     _convert(small_data_dir, tmp_path / "r", num_workers=num_workers)
@@ -185,6 +186,7 @@ def test_shards_are_the_golden_ones(small_data_dir, tmp_path, num_slices, sha256
     assert written.hexdigest() == sha256
 
 
+@pytest.mark.slow
 def test_gaps_in_stacks_are_counted(make_data_set, tmp_path):
     data = make_data_set(tmp_path / "data")
     heights = (0.0, 4.0, 8.0, 40.0, 44.0, 48.0)
@@ -376,6 +378,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_slots_are_written_without_what_linux_alone_has(converted, small_data_dir, tmp_path):
     (tmp_path / "macos.py").write_text(_AS_ON_MACOS)
     flags = [f"--data_dir={small_data_dir}", f"--output_dir={tmp_path / 'r'}"]
@@ -419,6 +422,7 @@ def spoilt_data_dir(small_data_dir, tmp_path):
     return data_dir
 
 
+@pytest.mark.slow
 def test_too_many_rejects_end_without_a_manifest(spoilt_data_dir, tmp_path):
     roi_config = dataclasses.replace(_SETTINGS.roi, num_slices=1)
     single = dataclasses.replace(_SETTINGS, roi=roi_config)
@@ -493,6 +497,7 @@ def test_no_row_at_all_is_refused(small_data_dir, tmp_path):
     assert not (tmp_path / "r").exists()
 
 
+@pytest.mark.slow
 def test_empty_folds_are_said(small_data_dir, converted, tmp_path):
     assert "without a record" not in finalize.summarize(manifest.read_manifest(converted))
     path = tmp_path / "folds.csv"

@@ -125,6 +125,7 @@ def test_missing_decoder_is_named_with_its_extra(name, monkeypatch):
         jpeg.decode(*_SLICES[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", _SLICES)
 @given(data=st.data())
 @settings(deadline=None, max_examples=60)

@@ -73,6 +73,7 @@ def test_features_are_a_map_or_pooled(pooling: str | None, shape: tuple[int, ...
     assert network.count_params() == 3_413_024
 
 
+@pytest.mark.slow
 def test_pooled_features_are_those_of_the_map(network: keras.Model) -> None:
     image = np.random.default_rng(0).uniform(-1, 1, (1, 64, 64, 3)).astype(np.float32)
     features = {}

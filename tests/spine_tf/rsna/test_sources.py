@@ -84,6 +84,7 @@ def test_subset_gives_the_same_bytes(spoilt_dir, expected, tmp_path, is_zip):
     assert written.num_linked == (0 if is_zip else written.num_images)
 
 
+@pytest.mark.slow
 def test_subset_for_a_window_by_series_holds_whole_series(spoilt_dir, tmp_path):
     by_series = dataclasses.replace(
         _SETTINGS, roi=roi_config.RoiConfig(roi_px=16, roi_mm=16.0, window="series")

@@ -164,6 +164,7 @@ def _spoil(data: st.DataObject, path: pathlib.Path) -> None:
     path.write_bytes(content[:start] + data.draw(st.binary(max_size=8)) + content[start + count :])
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=80)
 @given(st.data())
 def test_spoilt_run_is_refused_or_answers_right(

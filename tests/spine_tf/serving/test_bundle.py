@@ -219,6 +219,7 @@ def test_slice_is_answered_as_the_converters_crop(
     np.testing.assert_allclose(answer["probabilities"], expected["probabilities"], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_slice_of_a_model_whose_window_is_the_crops_is_answered_as_its_crop(tmp_path):
     exported = bundle.export([_make_run(window="crop")], tmp_path / "e").directory
     served = saved_model.SavedModel(exported)

@@ -91,6 +91,7 @@ def _places(draw):
     )
 
 
+@pytest.mark.slow
 @hypothesis.settings(max_examples=80, deadline=None)
 @hypothesis.given(_places(), strategies.sampled_from(_ROIS))
 def test_graph_crop_equals_the_converters(place, size):

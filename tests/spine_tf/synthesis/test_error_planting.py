@@ -106,6 +106,7 @@ def studies_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return directory
 
 
+@pytest.mark.slow
 def test_truth_lists_the_errors_that_are_in_the_files(studies_dir):
     errors = json.loads((studies_dir / "truth.json").read_text())["planted_errors"]
     points = pd.read_csv(studies_dir / "train_label_coordinates.csv")

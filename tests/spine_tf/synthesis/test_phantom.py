@@ -42,6 +42,7 @@ def studies_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return directory
 
 
+@pytest.mark.slow
 def test_two_workers_write_the_same_bytes_as_one(studies_dir, tmp_path):
     phantom.write_studies(SMALL, tmp_path / "two", num_workers=2)
 

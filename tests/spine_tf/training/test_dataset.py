@@ -22,6 +22,7 @@ def _model() -> keras.Model:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory_budget_mb", [4096, 0])
 def test_keras_fits_on_it_as_it_is(records_dir: pathlib.Path, memory_budget_mb: float) -> None:
     def opened(*splits: str, **options: Any) -> tf.data.Dataset:

@@ -300,6 +300,7 @@ def undisturbed(toy: type[_Toy], source: records.Records) -> fit.Fitted:
     return _fit(_task(toy), source)
 
 
+@pytest.mark.slow
 def test_loss_of_both_parts_falls(undisturbed: fit.Fitted) -> None:
     first, *_, last = undisturbed.history
     assert last["loss"] < 0.7 * first["loss"]
@@ -316,6 +317,7 @@ class _Interrupted(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_interrupted_fit_goes_on_to_the_same_weights(
     toy: type[_Toy], source: records.Records, undisturbed: fit.Fitted, tmp_path: pathlib.Path
 ) -> None:

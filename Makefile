@@ -10,7 +10,7 @@ BIN := $(abspath $(VENV))/bin
 SOURCES := $(shell find spine_tf tfrecords tuner -name '*.py' -o -name '*.jinja' -o -name '*.mplstyle' -o -name py.typed)
 PACKAGE := setup.cfg pyproject.toml README.md $(SOURCES)
 
-.PHONY: demo test check lint clean
+.PHONY: demo test check lint suite clean
 
 $(BIN)/python:
 	@$(or $(PYTHON),false) -c '$(IS_SUPPORTED)' 2>/dev/null || { \
@@ -23,9 +23,10 @@ $(VENV)/.demo: $(PACKAGE) | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check .
 	touch $@
 
+# Of so many packages most modules are never imported: those that are get compiled then.
 $(VENV)/.test: $(PACKAGE) | $(BIN)/python
 	rm -rf build
-	$(BIN)/pip install --quiet --disable-pip-version-check '.[beam,formats,test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile '.[beam,formats,test]'
 	touch $@
 
 demo: $(VENV)/.demo
@@ -36,14 +37,15 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Tests run outside the checkout, so that programs started with `python -m` come from the wheel.
-test: lint
-	cd $$(mktemp -d) && $(BIN)/pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) \
-		-p no:cacheprovider -n 2 $(CURDIR)/tests
+test: lint suite
 
-check: lint
+check: MARKED := -m 'not slow'
+check: lint suite
+
+# Tests run outside the checkout, so that programs started with `python -m` come from the wheel.
+suite: $(VENV)/.test
 	cd $$(mktemp -d) && $(BIN)/pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) \
-		-p no:cacheprovider -n 2 -m 'not slow' $(CURDIR)/tests
+		-p no:cacheprovider -n 2 $(MARKED) $(CURDIR)/tests
 
 clean:
 	rm -rf build dist demo *.egg-info $(VENV)

@@ -22,6 +22,7 @@ from spine_tf.configuration import roi_config
 from spine_tf.crops import record
 from tfrecords import example, manifest, shard, tfds_files
 
+_LONG_FILES = ("test_docs.py", "test_search.py", "test_chief.py", "test_reproduction.py")
 _SPLITS = ("fold_0", "fold_1", "fold_2", "test")
 _CONDITION = labels.CONDITIONS.index("left_subarticular_stenosis")
 _LEVEL = labels.LEVELS.index("l4_l5")
@@ -54,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the longest tests first: in the end one of two processes would wait for them."""
-    items.sort(key=lambda item: item.path.name != "test_docs.py")
+    items.sort(key=lambda item: item.path.name not in _LONG_FILES)
 
 
 def pytest_collection_finish() -> None:

@@ -27,8 +27,11 @@ _GRADE_COLUMNS = ("grade", "severity", "label")
 _IMAGE_COLUMNS = ("sopinstanceuid", "seriesinstanceuid", "seriesid", "instancenumber")
 _SEPARATORS = ",;\t"
 _MAX_COLUMNS = 1024
+# Excel's own way to say which it is, in a line before the header.
+_SAID_SEPARATOR = re.compile(r"sep=([,;\t])", re.IGNORECASE)
+# By condition and level without spaces and signs: hospitals write L5-S1 and L5S1 for L5/S1.
 _TARGETS = {
-    f"{condition}_{level}": (c, v)
+    f"{condition}{level}".replace("_", ""): (c, v)
     for c, condition in enumerate(labels.CONDITIONS)
     for v, level in enumerate(labels.LEVELS)
 }
@@ -140,10 +143,12 @@ def _read_table(path: pathlib.Path) -> tables.Table:
         raise ValueError(f"--labels_csv {path} does not exist; expected a CSV or .xlsx file")
     if path.suffix.lower() in (".xlsx", ".xlsm"):
         return _read_xlsx(path)
-    data = regular_file.read_bytes(path)
-    beginning = tables.decode(data).lstrip().partition("\n")[0]
-    separator = max(_SEPARATORS, key=beginning.count)
-    return tables.parse_table(path.name, data, separator)
+    text = tables.decode(regular_file.read_bytes(path))
+    first, _, rest = text.lstrip().partition("\n")
+    if said := _SAID_SEPARATOR.fullmatch(first.strip()):
+        # The line stays as a blank one, so that the others keep their numbers.
+        return tables.parse_table(path.name, f"\n{rest}".encode(), said[1])
+    return tables.parse_table(path.name, text.encode(), max(_SEPARATORS, key=first.count))
 
 
 def _read_xlsx(path: pathlib.Path) -> tables.Table:
@@ -199,15 +204,15 @@ class _Columns:
     """Which columns of a table say what."""
 
     def __init__(self, table: tables.Table) -> None:
-        plain = [re.sub(r"[\s_]", "", name).casefold() for name in table.columns]
+        plain = [_plain(name) for name in table.columns]
         self._places = {name: index for index, name in reversed(list(enumerate(plain)))}
         self._studies = [
             (name, self._places[column])
             for column, name in _STUDY_COLUMNS.items()
             if column in self._places
         ]
-        wide = ((_name(name), index) for index, name in enumerate(table.columns))
-        self._wide = {_TARGETS[name]: index for name, index in wide if name in _TARGETS}
+        targets = {name: target for name, target in _TARGETS.items() if name in self._places}
+        self._wide = {target: self._places[name] for name, target in targets.items()}
         grade = next((self._places[n] for n in _GRADE_COLUMNS if n in self._places), None)
         self._long = None
         if grade is not None and {"condition", "level"} <= self._places.keys():
@@ -224,7 +229,7 @@ class _Columns:
         if self._long is None and not self._wide:
             raise ValueError(
                 f"{table.name} has no grades, expected the columns condition, level and grade, or "
-                f"columns such as {next(iter(_TARGETS))}; its columns are "
+                f"columns such as {labels.CONDITIONS[0]}_{labels.LEVELS[0]}; its columns are "
                 f"{', '.join(table.columns)}"
             )
 
@@ -234,7 +239,7 @@ class _Columns:
             yield from self._wide.items()
             return
         condition, level, grade = self._long
-        name = f"{_name(row[condition])}_{_name(row[level])}"
+        name = f"{_plain(row[condition])}{_plain(row[level])}"
         if name not in _TARGETS:
             raise ValueError(
                 f"{place}: {tables.shown(row[condition])} at {tables.shown(row[level])} is no "
@@ -279,8 +284,8 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _name(text: str) -> str:
-    return re.sub(r"[\s/]+", "_", text.strip()).lower()
+def _plain(text: str) -> str:
+    return re.sub(r"[\W_]", "", text).casefold()
 
 
 def _word(text: str) -> str:

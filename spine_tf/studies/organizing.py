@@ -50,6 +50,9 @@ class Settings:
 
 def private_dir(output_dir: pathlib.Path) -> pathlib.Path:
     """Returns where what identifies patients goes: beside the data set, never in it."""
+    output_dir = output_dir.resolve()
+    if not output_dir.name:
+        raise ValueError(f"--output_dir is {output_dir}, expected a folder of its own")
     return output_dir.with_name(f"{output_dir.name}.private")
 
 

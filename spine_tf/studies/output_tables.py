@@ -81,8 +81,10 @@ def write(
     for side in _sides(inventory):
         (output_dir / layout.images_dir(side)).mkdir(exist_ok=True)
         public[layout.series_csv(side)] = _description_rows(inventory, side)
+        points = own_labels.point_table(given, side)
+        if side == "train" or len(points) > 1:
+            public[layout.coordinates_csv(side)] = iter(points)
     if given.grades:
-        public[layout.coordinates_csv("train")] = iter(own_labels.point_table(given))
         public[layout.LABELS_CSV] = iter(own_labels.grade_table(given))
     for name in _names():
         if name in public:

@@ -108,6 +108,8 @@ class _Matcher:
         if len(found) != 1:
             status = Status.AMBIGUOUS if found else Status.UNMATCHED
             detail = f"{len(found)} studies have this {column}" if text else f"{column} is empty"
+            if column == "study_id" and text and not found:
+                detail += ", the id that series.csv has; StudyInstanceUID is the original"
             return Judged(row=row, status=status, detail=detail)
         (study,) = found
         if not self._inventory.count("series", f"study = {study} AND kind != ''"):
@@ -177,10 +179,12 @@ def grade_table(given: Matched) -> Table:
     return table
 
 
-def point_table(given: Matched) -> Table:
-    """Returns the coordinates CSV, names spelled as the competition does."""
+def point_table(given: Matched, side: str) -> Table:
+    """Returns the coordinates CSV of a side, names spelled as the competition does."""
     table: Table = [("study_id", "series_id", "instance_number", "condition", "level", "x", "y")]
     for study, series, number, (condition, level), x, y in sorted(given.points):
+        if (study in given.grades) != (side == "train"):
+            continue
         words = labels.CONDITIONS[condition].replace("_", " ").title()
         table.append(
             (study, series, number, words, labels.LEVELS[level].upper().replace("_", "/"), x, y)

@@ -15,7 +15,7 @@ _GRADES = label_file.parse_grades(["none=Normal/Mild", "mild=Moderate", "Marked 
 _LONG = [
     ["Accession Number", "Condition", "Level", "Grade", "x", "y", "SOPInstanceUID"],
     ["A1.2.1", "Left Subarticular Stenosis", "L4/L5", "marked", "10.5", "12", "1.2.1.1.3"],
-    ["A1.2.1", "spinal_canal_stenosis", "l5_s1", "None", "", "", ""],
+    ["A1.2.1", "spinal_canal_stenosis", "L5-S1", "None", "", "", ""],
     ["A1.2.2", "Spinal Canal Stenosis", "L1/L2", "Moderate", "", "", ""],
 ]
 _WIDE = [
@@ -51,6 +51,12 @@ def test_long_tables_are_read_whatever_divides_them(tmp_path, separator):
     point = rows[0].point
     assert (point.x, point.y, point.image) == (10.5, 12.0, {"sopinstanceuid": "1.2.1.1.3"})
     assert rows[1].point is None
+
+
+def test_line_of_excel_that_names_the_separator_is_no_header(tmp_path):
+    path = _write(tmp_path / "l.csv", _LONG, ";")
+    path.write_text("sep=;\n" + path.read_text("utf-8-sig"), "utf-16")
+    assert [row.line for row in _read(path).rows] == [3, 4, 5]
 
 
 def test_spreadsheet_is_read_as_its_csv(tmp_path):
@@ -168,6 +174,17 @@ def test_rows_that_are_nobodys_or_contradict_each_other_are_listed(tmp_path, org
     assert len({row["patient_id"] for row in graded.values()}) == 1
     (point,) = _table(tmp_path / "S/train_label_coordinates.csv")
     assert (point["instance_number"], point["x"], point["level"]) == ("5", "3.0", "L4/L5")
+
+
+def test_points_of_studies_without_grades_are_of_the_test_side(tmp_path, organize, add_series):
+    add_series(tmp_path / "pile")
+    head = ["StudyInstanceUID", "condition", "level", "grade", "x", "y", "SOPInstanceUID"]
+    row = ["1.2.1", "spinal canal stenosis", "L4L5", "", "3", "4", "1.2.1.1.1"]
+    _, rows = _organized(tmp_path, organize, [head, row])
+    assert rows[0]["status"] == "matched"
+    (point,) = _table(tmp_path / "S/test_label_coordinates.csv")
+    assert (point["instance_number"], point["y"]) == ("6", "4.0")
+    assert not (tmp_path / "S/train.csv").exists()
 
 
 def test_points_name_images_by_series_and_number_too(tmp_path, organize, add_series):

@@ -307,6 +307,20 @@ def test_places_that_cannot_be_are_refused(tmp_path, organize, add_series):
         organize(tmp_path / "pile", tmp_path / "S")
 
 
+def test_program_says_what_is_wrong(tmp_path):
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none/letter.pdf").write_bytes(b"%PDF-1.4")
+    for flags, message in (
+        ([], "error: no series of lumbar MRI was found in none: organize.csv in"),
+        (["--grades=a=Severe"], "error: --grades has no effect without --labels_csv"),
+        (["--labels_csv=l.csv"], "error: --labels_csv l.csv does not exist"),
+    ):
+        command = [sys.executable, "-m", "spine_tf.organize", "--dicom_dir=none", "--output_dir=S"]
+        done = subprocess.run([*command, *flags], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert message in done.stderr
+
+
 def test_damaged_inventory_is_named(tmp_path, organize, add_series):
     add_series(tmp_path / "pile")
     organize(tmp_path / "pile", tmp_path / "S")

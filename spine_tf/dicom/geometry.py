@@ -115,6 +115,31 @@ def to_patient(
     return left, back, head
 
 
+def locate(
+    point: Sequence[float], slice_header: header.Header
+) -> tuple[tuple[float, float], float]:
+    """Returns where a point of the patient lies on a slice, and how far from it.
+
+    Args:
+        point: mm to the left, to the back and to the head.
+        slice_header: of the slice, which says where it is.
+
+    Returns:
+        Column and row in pixels, perhaps off the image; and mm along the slice's normal.
+    """
+    position, orientation = slice_header.position, slice_header.orientation
+    if position is None or orientation is None:
+        raise ValueError("a slice without a position or an orientation, expected both")
+    offset = [a - b for a, b in zip(point, position, strict=True)]
+    along = normal(orientation)
+    distance = position_along(along, offset)
+    right, down = _in_plane(
+        [a - distance * b for a, b in zip(offset, along, strict=True)], orientation
+    )
+    place_xy = right / slice_header.spacing[1], down / slice_header.spacing[0]
+    return place_xy, distance
+
+
 def project(
     place_xy: tuple[float, float], slice_header: header.Header, other: header.Header
 ) -> tuple[float, float]:

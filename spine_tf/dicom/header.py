@@ -54,6 +54,8 @@ class Header:
         orientation: cosines of the direction along a row, then along a column, or None. The
             patient's axes point to the left, to the back, and to the head.
         acquisition: what the slice is a part of.
+        frame_of_reference: FrameOfReferenceUID, in which positions are; compared, never written
+            anywhere; "" where the file doesn't say, as RSNA's own don't.
         hints: further values of the file that differ between acquisitions, but may also differ
             between the slices of one: they only choose between files at one place.
     """
@@ -72,6 +74,7 @@ class Header:
     position: tuple[float, float, float] | None
     orientation: tuple[float, ...] | None
     acquisition: Acquisition = dataclasses.field(default=Acquisition(), repr=False)
+    frame_of_reference: str = dataclasses.field(default="", repr=False)
     hints: tuple[bytes | None, ...] = dataclasses.field(default=(), repr=False)
 
     @property
@@ -116,6 +119,7 @@ def parse_header(source: elements.Elements) -> Header:
         position=_position(values),
         orientation=_orientation(values),
         acquisition=_acquisition(values),
+        frame_of_reference=values.text(elements.FRAME_OF_REFERENCE),
         hints=tuple(map(source.values.get, _HINTS)),
     )
 

@@ -13,6 +13,7 @@ _REPORT_DIR = flags.DEFINE_string(
     None,
     "Where audit.csv and audit.html go; those of the same data are replaced; required.",
 )
+_POINTS = flags_module.points()
 _WORKERS = flags_module.Workers()
 
 
@@ -30,7 +31,7 @@ def main() -> None:
     page_origin.require_own(report_dir / audit_page.PAGE_FILE, origin)
     num_workers = _WORKERS.number()
     source = sources.open_source(data_dir)
-    audited = audit.audit(source, num_workers=num_workers)
+    audited = audit.audit(source, num_workers=num_workers, points=program.path(_POINTS))
     audit_page.write(report_dir, audited, source, name=data_dir.resolve().name, origin=origin)
     logging.info("audited in %.1f s", time.monotonic() - start)
     print(audit.summarize(audited))

@@ -32,6 +32,7 @@ PROGRAMS: Mapping[str, Program] = types.MappingProxyType(
         for name, module, purpose in (
             ("phantom", "spine_tf.phantom", "write synthetic studies in the RSNA layout"),
             ("organize", "spine_tf.organize", "any pile of DICOM files to the RSNA layout"),
+            ("localize", "spine_tf.localize", "find points in studies that have none"),
             ("audit", "spine_tf.audit", "find errors in a data set"),
             ("subset", "spine_tf.subset", "a smaller data set of the same layout"),
             ("convert", "spine_tf.convert", "DICOM and CSV to sharded TFRecords"),

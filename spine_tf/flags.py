@@ -91,6 +91,26 @@ def require_kinds(**given: pathlib.Path | list[pathlib.Path] | None) -> None:
                 directory_kind.require(path, _KINDS[name], f"--{name}")
 
 
+def points(more: str = "") -> flags.FlagHolder[str | None]:
+    """Defines --points."""
+    return flags.DEFINE_string(
+        "points",
+        None,
+        f"CSV of points, .mrk.json of 3D Slicer, or a folder of those, instead of --data_dir's own "
+        f"coordinates{more}.",
+    )
+
+
+def side() -> flags.FlagHolder[str | None]:
+    """Defines --side."""
+    return flags.DEFINE_enum(
+        "side",
+        None,
+        ["test", "train"],
+        "With --data_dir: which studies; the test side where there is one, else the train side.",
+    )
+
+
 def work_dir(more: str = "") -> flags.FlagHolder[str | None]:
     """Defines --work_dir."""
     return flags.DEFINE_string("work_dir", None, f"Where everything is written{more}; required.")
@@ -261,6 +281,7 @@ class Conversion:
         self._exclude = flags.DEFINE_string(
             "exclude", None, "CSV with a column key: rows to leave out."
         )
+        self._points = points()
         self._seed = flags.DEFINE_integer(seed_name, 0, "Seed of the folds.")
 
     def settings(self) -> "plan.Settings":
@@ -281,6 +302,7 @@ class Conversion:
             seed=self._seed.value,
             folds_csv=program.path(self._folds_csv),
             exclude=program.path(self._exclude),
+            points=program.path(self._points),
         )
 
 

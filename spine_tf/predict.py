@@ -29,12 +29,8 @@ _OUTPUT = flags.DEFINE_string("output", None, "CSV to write, such as submission.
 _COMPETITION_WEIGHTED = flags.DEFINE_bool(
     "competition_weighted", False, "Weight classes 1/2/4: best for the RSNA 2024 metric."
 )
-_SIDE = flags.DEFINE_enum(
-    "side",
-    None,
-    ["test", "train"],
-    "With --data_dir: which studies; the test side where there is one, else the train side.",
-)
+_SIDE = flags_module.side()
+_POINTS = flags_module.points("; with --data_dir")
 _WORKERS = flags_module.Workers("Processes that decode images; all cores if not given.")
 
 _USAGE = """Predicts for every study of a folder, or for a place on one DICOM file.
@@ -72,6 +68,7 @@ def _predict_folder(model_dir: pathlib.Path, data_dir: pathlib.Path, output: pat
         num_workers=_WORKERS.number(),
         is_competition_weighted=_COMPETITION_WEIGHTED.value,
         side=_SIDE.value,
+        points=program.path(_POINTS),
     )
     for fault in outcome.faults:
         logging.warning("%s", fault)
@@ -99,8 +96,9 @@ def _only_priors(outcome: "prediction.Outcome") -> str:
 
 
 def _predict_file(model_dir: pathlib.Path, dicom: pathlib.Path, output: pathlib.Path) -> None:
-    if _SIDE.value is not None:
-        raise ValueError("--side belongs to --data_dir: leave it out with --dicom")
+    for flag in (_SIDE, _POINTS):
+        if flag.value is not None:
+            raise ValueError(f"--{flag.name} belongs to --data_dir: leave it out with --dicom")
     center_xy = _parse_center(_CENTER_XY.value)
     flags_module.require_kinds(model_dir=model_dir)
 

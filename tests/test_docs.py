@@ -28,6 +28,7 @@ from spine_tf.auditing import finding
 from spine_tf.configuration import config, model_configs, overrides, roi_config
 from spine_tf.crops import record
 from spine_tf.dicom import reasons
+from spine_tf.localization import gate
 from spine_tf.rsna import annotations, sources
 from spine_tf.studies import outcome
 from tuner import space_presets
@@ -408,6 +409,13 @@ def test_what_organize_leaves_out_is_what_the_code_does() -> None:
         tuple(cell.strip("` ") for cell in row.strip("|").split("|")) for row in own.split("\n")
     ]
     assert rows[2:] == expected
+
+
+def test_flags_and_reasons_of_points_are_those_of_the_code() -> None:
+    page = _ROOT / "docs" / "data.md"
+    text = page.read_text("utf-8")
+    for code in (*gate.Doubt, *gate.Missing):
+        assert f"| `{code.value}` | {code.meaning} |" in text
 
 
 def test_findings_are_those_of_the_code() -> None:

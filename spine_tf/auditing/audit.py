@@ -1,6 +1,7 @@
 """An audit of a data set: every check, over the CSVs and the headers of annotated slices."""
 
 import dataclasses
+import pathlib
 from collections.abc import Iterable, Sequence
 
 from absl import logging
@@ -8,7 +9,7 @@ from absl import logging
 from spine_tf.auditing import finding, point_checks, series_checks
 from spine_tf.dicom import reasons
 from spine_tf.processes import pool
-from spine_tf.rsna import annotations, layout, sources
+from spine_tf.rsna import annotations, given_points, layout, sources
 from tfrecords import progress
 
 _IMAGES_PER_TASK = 500
@@ -38,7 +39,9 @@ class Audit:
         return frozenset(item.key for item in self.findings if item.key)
 
 
-def audit(source: sources.Source, *, num_workers: int = 1) -> Audit:
+def audit(
+    source: sources.Source, *, num_workers: int = 1, points: pathlib.Path | None = None
+) -> Audit:
     """Checks a data set; what is wrong in it is a finding, never an exception.
 
     Example:
@@ -52,11 +55,13 @@ def audit(source: sources.Source, *, num_workers: int = 1) -> Audit:
     Args:
         source: the train side, as `rsna.sources.open_source` opens it.
         num_workers: processes that read headers.
+        points: a file of points that is checked instead of the data set's own coordinates.
 
     Raises:
         ValueError: a CSV or a column is missing.
     """
-    read = annotations.read_annotations(source)
+    table = None if points is None else given_points.read(points, source)
+    read = annotations.read_annotations(source, points=table)
     images = {row.image for row in read.rows}
     logging.info("reading the headers of %d annotated images", len(images))
     answers = _read_headers(source, images, num_workers)

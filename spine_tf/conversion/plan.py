@@ -11,7 +11,7 @@ from spine_tf import labels
 from spine_tf.configuration import roi_config
 from spine_tf.crops import record
 from spine_tf.dicom import reasons
-from spine_tf.rsna import annotations, folds, layout, sources, tables
+from spine_tf.rsna import annotations, folds, given_points, layout, sources, tables
 from tfrecords import regular_file, shard
 
 ROWS_PER_SHARD = 256
@@ -29,6 +29,7 @@ class Settings:
         seed: decides which study lies in which fold; any integer.
         folds_csv: a file with the columns study_id and fold that decides instead.
         exclude: a file with the column key: rows to leave out.
+        points: a file of points instead of the data set's own coordinates.
     """
 
     conditions: tuple[str, ...]
@@ -39,6 +40,7 @@ class Settings:
     seed: int = 0
     folds_csv: pathlib.Path | None = None
     exclude: pathlib.Path | None = None
+    points: pathlib.Path | None = None
 
     def __post_init__(self) -> None:
         annotations.check_names("conditions", self.conditions, labels.CONDITIONS)
@@ -115,11 +117,13 @@ def make_plan(source: sources.Source, settings: Settings) -> Plan:
         ValueError: a CSV is missing or not as expected, or it has no row that is asked for.
     """
     folds_csv, exclude = _read(settings.folds_csv), _read(settings.exclude)
+    points = None if settings.points is None else given_points.read(settings.points, source)
     rows = annotations.read_annotations(
         source,
         conditions=settings.conditions,
         levels=settings.levels,
         excluded_keys=_keys(settings.exclude, exclude),
+        points=points,
     )
     if not rows.rows and not rows.rejects:
         raise ValueError(
@@ -131,8 +135,18 @@ def make_plan(source: sources.Source, settings: Settings) -> Plan:
         rows,
         _splits(settings, rows.groups, folds_csv),
         config=_to_json(settings, folds_csv, exclude),
-        source={name: hashlib.sha256(source.read(name)).hexdigest() for name in layout.TRAIN_CSVS},
+        source=_fingerprints(source, settings.points, points),
     )
+
+
+def _fingerprints(
+    source: sources.Source, path: pathlib.Path | None, points: tables.Table | None
+) -> dict[str, str]:
+    """sha256 of each CSV; given points stand for the coordinates, and a copy of these is these."""
+    found = {name: hashlib.sha256(source.read(name)).hexdigest() for name in layout.TRAIN_CSVS}
+    if path is not None and points is not None:
+        found[layout.coordinates_csv("train")] = given_points.fingerprint(path, points)
+    return found
 
 
 def _targets_in_words(source: sources.Source) -> str:

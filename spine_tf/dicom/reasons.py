@@ -13,6 +13,7 @@ class Reason(enum.StrEnum):
     UNKNOWN_LEVEL = "unknown_level"  # no level of that name
     BAD_ID = "bad_id"  # an id, here or in a CSV, is no plain integer from 0 to 2^63 - 1: no 012
     BAD_COORDINATE = "bad_coordinate"  # x or y is not a finite number
+    BAD_CONFIDENCE = "bad_confidence"  # confidence or numbering in --points is no probability
     UNKNOWN_STUDY = "unknown_study"  # the study has no row in train.csv
     UNKNOWN_SERIES = "unknown_series"  # the series is not in the series CSV
     WRONG_STUDY = "wrong_study"  # the series CSV gives the series to another study

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from spine_tf import labels
 from spine_tf.dicom import reasons
-from spine_tf.rsna import gradings, layout, sources, tables
+from spine_tf.rsna import gradings, layout, point_doubts, sources, tables
 
 _COLUMNS = ("study_id", "series_id", "instance_number", "condition", "level", "x", "y")
 _CONDITIONS = {name: index for index, name in enumerate(labels.CONDITIONS)}
@@ -22,6 +22,10 @@ class Annotation:
         condition, level: indices into `spine_tf.labels`.
         x, y: column and row in pixels; integers are pixel centres.
         label: index into SEVERITIES; None where labels were not asked for.
+        confidence: of a point that was found, in [0, 1]; 1 where somebody marked it.
+        numbering: probabilities that the level is in truth the one above, itself, the one below;
+            they sum to 1.
+        flag: why a reader should look at it; "" where nothing is odd.
     """
 
     study_id: int
@@ -32,6 +36,9 @@ class Annotation:
     x: float
     y: float
     label: int | None
+    confidence: float = 1.0
+    numbering: tuple[float, float, float] = point_doubts.CERTAIN
+    flag: str = ""
 
     @property
     def image(self) -> tuple[int, int, int]:
@@ -88,6 +95,7 @@ def read_annotations(
     levels: Sequence[str] = labels.LEVELS,
     has_labels: bool = True,
     excluded_keys: frozenset[str] = frozenset(),
+    points: tables.Table | None = None,
 ) -> Annotations:
     """Reads and checks the CSVs.
 
@@ -97,6 +105,8 @@ def read_annotations(
         has_labels: read train.csv and reject rows without a label; otherwise labels are None, and
             a test side may have no coordinates CSV.
         excluded_keys: keys of rows to leave out.
+        points: of `given_points`, instead of the data set's own coordinates; how sure a point is
+            is read from these alone.
 
     Raises:
         ValueError: a CSV or a column is missing, or an unknown condition or level is asked for.
@@ -107,7 +117,7 @@ def read_annotations(
     graded = gradings.read_gradings(source, conditions, levels) if has_labels else None
     points_csv = layout.coordinates_csv(source.side)
     is_optional = not has_labels and source.side == "test"
-    has_points = not is_optional or tables.is_there(source, points_csv)
+    has_points = points is not None or not is_optional or tables.is_there(source, points_csv)
     checker = _Checker(
         side=source.side,
         selected=frozenset((c, v) for c in conditions for v in levels),
@@ -115,7 +125,9 @@ def read_annotations(
         graded=graded,
         excluded_keys=excluded_keys,
     )
-    if has_points:
+    if points is not None:
+        checker.check_table(points, has_doubts=True)
+    elif has_points:
         checker.check_table(tables.read_table(source, points_csv))
     counts = dict(graded.counts) if graded else {}
     unplaced = sorted(graded.severities.keys() - checker.seen) if graded else []
@@ -229,16 +241,19 @@ class _Checker:
         self.rows: list[Annotation] = []
         self.rejects: list[reasons.Reject] = []
 
-    def check_table(self, table: tables.Table) -> None:
+    def check_table(self, table: tables.Table, *, has_doubts: bool = False) -> None:
         columns = [table.index(name) for name in _COLUMNS]
         for line, row in zip(table.lines, table.rows, strict=True):
             if table.is_whole(row):
-                self._check_row(table, line, [row[column] for column in columns])
+                doubted = row if has_doubts else None
+                self._check_row(table, line, [row[column] for column in columns], doubted)
             else:
                 detail = f"{table.place(line)}: {table.why_broken(row)}"
                 self._reject("/".join(row[:5]), reasons.Reason.BAD_ROW, detail)
 
-    def _check_row(self, table: tables.Table, line: int, fields: list[str]) -> None:
+    def _check_row(
+        self, table: tables.Table, line: int, fields: list[str], doubted: list[str] | None
+    ) -> None:
         condition = fields[3].lower().replace(" ", "_")
         level = fields[4].lower().replace("/", "_")
         key = "/".join((*fields[:3], condition, level))
@@ -251,6 +266,9 @@ class _Checker:
             try:
                 target = _CONDITIONS[condition], _LEVELS[level]
                 annotation = self._annotation(table, line, fields, *target)
+                if doubted is not None:
+                    doubts = point_doubts.parse(table, doubted)
+                    annotation = dataclasses.replace(annotation, **doubts._asdict())
                 self._require_first(annotation.key, line, fields)
                 self._add(self._labelled(annotation))
             except reasons.Rejected as rejected:

@@ -15,7 +15,7 @@ from spine_tf import labels
 from spine_tf.auditing import point_checks
 from spine_tf.crops import cutting
 from spine_tf.dicom import reasons
-from spine_tf.rsna import annotations, layout, sources
+from spine_tf.rsna import annotations, given_points, layout, sources
 from spine_tf.serving import saved_model, spec, training_studies, verification
 from tfrecords import atomic, csv_text, progress
 
@@ -67,7 +67,10 @@ class Gap:
 
 
 class Submission:
-    """Collects answers; several for one row are averaged."""
+    """Collects answers; several for one row are averaged, each as sure as its level is.
+
+    A row is answered by points of its own; those of the levels beside it only have a share.
+    """
 
     def __init__(
         self, served: spec.Spec, studies: Iterable[int], *, is_competition_weighted: bool
@@ -85,17 +88,25 @@ class Submission:
         ]
         num_classes = len(self._task.classes)
         self._sums = {name: np.zeros(num_classes) for name in self._row_ids}
+        self._shares = dict.fromkeys(self._row_ids, 0.0)
         self._counts = dict.fromkeys(self._row_ids, 0)
 
-    def add(self, name: str, probabilities: np.ndarray) -> None:
-        """Adds one image's answer for a row.
+    def add(self, row: annotations.Annotation, probabilities: np.ndarray) -> None:
+        """Adds one image's answer, where the numbering doubts its level to those beside it too.
 
         Args:
-            name: the row's id.
+            row: whose image it is.
             probabilities: float (classes,).
         """
-        self._sums[name] += probabilities
-        self._counts[name] += 1
+        for step, share in zip((-1, 0, 1), row.numbering, strict=True):
+            level = row.level + step
+            if not share or not 0 <= level < len(labels.LEVELS):
+                continue
+            name = row_id(row.study_id, labels.CONDITIONS[row.condition], labels.LEVELS[level])
+            if name in self._sums:
+                self._sums[name] += share * probabilities
+                self._shares[name] += share
+                self._counts[name] += step == 0
 
     @property
     def unanswered(self) -> list[str]:
@@ -140,7 +151,7 @@ class Submission:
     def _probabilities(self, name: str) -> np.ndarray:
         if not self._counts[name]:
             return self._prior
-        return self._sums[name] / self._counts[name]
+        return self._sums[name] / self._shares[name]
 
 
 def predict(
@@ -151,6 +162,7 @@ def predict(
     num_workers: int,
     is_competition_weighted: bool = False,
     side: str | None = None,
+    points: pathlib.Path | None = None,
 ) -> Outcome:
     """Writes an answer for every study of the series CSV, and a report of what had no image.
 
@@ -174,6 +186,7 @@ def predict(
         num_workers: processes that decode.
         is_competition_weighted: write probabilities that are best for the competition's metric.
         side: test or train; None is the test side where there is one, else the train side.
+        points: a file of points, instead of the side's own coordinates.
 
     Returns:
         How many rows were written, and by what they were answered. Each row of the CSV is a row_id
@@ -192,6 +205,7 @@ def predict(
             num_workers=num_workers,
             is_competition_weighted=is_competition_weighted,
             side=side,
+            points=points,
         )
 
 
@@ -203,12 +217,18 @@ def _predict(
     num_workers: int,
     is_competition_weighted: bool,
     side: str | None,
+    points: pathlib.Path | None,
 ) -> Outcome:
     served = spec.read(model_dir)
     source = sources.open_for_prediction(data_dir, side)
     found = annotations.read_annotations(
-        source, conditions=served.conditions, levels=served.levels, has_labels=False
+        source,
+        conditions=served.conditions,
+        levels=_looked_at(served.levels) if points else served.levels,
+        has_labels=False,
+        points=None if points is None else given_points.read(points, source),
     )
+    rows = [row for row in found.rows if _has_share(row, served.levels)]
     _require_studies(found, source.side)
     lacks = "" if found.has_points else layout.coordinates_csv(source.side)
     collected = Submission(
@@ -219,12 +239,12 @@ def _predict(
     _warn_of_what_is_known(model_dir, source, found)
     gaps = [_gap(reject) for reject in found.rejects]
     gaps += [Gap(row_id="", reason=f.reason, detail=f.in_words()) for f in found.faults]
-    batches = cutting.cut_batches(source, found.rows, served.roi, num_workers=num_workers)
+    batches = cutting.cut_batches(source, rows, served.roi, num_workers=num_workers)
     model = saved_model.SavedModel(model_dir)
     model.require(served)
     output_name = saved_model.output_name(is_competition_weighted)
     num_crops = 0
-    with progress.counting("predicting", total=len(found.rows), unit="row") as count:
+    with progress.counting("predicting", total=len(rows), unit="row") as count:
         for batch in batches:
             gaps += [_gap(reject) for reject in batch.rejects]
             num_crops += _answer(model, batch, collected, output_name)
@@ -278,6 +298,23 @@ def _unexpected(found: annotations.Annotations) -> dict[tuple[str, str, str], in
     return counts
 
 
+def _looked_at(levels: Sequence[str]) -> tuple[str, ...]:
+    """The levels, and those beside them: a point there may be of one of them."""
+    indices = [labels.LEVELS.index(level) for level in levels]
+    return tuple(
+        level
+        for index, level in enumerate(labels.LEVELS)
+        if any(abs(index - other) <= 1 for other in indices)
+    )
+
+
+def _has_share(row: annotations.Annotation, levels: Sequence[str]) -> bool:
+    """Whether a row's image may be of one of the levels."""
+    indices = [labels.LEVELS.index(level) for level in levels]
+    shares = zip((-1, 0, 1), row.numbering, strict=True)
+    return any(share > 0 and row.level + step in indices for step, share in shares)
+
+
 def report_path(output_path: pathlib.Path) -> pathlib.Path:
     """Returns where the report of an output lies, so that no two outputs share one.
 
@@ -324,8 +361,7 @@ def _answer(
         return 0
     answer = model.ask("serving_default", image=batch.images, window=batch.windows)
     for row, probabilities in zip(batch.rows, answer[output_name], strict=True):
-        condition, level = labels.CONDITIONS[row.condition], labels.LEVELS[row.level]
-        collected.add(row_id(row.study_id, condition, level), probabilities)
+        collected.add(row, probabilities)
     return len(batch.rows)
 
 

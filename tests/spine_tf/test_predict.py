@@ -199,6 +199,32 @@ def test_several_coordinates_of_a_row_are_averaged(model_dir, data, tmp_path):
     np.testing.assert_allclose(both, (np.array(first) + second) / 2, atol=1e-8)
 
 
+def test_points_take_the_place_of_coordinates_and_mix_levels(model_dir, data, tmp_path):
+    data_dir = data.write()
+    sure, _, _ = _predict(model_dir, data_dir, tmp_path)
+    own = data_dir / "train_label_coordinates.csv"
+    points = own.rename(tmp_path / "points.csv")
+    assert _predict(model_dir, data_dir, tmp_path, points=points)[0] == sure
+    head, *lines = points.read_text().splitlines()
+    doubts = {"L3/L4": "0.1,0.6,0.3", "L4/L5": "0,1,0"}
+    points.write_text(
+        "\n".join(
+            [f"{head},numbering_minus1,numbering_0,numbering_plus1"]
+            + [f"{line},{doubts[line.split(',')[4]]}" for line in lines]
+        )
+    )
+    mixed, _, outcome = _predict(model_dir, data_dir, tmp_path, points=points)
+    assert outcome.num_prior == 0
+    for (upper, lower), (is_upper, is_lower) in zip(_pairs(sure), _pairs(mixed), strict=True):
+        above, below = np.array(_numbers(upper)), np.array(_numbers(lower))
+        np.testing.assert_allclose(_numbers(is_upper), above, atol=1e-7)
+        np.testing.assert_allclose(_numbers(is_lower), (below + 0.3 * above) / 1.3, atol=1e-7)
+
+
+def _pairs(rows):
+    return zip(rows[::2], rows[1::2], strict=True)
+
+
 def _answer_of(model_dir, data_dir, tmp_path):
     rows, _, _ = _predict(model_dir, data_dir, tmp_path)
     row_id = f"4_{_SIDES[0]}_{_LEVELS[0]}"
@@ -585,6 +611,7 @@ def test_prediction_imports_neither_keras_nor_training_code():
         (["--model_dir=e", "--output=o", "--data_dir=d", "--dicom=f"], "one of them"),
         (["--model_dir=e", "--output=o", "--data_dir=d", "--center_xy=1,2"], "belongs to --dicom"),
         (["--model_dir=e", "--output=o", "--dicom=f", "--side=test"], "belongs to --data_dir"),
+        (["--model_dir=e", "--output=o", "--dicom=f", "--points=p"], "belongs to --data_dir"),
         (["--model_dir=e", "--output=o", "--dicom=f", "--center_xy=1"], "--center_xy is '1'"),
         (["--model_dir=e", "--output=o", "--dicom=f", "--center_xy=a,b"], "--center_xy is 'a,b'"),
         (["--model_dir=e", "--output=o", "--dicom=f"], "expected column,row in pixels"),

@@ -23,6 +23,7 @@ from spine_tf import labels
 from spine_tf.configuration import roi_config as roi_config_module
 from spine_tf.conversion import beam_engine, finalize, job, output_directory, plan
 from spine_tf.crops import roi
+from spine_tf.localization import localization
 from spine_tf.processes import lock
 from spine_tf.rsna import sources
 from tfrecords import example, manifest, schema, shard, tfds_files, verify
@@ -85,6 +86,29 @@ def test_records_of_jpeg_2000_are_those_of_rle(converted, small_data_dir, tmp_pa
         dataset.save_as(path)
     _convert(data_dir, tmp_path / "r")
     assert _bytes_of(tmp_path / "r") == _bytes_of(converted)
+
+
+def test_given_points_give_the_directory_of_the_coordinates(converted, small_data_dir, tmp_path):
+    copy = tmp_path / "copy.csv"
+    shutil.copy(small_data_dir / "train_label_coordinates.csv", copy)
+    _convert(small_data_dir, tmp_path / "a", dataclasses.replace(_SETTINGS, points=copy))
+    assert _contents(tmp_path / "a") == _contents(converted)
+    source = sources.open_source(small_data_dir)
+    found = localization.localize(source, points=copy)
+    localization.write(found, tmp_path / "points.csv")
+    localization.write_markups(found, tmp_path / "markups")
+    for name in ("points.csv", "markups"):
+        settings = dataclasses.replace(_SETTINGS, points=tmp_path / name)
+        _convert(small_data_dir, tmp_path / f"of_{name}", settings)
+        of_name, of_csv = _contents(tmp_path / f"of_{name}"), _contents(converted)
+        # The plan and what repeats it say which file the points came from.
+        told = {"plan.json", "manifest.json"}
+        assert of_name.keys() == of_csv.keys()
+        assert all(of_name[file] == of_csv[file] for file in of_csv.keys() - told)
+
+
+def _contents(directory):
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
 def test_record_says_what_it_is(converted, small_data_dir):

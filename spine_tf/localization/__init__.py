@@ -1,0 +1,1 @@
+"""Points from pixels: heatmaps decoded, discs numbered, points projected, doubts said."""

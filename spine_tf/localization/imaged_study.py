@@ -1,0 +1,108 @@
+"""A study as the localiser sees it: stacks of parallel slices, from headers alone."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+from spine_tf.crops import slice_reader
+from spine_tf.dicom import geometry, header as header_module, stacks
+from spine_tf.rsna import sources
+
+SAGITTAL_T1, SAGITTAL_T2, AXIAL_T2 = "Sagittal T1", "Sagittal T2/STIR", "Axial T2"
+
+# Squared cosine of 45 degrees: nearer to left-right than that is a sagittal slice.
+_SAGITTAL = 0.5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SliceStack:
+    """Parallel slices of one series.
+
+    Attributes:
+        study_id, series_id: whose.
+        description: of the series CSV.
+        numbers: instance numbers, ascending along the normal.
+        headers: of the slices, each with a position and an orientation.
+    """
+
+    study_id: int
+    series_id: int
+    description: str
+    numbers: tuple[int, ...]
+    headers: tuple[header_module.Header, ...]
+
+    @property
+    def is_sagittal(self) -> bool:
+        """Whether the normal runs from side to side, whatever the description says."""
+        return self.normal[0] ** 2 > _SAGITTAL
+
+    @property
+    def normal(self) -> tuple[float, float, float]:
+        """Unit vector along which the slices ascend."""
+        return geometry.normal(self.headers[0].orientation or ())
+
+    @property
+    def frame(self) -> str:
+        """What positions are relative to; "" where the files don't say."""
+        return self.headers[0].frame_of_reference
+
+    @property
+    def is_t1(self) -> bool:
+        """Whether the description says T1."""
+        return "t1" in self.description.lower()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImagedStudy:
+    """The stacks of a study.
+
+    Attributes:
+        study_id: of the study.
+        stacks: of all series, in the order of the series CSV.
+        unreadable: image files that gave no header.
+    """
+
+    study_id: int
+    stacks: tuple[SliceStack, ...]
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def sagittal(self) -> list[SliceStack]:
+        """The sagittal stacks, T2 first, then by number of slices: the first fits best."""
+        found = [stack for stack in self.stacks if stack.is_sagittal]
+        return sorted(found, key=lambda stack: (stack.is_t1, -len(stack.numbers)))
+
+    @property
+    def axial(self) -> list[SliceStack]:
+        """The other stacks: axial slices, however tilted."""
+        return [stack for stack in self.stacks if not stack.is_sagittal]
+
+
+def read(source: sources.Source, study_id: int, series: Mapping[int, str]) -> ImagedStudy:
+    """Reads all headers of a study.
+
+    Args:
+        source: where the images are.
+        study_id: of the study.
+        series: description of each series.
+    """
+    unreadable: set[str] = set()
+    reader = slice_reader.SliceReader(source, 1, unreadable)
+    found: list[SliceStack] = []
+    for series_id, description in series.items():
+        headers = dict(reader.series_headers(study_id, series_id))
+        found += split(study_id, series_id, description, headers)
+    return ImagedStudy(study_id=study_id, stacks=tuple(found), unreadable=tuple(sorted(unreadable)))
+
+
+def split(
+    study_id: int, series_id: int, description: str, headers: stacks.Headers
+) -> Iterable[SliceStack]:
+    """Yields the stacks of a series."""
+    for stack in stacks.split(headers):
+        yield SliceStack(
+            study_id=study_id,
+            series_id=series_id,
+            description=description,
+            numbers=stack.numbers,
+            headers=tuple(headers[number] for number in stack.numbers),
+        )

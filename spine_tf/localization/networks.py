@@ -1,0 +1,78 @@
+"""The two networks of a localiser, asked for heatmaps; the one module here with TensorFlow."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from spine_tf.crops import slice_reader
+from spine_tf.dicom import reasons
+from spine_tf.localization import heatmaps, localizer as localizer_module, windows as windows_module
+
+
+class Networks:
+    """Draws heatmaps of windows by their pixels; a `heatmaps.Source`."""
+
+    def __init__(
+        self, localizer: localizer_module.Localizer, reader: slice_reader.SliceReader
+    ) -> None:
+        """Loads both networks.
+
+        Args:
+            localizer: a verified directory.
+            reader: of the studies, made for `windows.NUM_SLICES`.
+
+        Raises:
+            ValueError: they can't be loaded, or answer something else than heatmaps.
+        """
+        self._reader = reader
+        # A signature loses its variables with the object that it is of.
+        self._loaded = [_load(localizer, network) for network in localizer_module.NETWORKS]
+        self._sagittal, self._axial = (one.signatures["serving_default"] for one in self._loaded)
+
+    def sagittal(self, windows: Sequence[windows_module.Window]) -> np.ndarray:
+        """See `heatmaps.Source`; a slice that can't be read shows nothing."""
+        return self._ask(self._sagittal, windows, heatmaps.SAGITTAL_CHANNELS)
+
+    def axial(self, windows: Sequence[windows_module.Window]) -> np.ndarray:
+        """See `heatmaps.Source`; a slice that can't be read shows nothing."""
+        return self._ask(self._axial, windows, heatmaps.AXIAL_CHANNELS)
+
+    def _ask(
+        self, network: Any, windows: Sequence[windows_module.Window], num_channels: int
+    ) -> np.ndarray:
+        side = windows_module.SIDE_PX
+        images = np.zeros((len(windows), side, side, windows_module.NUM_SLICES), np.uint16)
+        limits = np.tile(np.array([0, 1], np.float32), (len(windows), 1))
+        is_read = np.zeros(len(windows), bool)
+        for index, window in enumerate(windows):
+            try:
+                crop = windows_module.cut(window, self._reader)
+            except reasons.Rejected:
+                continue
+            images[index], limits[index], is_read[index] = crop.image, crop.window, True
+        answer = network(image=tf.constant(images), window=tf.constant(limits))["heatmaps"].numpy()
+        if answer.shape != (len(windows), side, side, num_channels):
+            raise ValueError(
+                f"a localiser's network answers heatmaps of {answer.shape[1:]}, expected "
+                f"{(side, side, num_channels)}: export the localiser again"
+            )
+        return answer * is_read[:, None, None, None]
+
+
+def _load(localizer: localizer_module.Localizer, network: str) -> Any:
+    path = localizer.saved_model(network)
+    try:
+        loaded = tf.saved_model.load(str(path))
+    except (OSError, ValueError, RuntimeError, tf.errors.OpError) as err:
+        raise ValueError(f"{path} can't be loaded: {err}") from err
+    signature = loaded.signatures.get("serving_default")
+    inputs = signature.structured_input_signature[1] if signature else {}
+    outputs = signature.structured_outputs if signature else {}
+    if set(inputs) != {"image", "window"} or "heatmaps" not in outputs:
+        raise ValueError(
+            f"{path} takes {sorted(inputs)} and answers {sorted(outputs)}, expected image and "
+            "window, and heatmaps: export the localiser again"
+        )
+    return loaded

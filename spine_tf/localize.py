@@ -1,0 +1,77 @@
+"""Finds the points of studies, or takes those that are given: `python -m spine_tf.localize`."""
+
+import time
+
+from absl import flags, logging
+
+from spine_tf import cli, flags as flags_module
+from tfrecords import program
+
+_DATA_DIR = flags_module.data_dir(
+    "Folder or zip file in the RSNA layout; labels are not needed; required."
+)
+_OUTPUT = flags.DEFINE_string("output", None, "CSV of points to write; required.")
+_LOCALIZER_DIR = flags.DEFINE_string(
+    "localizer_dir", None, "Directory of a localiser's two networks, with localizer.json."
+)
+_POINTS = flags_module.points(
+    " and of what the localiser finds; without --localizer_dir they are all there is"
+)
+_REPORT_DIR = flags.DEFINE_string(
+    "report_dir",
+    None,
+    "Where localize.html and markups for 3D Slicer go; those of the same data are replaced.",
+)
+_SIDE = flags_module.side()
+
+
+def main() -> None:
+    """Writes the points of a side, and says how good they are where the side has its own."""
+    start = time.monotonic()
+    data_dir, output = program.require_path(_DATA_DIR), program.require_output_file(_OUTPUT)
+    report_dir = program.require_output_dir(_REPORT_DIR) if _REPORT_DIR.value else None
+    flags_module.require_kinds(data_dir=data_dir)
+
+    from spine_tf.localization import localization, point_controls, points_page
+    from spine_tf.pages import page_origin
+    from spine_tf.rsna import sources
+
+    origin = page_origin.describe([data_dir])
+    if report_dir is not None:
+        page_origin.require_own(report_dir / points_page.PAGE_FILE, origin)
+    source = sources.open_for_prediction(data_dir, _SIDE.value)
+    result = localization.localize(
+        source, localizer_dir=program.path(_LOCALIZER_DIR), points=program.path(_POINTS)
+    )
+    for reject in result.rejects:
+        logging.warning("%s", reject)
+    localization.write(result, output)
+    compared = point_controls.compare(result)
+    logging.info("localized in %.1f s", time.monotonic() - start)
+    print(localization.summarize(result))
+    if compared.tables:
+        print(compared.in_words())
+    print(f"points: {output}")
+    print(f"rows without a point: {localization.report_path(output)}")
+    if report_dir is not None:
+        points_page.write(
+            report_dir, result, compared, source, name=data_dir.resolve().name, origin=origin
+        )
+        print(f"page: {report_dir / points_page.PAGE_FILE}")
+        localization.write_markups(result, report_dir / points_page.MARKUPS_DIR)
+        print(f"for 3D Slicer: {report_dir / points_page.MARKUPS_DIR}")
+    cli.print_next(
+        "predict",
+        model_dir="export",
+        data_dir=data_dir,
+        points=output,
+        output=cli.beside(output, "submission.csv"),
+    )
+
+
+if __name__ == "__main__":
+    program.run(
+        main,
+        usage="Studies to points.\n\n  %s --data_dir D --output points.csv "
+        "[--localizer_dir L | --points F] [--report_dir P]\n",
+    )

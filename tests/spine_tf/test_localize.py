@@ -1,0 +1,57 @@
+"""The program: what it prints and writes, and what it refuses, without TensorFlow."""
+
+import csv
+import subprocess
+import sys
+
+import pytest
+
+
+def _run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "spine_tf.localize", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_given_points_become_points_page_and_markups(data_set, tmp_path):
+    data_set.add_image(1, 10, 1)
+    data_set.add_row(1, 10, 1)
+    data_dir = data_set.write()
+    output, report_dir = tmp_path / "points.csv", tmp_path / "report"
+    points = data_dir / "train_label_coordinates.csv"
+    result = _run(
+        f"--data_dir={data_dir}", f"--points={points}", f"--output={output}",
+        f"--report_dir={report_dir}",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "1 points of 1 studies of the train side by given points" in result.stdout
+    assert "rows without a point: 24 (not_given 24)" in result.stdout
+    assert "--points=" in result.stdout.splitlines()[-1]
+    with output.open() as file:
+        (row,) = csv.DictReader(file)
+    assert (row["confidence"], row["numbering_0"], row["flag"]) == ("1.0000", "1.0000", "")
+    assert len((tmp_path / "points_report.csv").read_text().splitlines()) == 25
+    assert (report_dir / "localize.html").is_file()
+    assert (report_dir / "markups" / "1.mrk.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--data_dir is missing"),
+        (["--data_dir=DATA"], "--output is missing"),
+        (["--data_dir=DATA", "--output=o.csv"], "there is no localiser: this package has no"),
+        (["--data_dir=DATA", "--output=o.csv", "--localizer_dir=nowhere"], "does not exist"),
+        (["--data_dir=DATA", "--output=o.csv", "--points=nowhere"], "does not exist"),
+    ],
+)
+def test_what_is_missing_is_said_in_one_sentence(data_set, tmp_path, arguments, message):
+    data_set.add_image(1, 10, 1)
+    data_dir = data_set.write()
+    result = _run(*(argument.replace("DATA", str(data_dir)) for argument in arguments))
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr

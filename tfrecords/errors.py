@@ -10,7 +10,10 @@ import sys
 from typing import Any
 
 _ADVICE = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room there and run the same command again"),
+    **dict.fromkeys(
+        (errno.ENOSPC, errno.EDQUOT),
+        "make room there, then run the command again, with --resume where it has that flag",
+    ),
     errno.EFBIG: "allow larger files (ulimit -f), or choose another file system",
     errno.EMFILE: "allow more open files (ulimit -n), or lower --workers",
     errno.ENAMETOOLONG: "choose a shorter name",

@@ -265,7 +265,8 @@ def _explained_full_disk() -> Iterator[None]:
         if err.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise OSError(
-            f"{err}: make room and run the same command again, it goes on where it stopped"
+            f"{err.filename}: {err.strerror}: make room and run the same command again, it goes on "
+            "where it stopped"
         ) from err
 
 

@@ -1,13 +1,14 @@
 """Which side a slice shows where, at any tilt; one place of the patient on two slices."""
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from spine_tf import labels
-from spine_tf.dicom import geometry, header, reasons
+from spine_tf.dicom import elements, geometry, header, reasons
 
 _USUAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 _TO_THE_RIGHT = (-1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -108,6 +109,26 @@ def test_direction_next_to_the_left_right_axis_decides(orientation, expected):
 def test_side_that_the_row_does_not_say_is_rejected(orientation, condition):
     with pytest.raises(reasons.Rejected, match=r"side_unknown: the row direction lies \d+ degrees"):
         geometry.is_mirrored(condition, _header(orientation=orientation))
+
+
+@pytest.mark.parametrize(
+    "orientation",
+    [
+        [1, 0, 0, 0.15, 0.98, 0],  # not at right angles
+        [0, 0, 0, 0, 0, 0],
+        [1, 0, 0, 0, 0.5, 0],  # not of unit length
+        [1, 0, 0, 1, 0, 0],  # twice the same
+        [1, 0, 0],
+    ],
+)
+def test_orientation_that_is_none_is_not_said_to_be_missing(make_slice, orientation):
+    dataset = make_slice(np.zeros((8, 8), np.uint16), orientation=None)
+    dataset.ImageOrientationPatient = orientation
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    found = header.parse_header(elements.read_elements(buffer.getvalue()))
+    with pytest.raises(reasons.Rejected, match="is missing or no pair of unit vectors at right"):
+        geometry.is_mirrored(_LEFT, found)
 
 
 def test_side_of_a_slice_without_orientation_is_rejected():

@@ -64,18 +64,34 @@ def test_empty_fold_is_refused_by_its_name(source: records.Records) -> None:
         fold_roles.assign(_without(source, "fold_1"), settings)
 
 
-def test_one_study_is_told_that_more_are_needed(
-    source: records.Records, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("num_folds", "num_studies", "inner_fold", "advice"),
+    [
+        (1, 1, "none", "expected at least 2: convert 2 studies or more"),
+        (1, 1, "next", "expected at least 3: convert 3 studies or more"),
+        (1, 2, "next", "expected at least 3: convert 3 studies or more"),
+        (2, 2, "next", "at least 3: convert 3 studies or more or set data.inner_fold=none"),
+        (1, 5, "none", "expected at least 2: convert with a larger --num_folds"),
+        (1, 5, "next", "expected at least 3: convert with a larger --num_folds"),
+    ],
+)
+def test_too_few_studies_or_folds_are_told_what_helps(
+    source: records.Records,
+    monkeypatch: pytest.MonkeyPatch,
+    num_folds: int,
+    num_studies: int,
+    inner_fold: str,
+    advice: str,
 ) -> None:
-    alone = _without(source, "fold_1", "fold_2", "test")
+    few = _without(source, *("fold_1", "fold_2")[num_folds - 1 :], "test")
     index = source.index(["fold_0"])
-    columns = {**index.columns, "study_id": np.full(len(index), 7)}
+    columns = {**index.columns, "study_id": np.arange(len(index)) % num_studies}
     monkeypatch.setattr(
         records.Records, "index", lambda *_: dataclasses.replace(index, columns=columns)
     )
-    with pytest.raises(ValueError, match="1 fold with examples, of 1 study,") as caught:
-        fold_roles.assign(alone, data_config.DataConfig(inner_fold="none"))
-    assert str(caught.value).endswith("expected at least 2: convert 2 studies or more")
+    with pytest.raises(ValueError, match="with examples, of") as caught:
+        fold_roles.assign(few, data_config.DataConfig(inner_fold=inner_fold))
+    assert str(caught.value).endswith(advice)
 
 
 def test_too_few_folds_are_refused(source: records.Records) -> None:

@@ -9,7 +9,7 @@ import sys
 import types
 from collections.abc import Mapping, Sequence
 
-from tfrecords import program as program_module
+from tfrecords import program as program_module, terminal
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,7 @@ PROGRAMS: Mapping[str, Program] = types.MappingProxyType(
 
 def main() -> None:
     """Runs the program that the first argument names, or says which there are."""
+    terminal.outlive_readers()
     name, *arguments = sys.argv[1:] or ["help"]
     if name == "help" and arguments and arguments != ["help"]:
         _run(arguments[0], ["--help"])

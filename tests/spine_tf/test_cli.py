@@ -29,6 +29,16 @@ def test_help_is_a_success(arguments: tuple[str, ...]) -> None:
     assert all(f"  {name} " in result.stdout for name in cli.PROGRAMS)
 
 
+@pytest.mark.parametrize(
+    "end", ["help | true", "version | true", "help convert | true", "help >&-"]
+)
+def test_who_stops_reading_is_no_error(end: str) -> None:
+    script = pathlib.Path(sys.executable).with_name("spine-tf")
+    command = ["bash", "-c", f"{script} {end}; exit ${{PIPESTATUS[0]}}"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_help_of_a_program_is_its_own() -> None:
     asked = _run("help", "subset")
     assert (asked.returncode, asked.stdout) == (0, _run("subset", "--help").stdout)

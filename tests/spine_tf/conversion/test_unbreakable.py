@@ -195,13 +195,13 @@ def test_workers_end_with_a_killed_parent(stuck):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("send", [os.kill, os.killpg])
 @pytest.mark.parametrize(
-    ("number", "status", "said"),
+    ("send", "number", "status", "said"),
     [
-        (signal.SIGINT, 130, "interrupted"),
-        (signal.SIGTERM, 143, "stopped by SIGTERM"),
-        (signal.SIGHUP, 129, "stopped by SIGHUP"),
+        (os.kill, signal.SIGINT, 130, "interrupted"),
+        (os.kill, signal.SIGTERM, 143, "stopped by SIGTERM"),
+        (os.killpg, signal.SIGTERM, 143, "stopped by SIGTERM"),  # as a scheduler does
+        (os.killpg, signal.SIGHUP, 129, "stopped by SIGHUP"),  # as a terminal does
     ],
 )
 def test_signal_stops_cleanly(stuck, tmp_path, send, number, status, said):

@@ -13,7 +13,7 @@ from spine_tf.rsna import zip_members
 from spine_tf.studies import outcome
 from tfrecords import regular_file
 
-_ZIP_MAGIC = b"PK\3\4"
+ZIP_MAGIC = b"PK\3\4"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,4 +159,4 @@ def open_pile(place: pathlib.Path) -> Pile:
 
 def is_zip(data: bytes) -> bool:
     """Returns whether a file that begins like this is a zip file itself."""
-    return data.startswith(_ZIP_MAGIC)
+    return data.startswith(ZIP_MAGIC)

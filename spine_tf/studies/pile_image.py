@@ -49,7 +49,9 @@ _MORE = frozenset({_CHARACTER_SET}) | frozenset(
 
 # Where the frames of a multi-frame file begin: its functional groups come before, all of them.
 _MAX_HEADER_BYTES = 2**26
-_MAX_FILE_BYTES = 2**30
+# Of a file that is copied or decoded: one image, and many.
+_MAX_FILE_BYTES = 2**26
+_MAX_FRAMES_BYTES = 2**28
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -171,7 +173,7 @@ def read_entries(pile: pile_module.Pile, file: pile_module.File) -> list[Entry] 
         found = _read_images(file, read)
         return found if isinstance(found, outcome.LeftOut) else [_entry(i) for i in found]
     except reasons.Rejected as rejected:
-        if pile_module.is_zip(_beginning(read)):
+        if _is_zip(read):
             return outcome.LeftOut(
                 reason=outcome.Reason.ARCHIVE, detail="a zip file: unpack it, or give it by itself"
             )
@@ -187,8 +189,11 @@ def _entry(image: Image) -> Entry:
     )
 
 
-def _beginning(read: Callable[[int], bytes]) -> bytes:
-    return read(4)
+def _is_zip(read: Callable[[int], bytes]) -> bool:
+    try:
+        return pile_module.is_zip(read(len(pile_module.ZIP_MAGIC)))
+    except OSError:
+        return False
 
 
 def _read_images(
@@ -262,14 +267,15 @@ def read_files(
 def _read_file(
     pile: pile_module.Pile, file: pile_module.File, frames: list[int]
 ) -> dict[int, bytes]:
+    limit = _MAX_FILE_BYTES if frames == [0] else _MAX_FRAMES_BYTES
     try:
-        data = pile.read(file, _MAX_FILE_BYTES + 1)
+        data = pile.read(file, limit + 1)
     except OSError as err:
         detail = err.strerror or type(err).__name__
         raise reasons.Rejected(reasons.Reason.UNREADABLE_FILE, detail) from err
-    if len(data) > _MAX_FILE_BYTES:
+    if len(data) > limit:
         raise reasons.Rejected(
-            reasons.Reason.FILE_TOO_LARGE, f"more than {_MAX_FILE_BYTES} bytes, expected fewer"
+            reasons.Reason.FILE_TOO_LARGE, f"more than {limit} bytes, expected fewer"
         )
     if frames == [0]:
         return {0: data}

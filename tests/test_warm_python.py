@@ -1,0 +1,47 @@
+"""`warm-python` is a program's process like any other: what it is given, how it ends."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+_COMMAND = ("warm-python", "-m", "tfrecords", "verify")
+
+
+@pytest.mark.parametrize("variables", [{}, {"PYTHONHASHSEED": "1"}], ids=["warm", "ordinary"])
+def test_call_has_its_callers_words_directory_streams_and_status(
+    variables: dict[str, str], tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "nothing in it").mkdir()
+    ended = subprocess.run(
+        [*_COMMAND, "nothing in it"],
+        cwd=tmp_path,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("error: nothing in it ")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="an ordinary Python elsewhere")
+def test_call_ends_with_its_caller(tmp_path: pathlib.Path) -> None:
+    code = "import os, pathlib, time\npathlib.Path('pid').write_text(str(os.getpid()))\n"
+    caller = subprocess.Popen(["warm-python", "-"], stdin=subprocess.PIPE, cwd=tmp_path, text=True)
+    caller.stdin.write(f"{code}time.sleep(600)\n")
+    caller.stdin.close()
+    path = tmp_path / "pid"
+    while not (path.exists() and path.read_text()):
+        assert caller.poll() is None
+        time.sleep(0.02)
+    called = psutil.Process(int(path.read_text()))
+    caller.send_signal(signal.SIGKILL)
+    assert caller.wait() == -signal.SIGKILL
+    called.wait(20)

@@ -28,7 +28,8 @@ from spine_tf.serving import (
 from tfrecords import atomic, errors, progress, records
 
 _NUM_REPRESENTATIVE = 200
-_PATTERN = re.compile(r"[*?\[\\]")
+# What TensorFlow takes for a pattern, and bytes that are no UTF-8, which Python has as surrogates.
+_UNNAMEABLE = re.compile(r"[*?\[\\\ud800-\udfff]")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,10 +75,11 @@ def export(
     """
     if export_dir.exists():
         raise ValueError(f"{export_dir} exists; choose another --export_dir or remove it")
-    if _PATTERN.search(str(export_dir)):
+    if _UNNAMEABLE.search(str(export_dir)):
         raise ValueError(
-            f"{export_dir} has one of * ? [ \\ in its name, which TensorFlow takes for a pattern: "
-            "no program could open the model there, choose another --export_dir"
+            f"{export_dir} has one of * ? [ \\ in its name, which TensorFlow takes for a pattern, "
+            "or bytes that are no UTF-8: no program could open the model there, choose another "
+            "--export_dir"
         )
     for name in format_names:
         formats.require(name)

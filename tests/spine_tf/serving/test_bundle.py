@@ -375,7 +375,7 @@ def test_disk_that_is_full_is_a_sentence_of_the_place_that_was_named(one_run, tm
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["e[1]", "e*", "e?", "e\\"])
+@pytest.mark.parametrize("name", ["e[1]", "e*", "e?", "e\\", "\udce4"])
 def test_place_that_tensorflow_takes_for_a_pattern_is_refused(one_run, tmp_path, name):
     with pytest.raises(ValueError, match="which TensorFlow takes for a pattern"):
         bundle.export([one_run], tmp_path / name)

@@ -14,7 +14,7 @@ from typing import Any
 
 from spine_tf import labels
 from spine_tf.localization import heatmaps, numbering, windows
-from tfrecords import atomic, json_object
+from tfrecords import atomic, json_object, listed_files
 
 FILE_NAME = "localizer.json"
 NETWORKS = ("sagittal", "axial")
@@ -87,7 +87,7 @@ def read(directory: pathlib.Path) -> Localizer:
                 f"{path} says {field} {found.get(field)!r}, this version expects {value!r}: {_MEND}"
             )
     name, temperature = found.get("name"), found.get("numbering_temperature")
-    if not isinstance(name, str) or not isinstance(temperature, int | float) or temperature <= 0:
+    if not isinstance(name, str) or not isinstance(temperature, int | float) or not temperature > 0:
         raise ValueError(
             f"{path} says name {name!r} and numbering_temperature {temperature!r}, expected words "
             f"and a number above 0: {_MEND}"
@@ -96,16 +96,24 @@ def read(directory: pathlib.Path) -> Localizer:
     return Localizer(directory=directory, name=name, temperature=float(temperature))
 
 
-def _verify(directory: pathlib.Path, hashes: object) -> None:
-    expected = hashes if isinstance(hashes, dict) else {}
+def _verify(directory: pathlib.Path, hashes: Any) -> None:
+    """Raises ValueError where what TensorFlow would load is not what the list says, and no more."""
+    listed: dict[str, str] = json_object.convert(dict[str, str], hashes, "sha256")
     for network in NETWORKS:
-        if f"{_saved_model(network)}/saved_model.pb" not in expected:
+        if f"{_saved_model(network)}/saved_model.pb" not in listed:
             raise ValueError(f"{directory / FILE_NAME} lists no {network} network: {_MEND}")
-    found = _hashes(directory)
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            state = "is missing" if name not in found else "is another than localizer.json says"
-            raise ValueError(f"{directory / name} {state}: {_MEND}")
+        folder = f"{network}/saved_model/"
+        listed_files.require(
+            directory / folder,
+            {
+                name.removeprefix(folder): digest
+                for name, digest in listed.items()
+                if name.startswith(folder)
+            },
+            list_name=FILE_NAME,
+            mend=_MEND,
+            may_be_empty=("1/assets",),
+        )
 
 
 def _hashes(directory: pathlib.Path) -> dict[str, str]:

@@ -11,20 +11,17 @@ import hashlib
 import os
 import pathlib
 import re
-import stat
 import tempfile
 import unicodedata
-from collections.abc import Iterator, Mapping
-from typing import IO
+from collections.abc import Iterator
 
 from spine_tf.serving import formats, spec, training_studies
-from tfrecords import atomic, regular_file
+from tfrecords import atomic, listed_files, regular_file
 
 CHECKSUMS_FILE = "SHA256SUMS"
 
 _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
 _MAX_LIST_BYTES = 2**20
-_CHUNK_BYTES = 2**20
 _REQUIRED = (spec.LABELS_FILE, spec.PREPROCESS_FILE, f"{formats.SAVED_MODEL_DIR}/saved_model.pb")
 _EMPTY = f"{formats.SAVED_MODEL_DIR}/assets"  # TensorFlow makes it, whether it has any or not
 _MODEL_FILE = re.compile(r"saved_model\.(pb|pbtxt|cpb)", re.IGNORECASE)
@@ -78,12 +75,17 @@ def verified(export_dir: pathlib.Path, *, has_all_formats: bool = False) -> Iter
             f"{export_dir} is not a directory; expected one written by spine_tf.export"
         )
     listed = _read_list(export_dir)
-    _require_listed_alone(export_dir, listed)
     with tempfile.TemporaryDirectory(prefix="spine_tf_model_") as private:
         copy = pathlib.Path(private)
-        for name, expected in listed.items():
-            is_copied = has_all_formats or _is_of_model(name)
-            _compare(export_dir, name, expected, copy if is_copied else None)
+        listed_files.require(
+            export_dir,
+            listed,
+            list_name=CHECKSUMS_FILE,
+            mend=_MEND,
+            may_be_empty=(_EMPTY,),
+            copy_dir=copy,
+            copied=[name for name in listed if has_all_formats or _is_of_model(name)],
+        )
         try:
             yield Verified(directory=copy, num_files=len(listed))
         except ValueError as err:
@@ -104,7 +106,7 @@ def _read_list(export_dir: pathlib.Path) -> dict[str, str]:
         raise ValueError(
             f"{export_dir} has no {CHECKSUMS_FILE}: expected a directory written by spine_tf.export"
         )
-    _require_plain(path, CHECKSUMS_FILE, os.lstat(path))
+    listed_files.require_plain(path, _MEND)
     text = regular_file.read_bytes(path, _MAX_LIST_BYTES).decode("utf-8", errors="replace")
     listed: dict[str, str] = {}
     folded: set[str] = set()
@@ -128,10 +130,9 @@ def _read_list(export_dir: pathlib.Path) -> dict[str, str]:
 
 
 def _require_name(name: str, where: str) -> None:
-    """A place below the directory, of which there is one way to write it, and of one model."""
+    """A place below the directory, and of the one model."""
+    listed_files.require_name(name, where, _MEND)
     parts = name.split("/")
-    if any(part in ("", ".", "..") for part in parts) or "\\" in name or not name.isprintable():
-        raise ValueError(f"{where} names {name!r}, expected a file below the directory: {_MEND}")
     if name == CHECKSUMS_FILE:
         raise ValueError(f"{where} names the list itself: remove that line")
     is_model = bool(_MODEL_FILE.fullmatch(parts[-1])) or parts[0].casefold() == "saved_model"
@@ -140,81 +141,3 @@ def _require_name(name: str, where: str) -> None:
             f"{where} names {name!r}, a model beside {formats.SAVED_MODEL_DIR}, which TensorFlow "
             f"Serving would take for a newer version: {_MEND}"
         )
-
-
-def _require_listed_alone(export_dir: pathlib.Path, listed: Mapping[str, str]) -> None:
-    """Raises ValueError for what lies in the directory and is not listed, whatever it is."""
-    folders = {
-        parent.as_posix() for name in listed for parent in pathlib.PurePosixPath(name).parents
-    }
-    for relative, status in _contents(export_dir):
-        path, name = export_dir / relative, relative.as_posix()
-        if stat.S_ISDIR(status.st_mode):
-            if name not in (*folders, _EMPTY):
-                raise ValueError(f"{path} holds nothing that {CHECKSUMS_FILE} lists: remove it")
-        elif name not in (*listed, CHECKSUMS_FILE):
-            if not stat.S_ISREG(status.st_mode) or not _is_of_desktop(relative.name):
-                raise ValueError(f"{path} is not listed in {CHECKSUMS_FILE}: remove it")
-        else:
-            _require_plain(path, name, status)
-
-
-def _contents(top: pathlib.Path) -> Iterator[tuple[pathlib.PurePath, os.stat_result]]:
-    """Yields all that lies below a directory, with what it is itself; links are not followed."""
-    pending = [pathlib.PurePath()]
-    while pending:
-        folder = pending.pop()
-        for path in sorted((top / folder).iterdir()):
-            status = path.lstat()
-            yield folder / path.name, status
-            if stat.S_ISDIR(status.st_mode):
-                pending.append(folder / path.name)
-
-
-def _is_of_desktop(name: str) -> bool:
-    """Whether macOS, Windows or a desktop leaves files of that name in any folder it shows."""
-    return name.startswith("._") or name in (".DS_Store", "Thumbs.db", "desktop.ini", ".directory")
-
-
-def _require_plain(path: pathlib.Path, name: str, status: os.stat_result) -> None:
-    if stat.S_ISLNK(status.st_mode):
-        raise ValueError(f"{path} is a link, expected the file {name} itself: {_MEND}")
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError(f"{path} is no regular file, expected the file {name}: {_MEND}")
-
-
-def _compare(
-    export_dir: pathlib.Path, name: str, expected: str, copy_dir: pathlib.Path | None
-) -> None:
-    path = export_dir / name
-    try:
-        file: IO[bytes] = regular_file.open_file(path)
-    except FileNotFoundError as err:
-        raise ValueError(f"{path} is missing, {CHECKSUMS_FILE} lists it: {_MEND}") from err
-    with file, contextlib.ExitStack() as stack:
-        copy = None if copy_dir is None else stack.enter_context(_create(copy_dir / name))
-        try:
-            found = _digest(file, copy)
-        except OSError as err:
-            raise OSError(
-                f"{path} can't be read, or {tempfile.gettempdir()} has no room for a copy of it "
-                f"({err.strerror}): make room, or set TMPDIR to another folder"
-            ) from err
-    if found != expected:
-        raise ValueError(
-            f"{path} was changed: its sha256 is {found}, {CHECKSUMS_FILE} says {expected}; {_MEND}"
-        )
-
-
-def _create(path: pathlib.Path) -> IO[bytes]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.open("xb")
-
-
-def _digest(file: IO[bytes], copy: IO[bytes] | None) -> str:
-    digest = hashlib.sha256()
-    while chunk := file.read(_CHUNK_BYTES):
-        digest.update(chunk)
-        if copy is not None:
-            copy.write(chunk)
-    return digest.hexdigest()

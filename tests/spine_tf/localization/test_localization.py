@@ -6,6 +6,7 @@ by it: what is between the pixels and the points is the package's own.
 
 import csv
 import json
+import math
 import shutil
 
 import numpy as np
@@ -246,7 +247,9 @@ def test_localizer_is_read_as_it_was_written(localizer_dir):
         ({"sagittal_mm": 200}, "sagittal_mm 200, this version expects 256"),
         ({"name": 3}, "name 3 and numbering_temperature"),
         ({"numbering_temperature": 0}, "expected words and a number above 0"),
+        ({"numbering_temperature": math.nan}, "expected words and a number above 0"),
         ({"sha256": {}}, "lists no sagittal network"),
+        ({"sha256": ["x"]}, "sha256 is .*, expected an object"),
     ],
 )
 def test_localizer_of_another_kind_is_refused(copied, changes, match):
@@ -259,10 +262,14 @@ def test_localizer_whose_files_changed_is_refused(copied, tmp_path):
     path = copied / "axial" / "saved_model" / "1" / "saved_model.pb"
     data = path.read_bytes()
     path.write_bytes(data + b"\0")
-    with pytest.raises(ValueError, match="is another than localizer"):
+    with pytest.raises(ValueError, match="was changed: its sha256 is"):
         localizer.read(copied)
     path.unlink()
     with pytest.raises(ValueError, match="is missing"):
+        localizer.read(copied)
+    path.write_bytes(data)
+    (path.parents[1] / "2").symlink_to("1")
+    with pytest.raises(ValueError, match=r"2 is not listed in localizer\.json: remove it"):
         localizer.read(copied)
     with pytest.raises(ValueError, match="does not exist; expected a directory with the two"):
         localizer.read(tmp_path)

@@ -1,6 +1,7 @@
 """What is graded, where, and how the grades become the classes of a task."""
 
 import dataclasses
+from collections.abc import Sequence
 
 CONDITIONS = (
     "spinal_canal_stenosis",
@@ -103,3 +104,22 @@ def side_of(condition: str) -> str | None:
         if condition.startswith(f"{side}_"):
             return side
     return None
+
+
+def in_words(name: str) -> str:
+    """Returns left_subarticular_stenosis as left subarticular, l4_l5 as L4/L5."""
+    if name in LEVELS:
+        return name.upper().replace("_", "/")
+    for ending in ("_stenosis", "_narrowing"):
+        name = name.removesuffix(ending)
+    return name.replace("_", " ")
+
+
+def graded_in_words(conditions: Sequence[str], levels: Sequence[str]) -> str:
+    """Returns such as "left subarticular, right subarticular at L4/L5"."""
+    found, at = (
+        "all" if len(names) == len(known) else ", ".join(map(in_words, names))
+        for names, known in ((conditions, CONDITIONS), (levels, LEVELS))
+    )
+    what = "all conditions" if found == "all" else found
+    return f"{what} at {'all levels' if at == 'all' else at}"

@@ -1,6 +1,8 @@
 """What a records directory holds, as text and as a picture of crops."""
 
 import io
+import types
+from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -12,6 +14,7 @@ _TILES_PER_CLASS = 4
 _GAP_PX = 4
 _MARGIN_PX = 88
 _HEADING_PX = 26
+_LINE_PX = 18
 _TEXT, _BACKGROUND, _EMPTY = (235, 235, 235), (24, 24, 24), (44, 44, 44)
 
 
@@ -49,23 +52,32 @@ def _short(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def draw_crops(source: records.Records) -> bytes:
+def draw_crops(
+    source: records.Records, more: Mapping[str, object] = types.MappingProxyType({})
+) -> bytes:
     """Returns a PNG of a few crops of each class in each split: one look shows what there is.
 
-    One row a split, one group of columns a class, counts beside each.
+    On top name and configuration of the records, then one row a split, one group of columns a
+    class, counts beside each.
 
     Args:
         source: has the features image, window and label; its manifest.json need not exist yet.
+        more: what the title says beside the configuration.
     """
     dataset, classes = source.manifest, source.schema["label"].class_names or ()
     group_px = _TILES_PER_CLASS * _TILE_PX + 3 * _GAP_PX
     row_px = _TILE_PX + _HEADING_PX
     width = _MARGIN_PX + len(classes) * (group_px + 4 * _GAP_PX)
-    sheet = Image.new("RGB", (width, len(dataset.splits) * row_px + _GAP_PX), _BACKGROUND)
-    draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=14)
+    title = title_lines({**dataset.config, **more}, dataset.name, width - 16, font)
+    title_px = len(title) * _LINE_PX + 2 * _GAP_PX
+    height = title_px + len(dataset.splits) * row_px + _GAP_PX
+    sheet = Image.new("RGB", (width, height), _BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    for number, line in enumerate(title):
+        draw.text((8, _GAP_PX + number * _LINE_PX), line, _TEXT, font)
     for row, split in enumerate(dataset.splits):
-        top = row * row_px
+        top = title_px + row * row_px
         draw.text((8, top + _HEADING_PX + _TILE_PX // 2 - 8), split, _TEXT, font)
         crops = _first_crops(source, split)
         for column, name in enumerate(classes):
@@ -78,6 +90,25 @@ def draw_crops(source: records.Records) -> bytes:
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def title_lines(
+    values: Mapping[str, object],
+    name: str,
+    width_px: int,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+) -> list[str]:
+    """Returns the name of records and what decides them, in lines of at most that width."""
+    chosen = {field: value for field, value in values.items() if value is not None}
+    words = f"{name}: " + "; ".join(f"{field} {_short(chosen[field])}" for field in chosen)
+    lines = [""]
+    for word in words.split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        if lines[-1] and font.getlength(longer) > width_px:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def _first_crops(source: records.Records, split: str) -> list[list[np.ndarray]]:

@@ -26,7 +26,7 @@ def progress(
     Returns:
         None where no trial has a score.
     """
-    scored = [(float(i), e) for i, e in enumerate(entries, start=1) if e.score is not None]
+    scored = [(number(e), e) for e in entries if e.score is not None]
     if not scored:
         return None
     best = charts.Curve(name="best so far", points=_best_so_far(scored, goal), series=None)
@@ -42,6 +42,11 @@ def progress(
         legend_at="right",
         width=_WIDE_PX,
     )
+
+
+def number(entry: leaderboard.Entry) -> float:
+    """Returns the number of a trial, by which page, table and log call it."""
+    return float(entry.trial_id)
 
 
 def learning_curves(

@@ -4,8 +4,9 @@ import pathlib
 import time
 from collections.abc import Sequence
 
+from spine_tf import labels
 from spine_tf.pages import template
-from tfrecords import atomic
+from tfrecords import atomic, manifest
 from tuner import leaderboard, search_charts, search_directory, search_settings, trial
 
 # Drawing 30 trials takes two thirds of a second, beside workers that may need all cores.
@@ -43,11 +44,13 @@ def render(
 ) -> str:
     """Returns the page."""
     goal = settings.objective
-    started = sorted(ranked, key=lambda entry: entry.trial_id)
+    started = sorted(ranked, key=search_charts.number)
     statuses = [entry.status for entry in ranked]
     return template.load("tuner", "search.html.jinja", duration=_duration).render(
         name=settings.search_dir.resolve().name,
         settings=settings,
+        graded=_graded(settings.records_dir),
+        has_reasons=any(entry.outcome and entry.outcome.reason for entry in ranked),
         ended_by=ended_by,
         ranked=ranked,
         best=ranked[0] if ranked and ranked[0].score else None,
@@ -57,6 +60,14 @@ def render(
         curves=search_charts.learning_curves(ranked, goal) or "",
         hyperparameters=search_charts.hyperparameters(ranked, goal),
     )
+
+
+def _graded(records_dir: pathlib.Path) -> str:
+    """In words; nothing where the records have gone since."""
+    if not (records_dir / manifest.FILE_NAME).is_file():
+        return ""
+    held = manifest.read_manifest(records_dir).config
+    return labels.graded_in_words(held["conditions"], held["levels"])
 
 
 _STATUSES = (

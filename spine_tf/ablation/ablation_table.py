@@ -18,6 +18,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spine_tf import labels
 from spine_tf.ablation import scores, variant
 from spine_tf.evaluation import report_charts
 from spine_tf.pages import picture, template
@@ -146,8 +147,8 @@ def render(rows: Sequence[Row], *, about: Mapping[str, Any]) -> str:
     return template.load("spine_tf.ablation", "ablation.html.jinja").render(
         rows=rows,
         about=about,
-        conditions=", ".join(map(report_charts.group_in_words, about["conditions"])),
-        levels=", ".join(map(report_charts.group_in_words, about["levels"])),
+        conditions=", ".join(map(labels.in_words, about["conditions"])),
+        levels=", ".join(map(labels.in_words, about["levels"])),
         figure_names=tuple(scores.FIGURES),
         more_is_better=scores.FIGURES,
         pictures=draw(rows),

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from spine_tf.augmentation import changes, field_of_view, mixing
 from spine_tf.configuration import data_config
 from spine_tf.pages import image
-from tfrecords import atomic, records
+from tfrecords import atomic, inspection, records
 
 STRENGTHS: Mapping[str, tuple[float, float, float]] = types.MappingProxyType(
     {
@@ -63,6 +63,7 @@ def write(source: records.Records, path: pathlib.Path, *, seed: int) -> None:
     sheet = Image.new("RGB", size, _BACKGROUND)
     _draw_group(sheet, (_MARGIN_PX, 0), "unchanged", images)
     font = ImageFont.load_default(size=14)
+    _draw_title(sheet, source, (_MARGIN_PX + group_px, 5), font)
     for row, (name, strengths) in enumerate(STRENGTHS.items(), start=1):
         position = (8, row * row_px + _HEADING_PX + _TILE_PX // 2 - 8)
         ImageDraw.Draw(sheet).text(position, name, _TEXT, font)
@@ -71,6 +72,18 @@ def write(source: records.Records, path: pathlib.Path, *, seed: int) -> None:
             changed = change(images, seeds, name, strength, view)
             _draw_group(sheet, corner, f"{strength:g}", changed)
     atomic.write_bytes(path, image.png(sheet))
+
+
+def _draw_title(
+    sheet: Image.Image,
+    source: records.Records,
+    corner: tuple[int, int],
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+) -> None:
+    """Says whose crops these are, beside the unchanged ones."""
+    held, width = source.manifest, sheet.width - corner[0] - 8
+    lines = inspection.title_lines(held.config, held.name, width, font)
+    ImageDraw.Draw(sheet).multiline_text(corner, "\n".join(lines), _TEXT, font)
 
 
 def change(

@@ -53,7 +53,7 @@ def finalize(
     )
     tfds_files.write_schema(output_dir, written.schema)
     tfds_files.write_info(output_dir, dataset, _DESCRIPTION)
-    sheet = inspection.draw_crops(written)
+    sheet = inspection.draw_crops(written, {"window": roi.window})
     atomic.write_bytes(output_dir / output_directory.CONTACT_SHEET_FILE, sheet)
     manifest.write_manifest(output_dir, dataset)
     remove_notes(wanted, dataset, output_dir)

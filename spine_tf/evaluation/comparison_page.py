@@ -101,26 +101,32 @@ def analyse(
     )
 
 
-def write(report_dir: pathlib.Path, analysis: Analysis, origin: str = "") -> pathlib.Path:
+def write(
+    report_dir: pathlib.Path, analysis: Analysis, origin: str = "", graded: str = ""
+) -> pathlib.Path:
     """Writes report.html, metrics.json, figures/*.svg and *.png; returns the page's path.
 
     Args:
         report_dir: where.
         analysis: what it is made from.
         origin: of `page_origin`; "" leaves it out.
+        graded: what was graded where, in words; likewise.
     """
     pictures = draw(analysis)
     picture.write(report_dir / "figures", pictures)
     atomic.write_json(report_dir / "metrics.json", analysis.to_json())
     page = report_dir / "report.html"
-    atomic.write_text(page, render(analysis, pictures, origin))
+    atomic.write_text(page, render(analysis, pictures, origin, graded))
     return page
 
 
-def render(analysis: Analysis, pictures: Mapping[str, picture.Picture], origin: str = "") -> str:
+def render(
+    analysis: Analysis, pictures: Mapping[str, picture.Picture], origin: str = "", graded: str = ""
+) -> str:
     """Returns the page."""
     return report.load_template("comparison.html.jinja").render(
         origin=origin,
+        graded=graded,
         analysis=analysis,
         figure_names=_FIGURES,
         split_in_words=report.split_in_words(analysis.split),

@@ -151,6 +151,7 @@ def evaluate_run(
         details=run_details.of_run(trained, source, options.num_augmented),
         control_pairs=_pairs(analysed, source, trained.config.task_spec),
         origin=origin,
+        graded=_graded(source),
     )
     return Result(page=report.write(report_dir, content), analysis=analysed)
 
@@ -211,6 +212,7 @@ def evaluate_ensemble(
         },
         control_pairs=[],
         origin=origin,
+        graded=_graded(source),
     )
     return Result(page=report.write(report_dir, content), analysis=analysed)
 
@@ -247,7 +249,13 @@ def compare(
         logging.info("%s: %d predictions", name, len(found.evaluated.predictions))
     analysed = comparison_page.analyse(runs, seed=options.seed, num_resamples=options.num_resamples)
     analysed = dataclasses.replace(analysed, test_time_copies=options.num_augmented)
-    return Compared(page=comparison_page.write(report_dir, analysed, origin), analysis=analysed)
+    page = comparison_page.write(report_dir, analysed, origin, _graded(source))
+    return Compared(page=page, analysis=analysed)
+
+
+def _graded(source: records.Records) -> str:
+    held = source.manifest.config
+    return labels.graded_in_words(held["conditions"], held["levels"])
 
 
 def _names(run_dirs: Sequence[pathlib.Path]) -> list[str]:

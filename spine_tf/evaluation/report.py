@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from spine_tf import labels
 from spine_tf.evaluation import analysis as analysis_module, controls, gallery, report_charts
 from spine_tf.pages import picture, template
 from spine_tf.scoring import competition, operating, predictions, summary as summary_module
@@ -56,6 +57,7 @@ class Content:
         details: section -> name -> value, for the last part of the page.
         control_pairs: the pairs of crops to show beside the controls.
         origin: of `page_origin`; "" leaves it out.
+        graded: what was graded where, in words.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Content:
     details: Mapping[str, Mapping[str, Any]]
     control_pairs: Sequence[PicturedPair] = ()
     origin: str = ""
+    graded: str = ""
 
 
 def write(report_dir: pathlib.Path, content: Content) -> pathlib.Path:
@@ -106,6 +109,7 @@ def render(content: Content, pictures: Mapping[str, picture.Picture]) -> str:
     return load_template("report.html.jinja").render(
         name=content.name,
         origin=content.origin,
+        graded=content.graded,
         analysis=analysis,
         summary=analysis.summary,
         split_in_words=split_in_words(analysis.summary.split),
@@ -123,7 +127,7 @@ def render(content: Content, pictures: Mapping[str, picture.Picture]) -> str:
 
 def load_template(name: str) -> jinja2.Template:
     """Returns a template of this room, with a filter for groups."""
-    return template.load("spine_tf.evaluation", name, group=report_charts.group_in_words)
+    return template.load("spine_tf.evaluation", name, group=labels.in_words)
 
 
 def _threshold_in_words(found: operating.Threshold) -> dict[str, str]:

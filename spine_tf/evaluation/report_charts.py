@@ -162,7 +162,7 @@ def _groups(
     groups = sorted(found, key=lambda group: (order.index(group) if group in order else 99, group))
     rows = [
         row(
-            f"{group_in_words(group)} ({found[group].num_examples})",
+            f"{labels.in_words(group)} ({found[group].num_examples})",
             found[group].metrics["accuracy"],
         )
         for group in groups
@@ -175,22 +175,13 @@ def _groups(
     )
 
 
-def group_in_words(group: str) -> str:
-    """Returns left_subarticular_stenosis as left subarticular, l4_l5 as L4/L5."""
-    if group in labels.LEVELS:
-        return group.upper().replace("_", "/")
-    for ending in ("_stenosis", "_narrowing"):
-        group = group.removesuffix(ending)
-    return group.replace("_", " ")
-
-
 def _curves(histories: Mapping[str, History], column: str, label: str) -> picture.Picture:
     series = [
         charts.Curve(
             name=name,
             points=[(index + 1.0, row[column]) for index, row in enumerate(rows)],
             series=number,
-            has_marks=len(rows) == 1,
+            has_marks=len(rows) <= charts.MOST_MARKS,
         )
         for number, (name, rows) in enumerate(histories.items())
     ]

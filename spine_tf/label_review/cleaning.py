@@ -6,6 +6,7 @@ import pathlib
 import keras
 import numpy as np
 
+from spine_tf import labels
 from spine_tf.evaluation import held_out
 from spine_tf.label_review import quality, review_page
 from spine_tf.runs import run
@@ -69,9 +70,10 @@ def clean(run_dir: pathlib.Path, source: records.Records, output_dir: pathlib.Pa
     space = _space(trained, found, judged, order)
     output_dir.mkdir(parents=True, exist_ok=True)
     page = output_dir / review_page.PAGE_FILE
-    atomic.write_text(
-        page, review_page.render(review, numbers, space, found.images.take(order), task)
-    )
+    held = source.manifest.config
+    graded = labels.graded_in_words(held["conditions"], held["levels"])
+    images = found.images.take(order)
+    atomic.write_text(page, review_page.render(review, numbers, space, images, task, graded))
     atomic.write_json(output_dir / review_page.NUMBERS_FILE, dataclasses.asdict(numbers))
     halves = _write_halves(trained, source, found, output_dir)
     reviewed_labels.write_csv(path, review, task)

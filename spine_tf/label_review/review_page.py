@@ -164,6 +164,7 @@ def render(
     space: quality_module.Space,
     images: stored_images.Images,
     task: labels.Task,
+    graded: str = "",
 ) -> str:
     """Returns the page, which needs nothing but itself.
 
@@ -173,10 +174,12 @@ def render(
         space: the same rows in the same order.
         images: float32 (n, height, width, slices) in [0, 1], likewise.
         task: whose classes the labels are.
+        graded: what was graded where, in words; "" leaves it out.
     """
     cards = [_card(review, row, space, images, task) for row in range(min(MAX_CARDS, len(review)))]
     return template.load("spine_tf.label_review", "review.html.jinja").render(
         numbers=numbers,
+        graded=graded,
         classes=task.classes,
         cards=cards,
         max_studies=MAX_STUDIES,

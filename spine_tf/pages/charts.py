@@ -21,6 +21,9 @@ _LEGENDS: Mapping[str, Any] = {
     "right": "outside right upper",
 }
 
+# A line of more points is drawn without a mark at each.
+MOST_MARKS = 30
+
 _FAINT = 0.35
 _MARK_PX, _LONE_MARK_PX = 9.0, 7.0
 _PLAIN: Mapping[str, Any] = {"linestyle": "-", "marker": "none"}

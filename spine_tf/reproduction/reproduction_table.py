@@ -157,8 +157,8 @@ def comparability(conversion: Mapping[str, Any]) -> str:
     is_subarticular = all("subarticular" in name for name in conversion["conditions"])
     if is_subarticular and list(conversion["levels"]) == ["l4_l5"]:
         return f"{note} These records hold the same region: if they are the same data, a landmark."
-    conditions = ", ".join(map(report_charts.group_in_words, conversion["conditions"]))
-    levels = ", ".join(map(report_charts.group_in_words, conversion["levels"]))
+    conditions = ", ".join(map(labels.in_words, conversion["conditions"]))
+    levels = ", ".join(map(labels.in_words, conversion["levels"]))
     return f"{note} These records hold {conditions} at {levels}: not comparable."
 
 
@@ -215,8 +215,8 @@ def render(
         tasks=tasks,
         rows=rows,
         classes={task: ", ".join(labels.get_task(task).classes) for task in tasks},
-        conditions=", ".join(map(report_charts.group_in_words, conversion["conditions"])),
-        levels=", ".join(map(report_charts.group_in_words, conversion["levels"])),
+        conditions=", ".join(map(labels.in_words, conversion["conditions"])),
+        levels=", ".join(map(labels.in_words, conversion["levels"])),
         pictures=pictures,
         compared=[
             task
@@ -237,10 +237,12 @@ def _draw(rows: Sequence[Row]) -> picture.Picture:
     marks = [
         report_charts.row(
             row.model,
-            (row.oof or row.test).get("accuracy", figure_module.Figure()),
+            row.oof.get("accuracy", figure_module.Figure()),
             series=0 if row.model in families else 3,
         )
         for row in rows
+        # The report measured on a split of its own: its figure has no place on this axis.
+        if row.oof or row.model in families
     ]
     return charts.dot_and_whisker(
         marks, title="Accuracy", label="accuracy out of fold, 95 % interval", guide=guide

@@ -43,7 +43,7 @@ def _panel(
             name=name,
             points=[(epoch, row[name]) for epoch, row in enumerate(history, start=1)],
             series=number,
-            has_marks=len(history) == 1,
+            has_marks=len(history) <= charts.MOST_MARKS,
         )
         for number, name in enumerate(names)
         if name in history[0]

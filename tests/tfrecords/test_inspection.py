@@ -6,7 +6,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
 from tfrecords import inspection, manifest, records, tfds_files
 
@@ -22,10 +22,21 @@ def directory(records_dir, tmp_path):
 def test_contact_sheet_shows_windowed_crops(directory):
     sheet = Image.open(io.BytesIO(inspection.draw_crops(records.open_records(directory))))
     pixels = np.asarray(sheet)
-    # A row is a heading of 26 px and tiles of 96; the first tile begins at 88, 26.
-    tile = pixels[26:122, 88:184, 0].astype(float)
+    # Below the title, a row is a heading of 26 px and tiles of 96; the first tile begins at 88.
+    title_px = sheet.height - (4 * 122 + 4)
+    tile = pixels[title_px + 26 : title_px + 122, 88:184, 0].astype(float)
     assert tile[40:56, 40:56].mean() > tile[:8, :8].mean() + 50
-    assert sheet.height == 4 * 122 + 4
+
+
+def test_title_says_what_decides_the_records_and_keeps_to_the_width(directory):
+    font = ImageFont.load_default(size=14)
+    held = records.open_records(directory).manifest
+    lines = inspection.title_lines({**held.config, "window": "slice"}, held.name, 300, font)
+    said = " ".join(lines)
+    for word in ("roi_mm", "roi_px 32", "window slice", "conditions"):
+        assert word in said
+    assert len(lines) > 1
+    assert max(font.getlength(line) for line in lines) <= 300
 
 
 def test_description_holds_counts_and_fields(directory):

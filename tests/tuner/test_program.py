@@ -75,6 +75,21 @@ def test_records_with_other_bytes_are_refused_unless_they_are_not_compared(
     assert "--resume and --overwrite exclude each other" in _run(*flags, "--noverify").stderr
 
 
+@pytest.mark.slow
+def test_search_without_a_score_ends_with_one_and_few_trials_are_said(
+    records_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    result = _run(
+        *("--task=binary", "--models=dense,simple", f"--records_dir={records_dir}"),
+        *(f"--search_dir={tmp_path / 's'}", "--max_trials=1", "--max_parameters=10"),
+    )
+    assert result.returncode == 1
+    assert "--max_trials is 1, but --models names 2 families: at least 1 of them" in result.stderr
+    assert "error: none of 1 trials has a score, the first for this reason: the model has" in (
+        result.stderr
+    )
+
+
 def test_space_of_a_user_is_read(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "space.py"
     path.write_text("def declare(hp, config):\n    hp.Float('model.dropout', 0.0, 0.5)\n")

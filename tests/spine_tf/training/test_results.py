@@ -19,9 +19,9 @@ def test_interval_of_a_run_is_the_reports_whatever_seed_it_was_trained_with(
         labels=np.arange(30) % 2,
         probabilities=np.stack([1.0 - severe, severe], axis=1),
     )
-    predictions.write_csv(tmp_path / run.PREDICTIONS_FILE, found, made.task_spec)
+    predictions.write_csv(tmp_path / run.OUT_OF_FOLD_FILE, found, made.task_spec)
 
-    results.join_folds(made, tmp_path, [tmp_path])
+    results.join_seeds(made, tmp_path, {7: tmp_path})
 
     written = summary.read(tmp_path / run.METRICS_FILE)
     evaluated = summary.summarize(found, made.task_spec, "oof")

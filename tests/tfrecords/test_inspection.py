@@ -61,7 +61,8 @@ def test_program_verifies_and_inspects(directory, tmp_path):
     assert "96 records in 4 shards" in verified.stdout
     inspected = _run("inspect", directory, "--png", tmp_path / "x.png")
     assert inspected.returncode == 0
-    assert Image.open(tmp_path / "x.png").size[1] == 492
+    drawn = Image.open(io.BytesIO(inspection.draw_crops(records.open_records(directory))))
+    assert Image.open(tmp_path / "x.png").size == drawn.size
 
 
 def test_program_shows_a_directory_without_its_shards(directory):

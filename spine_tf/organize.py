@@ -28,7 +28,8 @@ def main() -> None:
     from spine_tf.studies import label_file, organizing
 
     start = time.monotonic()
-    dicom_dir, output_dir = program.require_path(_DICOM_DIR), program.require_path(_OUTPUT_DIR)
+    dicom_dir = program.require_path(_DICOM_DIR)
+    output_dir = program.require_output_dir(_OUTPUT_DIR)
     labels_csv = program.path(_LABELS_CSV)
     if _GRADES.value and labels_csv is None:
         raise ValueError("--grades has no effect without --labels_csv: leave it out")
@@ -47,8 +48,8 @@ def main() -> None:
     if found.num_labelled:
         cli.print_next("audit", data_dir=output_dir, report_dir=cli.beside(output_dir, "audit"))
     else:
-        answer = cli.beside(output_dir, "submission.csv")
-        cli.print_next("predict", model_dir="export", data_dir=output_dir, output=answer)
+        points = cli.beside(output_dir, "points.csv")
+        cli.print_next("localize", data_dir=output_dir, output=points)
 
 
 if __name__ == "__main__":

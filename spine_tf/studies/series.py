@@ -68,6 +68,7 @@ def _add(stack: list[pile_image.Image], groups: list[list[list[pile_image.Image]
         first = group[0][0].header
         if (
             stacks.is_same_acquisition(first, stack[0].header)
+            and first.frame_of_reference == stack[0].header.frame_of_reference
             and _plane(first) == _plane(stack[0].header)
             and not any(_is_on_same_planes(stack, other) for other in group)
         ):
@@ -148,7 +149,7 @@ def make_stack(images: Sequence[pile_image.Image]) -> stack_module.Stack:
         echo_train_length=_number(asked, pile_image.ECHO_TRAIN_LENGTH),
         contrast_agent=_text(asked, pile_image.CONTRAST_AGENT),
         b_value=next((b for b in map(_b_value, asked) if b is not None), None),
-        frame_of_reference=_text(asked, pile_image.FRAME_OF_REFERENCE),
+        frame_of_reference=header.frame_of_reference or None,
     )
 
 

@@ -64,6 +64,7 @@ def main() -> None:
         "predict",
         model_dir="export",
         data_dir=data_dir,
+        side=_SIDE.value,
         points=output,
         output=cli.beside(output, "submission.csv"),
     )

@@ -127,9 +127,9 @@ def make_plan(source: sources.Source, settings: Settings) -> Plan:
     )
     if not rows.rows and not rows.rejects:
         raise ValueError(
-            f"{layout.coordinates_csv(source.side)} has no row for --conditions "
+            f"{settings.points or layout.coordinates_csv(source.side)} has no row for --conditions "
             f"{','.join(settings.conditions)} and --levels {','.join(settings.levels)}; "
-            f"it has {_targets_in_words(source)}"
+            f"it has {_targets_in_words(source, points)}"
         )
     return deal(
         rows,
@@ -143,15 +143,18 @@ def _fingerprints(
     source: sources.Source, path: pathlib.Path | None, points: tables.Table | None
 ) -> dict[str, str]:
     """sha256 of each CSV; given points stand for the coordinates, and a copy of these is these."""
-    found = {name: hashlib.sha256(source.read(name)).hexdigest() for name in layout.TRAIN_CSVS}
-    if path is not None and points is not None:
-        found[layout.coordinates_csv("train")] = given_points.fingerprint(path, points)
+    found = {}
+    for name in layout.TRAIN_CSVS:
+        if path is not None and points is not None and name == layout.coordinates_csv("train"):
+            found[name] = given_points.fingerprint(path, points)
+        else:
+            found[name] = hashlib.sha256(source.read(name)).hexdigest()
     return found
 
 
-def _targets_in_words(source: sources.Source) -> str:
-    """Says which conditions the coordinates CSV has, each with its levels."""
-    there = annotations.read_annotations(source, has_labels=False).rows
+def _targets_in_words(source: sources.Source, points: tables.Table | None) -> str:
+    """Says which conditions the coordinates have, each with its levels."""
+    there = annotations.read_annotations(source, has_labels=False, points=points).rows
     found = {(row.condition, row.level) for row in there}
     said = []
     for condition, name in enumerate(labels.CONDITIONS):

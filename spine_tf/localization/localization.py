@@ -20,7 +20,7 @@ from spine_tf.localization import (
     weighting,
     windows,
 )
-from spine_tf.rsna import annotations, given_points, layout, markups, sources
+from spine_tf.rsna import annotations, given_points, layout, markups, sources, tables
 from tfrecords import atomic, csv_text, progress
 
 _REPORT_COLUMNS = ("study_id", "condition", "level", "reason", "detail")
@@ -119,7 +119,8 @@ def localize(
             "there is no localiser: this package has no trained weights yet, so give one with "
             "--localizer_dir L, or points that somebody marked with --points F"
         )
-    table = None if points is None else given_points.read(points, source)
+    table = given_points.nothing() if _lacks_points(source) else None
+    table = table if points is None else given_points.read(points, source)
     read = annotations.read_annotations(source, has_labels=False, points=table)
     if not read.series:
         raise ValueError(f"{layout.series_csv(source.side)} names no study: there is nothing to do")
@@ -135,9 +136,14 @@ def localize(
         side=source.side,
         studies=studies,
         finder=_in_words(found.localizer, points),
-        rejects=[f"{one.key}: {one.reason}: {one.detail}" for one in read.rejects if table],
+        rejects=[f"{one.key}: {one.reason}: {one.detail}" for one in read.rejects if points],
         truth=_by_study(read.rows) if points is None else {},
     )
+
+
+def _lacks_points(source: sources.Source) -> bool:
+    """Whether a side has no coordinates: for whoever looks for points that is the usual case."""
+    return not tables.is_there(source, layout.coordinates_csv(source.side))
 
 
 def _by_study(

@@ -72,11 +72,17 @@ def rows_of(name: str, content: Mapping[str, Any], source: sources.Source) -> It
     markups = content.get("markups")
     if not isinstance(markups, list) or not markups:
         raise ValueError(f"{name} has no markups, expected a file that localize wrote")
-    for markup in markups:
+    for markup in _objects(name, markups):
         signs = _signs(name, markup)
-        for control in markup.get("controlPoints", ()):
+        for control in _objects(name, markup.get("controlPoints", [])):
             if control.get("positionStatus", "defined") == "defined":
                 yield _row(name, control, signs, source)
+
+
+def _objects(name: str, values: object) -> list[Mapping[str, Any]]:
+    if isinstance(values, list) and all(isinstance(value, dict) for value in values):
+        return values
+    raise ValueError(f"{name} has markups or control points that are no list of objects")
 
 
 def _signs(name: str, markup: Mapping[str, Any]) -> tuple[int, int, int]:

@@ -107,6 +107,17 @@ def test_given_points_give_the_directory_of_the_coordinates(converted, small_dat
         assert all(of_name[file] == of_csv[file] for file in of_csv.keys() - told)
 
 
+def test_points_do_without_coordinates_and_say_what_they_have(small_data_dir, tmp_path):
+    data_dir = tmp_path / "data"
+    shutil.copytree(small_data_dir, data_dir)
+    points = (data_dir / "train_label_coordinates.csv").rename(tmp_path / "points.csv")
+    settings = dataclasses.replace(_SETTINGS, points=points)
+    source = sources.open_source(data_dir)
+    assert plan.make_plan(source, settings).num_rows
+    with pytest.raises(ValueError, match=r"points.csv has no row .* it has left_subarticular"):
+        plan.make_plan(source, dataclasses.replace(settings, levels=("l1_l2",)))
+
+
 def _contents(directory):
     return {path.name: path.read_bytes() for path in directory.iterdir()}
 

@@ -216,6 +216,18 @@ def test_image_that_cannot_be_read_shows_nothing(data_dir, localizer_dir, tmp_pa
     assert {gap.reason.value for gap in found.gaps} >= {"not_seen"}
 
 
+def test_side_without_coordinates_is_localized_and_compared_with_nothing(
+    data_dir, localizer_dir, tmp_path
+):
+    copy = tmp_path / "data"
+    shutil.copytree(data_dir, copy)
+    (copy / "train_label_coordinates.csv").unlink()
+    (copy / "train.csv").unlink()
+    found = localization.localize(sources.open_source(copy), localizer_dir=localizer_dir)
+    assert len(found.points) == 25
+    assert not point_controls.compare(found).tables
+
+
 def test_nothing_to_find_points_with_is_said(data_dir):
     with pytest.raises(ValueError, match="no trained weights yet, so give one with"):
         localization.localize(sources.open_source(data_dir))

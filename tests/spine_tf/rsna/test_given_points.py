@@ -132,6 +132,9 @@ def test_positions_in_ras_are_turned(source, tmp_path):
     ("change", "match"),
     [
         pytest.param({"markups": []}, "has no markups", id="none"),
+        pytest.param({"markups": [3]}, "no list of objects", id="no object"),
+        pytest.param({"controlPoints": 3}, "no list of objects", id="no points"),
+        pytest.param({"controlPoints": ["a"]}, "no list of objects", id="no point"),
         pytest.param({"coordinateSystem": "IJK"}, "coordinates in 'IJK'", id="system"),
         pytest.param({"description": "mine"}, "says not which", id="added by hand"),
         pytest.param({"position": [1, 2]}, "says not which", id="no place"),

@@ -35,7 +35,7 @@ def test_help_is_quick() -> None:
         (["--task=binary", "--models=vit"], "model is 'vit'"),
         (["--models=dense"], "--task is missing"),
         (["--task=binary"], "--models is missing"),
-        (["--task=binary", "--models=dense", "--set=model.weights=none"], "no field"),
+        (["--task=binary", "--models=dense", "--set=model.growth_rate=3"], "no field"),
         (["--task=binary", "--models=dense", "--objective=f2"], "objective is 'f2'"),
         (["--task=binary", "--models=dense", "--space=tiny"], "--space is"),
         (["--task=binary", "--models=dense", "--config=none.json"], "none.json does not exist"),

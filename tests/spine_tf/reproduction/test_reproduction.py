@@ -268,11 +268,12 @@ def test_reproduction_fills_the_table_and_goes_on_where_it_stopped(records_dir, 
 
 def test_program_refuses_what_it_can_not_continue(tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
+    (tmp_path / "data" / "train_images").mkdir(parents=True)
 
     done = subprocess.run(
         [
             *("warm-python", "-m", "spine_tf.reproduce"),
-            f"--data_dir={tmp_path}",
+            f"--data_dir={tmp_path / 'data'}",
             f"--work_dir={tmp_path}",
         ],
         capture_output=True,

@@ -67,14 +67,18 @@ def require_skill(predictions: predictions_module.Predictions, run: str) -> None
         run: whose models they are of, for the message.
 
     Raises:
-        ValueError: they are right no more often than an answer that is always the same.
+        ValueError: they are right no more often than an answer that is always the same, neither
+            on all rows nor, beyond luck, on the mean over the classes.
     """
     is_right = predictions.predicted == predictions.labels
     counts = np.bincount(predictions.labels, minlength=predictions.num_classes)
-    recalls = [is_right[predictions.labels == k].mean() for k in np.flatnonzero(counts)]
-    accuracy, balanced = float(is_right.mean()), float(np.mean(recalls))
+    known = np.flatnonzero(counts)
+    recalls = np.array([is_right[predictions.labels == k].mean() for k in known])
+    accuracy, balanced = float(is_right.mean()), float(recalls.mean())
     majority, chance = float(counts.max() / counts.sum()), 1.0 / len(recalls)
-    if accuracy <= majority and balanced <= chance:
+    # Of a mean of independent shares; a lead of two of them is no longer luck.
+    error = float(np.sqrt((recalls * (1.0 - recalls) / counts[known]).sum())) / len(recalls)
+    if accuracy <= majority and balanced <= chance + 2.0 * error:
         raise ValueError(
             f"the models of {run} can judge no label: out of fold they are right on {accuracy:.1%} "
             f"(balanced {balanced:.1%}), the most frequent class alone is on {majority:.1%} "

@@ -475,3 +475,9 @@ def test_models_that_know_only_which_class_is_frequent_judge_no_label():
     ):
         quality.require_skill(constant, "runs/w")
     quality.require_skill(_predictions(keys, truth), "runs/w")
+    # One Severe by luck is no skill.
+    lucky = constant.probabilities.copy()
+    lucky[-1] = [0.1, 0.1, 0.8]
+    lucky[:2] = [0.1, 0.8, 0.1]
+    with pytest.raises(ValueError, match="can judge no label"):
+        quality.require_skill(dataclasses.replace(constant, probabilities=lucky), "runs/w")

@@ -14,6 +14,11 @@ _RECORDS_DIR = flags_module.records_dir("The records that it was trained on; req
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", None, "Where review, page and halves are written; must hold no review; required."
 )
+_ALLOW_UNSKILLED = flags.DEFINE_bool(
+    "allow_unskilled",
+    False,
+    "Judge also by models that are right no more often than the most frequent class.",
+)
 
 
 def main() -> None:
@@ -29,7 +34,12 @@ def main() -> None:
 
     # Every member traces its own graphs, which TensorFlow takes for one function traced too often.
     std_logging.getLogger("tensorflow").setLevel(std_logging.ERROR)
-    found = cleaning.clean(run_dir, records.open_records(records_dir), output_dir)
+    found = cleaning.clean(
+        run_dir,
+        records.open_records(records_dir),
+        output_dir,
+        allows_unskilled=_ALLOW_UNSKILLED.value,
+    )
     print(f"{'label':14}{'rows':>8}{'flagged':>9}{'agreed':>9}")
     for row in found.numbers.classes:
         figures = f"{row.num_rows:>8}{row.num_flagged:>9}{row.agreement:>9.3f}"

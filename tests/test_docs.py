@@ -51,6 +51,7 @@ _SMALLER: Mapping[str, Sequence[str]] = {
     "spine_tf.phantom": ("--num_studies=5",),
     "spine_tf.convert": _ROWS,
     "spine_tf.train": ("--epochs=1", *_BRIEF),
+    "spine_tf.clean": ("--allow_unskilled",),
     "spine_tf.evaluate": ("--noevidence", "--num_resamples=20"),
     "tuner": ("--max_trials=1", "--max_epochs=1", *_SMALL_MODEL),
     "spine_tf.ablate": (*_ROWS, *_BRIEF, "--num_folds=2"),

@@ -35,17 +35,24 @@ class Result:
     mild_split: pathlib.Path | None
 
 
-def clean(run_dir: pathlib.Path, source: records.Records, output_dir: pathlib.Path) -> Result:
+def clean(
+    run_dir: pathlib.Path,
+    source: records.Records,
+    output_dir: pathlib.Path,
+    *,
+    allows_unskilled: bool = False,
+) -> Result:
     """Judges every label that a run predicted out of fold, and writes what it finds.
 
     Args:
         run_dir: a finished run with `--val_fold all`.
         source: the records that it was trained on.
         output_dir: where; must hold no review, since a reader may have written into it.
+        allows_unskilled: judge also by models that are right no more often than one answer is.
 
     Raises:
-        ValueError: the run has no out-of-fold predictions, the records are not the run's, or there
-            is a review already.
+        ValueError: the models know too little to judge, the run has no out-of-fold predictions, the
+            records are not the run's, or there is a review already.
     """
     path = output_dir / reviewed_labels.FILE_NAME
     if path.exists():
@@ -57,7 +64,8 @@ def clean(run_dir: pathlib.Path, source: records.Records, output_dir: pathlib.Pa
     source = source.keeping(trained.config.data.keep_mb)
     task = trained.config.task_spec
     found = held_out.load(trained, source, "oof")
-    quality.require_skill(found.evaluated.predictions, str(run_dir))
+    if not allows_unskilled:
+        quality.require_skill(found.evaluated.predictions, str(run_dir))
     judged = quality.assess(found.evaluated.predictions)
     review = _review(found, judged)
     numbers = review_page.count(

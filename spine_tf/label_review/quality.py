@@ -82,7 +82,8 @@ def require_skill(predictions: predictions_module.Predictions, run: str) -> None
         raise ValueError(
             f"the models of {run} can judge no label: out of fold they are right on {accuracy:.1%} "
             f"(balanced {balanced:.1%}), the most frequent class alone is on {majority:.1%} "
-            f"({chance:.1%}): train longer, another family, or on more studies"
+            f"({chance:.1%}): train longer, another family, or on more studies; "
+            "--allow_unskilled judges all the same"
         )
 
 

@@ -59,6 +59,7 @@ def _program(run_dir, records_dir, output_dir):
         f"--run_dir={run_dir}",
         f"--records_dir={records_dir}",
         f"--output_dir={output_dir}",
+        "--allow_unskilled",
     ]
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
@@ -230,7 +231,7 @@ def test_report_of_a_run_with_halves_shows_both(split_dir, run_dir, source, tmp_
 
 
 def test_review_of_a_run_with_halves_is_of_four_classes(split_dir, source, tmp_path):
-    result = cleaning.clean(split_dir, source, tmp_path / "c")
+    result = cleaning.clean(split_dir, source, tmp_path / "c", allows_unskilled=True)
     assert result.mild_split is None
     assert len(reviewed_labels.read_csv(result.review, SPLIT)) == 72
 

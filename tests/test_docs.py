@@ -54,7 +54,7 @@ _SMALLER: Mapping[str, Sequence[str]] = {
     "spine_tf.clean": ("--allow_unskilled",),
     "spine_tf.evaluate": ("--noevidence", "--num_resamples=20"),
     "tuner": ("--max_trials=1", "--max_epochs=1", *_SMALL_MODEL),
-    "spine_tf.ablate": (*_ROWS, *_BRIEF, "--num_folds=2"),
+    "spine_tf.ablate": (*_ROWS, *_BRIEF),
     "spine_tf.reproduce": (
         *("--conditions=all", "--models=simple", "--tasks=multiclass"),
         *_BRIEF,

@@ -2,14 +2,13 @@
 
 import csv
 import subprocess
-import sys
 
 import pytest
 
 
 def _run(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "spine_tf.localize", *map(str, arguments)],
+        ["warm-python", "-m", "spine_tf.localize", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,

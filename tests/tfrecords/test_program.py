@@ -142,9 +142,14 @@ def _start(
         [*start, sys.executable, str(path), *arguments],
         stderr=subprocess.PIPE,
         text=True,
-        # As if these tests didn't run under nohup themselves.
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+        preexec_fn=_heed_signals,
     )
+
+
+def _heed_signals() -> None:
+    """As if these tests ran neither under nohup nor in the background."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _run_in_shell(path: pathlib.Path, line: str) -> subprocess.CompletedProcess[str]:

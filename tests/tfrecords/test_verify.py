@@ -106,8 +106,8 @@ def test_wrong_class_counts_are_found(directory):
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        (None, "is missing"),
-        ("{}", "can't be read"),
+        (None, "does not exist"),
+        ("{}", "has no 'splits'"),
         (json.dumps({"splits": []}), "has shards of {}"),
     ],
 )

@@ -160,8 +160,9 @@ os.open = _hang
 
 
 def _heed_signals():
-    """Has a test that runs under nohup start what doesn't."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    """Has a test that runs under nohup, or in the background, start what doesn't."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture

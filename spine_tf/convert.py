@@ -39,11 +39,11 @@ def main() -> None:
     start = time.monotonic()
     _check_combinations()
     data_dir = program.require_path(_DATA_DIR)
+    output_dir = None if _DRY_RUN.value else program.require_output_dir(_OUTPUT_DIR)
     flags_module.require_kinds(data_dir=data_dir)
-    if _DRY_RUN.value:
+    if output_dir is None:
         _preview(data_dir)
         return
-    output_dir = program.require_output_dir(_OUTPUT_DIR)
     conversion, source = _CONVERSION.settings(), sources.open_source(data_dir)
     if _SHARDS.value is not None:
         slot = _parse_slot(_SHARDS.value)

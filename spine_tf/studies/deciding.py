@@ -151,7 +151,9 @@ def _decide(
         else left_out.detail
         if left_out
         else "",
-        rank=series_kind.rank(stack, decision) if is_named and decision else (),
+        rank=series_kind.rank(stack, decision, num_images=len(found.images))
+        if is_named and decision
+        else (),
         geometry=found.geometry,
         plane=found.plane,
         stacks=found.stacks,

@@ -6,10 +6,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 from spine_tf.dicom import elements, geometry, header as header_module, stacks
-from spine_tf.studies import pile_image, stack as stack_module
-
-# By the patient's axis that the normal is nearest to.
-PLANES = ("sagittal", "coronal", "axial")
+from spine_tf.studies import pile_image, plane as plane_module, stack as stack_module
 
 # Planes nearer than this are one plane, shown twice.
 _SAME_PLANE_MM = 0.01
@@ -25,7 +22,7 @@ class Series:
         images: of all stacks, stack by stack along the patient's axis, each along its normal.
         stacks: how many.
         largest: the images of the largest stack.
-        plane: of PLANES.
+        plane: of plane.PLANES.
         identity: what tells it from the others of its study.
     """
 
@@ -96,7 +93,7 @@ def _make_series(
     group: list[list[pile_image.Image]], ordinals: dict[tuple[object, ...], int]
 ) -> Series:
     plane = _plane(group[0][0].header)
-    axis = PLANES.index(plane)
+    axis = plane_module.PLANES.index(plane)
     group.sort(key=lambda stack: min((i.header.position or ())[axis] for i in stack))
     largest = max(group, key=len)
     acquisition = dataclasses.astuple(group[0][0].header.acquisition)
@@ -112,8 +109,7 @@ def _make_series(
 
 
 def _plane(header: header_module.Header) -> str:
-    normal = geometry.normal(header.orientation or ())
-    return PLANES[max(range(3), key=lambda axis: abs(normal[axis]))]
+    return plane_module.of(geometry.normal(header.orientation or ()))
 
 
 def make_stack(images: Sequence[pile_image.Image]) -> stack_module.Stack:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from spine_tf.studies import series_words, stack as stack_module, weighting
+from spine_tf.studies import plane as plane_module, series_words, stack as stack_module, weighting
 
-SAGITTAL, AXIAL = "sagittal", "axial"
+SAGITTAL, AXIAL = plane_module.SAGITTAL, plane_module.AXIAL
 KINDS: Mapping[tuple[str, str], str] = types.MappingProxyType(
     {
         (SAGITTAL, "T1"): "Sagittal T1",
@@ -38,9 +38,8 @@ _CONTRADICTED = 0.7
 # Less than this, of all weightings together, is no answer.
 _LEAST = 0.6
 
-_SAGITTAL_COSINE, _OBLIQUE_COSINE = 0.75, 0.5
-# Axial slices along L5/S1 lean up to 70 degrees in patients, coronal ones hardly 30.
-_AXIAL_COSINE = 0.5
+# Of a normal with the patient's left-right axis: neither sagittal nor across it, but oblique.
+_OBLIQUE_COSINES = (0.5, 0.75)
 
 ReadPixels = Callable[[], Sequence[np.ndarray]]
 
@@ -77,7 +76,9 @@ def decide(stack: stack_module.Stack, read_pixels: ReadPixels) -> Decision:
         read_pixels: gives its middle slices, float32 (rows, columns), in stack order, or none; it
             is called only where headers leave the weighting open or contradict themselves.
     """
-    plane = plane_of(stack)
+    low, high = _OBLIQUE_COSINES
+    is_oblique = low < abs(stack.normal[0]) < high
+    plane = "oblique" if is_oblique else plane_module.of(stack.normal.tolist())
     if plane not in (SAGITTAL, AXIAL):
         return Decision(
             kind=None, confidence=_SURE, reason=f"{plane} slices, expected sagittal or axial ones"
@@ -91,20 +92,6 @@ def decide(stack: stack_module.Stack, read_pixels: ReadPixels) -> Decision:
     ending = "" if kind else f", and {plane} {found.name} is not graded"
     reason = f"{plane}; {found.reason}: {found.name}{ending}"
     return Decision(kind=kind, confidence=found.confidence, reason=reason)
-
-
-def plane_of(stack: stack_module.Stack) -> str:
-    """Returns sagittal, axial, coronal or oblique.
-
-    Slices whose rows run from side to side are axial up to 60 degrees off the horizontal: those of
-    L5/S1 follow the disc.
-    """
-    left, _, head = np.abs(stack.normal)
-    if left >= _SAGITTAL_COSINE:
-        return SAGITTAL
-    if left > _OBLIQUE_COSINE:
-        return "oblique"
-    return AXIAL if head >= _AXIAL_COSINE else "coronal"
 
 
 def rank(

@@ -153,11 +153,11 @@ def test_enhanced_file_is_organized_as_its_frames(tmp_path, make_slice, organize
     values = np.random.default_rng(1).integers(0, 900, (6, 24, 20)).astype(np.uint16)
     (pile_dir / "enhanced").write_bytes(make_enhanced(make_slice, values))
     found = organize(pile_dir, tmp_path / "S")
-    assert found.num_series["Sagittal T1"] == 1
+    assert found.num_series["Sagittal T2/STIR"] == 2
     (row,) = [
         line
         for line in (tmp_path / "S/series.csv").read_text().splitlines()
-        if "Sagittal T1" in line
+        if "TI 160 ms as in STIR" in line
     ]
     folder = pathlib.Path(tmp_path / "S/test_images", *row.split(",")[:2])
     for number, frame in enumerate(values[::-1], start=1):  # the normal runs to the right

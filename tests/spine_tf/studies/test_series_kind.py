@@ -1,12 +1,9 @@
-import dataclasses
-import pathlib
-import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
-from spine_tf.studies import series_kind, series_words, stack as stack_module, weighting
+from spine_tf.studies import series_kind, series_words, stack as stack_module
 
 _SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
 _AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)

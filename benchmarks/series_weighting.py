@@ -31,12 +31,12 @@ _CONFIG = phantom_config.PhantomConfig(
 )
 # Real tissues differ more than the phantom's do, and fields of view are shifted. What is sure is
 # that fluid is darker than marrow in T1, and brighter in T2.
-_SPREAD, _SHIFT_MM = 0.5, 11.0
+_SPREADS, _SHIFT_MM = (0.25, 0.5), 11.0
 _MOST_T1, _LEAST_T2 = 0.7, 1.4
 _NUM_SLICES = 3
 _DIGITS = 5
 # Of the penalty on large coefficients, scikit-learn's inverse strength.
-_C = 0.1
+_C = 0.03
 _WEIGHTINGS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "sagittal": (("t1",), ("t1", "t1_contrast"), ("t2",), ("t2", "stir")),
     "axial": (("t1",), ("t1", "t1_contrast"), ("axial",), ("axial", "axial_suppressed")),
@@ -63,7 +63,8 @@ def draw_examples(num_patients: int, seed: int) -> Iterator[Example]:
         for plane, choices in _WEIGHTINGS.items():
             for names in choices:
                 name = names[index % len(names)]
-                yield _draw_example(person, scanner, plane, name, rng)
+                spread = _SPREADS[index // 2 % len(_SPREADS)]
+                yield _draw_example(person, scanner, plane, name, spread, rng)
 
 
 def _draw_example(
@@ -71,12 +72,13 @@ def _draw_example(
     scanner: imaging.Scanner,
     plane: str,
     name: str,
+    spread: float,
     rng: np.random.Generator,
 ) -> Example:
     is_sagittal = plane == "sagittal"
     description = sequence.SAGITTAL_T2 if is_sagittal else sequence.AXIAL_T2
     is_t2 = not name.startswith("t1")
-    contrast = _draw_contrast(description, name, is_t2, rng)
+    contrast = _draw_contrast(description, name, is_t2, spread, rng)
     if is_sagittal:
         planes = protocol.sagittal_stack(person, _CONFIG, rng)
     else:
@@ -95,10 +97,10 @@ def _draw_example(
 
 
 def _draw_contrast(
-    description: str, name: str, is_t2: bool, rng: np.random.Generator
+    description: str, name: str, is_t2: bool, spread: float, rng: np.random.Generator
 ) -> sequence.Sequence:
     while True:
-        contrast = sequence.draw_weighting(description, name, rng, spread=_SPREAD)
+        contrast = sequence.draw_weighting(description, name, rng, spread=spread)
         ratio = contrast.signals["fluid"] / contrast.signals["marrow"]
         if ratio >= _LEAST_T2 if is_t2 else ratio <= _MOST_T1:
             return contrast
@@ -235,7 +237,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.write:
         write_coefficients(learn(list(draw_examples(options.num_patients, _LEARNED_SEED))))
-        raise SystemExit(f"written: {_MODULE}; run without --write to measure it")
+        print(f"written: {_MODULE}; run without --write to measure it")
+        return
     print_figures(list(draw_examples(options.num_patients, _MEASURED_SEED)))
     if options.data_dir:
         print_data_set(options.data_dir)

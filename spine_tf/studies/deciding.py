@@ -136,7 +136,7 @@ def _decide(
     left_out = exclusion.why_left_out(stack) or _why_too_few(found, min_slices)
     decision = None
     if left_out is None:
-        decision = series_kind.decide(stack, _reader(found.largest, files, pile))
+        decision = series_kind.decide(stack, make_reader(found.largest, files, pile))
         if decision.kind is None:
             left_out = outcome.LeftOut(reason=outcome.Reason.OTHER_KIND, detail=decision.reason)
     is_named = decision is not None and left_out is None
@@ -174,7 +174,7 @@ def _why_too_few(found: series_module.Series, min_slices: int) -> outcome.LeftOu
     return outcome.LeftOut(reason=outcome.Reason.TOO_FEW, detail=detail)
 
 
-def _reader(
+def make_reader(
     images: Sequence[pile_image.Image],
     files: dict[str, pile_module.File],
     pile: pile_module.Pile,

@@ -9,12 +9,12 @@ for one of those is an invented series.
 """
 
 import argparse
-import collections
 import csv
 import dataclasses
 import pathlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -29,13 +29,13 @@ from spine_tf.studies import (
 )
 from spine_tf.synthesis import hospital, phantom_config
 
-_NO_TIMES: Mapping[str, None] = dict.fromkeys(
+_NO_TIMES: Mapping[str, Any] = dict.fromkeys(
     ("echo_time", "repetition_time", "inversion_time", "scanning_sequence")
 )
-_NO_WORDS: Mapping[str, None] = dict.fromkeys(
+_NO_WORDS: Mapping[str, Any] = dict.fromkeys(
     ("series_description", "protocol_name", "sequence_name")
 )
-_CASES: Mapping[str, Mapping[str, None]] = {
+_CASES: Mapping[str, Mapping[str, Any]] = {
     "whole headers": {},
     "without TE, TR, TI": _NO_TIMES,
     "without descriptions": _NO_WORDS,
@@ -56,16 +56,17 @@ class Found:
 
 def find_series(output_dir: pathlib.Path) -> Iterator[Found]:
     """Yields the series of a hospital's pile."""
-    with (output_dir / hospital.TRUTH_CSV).open(encoding="utf-8", newline="") as file:
-        truth = {row["file"]: row for row in csv.DictReader(file)}
+    with (output_dir / hospital.TRUTH_CSV).open(encoding="utf-8", newline="") as truth_file:
+        truth = {row["file"]: row for row in csv.DictReader(truth_file)}
     pile = pile_module.open_pile(output_dir / hospital.PILE)
-    studies = collections.defaultdict(list)
+    studies: dict[str, list[pile_image.Image]] = {}
     files = {file.name: file for file in pile.files()}
     for name, file in files.items():
         is_copy = truth[name]["copy"] == "1"
-        images = [] if is_copy else pile_image.read_images(pile, file)
-        for image in images if isinstance(images, list) else []:
-            studies[image.study].append(image)
+        entries = [] if is_copy else pile_image.read_entries(pile, file)
+        for entry in entries if isinstance(entries, list) else []:
+            image = pile_image.from_json(name, entry.frame, entry.header)
+            studies.setdefault(entry.study, []).append(image)
     for images in studies.values():
         for each in series.find_series(images):
             yield Found(
@@ -76,7 +77,7 @@ def find_series(output_dir: pathlib.Path) -> Iterator[Found]:
             )
 
 
-def decide(found: Found, hidden: Mapping[str, None]) -> series_kind.Decision:
+def decide(found: Found, hidden: Mapping[str, Any]) -> series_kind.Decision:
     """Returns what is decided of a series, some of its header unknown."""
     shown = dataclasses.replace(found.stack, **hidden)
     if found.num_images < _MIN_SLICES or exclusion.why_left_out(shown):

@@ -21,6 +21,7 @@ from sklearn import linear_model, pipeline, preprocessing
 from spine_tf.studies import stack as stack_module, weighting, weighting_coefficients
 from spine_tf.synthesis import imaging, patient, phantom_config, protocol, sequence
 
+NUM_PATIENTS = 40
 _LEARNED_SEED, _MEASURED_SEED = 0, 1
 _CONFIG = phantom_config.PhantomConfig(
     axial_px=(96, 112),
@@ -231,7 +232,7 @@ def _read_example(directory: pathlib.Path, description: str) -> Example:
 def main() -> None:
     """Learns, measures, and writes what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--num_patients", type=int, default=40)
+    parser.add_argument("--num_patients", type=int, default=NUM_PATIENTS)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--data_dir", type=pathlib.Path)
     options = parser.parse_args()

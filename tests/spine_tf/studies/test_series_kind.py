@@ -2,8 +2,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from spine_tf.studies import series_kind, series_words, stack as stack_module
+from spine_tf.synthesis import scan_header, scan_kinds, wording
 
 _SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
 _AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -155,3 +157,39 @@ def test_best_of_several_comes_first():
     assert ranked == ["best", "stir", "coarser", "fewer images", "after contrast"]
     whole = series_kind.rank(few, t1, num_images=30)
     assert whole < series_kind.rank(stacks["best"], t1)
+
+
+_GRADED = {*series_kind.KINDS.values()}
+_SCANS = [
+    kind
+    for kind in (*sum(scan_kinds.CORE.values(), ()), *scan_kinds.EXTRAS.values())
+    if kind.truth in (*_GRADED, "proton_density", "other_weighting")
+]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(wording.VENDORS),
+    st.sampled_from((*wording.LANGUAGES, None)),
+)
+def test_every_scan_of_any_vendor_is_named_and_none_invented(seed, vendor, language):
+    """With all of a header, without its times, and without its description."""
+    rng = np.random.default_rng(seed)
+    for kind in _SCANS:
+        times = scan_header.draw_settings(kind, rng)
+        said: dict[str, Any] = {
+            "series_description": wording.describe(kind, vendor, language) or None
+        }
+        timed: dict[str, Any] = {
+            "echo_time": times.echo_ms,
+            "repetition_time": times.repetition_ms,
+            "inversion_time": times.inversion_ms,
+            "scanning_sequence": kind.scanning,
+        }
+        orientation = _AXIAL if kind.plane_word == "axial" else _SAGITTAL
+        expected = kind.truth if kind.truth in _GRADED else None
+        for shown in (said | timed, timed, said):
+            decision = series_kind.decide(_stack(orientation, **shown), _no_pixels)
+            is_silent = shown is said and (language is None or kind.has_second_echo)
+            assert decision.kind == (None if is_silent else expected), decision.reason

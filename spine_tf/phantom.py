@@ -86,6 +86,8 @@ def _write_pile(output_dir: pathlib.Path) -> None:
     hospital.write_pile(config, output_dir, num_workers=_WORKERS.number())
     print(f"pile: {output_dir / hospital.PILE}")
     print(f"what each file is: {output_dir / hospital.TRUTH_CSV}")
+    studies_dir = cli.beside(output_dir, "studies")
+    cli.print_next("organize", dicom_dir=output_dir / hospital.PILE, output_dir=studies_dir)
 
 
 def _print_summary(output_dir: pathlib.Path) -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import importlib.util
 import pathlib
 import sys
@@ -67,8 +68,10 @@ def test_slices_without_anything_on_them_are_no_answer(examples):
 
 
 def test_pixels_name_a_series_of_which_no_header_says_anything(examples):
+    sagittal = [example for example in examples if example.plane == "sagittal"]
     named = [
-        series_kind.decide(e.stack, lambda e=e: e.slices) for e in examples if e.plane == "sagittal"
+        series_kind.decide(example.stack, functools.partial(tuple, example.slices))
+        for example in sagittal
     ]
 
     kinds = [decision.kind for decision in named]

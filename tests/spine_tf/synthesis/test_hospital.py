@@ -3,6 +3,8 @@ import csv
 import dataclasses
 import hashlib
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pydicom
@@ -68,6 +70,20 @@ def test_two_workers_write_the_same_files_as_one(pile_dir, tmp_path):
 def test_a_directory_that_is_not_empty_is_refused(pile_dir):
     with pytest.raises(ValueError, match="is not empty"):
         hospital.write_pile(SMALL, pile_dir)
+
+
+def test_program_plants_nothing_in_a_pile(tmp_path):
+    flags = ["--style=hospital", "--errors", f"--output_dir={tmp_path / 'D'}"]
+    finished = subprocess.run(
+        [sys.executable, "-m", "spine_tf.phantom", *flags],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert finished.returncode == 1
+    assert "--errors and --oddities are planted in studies of --style rsna" in finished.stderr
+    assert not (tmp_path / "D").exists()
 
 
 def test_identifiers_are_those_of_real_exports(objects):

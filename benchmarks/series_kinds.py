@@ -25,7 +25,7 @@ from spine_tf.studies import (
     pile_image,
     series,
     series_kind,
-    stack,
+    stack as stack_module,
 )
 from spine_tf.synthesis import hospital, phantom_config
 
@@ -50,7 +50,7 @@ class Found:
 
     truth: str
     num_images: int
-    stack: stack.Stack
+    stack: stack_module.Stack
     read_pixels: Callable[[], list[np.ndarray]]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pydicom
 from sklearn import linear_model, pipeline, preprocessing
 
-from spine_tf.studies import stack as stack_module, weighting, weighting_coefficients
+from spine_tf.studies import canal_contrast, stack as stack_module, weighting_coefficients
 from spine_tf.synthesis import imaging, patient, phantom_config, protocol, sequence
 
 NUM_PATIENTS = 40
@@ -142,7 +142,8 @@ def _learn(examples: Sequence[Example]) -> tuple[tuple[float, ...], float]:
 
 def _features(example: Example) -> np.ndarray:
     return np.mean(
-        [weighting.features(each, example.stack, example.plane) for each in example.slices], axis=0
+        [canal_contrast.features(each, example.stack, example.plane) for each in example.slices],
+        axis=0,
     )
 
 
@@ -171,7 +172,7 @@ def print_figures(examples: Sequence[Example]) -> None:
     shares, hits = [], []
     for plane in _WEIGHTINGS:
         mine = [example for example in examples if example.plane == plane]
-        found = [weighting.classify(e.slices, e.stack, plane)["T2"] for e in mine]
+        found = [canal_contrast.classify(e.slices, e.stack, plane)["T2"] for e in mine]
         truth = np.array([example.is_t2 for example in mine])
         right = (np.array(found) > 0.5) == truth
         simple = [is_canal_bright(e) == e.is_t2 for e in mine]
@@ -188,7 +189,7 @@ def print_figures(examples: Sequence[Example]) -> None:
 
 def is_canal_bright(example: Example) -> bool:
     """Returns the baseline's answer: most slices have a canal brighter than what lies beside it."""
-    seen = [weighting.is_canal_bright(e, example.stack, example.plane) for e in example.slices]
+    seen = [canal_contrast.is_canal_bright(e, example.stack, example.plane) for e in example.slices]
     return 2 * sum(seen) > len(seen)
 
 
@@ -199,7 +200,7 @@ def print_data_set(data_dir: pathlib.Path) -> None:
     for row in rows:
         directory = data_dir / "train_images" / row["study_id"] / row["series_id"]
         example = _read_example(directory, row["series_description"])
-        share = weighting.classify(example.slices, example.stack, example.plane)["T2"]
+        share = canal_contrast.classify(example.slices, example.stack, example.plane)["T2"]
         print(
             f"{row['study_id']} {row['series_description']}: T2 {share:.3f} "
             f"{'right' if (share > 0.5) == example.is_t2 else 'WRONG'}, "

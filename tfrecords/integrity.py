@@ -13,13 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tfrecords import (
-    example,
-    manifest as manifest_module,
-    schema as schema_module,
-    shard,
-    tfds_files,
-)
+from tfrecords import example, manifest, schema, shard, tfds_files
 
 KEY = "key"
 IMAGE = "image"
@@ -34,8 +28,8 @@ _LEAST_RECORD_BYTES = 17
 
 def check_directory(
     directory: pathlib.Path,
-    dataset: manifest_module.Manifest,
-    record_schema: schema_module.Schema,
+    dataset: manifest.Manifest,
+    record_schema: schema.Schema,
 ) -> None:
     """Compares what the small files of a directory say, with each other and with its shards' sizes.
 
@@ -54,7 +48,7 @@ def check_directory(
     _check_info(directory, dataset)
 
 
-def require_classes(path: pathlib.Path, record_schema: schema_module.Schema) -> None:
+def require_classes(path: pathlib.Path, record_schema: schema.Schema) -> None:
     """Raises ValueError where records have no label with class names."""
     feature = _require_feature(path, record_schema, LABEL, "int64", num_dimensions=0)
     if feature.class_names is None:
@@ -63,8 +57,8 @@ def require_classes(path: pathlib.Path, record_schema: schema_module.Schema) -> 
 
 def read_shard(
     directory: pathlib.Path,
-    part: manifest_module.Shard,
-    record_schema: schema_module.Schema,
+    part: manifest.Shard,
+    record_schema: schema.Schema,
     *,
     skipped: Sequence[str] = (),
     hashes: bool,
@@ -111,7 +105,7 @@ class Seen:
         self._keys: dict[bytes, tuple[str, int]] = {}
         self._studies: dict[int, tuple[str, str, int]] = {}
 
-    def add(self, part: manifest_module.Shard, number: int, values: dict[str, Any]) -> None:
+    def add(self, part: manifest.Shard, number: int, values: dict[str, Any]) -> None:
         """Takes in a record of a shard.
 
         Raises:
@@ -139,8 +133,8 @@ class Seen:
 
 def check_counts(
     directory: pathlib.Path,
-    dataset: manifest_module.Manifest,
-    record_schema: schema_module.Schema,
+    dataset: manifest.Manifest,
+    record_schema: schema.Schema,
     split: str,
     labels: np.ndarray,
 ) -> None:
@@ -164,12 +158,12 @@ def check_counts(
 
 def _require_feature(
     path: pathlib.Path,
-    record_schema: schema_module.Schema,
+    record_schema: schema.Schema,
     name: str,
     dtype: str,
     *,
     num_dimensions: int,
-) -> schema_module.Feature:
+) -> schema.Feature:
     if name not in record_schema:
         raise ValueError(f"{path} has no feature {name!r}, which every record needs: {_MEND}")
     feature = record_schema[name]
@@ -183,10 +177,10 @@ def _require_feature(
 
 def _check_class_counts(
     directory: pathlib.Path,
-    dataset: manifest_module.Manifest,
-    record_schema: schema_module.Schema,
+    dataset: manifest.Manifest,
+    record_schema: schema.Schema,
 ) -> None:
-    path = directory / manifest_module.FILE_NAME
+    path = directory / manifest.FILE_NAME
     names = set(record_schema[LABEL].class_names or ())
     for split in dataset.splits:
         if split not in dataset.class_counts:
@@ -198,9 +192,7 @@ def _check_class_counts(
             )
 
 
-def _check_size(
-    path: pathlib.Path, part: manifest_module.Shard, record_schema: schema_module.Schema
-) -> None:
+def _check_size(path: pathlib.Path, part: manifest.Shard, record_schema: schema.Schema) -> None:
     size = path.stat().st_size if path.is_file() else None
     if size is None:
         raise ValueError(f"{path} is missing, manifest.json says {part.num_bytes} bytes: {_MEND}")
@@ -215,7 +207,7 @@ def _check_size(
         )
 
 
-def _check_info(directory: pathlib.Path, dataset: manifest_module.Manifest) -> None:
+def _check_info(directory: pathlib.Path, dataset: manifest.Manifest) -> None:
     said = tfds_files.read_shard_lengths(directory)
     expected = {
         split: [part.num_examples for part in dataset.shards_of(split)] for split in dataset.splits
@@ -225,7 +217,7 @@ def _check_info(directory: pathlib.Path, dataset: manifest_module.Manifest) -> N
         raise ValueError(f"{path} has shards of {said}, manifest.json of {expected}: {_MEND}")
 
 
-def _check_record(record_schema: schema_module.Schema, values: dict[str, Any]) -> None:
+def _check_record(record_schema: schema.Schema, values: dict[str, Any]) -> None:
     for feature in record_schema.features:
         value = values.get(feature.name)
         if feature.class_names is not None:
@@ -235,13 +227,13 @@ def _check_record(record_schema: schema_module.Schema, values: dict[str, Any]) -
     _check_key(values[KEY])
 
 
-def _check_class(feature: schema_module.Feature, value: Any) -> None:
+def _check_class(feature: schema.Feature, value: Any) -> None:
     count = len(feature.class_names or ())
     if not 0 <= value < count:
         raise ValueError(f"{feature.name} is {value}, expected 0 to {count - 1}")
 
 
-def _check_numbers(feature: schema_module.Feature, value: Any) -> None:
+def _check_numbers(feature: schema.Feature, value: Any) -> None:
     # Python's own arithmetic: of a few numbers it is done before numpy has begun.
     numbers = np.ravel(value).tolist()
     if not all(map(math.isfinite, numbers)):

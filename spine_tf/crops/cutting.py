@@ -9,7 +9,7 @@ import numpy as np
 
 from spine_tf.configuration import roi_config
 from spine_tf.crops import roi, slice_reader
-from spine_tf.dicom import geometry, header as header_module, reasons
+from spine_tf.dicom import geometry, header, reasons
 from spine_tf.processes import pool
 from spine_tf.rsna import annotations, layout, sources
 
@@ -204,7 +204,7 @@ def cut(
 
 
 def _center_on(
-    other: header_module.Header, center: header_module.Header, center_xy: tuple[float, float]
+    other: header.Header, center: header.Header, center_xy: tuple[float, float]
 ) -> tuple[float, float]:
     """Where the place lies on a slice of its stack, float32 values."""
     if other is center:

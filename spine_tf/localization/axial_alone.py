@@ -5,14 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from spine_tf.localization import (
-    heatmaps,
-    imaged_study,
-    projection,
-    recesses,
-    spots,
-    windows as windows_module,
-)
+from spine_tf.localization import heatmaps, imaged_study, projection, recesses, spots, windows
 
 # Discs lie farther apart; pairs of recesses at one disc nearer.
 _SAME_DISC_MM = 16.0
@@ -39,7 +32,7 @@ def find(
 
 def _scan(stack: imaged_study.SliceStack, source: heatmaps.Source) -> Iterator[recesses.Recesses]:
     """What is seen around the middle of each plane, left and right together."""
-    all_windows = windows_module.around_middles(stack, windows_module.AXIAL_MM)
+    all_windows = windows.around_middles(stack, windows.AXIAL_MM)
     maps = (source.axial([window])[0] for window in all_windows)
     (found,) = spots.collect(all_windows, maps, recesses.ONE_GROUP)
     for left, right in recesses.pairs([spot for spot in found if spot.amplitude >= _SURE]):

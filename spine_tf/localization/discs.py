@@ -13,9 +13,9 @@ from spine_tf.localization import (
     anatomy,
     heatmaps,
     imaged_study,
-    numbering,
+    numbering as numbering_module,
     spots,
-    windows as windows_module,
+    windows,
 )
 
 CANAL, LEFT_FORAMEN, RIGHT_FORAMEN = "canal", "left_foramen", "right_foramen"
@@ -60,7 +60,7 @@ class Spine:
     """
 
     levels: tuple[tuple[View, ...], ...]
-    numbering: numbering.Numbering
+    numbering: numbering_module.Numbering
     frame: str
 
     def view(self, level: int, part: str, *, prefers_t1: bool) -> View | None:
@@ -72,7 +72,7 @@ class Spine:
 def find(
     study: imaged_study.ImagedStudy,
     source: heatmaps.Source,
-    temperature: float = numbering.TEMPERATURE,
+    temperature: float = numbering_module.TEMPERATURE,
 ) -> list[Spine]:
     """Returns the spine of each frame of reference, that of the best stacks first."""
     by_frame: dict[str, list[imaged_study.SliceStack]] = {}
@@ -88,7 +88,7 @@ def _number(
     discs = _fuse(_views(stacks, seen))
     points = [np.mean([_canal_place(view) for view in disc], axis=0) for disc in discs]
     scores = np.array([_scores(disc) for disc in discs]).reshape(-1, heatmaps.NUM_LEVELS)
-    found = numbering.number(points, scores, temperature)
+    found = numbering_module.number(points, scores, temperature)
     return Spine(
         levels=tuple(
             () if index is None else tuple(sorted(discs[index], key=lambda v: -v.spot.amplitude))
@@ -101,7 +101,7 @@ def _number(
 
 def _look(stack: imaged_study.SliceStack, source: heatmaps.Source) -> list[list[spots.Spot]]:
     """The canal and the foramen spots of a stack; heatmaps of a few slices are held at once."""
-    all_windows = windows_module.around_middles(stack, windows_module.SAGITTAL_MM)
+    all_windows = windows.around_middles(stack, windows.SAGITTAL_MM)
     maps = (
         heatmap
         for start in range(0, len(all_windows), _BATCH)

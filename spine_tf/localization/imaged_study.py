@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 
 from spine_tf.crops import slice_reader
-from spine_tf.dicom import geometry, header as header_module, stacks
+from spine_tf.dicom import geometry, header, stacks as stacks_module
 from spine_tf.rsna import sources
 
 SAGITTAL_T1, SAGITTAL_T2, AXIAL_T2 = "Sagittal T1", "Sagittal T2/STIR", "Axial T2"
@@ -28,7 +28,7 @@ class SliceStack:
     series_id: int
     description: str
     numbers: tuple[int, ...]
-    headers: tuple[header_module.Header, ...]
+    headers: tuple[header.Header, ...]
 
     @property
     def is_sagittal(self) -> bool:
@@ -95,10 +95,10 @@ def read(source: sources.Source, study_id: int, series: Mapping[int, str]) -> Im
 
 
 def split(
-    study_id: int, series_id: int, description: str, headers: stacks.Headers
+    study_id: int, series_id: int, description: str, headers: stacks_module.Headers
 ) -> Iterable[SliceStack]:
     """Yields the stacks of a series."""
-    for stack in stacks.split(headers):
+    for stack in stacks_module.split(headers):
         yield SliceStack(
             study_id=study_id,
             series_id=series_id,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from spine_tf import labels
-from spine_tf.dicom import header as header_module
+from spine_tf.dicom import header
 from spine_tf.localization import imaged_study, oracle
 from spine_tf.rsna import annotations
 from spine_tf.synthesis import patient as patient_module, phantom_config, protocol, sequence
@@ -101,9 +101,9 @@ def _kind(condition: str) -> str:
     return oracle.FORAMEN if "foraminal" in condition else oracle.CANAL
 
 
-def _headers(series: protocol.Series) -> dict[int, header_module.Header]:
+def _headers(series: protocol.Series) -> dict[int, header.Header]:
     return {
-        number: header_module.Header(
+        number: header.Header(
             rows=plane.shape[0],
             columns=plane.shape[1],
             bits_allocated=16,

@@ -13,7 +13,7 @@ from spine_tf import labels
 from spine_tf.dicom import geometry, header as header_module
 from spine_tf.localization import anatomy, imaged_study, localization, point_figures, projection
 from spine_tf.rsna import annotations
-from spine_tf.scoring import figure as figure_module
+from spine_tf.scoring import figure
 
 FOUND = "found"
 _Rows = list[annotations.Annotation]
@@ -31,7 +31,7 @@ class Comparison:
         matches: of the found points.
     """
 
-    tables: Mapping[str, Mapping[str, Mapping[str, figure_module.Figure]]]
+    tables: Mapping[str, Mapping[str, Mapping[str, figure.Figure]]]
     matches: Sequence[point_figures.Match]
 
     def in_words(self) -> str:
@@ -57,7 +57,7 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the figures as JSON types."""
-        figures = figure_module.as_json(self.tables)
+        figures = figure.as_json(self.tables)
         return {"figures": figures, "errors_in_tail": self.errors_in_tail}
 
 
@@ -89,7 +89,7 @@ class Control:
     figures: Sequence[str] = point_figures.FIGURES
 
 
-def _table(control: Control, studies: _Studies) -> dict[str, dict[str, figure_module.Figure]]:
+def _table(control: Control, studies: _Studies) -> dict[str, dict[str, figure.Figure]]:
     matches = [
         match
         for (study, given), rows in zip(studies, control.make(studies), strict=True)

@@ -12,7 +12,7 @@ import numpy as np
 from spine_tf.dicom import geometry
 from spine_tf.localization import imaged_study
 from spine_tf.rsna import annotations
-from spine_tf.scoring import bootstrap, figure as figure_module
+from spine_tf.scoring import bootstrap, figure
 
 GROUPS: Mapping[str, tuple[int, ...]] = {"canal": (0,), "foramen": (1, 2), "recess": (3, 4)}
 """Name -> conditions, as indices into CONDITIONS."""
@@ -166,7 +166,7 @@ def _slices_off(
     return float(abs(one[1] - other[1]))
 
 
-def table(matches: Sequence[Match]) -> dict[str, dict[str, figure_module.Figure]]:
+def table(matches: Sequence[Match]) -> dict[str, dict[str, figure.Figure]]:
     """Returns group -> name -> figure; a group without a given point is not there."""
     result = {}
     for group, conditions in GROUPS.items():
@@ -176,7 +176,7 @@ def table(matches: Sequence[Match]) -> dict[str, dict[str, figure_module.Figure]
     return result
 
 
-def _figures(matches: Sequence[Match]) -> dict[str, figure_module.Figure]:
+def _figures(matches: Sequence[Match]) -> dict[str, figure.Figure]:
     studies = np.array([one.study_id for one in matches])
     weights = bootstrap.resample_weights(studies, seed=_SEED, num_resamples=_NUM_RESAMPLES)
     weights = np.vstack([np.ones(len(matches)), weights])

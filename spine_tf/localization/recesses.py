@@ -9,14 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spine_tf.localization import (
-    anatomy,
-    heatmaps,
-    imaged_study,
-    projection,
-    spots,
-    windows as windows_module,
-)
+from spine_tf.localization import anatomy, heatmaps, imaged_study, projection, spots, windows
 
 # A farther plane has to be better by so much.
 _COST_PER_MM = 0.03
@@ -97,9 +90,7 @@ def find(
 
 def look(cover: projection.Cover, source: heatmaps.Source) -> Recesses:
     """Finds left and right around a point on the planes of a stack that are near to it."""
-    all_windows = windows_module.around_point(
-        cover.stack, cover.planes, cover.point, windows_module.AXIAL_MM
-    )
+    all_windows = windows.around_point(cover.stack, cover.planes, cover.point, windows.AXIAL_MM)
     (found,) = spots.collect(all_windows, source.axial(all_windows), ONE_GROUP)
     left, right = _sides(found, float(cover.point[0]))
     return Recesses(cover=cover, left=left, right=right)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from absl import logging
 
-from spine_tf.processes import lock, pool
+from spine_tf.processes import lock as lock_module, pool
 from spine_tf.rsna import layout
 from spine_tf.studies import (
     database,
@@ -86,7 +86,7 @@ def organize(
     private = private_dir(output_dir)
     private.mkdir(parents=True, exist_ok=True)
     file_system.restrict(private, 0o700)
-    with lock.lock_directory(private, owner="organize") as descriptor:
+    with lock_module.lock_directory(private, owner="organize") as descriptor:
         run = _Run(pile=pile, output_dir=output_dir, num_workers=num_workers, lock=descriptor)
         identities = identities_module.open_key(private)
         path = private / inventory_module.FILE_NAME

@@ -5,7 +5,12 @@ import hashlib
 import itertools
 from collections.abc import Iterable, Sequence
 
-from spine_tf.dicom import elements, geometry, header as header_module, stacks
+from spine_tf.dicom import (
+    elements,
+    geometry as geometry_module,
+    header as header_module,
+    stacks as stacks_module,
+)
 from spine_tf.studies import pile_image, plane as plane_module, stack as stack_module
 
 # Planes nearer than this are one plane, shown twice.
@@ -52,7 +57,7 @@ def find_series(images: Sequence[pile_image.Image]) -> list[Series]:
     groups: list[list[list[pile_image.Image]]] = []
     for headers in by_uid.values():
         mine: list[list[list[pile_image.Image]]] = []
-        for stack in stacks.split(headers):
+        for stack in stacks_module.split(headers):
             _add([images[number] for number in stack.numbers], mine)
         groups += mine
     ordinals: dict[tuple[object, ...], int] = {}
@@ -64,7 +69,7 @@ def _add(stack: list[pile_image.Image], groups: list[list[list[pile_image.Image]
     for group in groups:
         first = group[0][0].header
         if (
-            stacks.is_same_acquisition(first, stack[0].header)
+            stacks_module.is_same_acquisition(first, stack[0].header)
             and first.frame_of_reference == stack[0].header.frame_of_reference
             and _plane(first) == _plane(stack[0].header)
             and not any(_is_on_same_planes(stack, other) for other in group)
@@ -76,11 +81,11 @@ def _add(stack: list[pile_image.Image], groups: list[list[list[pile_image.Image]
 
 def _is_on_same_planes(one: list[pile_image.Image], other: list[pile_image.Image]) -> bool:
     first = one[0].header
-    if not geometry.has_same_orientation(first, other[0].header):
+    if not geometry_module.has_same_orientation(first, other[0].header):
         return False
-    direction = geometry.normal(first.orientation or ())
+    direction = geometry_module.normal(first.orientation or ())
     offsets = sorted(
-        (geometry.position_along(direction, image.header.position or ()), side)
+        (geometry_module.position_along(direction, image.header.position or ()), side)
         for side, images in enumerate((one, other))
         for image in images
     )
@@ -109,7 +114,7 @@ def _make_series(
 
 
 def _plane(header: header_module.Header) -> str:
-    return plane_module.of(geometry.normal(header.orientation or ()))
+    return plane_module.of(geometry_module.normal(header.orientation or ()))
 
 
 def make_stack(images: Sequence[pile_image.Image]) -> stack_module.Stack:

@@ -11,7 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from spine_tf.studies import plane as plane_module, series_words, stack as stack_module, weighting
+from spine_tf.studies import (
+    canal_contrast,
+    plane as plane_module,
+    series_words,
+    stack as stack_module,
+)
 
 SAGITTAL, AXIAL = plane_module.SAGITTAL, plane_module.AXIAL
 KINDS: Mapping[tuple[str, str], str] = types.MappingProxyType(
@@ -182,7 +187,7 @@ def _from_pixels(stack: stack_module.Stack, plane: str, read_pixels: ReadPixels)
     slices = read_pixels()
     if not slices:
         return _open("no slice can be decoded")
-    shares = weighting.classify(slices, stack, plane)
+    shares = canal_contrast.classify(slices, stack, plane)
     name = max(shares, key=lambda each: shares[each])
     text = ", ".join(f"{each} {share:.2f}" for each, share in shares.items())
     is_clear = shares[name] >= _LEAST

@@ -26,7 +26,7 @@ from spine_tf.training import (
     shared_network,
     tasks,
 )
-from tfrecords import feed, progress
+from tfrecords import feed, progress as progress_module
 
 EpochCallback = Callable[[int, dict[str, Any]], None]
 
@@ -87,7 +87,7 @@ class Loop:
         self._follow_schedule(compiled, phase, feeds.train)
         with self.caller.phase(optimizer):
             while not self._is_over(phase):
-                with progress.waiting(f"epoch {self.progress.epoch + 1}"):
+                with progress_module.waiting(f"epoch {self.progress.epoch + 1}"):
                     figures = self._run_epoch(phase, compiled, feeds.train)
                 with average.applied():
                     figures |= self._monitor(feeds.monitor, compiled.answer)

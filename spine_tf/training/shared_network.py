@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from spine_tf.configuration import config as config_module, model_configs
+from spine_tf.configuration import config, model_configs
 from spine_tf.models import pretrained
 from spine_tf.training import (
     device,
@@ -67,12 +67,12 @@ class SharedNetwork:
 
     def __init__(self) -> None:
         """Has nothing built yet."""
-        self._of: tuple[tasks.Task, config_module.Config, tuple[int, ...]] | None = None
+        self._of: tuple[tasks.Task, config.Config, tuple[int, ...]] | None = None
         self._strategy: tf.distribute.Strategy | None = None
         self._compiled: dict[str, Compiled] = {}
 
     @contextlib.contextmanager
-    def scope(self, run_config: config_module.Config) -> Iterator[None]:
+    def scope(self, run_config: config.Config) -> Iterator[None]:
         """Stands around all that a fit does with the network: that of its devices."""
         if self._strategy is None:
             self._strategy = device.make_strategy(run_config.data)
@@ -80,7 +80,7 @@ class SharedNetwork:
             yield
 
     def begin(
-        self, task: tasks.Task, run_config: config_module.Config, source: records.Records
+        self, task: tasks.Task, run_config: config.Config, source: records.Records
     ) -> tuple[keras.Model, list[phases.Phase]]:
         """Returns the network at the start of a training, and the phases of one.
 
@@ -103,7 +103,7 @@ class SharedNetwork:
         self,
         phase: phases.Phase,
         task: tasks.Task,
-        run_config: config_module.Config,
+        run_config: config.Config,
         loss: losses.Loss,
     ) -> Compiled:
         """Returns what is compiled of a phase that has begun, set back to its start."""
@@ -117,14 +117,12 @@ class SharedNetwork:
         return found
 
 
-def _without_fold(run_config: config_module.Config) -> config_module.Config:
+def _without_fold(run_config: config.Config) -> config.Config:
     data = dataclasses.replace(run_config.data, val_fold=0)
     return dataclasses.replace(run_config, data=data)
 
 
-def _build(
-    task: tasks.Task, run_config: config_module.Config, source: records.Records
-) -> keras.Model:
+def _build(task: tasks.Task, run_config: config.Config, source: records.Records) -> keras.Model:
     model = task.build_network(source)
     model_config = run_config.model
     if isinstance(model_config, model_configs.PretrainedConfig) and model_config.is_pretrained:
@@ -176,7 +174,7 @@ def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
 def _compile(
     phase: phases.Phase,
     task: tasks.Task,
-    run_config: config_module.Config,
+    run_config: config.Config,
     loss: losses.Loss,
 ) -> Compiled:
     rate = optimizer_module.Rate()

@@ -14,7 +14,7 @@ from keras_tuner.src import protos
 from tuner import (
     adapter,
     admission,
-    chief as chief_module,
+    chief,
     ledger,
     oracles,
     search_directory,
@@ -63,7 +63,7 @@ def _oracle(settings: search_settings.Settings) -> adapter.DurableOracle:
 
 
 @pytest.fixture
-def served(address: str, settings: search_settings.Settings) -> Iterator[chief_module.Chief]:
+def served(address: str, settings: search_settings.Settings) -> Iterator[chief.Chief]:
     """A chief that answers."""
     with search_directory.hold(settings.search_dir):
         search_directory.prepare(settings.search_dir, _IDENTITY, resume=False, overwrite=False)
@@ -71,7 +71,7 @@ def served(address: str, settings: search_settings.Settings) -> Iterator[chief_m
     oracle.open(settings.search_dir / search_directory.TRIALS_DIR)
     book = ledger.LocalLedger(settings, oracle)
     clock = search_settings.Clock(max_minutes=None)
-    made = chief_module.Chief(settings, oracle, book, clock)
+    made = chief.Chief(settings, oracle, book, clock)
     gate = admission.Gate(
         admission.make_secret(settings.search_dir), search_directory.digest(_IDENTITY)
     )
@@ -79,9 +79,9 @@ def served(address: str, settings: search_settings.Settings) -> Iterator[chief_m
         yield made
 
 
-def _client(settings: search_settings.Settings, identity: Any = None) -> chief_module.Client:
+def _client(settings: search_settings.Settings, identity: Any = None) -> chief.Client:
     own = _IDENTITY if identity is None else identity
-    return chief_module.Client(_oracle(settings), settings.search_dir, own)
+    return chief.Client(_oracle(settings), settings.search_dir, own)
 
 
 def _error(call: Any, *arguments: Any) -> tuple[grpc.StatusCode, str]:
@@ -116,7 +116,7 @@ def test_secret_that_others_may_know_is_made_anew(tmp_path: pathlib.Path, spoil:
 
 
 def test_worker_of_the_search_gets_a_trial(
-    served: chief_module.Chief, settings: search_settings.Settings
+    served: chief.Chief, settings: search_settings.Settings
 ) -> None:
     client = _client(settings)
     client.wait_for_chief(10.0)
@@ -135,7 +135,7 @@ def test_worker_of_the_search_gets_a_trial(
     ids=["nothing", "no token", "wrong token"],
 )
 def test_stranger_is_refused_whatever_it_asks(
-    served: chief_module.Chief, address: str, metadata: tuple
+    served: chief.Chief, address: str, metadata: tuple
 ) -> None:
     service, messages = protos.get_service_grpc(), protos.get_service()
     with grpc.insecure_channel(address) as channel:
@@ -152,7 +152,7 @@ def test_stranger_is_refused_whatever_it_asks(
 
 
 def test_noise_on_the_port_ends_no_search(
-    served: chief_module.Chief, address: str, settings: search_settings.Settings
+    served: chief.Chief, address: str, settings: search_settings.Settings
 ) -> None:
     host, port = address.split(":")
     for noise in (
@@ -169,7 +169,7 @@ def test_noise_on_the_port_ends_no_search(
 
 @pytest.mark.parametrize("trial_id", ["../../../outside", "99", "", "0/../../x", "0\0"])
 def test_unknown_trial_ends_one_call_and_writes_nothing(
-    served: chief_module.Chief, settings: search_settings.Settings, trial_id: str
+    served: chief.Chief, settings: search_settings.Settings, trial_id: str
 ) -> None:
     client = _client(settings)
     client.wait_for_chief(10.0)
@@ -189,7 +189,7 @@ def test_unknown_trial_ends_one_call_and_writes_nothing(
 
 
 def test_calls_that_are_no_part_of_a_search_are_refused(
-    served: chief_module.Chief, settings: search_settings.Settings
+    served: chief.Chief, settings: search_settings.Settings
 ) -> None:
     client, messages = _client(settings), protos.get_service()
     client.wait_for_chief(10.0)
@@ -205,7 +205,7 @@ def test_calls_that_are_no_part_of_a_search_are_refused(
 
 
 def test_outcome_that_is_none_fails_its_trial_alone(
-    served: chief_module.Chief, settings: search_settings.Settings
+    served: chief.Chief, settings: search_settings.Settings
 ) -> None:
     client = _client(settings)
     client.wait_for_chief(10.0)
@@ -219,23 +219,23 @@ def test_outcome_that_is_none_fails_its_trial_alone(
 
 
 def test_worker_of_another_search_is_told_what_differs(
-    served: chief_module.Chief, settings: search_settings.Settings
+    served: chief.Chief, settings: search_settings.Settings
 ) -> None:
     with pytest.raises(ValueError, match=r"holds another search: .*seed"):
         _client(settings, {"seed": 4}).wait_for_chief(10.0)
 
 
 def test_worker_with_another_directory_is_refused(
-    served: chief_module.Chief,
+    served: chief.Chief,
     settings: search_settings.Settings,
     tmp_path: pathlib.Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(chief_module, "_REFUSED_SECONDS", 1.0)
+    monkeypatch.setattr(chief, "_REFUSED_SECONDS", 1.0)
     (tmp_path / "elsewhere").mkdir()
     admission.make_secret(tmp_path / "elsewhere")
-    client = chief_module.Client(_oracle(settings), tmp_path / "elsewhere", _IDENTITY)
-    with pytest.raises(chief_module.ChiefLostError, match=r"has another secret than .*elsewhere"):
+    client = chief.Client(_oracle(settings), tmp_path / "elsewhere", _IDENTITY)
+    with pytest.raises(chief.ChiefLostError, match=r"has another secret than .*elsewhere"):
         client.wait_for_chief(30.0)
 
 
@@ -251,7 +251,7 @@ def test_what_does_not_know_the_secret_is_no_chief(
     oracle = _oracle(settings)
     clock = search_settings.Clock(max_minutes=None)
     oracle.open(settings.search_dir / search_directory.TRIALS_DIR)
-    false = chief_module.Chief(settings, oracle, ledger.LocalLedger(settings, oracle), clock)
+    false = chief.Chief(settings, oracle, ledger.LocalLedger(settings, oracle), clock)
     with (
         false.listening(address, Careless()),
         pytest.raises(ValueError, match="is not the chief of the search in"),
@@ -259,7 +259,7 @@ def test_what_does_not_know_the_secret_is_no_chief(
         _client(settings).wait_for_chief(10.0)
 
 
-def test_second_chief_does_not_get_the_port(served: chief_module.Chief, address: str) -> None:
+def test_second_chief_does_not_get_the_port(served: chief.Chief, address: str) -> None:
     gate = admission.Gate("other", "search")
     with (
         pytest.raises(OSError, match=f"can't listen at {address}"),
@@ -288,7 +288,7 @@ def test_worker_that_is_earlier_waits_and_writes_nothing(
     oracle = _oracle(settings)
     oracle.open(settings.search_dir / search_directory.TRIALS_DIR)
     clock = search_settings.Clock(max_minutes=None)
-    late = chief_module.Chief(settings, oracle, ledger.LocalLedger(settings, oracle), clock)
+    late = chief.Chief(settings, oracle, ledger.LocalLedger(settings, oracle), clock)
     gate = admission.Gate(
         admission.make_secret(settings.search_dir), search_directory.digest(_IDENTITY)
     )

@@ -213,14 +213,14 @@ def test_oddities_and_errors_together_are_refused():
 
 
 def test_what_was_left_of_a_study_is_written_again(data_dirs, tmp_path):
-    from spine_tf.synthesis import study
+    from spine_tf.synthesis import study as study_module
 
     config = dataclasses.replace(_CLEAN, with_oddities=True)
     for index, kind in enumerate(oddity_planting.KINDS, start=1):
         if kind not in ("second_echo", "zero_id", "late_files"):
             continue
         for _ in range(2):
-            written = study.write_study(config, tmp_path / "train_images", index)
+            written = study_module.write_study(config, tmp_path / "train_images", index)
         name = written.spelled_id
         for folder in ("train_images", "late_images"):
             expected = {

@@ -8,7 +8,7 @@ import types
 import numpy as np
 import pytest
 
-from spine_tf.studies import series_kind, weighting, weighting_coefficients
+from spine_tf.studies import canal_contrast, series_kind, weighting_coefficients
 
 _LEARNER = pathlib.Path(__file__).parents[3] / "benchmarks" / "series_weighting.py"
 
@@ -30,7 +30,7 @@ def examples(learner):
 
 
 def share_of_t2(example) -> float:
-    return weighting.classify(example.slices, example.stack, example.plane)["T2"]
+    return canal_contrast.classify(example.slices, example.stack, example.plane)["T2"]
 
 
 def test_most_series_are_told_by_their_pixels(examples):
@@ -56,14 +56,14 @@ def test_way_a_slice_is_stored_changes_nothing(examples):
             columns=example.stack.rows,
         )
         slices = tuple(each.T[::-1] for each in example.slices)
-        share = weighting.classify(slices, turned, example.plane)["T2"]
+        share = canal_contrast.classify(slices, turned, example.plane)["T2"]
         assert share == pytest.approx(share_of_t2(example), abs=0.02)
 
 
 def test_slices_without_anything_on_them_are_no_answer(examples):
     for example in examples[:1] + examples[-1:]:
         empty = [np.zeros_like(example.slices[0])]
-        shares = weighting.classify(empty, example.stack, example.plane)
+        shares = canal_contrast.classify(empty, example.stack, example.plane)
         assert sum(shares.values()) == pytest.approx(1)
 
 
@@ -89,7 +89,8 @@ def test_learning_again_gives_the_same_decisions(learner, examples):
         again, again_bias = learned[plane]
         for example in (each for each in examples if each.plane == plane):
             values = np.mean(
-                [weighting.features(each, example.stack, plane) for each in example.slices], axis=0
+                [canal_contrast.features(each, example.stack, plane) for each in example.slices],
+                axis=0,
             )
             stored, new = values @ weights + bias, values @ again + again_bias
             assert new == pytest.approx(stored, abs=0.05)

@@ -45,7 +45,8 @@ class TrainStep:
     @property
     def learning_rate(self) -> float:
         """At the present step."""
-        return float(keras.ops.convert_to_numpy(self._optimizer.learning_rate))
+        # Of replicas' copies NumPy makes no array.
+        return float(tf.convert_to_tensor(self._optimizer.learning_rate))
 
     def reset(self) -> None:
         """Begins new means."""

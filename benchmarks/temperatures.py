@@ -15,7 +15,7 @@ import numpy as np
 from absl import app, flags
 
 from spine_tf.configuration import config
-from spine_tf.runs import run
+from spine_tf.runs import run_directory
 from spine_tf.scoring import calibration, metrics, predictions
 
 _RUN_DIRS = flags.DEFINE_list("run_dirs", None, "Runs of all folds.", required=True)
@@ -27,7 +27,7 @@ def main(_: list[str]) -> None:
         "no temperature": lambda fold_dir, own: 1.0,
         "its own inner fold's": lambda fold_dir, own: own,
         "of all inner folds": lambda fold_dir, own: calibration.read_temperature(
-            fold_dir.parent / run.CALIBRATION_FILE, fold_dir.name
+            fold_dir.parent / run_directory.CALIBRATION_FILE, fold_dir.name
         ),
     }
     for name, temperature in ways.items():
@@ -37,11 +37,11 @@ def main(_: list[str]) -> None:
 
 
 def _log_loss(run_dir: pathlib.Path, temperature: Callable[[pathlib.Path, float], float]) -> float:
-    task = config.read_config(run_dir / run.CONFIG_FILE).task_spec
+    task = config.read_config(run_dir / run_directory.CONFIG_FILE).task_spec
     losses = []
-    for fold_dir in run.fold_dirs(run_dir):
-        found = predictions.read_csv(fold_dir / run.PREDICTIONS_FILE, task)
-        own = calibration.read_temperature(fold_dir / run.CALIBRATION_FILE)
+    for fold_dir in run_directory.fold_dirs(run_dir):
+        found = predictions.read_csv(fold_dir / run_directory.PREDICTIONS_FILE, task)
+        own = calibration.read_temperature(fold_dir / run_directory.CALIBRATION_FILE)
         wanted = temperature(fold_dir, own)
         probabilities = calibration.apply_temperature(found.probabilities, wanted / own)
         losses.append(

@@ -101,7 +101,7 @@ def _call(training: Training, function: Callable[..., Any], *values: Any) -> Any
 
 
 def _train_each(trainings: Sequence[Training]) -> predictions.Predictions:
-    from spine_tf.runs import run
+    from spine_tf.runs import run_directory
     from spine_tf.training import trainer
 
     parts = []
@@ -109,7 +109,7 @@ def _train_each(trainings: Sequence[Training]) -> predictions.Predictions:
         source, run_dir = records.open_records(training.records_dir), training.run_dir
         trainer.train(training.config, source, run_dir, resume=run_dir.exists())
         task = training.config.task_spec
-        found = predictions.read_csv(run_dir / run.PREDICTIONS_FILE, task)
+        found = predictions.read_csv(run_dir / run_directory.PREDICTIONS_FILE, task)
         parts.append(predictions.collapse(found, task))
     return predictions.join(parts)
 

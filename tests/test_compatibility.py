@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 
 from spine_tf import labels
-from spine_tf.runs import run
+from spine_tf.runs import run, run_directory
 from spine_tf.scoring import predictions
 from spine_tf.serving import answer_check, saved_model
 from tfrecords import records, shard, verify
@@ -65,7 +65,7 @@ def test_run_of_all_folds_gives_its_out_of_fold_predictions(
 ) -> None:
     trained = run.load_run(made / "run")
     examples = records.load_examples(source, _FOLDS, _TASK.severities)
-    stored = _stored(made / "run" / run.OUT_OF_FOLD_FILE, examples.keys)
+    stored = _stored(made / "run" / run_directory.OUT_OF_FOLD_FILE, examples.keys)
     assert len(trained.members) == 3
     for fold in _FOLDS:
         inside = np.array(examples.splits) == fold
@@ -80,7 +80,7 @@ def test_run_with_layers_of_our_own_gives_its_predictions(
     trained = run.load_run(made / "slices")
     assert (trained.config.model.head, trained.config.model.bias_correction) == ("ordinal", 0.1)
     examples = records.load_examples(source, ["fold_0"], _TASK.severities)
-    stored = _stored(made / "slices" / run.PREDICTIONS_FILE, examples.keys)
+    stored = _stored(made / "slices" / run_directory.PREDICTIONS_FILE, examples.keys)
     np.testing.assert_allclose(trained.predict(examples.normalized()), stored, atol=1e-6)
 
 
@@ -98,5 +98,5 @@ def test_export_predicts_what_its_run_predicted(
     answer = saved_model.SavedModel(made / "export").ask(
         "serve_examples", examples=list(shard.read_records(path))
     )
-    stored = _stored(made / "run" / "fold_0" / run.PREDICTIONS_FILE, examples.keys)
+    stored = _stored(made / "run" / "fold_0" / run_directory.PREDICTIONS_FILE, examples.keys)
     np.testing.assert_allclose(answer["probabilities"], stored, atol=1e-6)

@@ -12,7 +12,7 @@ from absl import logging
 
 import spine_tf
 from spine_tf.configuration import config
-from spine_tf.runs import run as run_module
+from spine_tf.runs import run_directory
 from spine_tf.training import fold_roles, task_examples, trainer
 from tfrecords import manifest, records
 from tuner import (
@@ -192,7 +192,7 @@ def retrain(
     """
     best = config.read_config(search_dir / search_directory.BEST_FILE)
     run_dir = search_dir / search_directory.RETRAINED_DIR
-    config_path = run_dir / run_module.CONFIG_FILE
+    config_path = run_dir / run_directory.CONFIG_FILE
     if config_path.exists() and config.read_config(config_path) != best:
         logging.info("the best configuration has changed: %s is trained anew", run_dir)
         shutil.rmtree(run_dir)

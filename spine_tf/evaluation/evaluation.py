@@ -18,7 +18,7 @@ from spine_tf.evaluation import (
     run_details,
 )
 from spine_tf.pages import image, page_origin
-from spine_tf.runs import run
+from spine_tf.runs import run, run_directory
 from tfrecords import atomic, records
 
 
@@ -327,7 +327,7 @@ def require_report_dir(report_dir: pathlib.Path, run_dirs: Sequence[pathlib.Path
     is_report = any((report_dir / name).is_file() for name in ("report.html", "metrics.json"))
     names = {path.name for path in atomic.contents(report_dir)}
     is_other = not is_report and bool(names - {"figures"})
-    if is_other or run.is_run(report_dir):  # which has a metrics.json as well
+    if is_other or run_directory.is_run(report_dir):  # which has a metrics.json as well
         raise ValueError(f"{report_dir} holds other files: choose another --report_dir")
     origin = page_origin.describe(run_dirs)
     page_origin.require_own(report_dir / "report.html", origin)

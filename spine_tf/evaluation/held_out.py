@@ -10,7 +10,7 @@ from absl import logging
 from spine_tf import labels
 from spine_tf.configuration import roi_config
 from spine_tf.evaluation import analysis, unseen
-from spine_tf.runs import familiarity, run
+from spine_tf.runs import familiarity, run, run_directory
 from spine_tf.scoring import calibration, comparison, predictions as predictions_module
 from spine_tf.training import task_examples
 from tfrecords import manifest, records, stored_images
@@ -214,7 +214,7 @@ def _validation(trained: run.Run, source: records.Records) -> HeldOut:
             f"{trained.run_dir} was trained with --val_fold all: its folds are evaluated together, "
             "with --split oof, or each as a run of its own"
         )
-    path = trained.run_dir / run.PREDICTIONS_FILE
+    path = trained.run_dir / run_directory.PREDICTIONS_FILE
     stored = predictions_module.read_csv(path, trained.config.task_spec)
     split = trained.provenance["val_split"]
     return _from_stored(trained, source, stored, split, {split: trained})
@@ -227,7 +227,7 @@ def _out_of_fold(trained: run.Run, source: records.Records) -> HeldOut:
             f"{trained.run_dir} held one fold out: evaluate it with --split val, or train with "
             "--val_fold all"
         )
-    path = trained.run_dir / run.OUT_OF_FOLD_FILE
+    path = trained.run_dir / run_directory.OUT_OF_FOLD_FILE
     stored = predictions_module.read_csv(path, trained.config.task_spec)
     runs = {fold: trained.without_fold(fold) for fold in folds}
     return _from_stored(trained, source, stored, "oof", runs)
@@ -340,6 +340,8 @@ def _make_predictions(
 
 def histories(run_dir: pathlib.Path) -> dict[str, pathlib.Path]:
     """Returns the history files of a run by fold, or of its one model."""
-    folds = run.fold_dirs(run_dir) or (run_dir,)
+    folds = run_directory.fold_dirs(run_dir) or (run_dir,)
     names = [str(path.relative_to(run_dir)) if path != run_dir else path.name for path in folds]
-    return {name: path / run.HISTORY_FILE for name, path in zip(names, folds, strict=True)}
+    return {
+        name: path / run_directory.HISTORY_FILE for name, path in zip(names, folds, strict=True)
+    }

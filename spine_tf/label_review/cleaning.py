@@ -9,7 +9,7 @@ import numpy as np
 from spine_tf import labels
 from spine_tf.evaluation import held_out
 from spine_tf.label_review import quality, review_page
-from spine_tf.runs import run
+from spine_tf.runs import run, run_directory
 from spine_tf.scoring import predictions as predictions_module
 from spine_tf.training import mild_split as mild_split_module, reviewed_labels
 from tfrecords import atomic, manifest, records, stored_images
@@ -89,11 +89,11 @@ def clean(
 
 
 def _require_out_of_fold(run_dir: pathlib.Path, source: records.Records) -> None:
-    provenance = run.read_provenance(run_dir)
-    if not (run_dir / run.OUT_OF_FOLD_FILE).is_file():
+    provenance = run_directory.read_provenance(run_dir)
+    if not (run_dir / run_directory.OUT_OF_FOLD_FILE).is_file():
         raise ValueError(
-            f"{run_dir} has no {run.OUT_OF_FOLD_FILE}: labels are judged by models that did not "
-            "train on them, so train with --val_fold all"
+            f"{run_dir} has no {run_directory.OUT_OF_FOLD_FILE}: labels are judged by models that "
+            "did not train on them, so train with --val_fold all"
         )
     own = provenance["records"]["manifest_sha256"]
     if manifest.sha256_of(source.directory) != own:

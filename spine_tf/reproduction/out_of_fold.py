@@ -51,25 +51,27 @@ def train(run_config: config.Config, records_dir: pathlib.Path, run_dir: pathlib
     Raises:
         ValueError: it can't be trained, or another run lies there.
     """
-    from spine_tf.runs import run
+    from spine_tf.runs import run_directory
     from spine_tf.training import trainer
     from tfrecords import manifest, records
 
     source = records.open_records(records_dir)
-    origin = run.read_provenance(run_dir) if run.is_run(run_dir) else {}
+    origin = run_directory.read_provenance(run_dir) if run_directory.is_run(run_dir) else {}
     is_finished = (
         bool(origin)
-        and config.read_config(run_dir / run.CONFIG_FILE) == run_config
+        and config.read_config(run_dir / run_directory.CONFIG_FILE) == run_config
         and origin["records"]["manifest_sha256"] == manifest.sha256_of(source.directory)
     )
     if not is_finished:
         trainer.train_all_folds(run_config, source, run_dir, resume=run_dir.exists())
     seconds = 0.0
-    for fold_dir in run.fold_dirs(run_dir):
-        history = csv_text.read(fold_dir / run.HISTORY_FILE, expected="the history of a training")
+    for fold_dir in run_directory.fold_dirs(run_dir):
+        history = csv_text.read(
+            fold_dir / run_directory.HISTORY_FILE, expected="the history of a training"
+        )
         seconds += sum(float(row["seconds"]) for _, row in history)
     return Trained(
-        predictions_file=run.OUT_OF_FOLD_FILE,
-        class_prior=tuple(run.read_provenance(run_dir)["class_prior"]),
+        predictions_file=run_directory.OUT_OF_FOLD_FILE,
+        class_prior=tuple(run_directory.read_provenance(run_dir)["class_prior"]),
         seconds=seconds,
     )

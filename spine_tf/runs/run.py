@@ -1,7 +1,6 @@
-"""A run directory: its files, how one begins or goes on, and what is loaded to predict with."""
+"""A finished run: its models, what they answer, its figures as tables."""
 
 import dataclasses
-import json
 import pathlib
 import zipfile
 import zlib
@@ -11,29 +10,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from spine_tf.augmentation import copies as copies_module
-from spine_tf.configuration import config as config_module, differences
+from spine_tf.configuration import config as config_module
 from spine_tf.models import families, resampling
-from spine_tf.pages import frame
-from spine_tf.runs import provenance as provenance_module
+from spine_tf.runs import provenance as provenance_module, run_directory
 from spine_tf.scoring import calibration, predictions as predictions_module, summary
-from tfrecords import atomic, json_object, progress, regular_file, stored_images
+from tfrecords import atomic, progress, regular_file, stored_images
 
 if TYPE_CHECKING:
     import pandas as pd
-
-CONFIG_FILE = "config.json"
-MODEL_FILE = "model.keras"
-HISTORY_FILE = "history.csv"
-METRICS_FILE = "metrics.json"
-PREDICTIONS_FILE = "predictions.csv"
-CALIBRATION_FILE = "calibration.json"
-INNER_FILE = "inner_predictions.csv"
-CURVES_FILE = "curves.png"
-TENSORBOARD_DIR = "tensorboard"
-OUT_OF_FOLD_FILE = "oof.csv"
 
 # What Keras raises of a model file that is damaged: a zip of JSON and HDF5.
 _UNREADABLE_MODEL = (
@@ -46,60 +32,9 @@ Images: TypeAlias = stored_images.Images | copies_module.Changed
 """What a model looks at: float32 (n, side, side, slices) in [0, 1], or indexed like it."""
 
 
-def begin(
-    run_dir: pathlib.Path,
-    run_config: config_module.Config,
-    provenance: Mapping[str, Any],
-    *,
-    resume: bool,
-) -> bool:
-    """Makes a run directory, or checks that the one there is the same run.
-
-    Args:
-        run_dir: where; `config.json` is written into it.
-        run_config: what is trained and how.
-        provenance: what else the file says: `provenance.describe`, and what the training adds.
-        resume: an interrupted run may go on.
-
-    Returns:
-        Whether there is anything left to train.
-
-    Raises:
-        ValueError: the directory exists and the run is not to be resumed, or is another one.
-    """
-    wanted = {**config_module.to_dict(run_config), "provenance": json.loads(json.dumps(provenance))}
-    if not run_dir.exists():
-        run_dir.mkdir(parents=True)
-    elif not resume:
-        raise ValueError(
-            f"{run_dir} exists: choose another --run_dir, or go on with it by --resume"
-        )
-    elif (run_dir / CONFIG_FILE).is_file():
-        _require_same(run_dir / CONFIG_FILE, wanted)
-    elif atomic.contents(run_dir):
-        raise ValueError(f"{run_dir} holds no run to resume: choose another --run_dir")
-    if is_run(run_dir):
-        logging.info("%s is finished, nothing to resume", run_dir)
-        return False
-    atomic.write_json(run_dir / CONFIG_FILE, wanted)
-    return True
-
-
-def _require_same(path: pathlib.Path, wanted: Mapping[str, Any]) -> None:
-    values = json_object.read(
-        path, expected="the configuration of a run", mend="choose another --run_dir"
-    )
-    found = differences.differences(values, wanted)
-    if found:
-        raise ValueError(
-            f"{path} was started otherwise: {differences.in_words(found)}: resume with the same, "
-            "or choose another --run_dir"
-        )
-
-
 def save_model(model: keras.Model, run_dir: pathlib.Path) -> None:
     """Writes the model of a run, by rename."""
-    with atomic.replaced_file(run_dir / MODEL_FILE) as path:
+    with atomic.replaced_file(run_dir / run_directory.MODEL_FILE) as path:
         model.save(path)
 
 
@@ -156,7 +91,7 @@ class Run:
         Raises:
             ValueError: a file is missing.
         """
-        return read_history(self.run_dir)
+        return run_directory.read_history(self.run_dir)
 
     def predictions(self) -> "pd.DataFrame":
         """Reads the answers to the fold that was held out, or to all of them, each out of fold.
@@ -169,7 +104,7 @@ class Run:
             ValueError: the file is missing.
         """
         is_of_folds = bool(self.provenance.get("folds"))
-        name = OUT_OF_FOLD_FILE if is_of_folds else PREDICTIONS_FILE
+        name = run_directory.OUT_OF_FOLD_FILE if is_of_folds else run_directory.PREDICTIONS_FILE
         return predictions_module.read_frame(self.run_dir / name)
 
     def metrics(self) -> "pd.DataFrame":
@@ -181,7 +116,7 @@ class Run:
         Raises:
             ValueError: the file is missing or can't be read.
         """
-        return summary.read(self.run_dir / METRICS_FILE).to_frame()
+        return summary.read(self.run_dir / run_directory.METRICS_FILE).to_frame()
 
     def without_fold(self, fold: str) -> "Run":
         """Returns the run with only those members that did not see the fold: one a seed."""
@@ -259,66 +194,6 @@ def predict_probabilities(
     return exact / exact.sum(axis=1, keepdims=True)
 
 
-def is_run(run_dir: pathlib.Path) -> bool:
-    """Says whether a finished run lies there."""
-    return (run_dir / METRICS_FILE).is_file() and (run_dir / CONFIG_FILE).is_file()
-
-
-def fold_dirs(run_dir: pathlib.Path) -> tuple[pathlib.Path, ...]:
-    """Returns the folds' directories of a run with `--val_fold all`, in order; else none.
-
-    With several seeds they are those of the first seed, then those of the next.
-    """
-    provenance = read_provenance(run_dir)
-    seeds = provenance.get("seeds")
-    above = [run_dir] if seeds is None else [run_dir / seed_dir_name(seed) for seed in seeds]
-    return tuple(path / fold for path in above for fold in provenance.get("folds", ()))
-
-
-def seed_dir_name(seed: int) -> str:
-    """Returns the name of the directory that holds the folds of one seed among several."""
-    return f"seed_{seed}"
-
-
-def read_history(run_dir: pathlib.Path) -> "pd.DataFrame":
-    """Reads the figures of every epoch of a run, see `Run.history`; no model is loaded.
-
-    Raises:
-        ValueError: a file is missing.
-    """
-    import pandas as pd
-
-    paths = fold_dirs(run_dir)
-    if not paths:
-        return _read_history(run_dir)
-    tables = []
-    for path in paths:
-        table = _read_history(path)
-        table.insert(0, "fold", path.name)
-        if path.parent != run_dir:
-            table.insert(0, "seed", int(path.parent.name.rpartition("_")[2]))
-        tables.append(table)
-    return pd.concat(tables, ignore_index=True)
-
-
-def _read_history(run_dir: pathlib.Path) -> "pd.DataFrame":
-    return frame.read_csv(run_dir / HISTORY_FILE, ["phase"], writer="spine_tf.train")
-
-
-def read_provenance(run_dir: pathlib.Path) -> dict[str, Any]:
-    """Returns what `config.json` says of the run beside its configuration.
-
-    Raises:
-        ValueError: there is no run, or the file says what training doesn't write.
-    """
-    path = run_dir / CONFIG_FILE
-    if not path.is_file():
-        raise ValueError(
-            f"{run_dir} has no {CONFIG_FILE}; expected a directory written by spine_tf.train"
-        )
-    return provenance_module.read(path)
-
-
 def load_run(run_dir: pathlib.Path | str) -> Run:
     """Loads a finished run: its model, or with `--val_fold all` the models of all folds.
 
@@ -349,13 +224,16 @@ def load_run(run_dir: pathlib.Path | str) -> Run:
         ValueError: there is no run, it is not finished, or a file in it is damaged; names it.
     """
     run_dir = pathlib.Path(run_dir)
-    provenance = read_provenance(run_dir)
-    if not is_run(run_dir):
+    provenance = run_directory.read_provenance(run_dir)
+    if not run_directory.is_run(run_dir):
         raise ValueError(
-            f"{run_dir} has no {METRICS_FILE}, so the run is not finished: "
+            f"{run_dir} has no {run_directory.METRICS_FILE}, so the run is not finished: "
             "go on with spine_tf.train --resume"
         )
-    path, config = run_dir / CONFIG_FILE, config_module.read_config(run_dir / CONFIG_FILE)
+    path, config = (
+        run_dir / run_directory.CONFIG_FILE,
+        config_module.read_config(run_dir / run_directory.CONFIG_FILE),
+    )
     provenance_module.require(path, provenance)
     if len(provenance["class_prior"]) != len(config.task_spec.classes):
         raise ValueError(
@@ -363,7 +241,7 @@ def load_run(run_dir: pathlib.Path | str) -> Run:
             f"{config.task} has {len(config.task_spec.classes)} classes: train the run again"
         )
     with progress.waiting(f"loading {run_dir}"):
-        of_folds = [_load_member(path, path.name) for path in fold_dirs(run_dir)]
+        of_folds = [_load_member(path, path.name) for path in run_directory.fold_dirs(run_dir)]
     return Run(
         run_dir=run_dir,
         config=config,
@@ -381,22 +259,31 @@ def load_model(run_dir: pathlib.Path) -> keras.Model:
     """
     try:
         # Keras would wait for ever at a pipe.
-        regular_file.open_file(run_dir / MODEL_FILE).close()
+        regular_file.open_file(run_dir / run_directory.MODEL_FILE).close()
         return keras.models.load_model(
-            run_dir / MODEL_FILE, compile=False, custom_objects=dict(families.CUSTOM_LAYERS)
+            run_dir / run_directory.MODEL_FILE,
+            compile=False,
+            custom_objects=dict(families.CUSTOM_LAYERS),
         )
     except _UNREADABLE_MODEL as err:
-        path, said = run_dir / MODEL_FILE, " ".join(str(err).split())[:300] or type(err).__name__
+        path, said = (
+            run_dir / run_directory.MODEL_FILE,
+            " ".join(str(err).split())[:300] or type(err).__name__,
+        )
         raise ValueError(f"{path} can't be loaded ({said}): train it again") from err
 
 
 def _load_member(run_dir: pathlib.Path, fold: str | None) -> Member:
-    provenance = read_provenance(run_dir)
-    provenance_module.require(run_dir / CONFIG_FILE, provenance)
+    provenance = run_directory.read_provenance(run_dir)
+    provenance_module.require(run_dir / run_directory.CONFIG_FILE, provenance)
     seen = [*provenance["train_studies"], *provenance.get("start_studies", ())]
     # A fold's temperature is that which all folds together gave, where they gave one.
-    pooled = run_dir.parent / CALIBRATION_FILE
-    of_fold = (pooled, fold) if fold and pooled.is_file() else (run_dir / CALIBRATION_FILE, None)
+    pooled = run_dir.parent / run_directory.CALIBRATION_FILE
+    of_fold = (
+        (pooled, fold)
+        if fold and pooled.is_file()
+        else (run_dir / run_directory.CALIBRATION_FILE, None)
+    )
     return Member(
         temperature=calibration.read_temperature(*of_fold),
         model=load_model(run_dir),

@@ -7,7 +7,7 @@ from typing import Any
 
 import spine_tf
 from spine_tf.configuration import config
-from spine_tf.runs import run
+from spine_tf.runs import run, run_directory
 from spine_tf.scoring import summary
 from spine_tf.serving import formats, golden, spec
 from tfrecords import atomic
@@ -158,7 +158,7 @@ def _splits(provenance: Mapping[str, Any]) -> str:
 
 
 def _figures(one: run.Run) -> str:
-    path = one.run_dir / run.METRICS_FILE
+    path = one.run_dir / run_directory.METRICS_FILE
     if not path.is_file():
         return f"`{one.run_dir.name}` was not measured: it has no metrics.json.\n"
     found = summary.read(path)

@@ -13,7 +13,7 @@ from typing import Any
 from absl import logging
 
 from spine_tf import labels
-from spine_tf.runs import run
+from spine_tf.runs import run_directory
 from spine_tf.scoring import calibration, metrics, predictions
 from tfrecords import atomic
 
@@ -55,7 +55,7 @@ def fit(
             "log_loss_before": _log_loss(joined, 1.0),
             "log_loss_after": _log_loss(joined, temperature),
         }
-    atomic.write_json(run_dir / run.CALIBRATION_FILE, values)
+    atomic.write_json(run_dir / run_directory.CALIBRATION_FILE, values)
     logging.info(
         "temperatures, each fitted on %d inner folds: %s",
         len(found) - 1,
@@ -65,10 +65,10 @@ def fit(
 
 
 def _read_inner(fold_dir: pathlib.Path, task: labels.Task) -> _Inner | None:
-    path = fold_dir / run.INNER_FILE
+    path = fold_dir / run_directory.INNER_FILE
     if not path.is_file():
         return None
-    provenance = run.read_provenance(fold_dir)
+    provenance = run_directory.read_provenance(fold_dir)
     return _Inner(split=provenance["monitor_split"], said=predictions.read_csv(path, task))
 
 

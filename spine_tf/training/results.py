@@ -10,7 +10,7 @@ import numpy as np
 from absl import logging
 
 from spine_tf.configuration import config
-from spine_tf.runs import run
+from spine_tf.runs import run, run_directory
 from spine_tf.scoring import calibration, metrics, predictions, summary
 from spine_tf.training import fold_roles, pooled_calibration, task_examples
 from tfrecords import atomic, records
@@ -33,7 +33,9 @@ def write(
     temperature = _calibrate(run_config, run_dir, model, source, assignment.monitor_split)
     held_out = _predict(run_config, model, source, assignment.val_split)
     calibrated = _at_temperature(held_out, temperature)
-    predictions.write_csv(run_dir / run.PREDICTIONS_FILE, calibrated, run_config.task_spec)
+    predictions.write_csv(
+        run_dir / run_directory.PREDICTIONS_FILE, calibrated, run_config.task_spec
+    )
     _write_metrics(run_config, run_dir, calibrated, assignment.val_split)
 
 
@@ -48,7 +50,7 @@ def _calibrate(
     values: dict[str, Any] = {"temperature": 1.0, "fitted_on": None, "num_examples": 0}
     if monitor_split is not None:
         inner = _predict(run_config, model, source, monitor_split)
-        predictions.write_csv(run_dir / run.INNER_FILE, inner, run_config.task_spec)
+        predictions.write_csv(run_dir / run_directory.INNER_FILE, inner, run_config.task_spec)
         temperature = calibration.fit_temperature(inner.probabilities, inner.labels)
         calibrated = _at_temperature(inner, temperature)
         values = {
@@ -58,7 +60,7 @@ def _calibrate(
             "log_loss_before": float(metrics.example_log_losses(inner).mean()),
             "log_loss_after": float(metrics.example_log_losses(calibrated).mean()),
         }
-    atomic.write_json(run_dir / run.CALIBRATION_FILE, values)
+    atomic.write_json(run_dir / run_directory.CALIBRATION_FILE, values)
     return values["temperature"]
 
 
@@ -100,8 +102,8 @@ def _at_pooled(
     fold_dir: pathlib.Path, temperatures: Mapping[str, float], run_config: config.Config
 ) -> predictions.Predictions:
     """A fold's predictions, at another temperature than its run's own if there is one."""
-    found = predictions.read_csv(fold_dir / run.PREDICTIONS_FILE, run_config.task_spec)
-    own = calibration.read_temperature(fold_dir / run.CALIBRATION_FILE)
+    found = predictions.read_csv(fold_dir / run_directory.PREDICTIONS_FILE, run_config.task_spec)
+    own = calibration.read_temperature(fold_dir / run_directory.CALIBRATION_FILE)
     return _at_temperature(found, temperatures.get(fold_dir.name, own) / own)
 
 
@@ -110,7 +112,10 @@ def join_seeds(
 ) -> None:
     """Writes the mean of the seeds' oof.csv, and a metrics.json that says how they differ."""
     task = run_config.task_spec
-    parts = [predictions.read_csv(path / run.OUT_OF_FOLD_FILE, task) for path in seed_dirs.values()]
+    parts = [
+        predictions.read_csv(path / run_directory.OUT_OF_FOLD_FILE, task)
+        for path in seed_dirs.values()
+    ]
     mean = dataclasses.replace(
         parts[0], probabilities=np.mean([part.probabilities for part in parts], axis=0)
     )
@@ -151,7 +156,7 @@ def _write_out_of_fold(
     joined: predictions.Predictions,
     more: Mapping[str, Any] | None = None,
 ) -> None:
-    predictions.write_csv(run_dir / run.OUT_OF_FOLD_FILE, joined, run_config.task_spec)
+    predictions.write_csv(run_dir / run_directory.OUT_OF_FOLD_FILE, joined, run_config.task_spec)
     _write_metrics(run_config, run_dir, joined, "oof", more)
 
 
@@ -165,7 +170,7 @@ def _write_metrics(
     """Writes the figures of examples that the weights did not see, and logs what matters most."""
     # The seed of the training is not the bootstrap's: evaluate gives these figures their interval.
     found = summary.summarize(held_out, run_config.task_spec, split)
-    atomic.write_json(run_dir / run.METRICS_FILE, {**found.to_json(), **(more or {})})
+    atomic.write_json(run_dir / run_directory.METRICS_FILE, {**found.to_json(), **(more or {})})
     logging.info(
         "%s: accuracy %s, log loss %s, %d examples of %d studies",
         split,

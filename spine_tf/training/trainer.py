@@ -10,7 +10,7 @@ import keras
 from absl import logging
 
 from spine_tf.configuration import config
-from spine_tf.runs import provenance as provenance_module, run
+from spine_tf.runs import provenance as provenance_module, run, run_directory
 from spine_tf.training import (
     checkpoint,
     fit,
@@ -78,13 +78,13 @@ def train(
         **task.describe(source, assignment.train_splits),
         **warm_start.describe(task, run_config, source, assignment),
     }
-    if not run.begin(run_dir, run_config, provenance, resume=resume):
+    if not run_directory.begin(run_dir, run_config, provenance, resume=resume):
         return
     made = callbacks(run_config) if callable(callbacks) else callbacks
     fitted = _fit(task, run_config, source, run_dir, assignment, made, network)
     run.save_model(fitted.model, run_dir)
-    history.write_csv(run_dir / run.HISTORY_FILE, fitted.history)
-    history.write_curves(run_dir / run.CURVES_FILE, fitted.history, fitted.best_epoch)
+    history.write_csv(run_dir / run_directory.HISTORY_FILE, fitted.history)
+    history.write_curves(run_dir / run_directory.CURVES_FILE, fitted.history, fitted.best_epoch)
     task.write_results(run_dir, fitted.model, source, assignment)
     checkpoint.remove(run_dir)
 
@@ -99,7 +99,7 @@ def _fit(
     network: shared_network.SharedNetwork | None,
 ) -> fit.Fitted:
     board = history.Board(
-        run_dir / run.TENSORBOARD_DIR,
+        run_dir / run_directory.TENSORBOARD_DIR,
         epochs=run_config.training.epochs,
         name=f"{run_config.model.family}, {assignment.val_split} held out",
         watched=task.watched,
@@ -143,7 +143,7 @@ def train_all_folds(
     task = task or tasks.make_task(run_config, source)
     source = source.keeping(run_config.data.keep_mb)
     provenance = _describe_all(task, run_config, source)
-    if not run.begin(run_dir, run_config, provenance, resume=resume):
+    if not run_directory.begin(run_dir, run_config, provenance, resume=resume):
         return
     names, network = fold_roles.fold_splits(source), shared_network.SharedNetwork()
     for index, name in enumerate(names):
@@ -191,9 +191,9 @@ def train_all_seeds(
     source = source.keeping(run_config.data.keep_mb)
     seeds = range(run_config.seed, run_config.seed + num_seeds)
     provenance = {**_describe_all(task, run_config, source), "seeds": list(seeds)}
-    if not run.begin(run_dir, run_config, provenance, resume=resume):
+    if not run_directory.begin(run_dir, run_config, provenance, resume=resume):
         return
-    seed_dirs = {seed: run_dir / run.seed_dir_name(seed) for seed in seeds}
+    seed_dirs = {seed: run_dir / run_directory.seed_dir_name(seed) for seed in seeds}
     for seed, seed_dir in seed_dirs.items():
         logging.info("seed %d of %d to %d", seed, seeds[0], seeds[-1])
         seed_config = dataclasses.replace(run_config, seed=seed)

@@ -9,7 +9,7 @@ from absl import logging
 
 from spine_tf.configuration import config, model_configs
 from spine_tf.models import pretrained
-from spine_tf.runs import run
+from spine_tf.runs import run, run_directory
 from spine_tf.training import fold_roles, reviewed_labels, tasks
 from tfrecords import records
 
@@ -42,7 +42,7 @@ def find(
     run_dir = pathlib.Path(settings.weights)
     held_out = [split for split in fold_roles.fold_splits(source) if split not in seen_splits]
     studies = set(source.index(held_out).columns["study_id"].tolist()) if held_out else set()
-    for member_dir in run.fold_dirs(run_dir) or (run_dir,):
+    for member_dir in run_directory.fold_dirs(run_dir) or (run_dir,):
         shared = studies & _studies_of(member_dir)
         if not shared:
             return member_dir
@@ -54,12 +54,12 @@ def find(
 
 
 def _studies_of(run_dir: pathlib.Path) -> set[int]:
-    if not run.is_run(run_dir):
+    if not run_directory.is_run(run_dir):
         raise ValueError(
             f"model.weights leads to {run_dir}, which holds no finished run; expected a directory "
             "written by spine_tf.train"
         )
-    return set(run.read_provenance(run_dir)["train_studies"])
+    return set(run_directory.read_provenance(run_dir)["train_studies"])
 
 
 def put(model: keras.Model, run_dir: pathlib.Path) -> None:
@@ -93,7 +93,7 @@ def describe(
     if run_dir is None:
         return {}
     taken, left = _match(task.build_network(source), run_dir, assigns=False)
-    sha256 = reviewed_labels.sha256_of(str(run_dir / run.MODEL_FILE))
+    sha256 = reviewed_labels.sha256_of(str(run_dir / run_directory.MODEL_FILE))
     return {
         "weights": {"sha256": sha256, "taken": taken, "at_random": left},
         "start_studies": sorted(_studies_of(run_dir)),

@@ -11,7 +11,7 @@ import pytest
 from spine_tf import labels
 from spine_tf.configuration import config, overrides
 from spine_tf.label_review import cleaning
-from spine_tf.runs import run
+from spine_tf.runs import run, run_directory
 from spine_tf.scoring import predictions
 from spine_tf.training import fit, mild_split, reviewed_labels, trainer
 from tfrecords import records
@@ -160,7 +160,7 @@ def test_held_out_and_inner_fold_keep_their_labels_and_weights(cleaned_dir, sour
             "data.label_review.budget=0.25",
         )
         trainer.train(run_config, source, tmp_path / name, resume=False)
-        provenance = run.read_provenance(tmp_path / name)
+        provenance = run_directory.read_provenance(tmp_path / name)
         assert provenance["label_review"] == {"sha256": reviewed_labels.sha256_of(path)}
         assert (provenance["monitor_split"], provenance["train_splits"]) == ("fold_1", ["fold_2"])
         runs.append(tmp_path / name)
@@ -207,7 +207,7 @@ def test_four_classes_are_reported_and_collapsed_to_three(split_dir, cleaned_dir
     whole = predictions.collapse(stored, SPLIT)
     accuracy = (whole.predicted == whole.labels).mean()
     assert found["collapsed"]["metrics"]["accuracy"]["value"] == pytest.approx(accuracy)
-    provenance = run.read_provenance(split_dir)
+    provenance = run_directory.read_provenance(split_dir)
     sha256 = reviewed_labels.sha256_of(cleaned_dir / mild_split.FILE_NAME)
     assert provenance["mild_split"] == {"sha256": sha256}
 

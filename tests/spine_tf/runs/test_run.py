@@ -113,16 +113,6 @@ def test_provenance_of_another_task_is_refused(run_dir: pathlib.Path) -> None:
         run.load_run(run_dir)
 
 
-def test_run_that_was_killed_at_its_first_write_goes_on(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "config.json.tmp-123").write_text("{")
-    made = config.default_config("binary", "simple")
-    assert run.begin(tmp_path, made, {}, resume=True)
-    assert config.read_config(tmp_path / "config.json") == made
-    (tmp_path / "config.json").rename(tmp_path / "notes.txt")
-    with pytest.raises(ValueError, match="holds no run to resume: choose another --run_dir"):
-        run.begin(tmp_path, made, {}, resume=True)
-
-
 @pytest.mark.parametrize("text", ["{", "[]", "[" * 100_000])
 def test_run_is_not_resumed_from_what_is_no_configuration(
     run_dir: pathlib.Path, source: records.Records, text: str

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from spine_tf.configuration import config, overrides
-from spine_tf.runs import run
+from spine_tf.runs import run_directory
 from spine_tf.training import fit, keras_callbacks, trainer
 from tfrecords import records
 
@@ -239,7 +239,7 @@ def test_program_calls_the_callbacks_of_a_file(
     command += ["--callbacks=my.py", *(f"--set={setting}" for setting in _FAST)]
     subprocess.run(command, check=True, cwd=tmp_path)
     logged = pd.read_csv(tmp_path / "log_2.csv")
-    history = pd.read_csv(tmp_path / "w" / run.HISTORY_FILE)
+    history = pd.read_csv(tmp_path / "w" / run_directory.HISTORY_FILE)
     assert logged["epoch"].tolist() == [0, 1]
     for name in ("loss", "accuracy", "learning_rate", "val_log_loss"):
         np.testing.assert_allclose(logged[name], history[name])

@@ -8,7 +8,7 @@ import pytest
 
 from spine_tf import labels
 from spine_tf.configuration import config
-from spine_tf.runs import run
+from spine_tf.runs import run_directory
 from spine_tf.scoring import calibration, predictions
 from spine_tf.training import pooled_calibration, results
 
@@ -38,8 +38,12 @@ def fold_dirs(tmp_path: pathlib.Path) -> list[pathlib.Path]:
         provenance = {"monitor_split": _FOLDS[watched]}
         (directory / "config.json").write_text(json.dumps({"provenance": provenance}))
         (directory / "calibration.json").write_text('{"temperature": 2.0}')
-        predictions.write_csv(directory / run.INNER_FILE, _said(watched, 10 + watched), _TASK)
-        predictions.write_csv(directory / run.PREDICTIONS_FILE, _said(index, index), _TASK)
+        predictions.write_csv(
+            directory / run_directory.INNER_FILE, _said(watched, 10 + watched), _TASK
+        )
+        predictions.write_csv(
+            directory / run_directory.PREDICTIONS_FILE, _said(index, index), _TASK
+        )
         directories.append(directory)
     return directories
 
@@ -61,7 +65,7 @@ def test_joined_predictions_are_at_these_temperatures(
     fold_dirs: list[pathlib.Path], tmp_path: pathlib.Path
 ) -> None:
     results.join_folds(config.default_config("binary", "simple"), tmp_path, fold_dirs)
-    joined = predictions.read_csv(tmp_path / run.OUT_OF_FOLD_FILE, _TASK)
+    joined = predictions.read_csv(tmp_path / run_directory.OUT_OF_FOLD_FILE, _TASK)
     pooled = calibration.read_temperature(tmp_path / "calibration.json", "fold_2")
     expected = calibration.apply_temperature(_said(2, 2).probabilities, pooled / 2.0)
     np.testing.assert_allclose(joined.probabilities[80:], expected, atol=1e-9)
@@ -70,6 +74,6 @@ def test_joined_predictions_are_at_these_temperatures(
 def test_runs_without_inner_predictions_keep_their_own(
     fold_dirs: list[pathlib.Path], tmp_path: pathlib.Path
 ) -> None:
-    (fold_dirs[1] / run.INNER_FILE).unlink()
+    (fold_dirs[1] / run_directory.INNER_FILE).unlink()
     assert pooled_calibration.fit(tmp_path, fold_dirs, _TASK) == {}
     assert not (tmp_path / "calibration.json").exists()

@@ -3,7 +3,7 @@ import pathlib
 import numpy as np
 
 from spine_tf.configuration import config, overrides
-from spine_tf.runs import run
+from spine_tf.runs import run_directory
 from spine_tf.scoring import predictions, summary
 from spine_tf.training import results
 
@@ -19,11 +19,11 @@ def test_interval_of_a_run_is_the_reports_whatever_seed_it_was_trained_with(
         labels=np.arange(30) % 2,
         probabilities=np.stack([1.0 - severe, severe], axis=1),
     )
-    predictions.write_csv(tmp_path / run.OUT_OF_FOLD_FILE, found, made.task_spec)
+    predictions.write_csv(tmp_path / run_directory.OUT_OF_FOLD_FILE, found, made.task_spec)
 
     results.join_seeds(made, tmp_path, {7: tmp_path})
 
-    written = summary.read(tmp_path / run.METRICS_FILE)
+    written = summary.read(tmp_path / run_directory.METRICS_FILE)
     evaluated = summary.summarize(found, made.task_spec, "oof")
     assert written.metrics["accuracy"] == evaluated.metrics["accuracy"]
     assert written.metrics["accuracy"].has_interval

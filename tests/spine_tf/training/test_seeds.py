@@ -7,7 +7,7 @@ import pytest
 
 from spine_tf import labels
 from spine_tf.evaluation import held_out
-from spine_tf.runs import run
+from spine_tf.runs import run, run_directory
 from spine_tf.scoring import predictions
 from tfrecords import records
 
@@ -78,7 +78,7 @@ def test_finished_seeds_are_kept_and_a_third_is_another_run(
     weights = (seeds_dir / "seed_4/fold_0/model.keras").stat().st_mtime_ns
     result = _train(*arguments, "--num_seeds=2", "--seed=4", "--resume")
     assert result.returncode == 0, result.stderr
-    assert run.is_run(seeds_dir)
+    assert run_directory.is_run(seeds_dir)
     assert (seeds_dir / "seed_4/fold_0/model.keras").stat().st_mtime_ns == weights
     refused = _train(*arguments, "--num_seeds=3", "--seed=4", "--resume")
     assert refused.returncode == 1

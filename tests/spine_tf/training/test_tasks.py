@@ -20,7 +20,7 @@ import tensorflow as tf
 from spine_tf.augmentation import mixing
 from spine_tf.configuration import config as config_module, model_configs, overrides
 from spine_tf.models import families
-from spine_tf.runs import run
+from spine_tf.runs import run, run_directory
 from spine_tf.training import fit, fold_roles, losses, tasks, trainer
 from tfrecords import (
     atomic,
@@ -99,11 +99,15 @@ class _Toy(abc.ABC):
     ) -> None:
         (batch,) = self.open_feed(source, [assignment.val_split]).ordered(batch_size=1000)
         loss = self.loss(self.targets(batch), model(self.inputs(batch)))
-        atomic.write_json(run_dir / run.METRICS_FILE, {"loss": float(tf.reduce_mean(loss))})
+        atomic.write_json(
+            run_dir / run_directory.METRICS_FILE, {"loss": float(tf.reduce_mean(loss))}
+        )
 
     def join_folds(self, run_dir: pathlib.Path, fold_dirs: Sequence[pathlib.Path]) -> None:
-        parts = [json.loads((path / run.METRICS_FILE).read_text()) for path in fold_dirs]
-        atomic.write_json(run_dir / run.METRICS_FILE, {"loss": [part["loss"] for part in parts]})
+        parts = [json.loads((path / run_directory.METRICS_FILE).read_text()) for path in fold_dirs]
+        atomic.write_json(
+            run_dir / run_directory.METRICS_FILE, {"loss": [part["loss"] for part in parts]}
+        )
 
     def join_seeds(self, run_dir: pathlib.Path, seed_dirs: Mapping[int, pathlib.Path]) -> None:
         self.join_folds(run_dir, list(seed_dirs.values()))
@@ -337,11 +341,11 @@ def test_run_directory_is_written_and_its_model_loads(
 ) -> None:
     task = _task(toy, "training.epochs=1")
     trainer.train(task.config, source, tmp_path / "w", resume=False, task=task)
-    provenance = run.read_provenance(tmp_path / "w")
+    provenance = run_directory.read_provenance(tmp_path / "w")
     assert provenance["num_training_records"] == 48
     assert provenance["train_studies"] == [*range(1000, 1048), *range(2000, 2048)]
-    assert run.is_run(tmp_path / "w")
-    loss = json.loads((tmp_path / "w" / run.METRICS_FILE).read_text())["loss"]
+    assert run_directory.is_run(tmp_path / "w")
+    loss = json.loads((tmp_path / "w" / run_directory.METRICS_FILE).read_text())["loss"]
     (batch,) = task.open_feed(source, ["fold_0"]).ordered(batch_size=1000)
     model = run.load_model(tmp_path / "w")
     found = tf.reduce_mean(task.loss(task.targets(batch), model(task.inputs(batch))))
@@ -354,7 +358,7 @@ def test_all_folds_are_joined_by_the_task(
 ) -> None:
     task = _task(toy, "training.epochs=1")
     trainer.train_all_folds(task.config, source, tmp_path / "w", resume=False, task=task)
-    assert len(json.loads((tmp_path / "w" / run.METRICS_FILE).read_text())["loss"]) == 3
+    assert len(json.loads((tmp_path / "w" / run_directory.METRICS_FILE).read_text())["loss"]) == 3
 
 
 @pytest.mark.slow

@@ -19,6 +19,8 @@ CLASSES = frozenset(
 # More frames than any volume's time series has; and what each of them may repeat of the file's top.
 _MAX_FRAMES = 2**14
 _MAX_BYTES = 2**12
+# Of all frames: each repeats what they share, so that a file of 1 MiB could fill any memory.
+_MAX_HEADERS = 2**28
 
 # Of the top of the file, what says how its frames are kept.
 _LEFT_BEHIND = frozenset({"NumberOfFrames", "PixelData", "SOPInstanceUID", "InstanceNumber"})
@@ -79,6 +81,7 @@ def _read(data: bytes, *, has_pixels: bool) -> pydicom.Dataset:
 
 
 def _encoded(dataset: pydicom.Dataset, pixels: dict[int, bytes]) -> Iterator[bytes]:
+    num_bytes = 0
     try:
         for number, frame in enumerate(_frames(dataset), start=1):
             frame.add_new("PixelData", "OW", pixels.get(number, b""))
@@ -90,6 +93,12 @@ def _encoded(dataset: pydicom.Dataset, pixels: dict[int, bytes]) -> Iterator[byt
                     frame.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
             file = io.BytesIO()
             frame.save_as(file, enforce_file_format=True)
+            num_bytes += file.tell() - len(pixels.get(number, b""))
+            if num_bytes > _MAX_HEADERS:
+                raise reasons.Rejected(
+                    reasons.Reason.IMAGE_TOO_LARGE,
+                    f"the headers of its frames take more than {_MAX_HEADERS} bytes",
+                )
             yield file.getvalue()
     except elements.PARSE_ERRORS as err:
         raise reasons.Rejected(

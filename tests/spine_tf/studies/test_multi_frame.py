@@ -138,6 +138,16 @@ def test_file_without_its_functional_groups_is_no_set_of_images(make_slice, valu
         multi_frame.read_headers(file.getvalue())
 
 
+def test_frames_that_would_fill_the_memory_are_no_set_of_images(make_slice, values, monkeypatch):
+    data = make_enhanced(make_slice, values)
+    one = len(multi_frame.read_headers(data)[0])
+    monkeypatch.setattr(multi_frame, "_MAX_HEADERS", 4 * one)
+    with pytest.raises(reasons.Rejected, match=r"the headers of its frames take more than \d+ byt"):
+        multi_frame.read_headers(data)
+    monkeypatch.setattr(multi_frame, "_MAX_HEADERS", 6 * one)
+    assert len(multi_frame.read_frames(data, [5])) == 1
+
+
 def test_file_that_is_cut_off_gives_a_reason(make_slice, values):
     data = make_enhanced(make_slice, values)
     with pytest.raises(reasons.Rejected, match="the frames' pixels can't be told apart"):

@@ -35,6 +35,9 @@ _TARGETS = {
     for c, condition in enumerate(labels.CONDITIONS)
     for v, level in enumerate(labels.LEVELS)
 }
+_READ = {*_STUDY_COLUMNS, *_GRADE_COLUMNS, *_IMAGE_COLUMNS, *_TARGETS, *"xy"} | {
+    *("condition", "level")
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,7 +45,7 @@ class Point:
     """A point on an image.
 
     Attributes:
-        x, y: column and row in pixels; integers are pixel centres.
+        x, y: column and row in pixels; integers are pixel centres; NaN for what is no number.
         image: what names the image, of _IMAGE_COLUMNS, by the column.
     """
 
@@ -205,6 +208,7 @@ class _Columns:
 
     def __init__(self, table: tables.Table) -> None:
         plain = [_plain(name) for name in table.columns]
+        _require_once(table, plain)
         self._places = {name: index for index, name in reversed(list(enumerate(plain)))}
         self._studies = [
             (name, self._places[column])
@@ -231,6 +235,11 @@ class _Columns:
                 f"{table.name} has no grades, expected the columns condition, level and grade, or "
                 f"columns such as {labels.CONDITIONS[0]}_{labels.LEVELS[0]}; its columns are "
                 f"{', '.join(table.columns)}"
+            )
+        if self._long and self._wide:
+            raise ValueError(
+                f"{table.name} has a grade a row and columns of targets too, such as "
+                f"{table.columns[min(self._wide.values())]}; expected either"
             )
 
     def targets(self, row: Sequence[str], place: str) -> Iterator[tuple[tuple[int, int], int]]:
@@ -266,22 +275,32 @@ class _Columns:
         )
 
     def _point(self, row: Sequence[str]) -> Point | None:
-        if not {"x", "y"} <= self._places.keys():
+        texts = [row[self._places[name]] if name in self._places else "" for name in ("x", "y")]
+        if not any(texts):
             return None
-        x, y = (_number(row[self._places[name]]) for name in ("x", "y"))
-        if x is None or y is None:
-            return None
+        x, y = map(_number, texts)
         image = {name: row[self._places[name]] for name in _IMAGE_COLUMNS if name in self._places}
         return Point(x=x, y=y, image={name: text for name, text in image.items() if text})
 
 
-def _number(text: str) -> float | None:
-    """A decimal, with a point or, as spreadsheets write it in many countries, a comma."""
+def _require_once(table: tables.Table, plain: Sequence[str]) -> None:
+    """Raises ValueError where two columns say the same, perhaps differently."""
+    for name in filter(_READ.__contains__, plain):
+        spelled = [c for c, other in zip(table.columns, plain, strict=True) if other == name]
+        if len(spelled) > 1:
+            raise ValueError(
+                f"{table.name} has {len(spelled)} columns of one meaning, {', '.join(spelled)}; "
+                "expected one"
+            )
+
+
+def _number(text: str) -> float:
+    """A decimal, with a point or, as spreadsheets write it in many countries, a comma; else NaN."""
     try:
         value = float(text.replace(",", "."))
     except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+        return math.nan
+    return value if math.isfinite(value) else math.nan
 
 
 def _plain(text: str) -> str:

@@ -77,6 +77,8 @@ def write(
     _write_table(private_dir / IDS_FILE, _id_rows(inventory))
     if given.rows:
         _write_table(private_dir / LABELS_FILE, own_labels.listing(given))
+    else:
+        (private_dir / LABELS_FILE).unlink(missing_ok=True)
     public = {SERIES_FILE: _series_rows(inventory)}
     for side in _sides(inventory):
         (output_dir / layout.images_dir(side)).mkdir(exist_ok=True)

@@ -4,6 +4,8 @@ import collections
 import dataclasses
 import enum
 import json
+import math
+import pathlib
 from collections.abc import Mapping, Sequence
 
 from spine_tf import labels
@@ -57,7 +59,7 @@ def match(inventory: inventory_module.Inventory, given: label_file.OwnLabels | N
     inventory.execute("UPDATE studies SET side = 'test'")
     if given is None:
         return Matched()
-    studies = _studies_named(inventory, {row.study for row in given.rows})
+    studies = _studies_named(inventory, {_name_of_study(row) for row in given.rows})
     matcher = _Matcher(inventory, studies)
     judged = tuple(map(matcher.judge, given.rows))
     graded = {study: found for study, found in matcher.grades.items() if found}
@@ -85,6 +87,14 @@ def _studies_named(
     return found
 
 
+def _name_of_study(row: label_file.Row) -> tuple[str, str]:
+    """Column and text; a folder may be spelled ./a, a/ or with the backslashes of Windows."""
+    column, text = row.study
+    if column != "folder":
+        return row.study
+    return column, str(pathlib.PurePosixPath(text.replace("\\", "/")))
+
+
 class _Matcher:
     """Judges one row after the other."""
 
@@ -104,7 +114,7 @@ class _Matcher:
     def judge(self, row: label_file.Row) -> Judged:
         """Takes a row's grades and point, or says why not."""
         column, text = row.study
-        found = self._studies.get(row.study, set())
+        found = self._studies.get(_name_of_study(row), set())
         if len(found) != 1:
             status = Status.AMBIGUOUS if found else Status.UNMATCHED
             detail = f"{len(found)} studies have this {column}" if text else f"{column} is empty"
@@ -135,6 +145,8 @@ class _Matcher:
     def _take_point(
         self, study: int, target: Target, point: label_file.Point
     ) -> tuple[Status, str]:
+        if math.isnan(point.x + point.y):
+            return Status.BAD_POINT, "x or y is no number"
         if self._images[0] != study:
             self._images = study, self._index(study)
         names = {k: v for k, v in point.image.items() if k != "sopinstanceuid"}

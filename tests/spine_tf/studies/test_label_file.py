@@ -78,6 +78,8 @@ def test_wide_tables_have_a_column_a_target(tmp_path):
         ([_LONG[0], ["1", "knee", "L4/L5", "none", "", "", ""]], "line 2: 'knee' at 'L4/L5' is no"),
         ([_WIDE[0], ["1", "awful", "none", ""]], "line 2: 'awful' is no severity; map the words"),
         ([_WIDE[0], ["1", "none"]], "line 2: 2 fields, expected 4"),
+        ([[*_LONG[0], "GRADE"]], "has 2 columns of one meaning, Grade, GRADE; expected one"),
+        ([[*_LONG[0], *_WIDE[0][1:]]], "has a grade a row and columns of targets too"),
         ([], "is empty; expected a header and rows"),
     ],
 )
@@ -129,6 +131,7 @@ def test_studies_are_found_by_any_of_their_names(tmp_path, organize, add_series)
         ("StudyInstanceUID", "1.2.1"),
         ("AccessionNumber", "A1.2.1"),
         ("Folder", "first"),
+        ("Folder", ".\\visits\\first\\"),
         ("study_id", ids),
     ):
         table = [[column, "spinal_canal_stenosis_l1_l2"], [name, "none"]]
@@ -156,6 +159,8 @@ def test_rows_that_are_nobodys_or_contradict_each_other_are_listed(tmp_path, org
         ["1.2.2", "", *canal, "none", "", "", ""],
         ["1.2.2", "", *canal, "marked", "", "", ""],
         ["1.2.2", "", "spinal canal stenosis", "L1/L2", "mild", "3", "4", "9.9"],
+        ["1.2.2", "", "spinal canal stenosis", "L2/L3", "mild", "3", "", "1.2.2.1.2"],
+        ["1.2.2", "", "spinal canal stenosis", "L3/L4", "mild", "c", "4", "1.2.2.1.2"],
         ["", "visits", *canal, "none", "", "", ""],
         ["1.2.3", "", *canal, "none", "", "", ""],
         ["1.2.4", "", *canal, "none", "", "", ""],
@@ -163,7 +168,7 @@ def test_rows_that_are_nobodys_or_contradict_each_other_are_listed(tmp_path, org
     found, rows = _organized(tmp_path, organize, table)
     assert [row["status"] for row in rows] == [
         *("matched", "matched", "matched", "conflicting"),
-        *("bad_point", "ambiguous", "no_images", "unmatched"),
+        *("bad_point", "bad_point", "bad_point", "ambiguous", "no_images", "unmatched"),
     ]
     assert found.labels["matched"] == 3
     graded = {row["study_id"]: row for row in _table(tmp_path / "S/train.csv")}
@@ -174,6 +179,8 @@ def test_rows_that_are_nobodys_or_contradict_each_other_are_listed(tmp_path, org
     assert len({row["patient_id"] for row in graded.values()}) == 1
     (point,) = _table(tmp_path / "S/train_label_coordinates.csv")
     assert (point["instance_number"], point["x"], point["level"]) == ("5", "3.0", "L4/L5")
+    organize(tmp_path / "pile", tmp_path / "S")
+    assert not (tmp_path / "S.private/labels.csv").exists()
 
 
 def test_points_of_studies_without_grades_are_of_the_test_side(tmp_path, organize, add_series):

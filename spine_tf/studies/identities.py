@@ -14,6 +14,7 @@ KEY_FILE = "key"
 # 15 digits are exact in every program, spreadsheets among them; of a million studies two would
 # share an id with a probability of 1 in 2,000, and organize says so where they do.
 _FIRST, _COUNT = 10**14, 9 * 10**14
+_ID = re.compile(r"[1-9][0-9]{14}")
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
@@ -32,6 +33,11 @@ class Identities:
         text = repr((kind, *parts)).encode("utf-8", "backslashreplace")
         digest = hmac.digest(self.key, text, hashlib.sha256)
         return _FIRST + int.from_bytes(digest[:16], "big") % _COUNT
+
+
+def is_id(name: str) -> bool:
+    """Returns whether a name could be an id that was given."""
+    return bool(_ID.fullmatch(name))
 
 
 def open_key(private_dir: pathlib.Path) -> Identities:

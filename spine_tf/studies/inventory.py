@@ -12,6 +12,7 @@ import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from spine_tf.dicom import reasons
 from spine_tf.rsna import layout, zip_members
 from spine_tf.studies import database, deciding, outcome, pile, pile_image
 
@@ -29,6 +30,8 @@ CREATE TABLE IF NOT EXISTS images (
 CREATE INDEX IF NOT EXISTS by_study ON images (study, name, frame);
 CREATE INDEX IF NOT EXISTS by_instance ON images (instance, name, frame);
 CREATE TABLE IF NOT EXISTS placed (folder TEXT PRIMARY KEY, digest TEXT);
+"""
+_DECISIONS = """
 DROP TABLE IF EXISTS outcomes;
 DROP TABLE IF EXISTS series;
 DROP TABLE IF EXISTS studies;
@@ -70,10 +73,17 @@ class Inventory(database.Database):
 
     def __init__(self, path: pathlib.Path) -> None:
         """Opens or makes the file, and forgets what an earlier run decided."""
-        super().__init__(path, _SCHEMA)
+        super().__init__(path, f"{_SCHEMA}{_DECISIONS}")
+
+    def forget_decisions(self) -> None:
+        """Forgets what was decided; what was read stays."""
+        self._connection.executescript(_DECISIONS)
 
     def update(self, files: Iterable[pile.File]) -> None:
-        """Takes the files that there are now: new and changed ones are unread, others stay."""
+        """Takes the files that there are now: new and changed ones are unread, others stay.
+
+        What couldn't be read is tried again: rights and networks mend without a change of a file.
+        """
         walk = int(self.fact("walk") or 0) + 1
         with self.transaction():
             for file in files:
@@ -88,7 +98,8 @@ class Inventory(database.Database):
         left_out = file.left_out
         self.execute(
             "INSERT INTO files VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (name) DO UPDATE"
-            " SET is_read = is_read AND num_bytes = ?2 AND version = ?3 AND NOT ?6 OR ?6,"
+            " SET is_read = is_read AND num_bytes = ?2 AND version = ?3 AND NOT ?6"
+            f" AND reason IS NOT '{reasons.Reason.UNREADABLE_FILE}' OR ?6,"
             " num_bytes = ?2, version = ?3, member = ?4, walk = ?5,"
             " reason = iif(?6, ?7, reason), detail = iif(?6, ?8, detail)",
             (
@@ -130,6 +141,8 @@ class Inventory(database.Database):
         self.execute(
             "UPDATE files SET is_read = 1, reason = ?, detail = ? WHERE name = ?", (*why, name)
         )
+        if why[0]:
+            self.execute("DELETE FROM images WHERE name = ?", (name,))
         for entry in found if isinstance(found, list) else []:
             values = entry.frame, entry.study, entry.instance, entry.header
             self.execute("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?)", (name, *values))

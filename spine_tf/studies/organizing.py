@@ -96,18 +96,34 @@ def organize(
         ):
             _require_same_pile(inventory, dicom_dir, output_dir)
             run.read(inventory)
-            run.decide(inventory, identities, settings.min_slices)
-            run.leave_out_same_pixels(inventory)
-            given = own_labels.match(inventory, settings.labels)
-            run.place(inventory)
+            given = _settle(run, inventory, identities, settings)
             return output_tables.write(inventory, given, output_dir, private, settings.min_slices)
 
 
+def _settle(
+    run: "_Run",
+    inventory: inventory_module.Inventory,
+    identities: identities_module.Identities,
+    settings: Settings,
+) -> own_labels.Matched:
+    """Decides and places; anew where an image can't be read, since series then lack it."""
+    while True:
+        run.decide(inventory, identities, settings.min_slices)
+        run.leave_out_same_pixels(inventory)
+        with pile_image.quiet():
+            given = own_labels.match(inventory, settings.labels)
+        if run.place(inventory):
+            return given
+        inventory.forget_decisions()
+
+
 def _check_places(dicom_dir: pathlib.Path, output_dir: pathlib.Path) -> None:
-    inside, outside = output_dir.resolve(), dicom_dir.resolve()
-    if inside.is_relative_to(outside) or outside.is_relative_to(inside):
+    outside = dicom_dir.resolve()
+    for inside in (output_dir.resolve(), private_dir(output_dir)):
+        if not (inside.is_relative_to(outside) or outside.is_relative_to(inside)):
+            continue
         raise ValueError(
-            f"--output_dir {output_dir} and --dicom_dir {dicom_dir} lie in each other: choose a "
+            f"--output_dir {inside} and --dicom_dir {dicom_dir} lie in each other: choose a "
             "--output_dir beside the files"
         )
     if atomic.contents(output_dir) and not private_dir(output_dir).is_dir():
@@ -185,12 +201,18 @@ class _Run:
                 why = outcome.LeftOut(reason=outcome.Reason.SAME_PIXELS, detail=detail)
                 inventory.leave_out_series(series, why)
 
-    def place(self, inventory: inventory_module.Inventory) -> None:
-        """Puts the images where they belong, and takes away what an earlier call put elsewhere."""
+    def place(self, inventory: inventory_module.Inventory) -> bool:
+        """Puts the images where they belong, and takes away what an earlier call put elsewhere.
+
+        Returns:
+            Whether all could be read.
+        """
         for side in layout.SIDES:
             placing.remove_leftovers(self.output_dir / layout.images_dir(side))
         wanted, placed = inventory.places(), inventory.placed()
-        stale = [folder for folder in placed if folder not in wanted]
+        # Also what an inventory that is gone knew of.
+        there = placing.list_series(self.output_dir)
+        stale = sorted((placed.keys() | there) - wanted.keys())
         missing = [
             place
             for place in wanted.values()
@@ -203,7 +225,7 @@ class _Run:
             inventory.note_placed(folder, None)
         for place in missing:
             inventory.note_placed(place.folder, "")
-        self._place(inventory, missing)
+        return self._place(inventory, missing)
 
     def _has_all(self, place: inventory_module.Place) -> bool:
         folder = self.output_dir / place.folder
@@ -211,18 +233,21 @@ class _Run:
 
     def _place(
         self, inventory: inventory_module.Inventory, places: Sequence[inventory_module.Place]
-    ) -> None:
+    ) -> bool:
         def task(index: int) -> placing.Task:
             images = inventory.images_of(places[index].series)
             return placing.Task(place=places[index], images=tuple(images))
 
         place = functools.partial(placing.place, pile=self.pile, output_dir=self.output_dir)
         tasks = database.Lazy(len(places), task)
+        num_failures = 0
         for placed in self._results(place, tasks, "images", " series"):
             target = placed.task.place
-            for file, frame, why in placed.failures:
-                inventory.decide(file, frame, left_out=why, series=target.series)
+            for file, why in placed.failures:
+                inventory.add_read(file, why)
+            num_failures += len(placed.failures)
             inventory.note_placed(target.folder, "" if placed.failures else target.digest)
+        return not num_failures
 
     def _results(
         self,

@@ -1,11 +1,12 @@
 """A pile: the files of any folder or zip, under whatever names, listed and read, never changed."""
 
 import dataclasses
+import itertools
 import os
 import pathlib
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Protocol
 
 from spine_tf.dicom import reasons
@@ -116,7 +117,13 @@ class Zip:
         Raises:
             ValueError: it is no zip file.
         """
-        for name, member, is_link in zip_members.list_members(self.archive):
+        members = list(zip_members.list_members(self.archive))
+        taken = {name for name, _, _ in members}
+        first: set[str] = set()
+        for spelled, member, is_link in members:
+            name = spelled if spelled not in first else _another(spelled, taken)
+            first.add(name)
+            taken.add(name)
             left_out = _LINK if is_link else None
             parts = name.replace("\\", "/").split("/")
             if ".." in parts or parts[0] == "" or parts[0].endswith(":"):
@@ -139,6 +146,12 @@ class Zip:
 
     def path(self, file: File) -> None:
         """Returns None: members have no path."""
+
+
+def _another(name: str, taken: Set[str]) -> str:
+    """A name of its own for a member that has that of an earlier one, such as IM1 (2)."""
+    names = (f"{name} ({number})" for number in itertools.count(2))
+    return next(each for each in names if each not in taken)
 
 
 def open_pile(place: pathlib.Path) -> Pile:

@@ -7,7 +7,8 @@ import shutil
 from collections.abc import Iterator
 
 from spine_tf.dicom import reasons
-from spine_tf.studies import inventory, outcome, pile as pile_module, pile_image
+from spine_tf.rsna import layout
+from spine_tf.studies import identities, inventory, outcome, pile as pile_module, pile_image
 from tfrecords import atomic, file_system
 
 
@@ -30,11 +31,11 @@ class Placed:
 
     Attributes:
         task: what was asked.
-        failures: file, frame and why, of images that could not be read.
+        failures: files that could not be read, and why.
     """
 
     task: Task
-    failures: tuple[tuple[str, int, outcome.LeftOut], ...]
+    failures: tuple[tuple[pile_module.File, outcome.LeftOut], ...]
 
 
 def place(task: Task, *, pile: pile_module.Pile, output_dir: pathlib.Path) -> Placed:
@@ -52,7 +53,7 @@ def place(task: Task, *, pile: pile_module.Pile, output_dir: pathlib.Path) -> Pl
 
 def _fill(
     part: pathlib.Path, task: Task, pile: pile_module.Pile
-) -> Iterator[tuple[str, int, outcome.LeftOut]]:
+) -> Iterator[tuple[pile_module.File, outcome.LeftOut]]:
     """Puts the images into a folder; yields those that can't be read."""
     copied = {}
     for file, frame, number in task.images:
@@ -61,7 +62,7 @@ def _fill(
             copied[file, frame] = path
     for file, frame, data in pile_image.read_files(pile, copied):
         if isinstance(data, reasons.Rejected):
-            yield file.name, frame, outcome.of_reject(data)
+            yield file, outcome.of_reject(data)
         else:
             copied[file, frame].write_bytes(data)
 
@@ -70,6 +71,17 @@ def remove_leftovers(images_dir: pathlib.Path) -> None:
     """Removes what interrupted runs left in a folder of images."""
     for study in images_dir.iterdir() if images_dir.is_dir() else ():
         atomic.remove_dead(study)
+
+
+def list_series(output_dir: pathlib.Path) -> set[str]:
+    """Returns the folders of a data set that have the names of series, relative to it."""
+    folders = (
+        folder
+        for side in layout.SIDES
+        for folder in (output_dir / layout.images_dir(side)).glob("*/*")
+        if folder.is_dir() and identities.is_id(folder.name)
+    )
+    return {folder.relative_to(output_dir).as_posix() for folder in folders}
 
 
 def remove_series(folder: pathlib.Path) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 
 from spine_tf.dicom import (
@@ -49,7 +50,8 @@ class Series:
 
 
 def find_series(images: Sequence[pile_image.Image]) -> list[Series]:
-    """Divides the images of a study into series, in the order of their files."""
+    """Divides the images of a study into series, in the order of their instance numbers."""
+    images = sorted(images, key=_order)
     by_uid: dict[str, dict[int, header_module.Header]] = {}
     for number, image in enumerate(images):
         header = image.header
@@ -62,6 +64,20 @@ def find_series(images: Sequence[pile_image.Image]) -> list[Series]:
         groups += mine
     ordinals: dict[tuple[object, ...], int] = {}
     return [_make_series(group, ordinals) for group in groups]
+
+
+def _order(image: pile_image.Image) -> tuple[float, int, str, str, int]:
+    """Sorts images as they were taken; names of files, often hashes, come last."""
+    number = image.number(pile_image.INSTANCE_NUMBER)
+    instance = image.text(pile_image.SOP_INSTANCE)
+    # A longer UID of the same root ends in a larger number.
+    return (
+        math.inf if number is None else number,
+        len(instance),
+        instance,
+        image.file,
+        image.frame,
+    )
 
 
 def _add(stack: list[pile_image.Image], groups: list[list[list[pile_image.Image]]]) -> None:

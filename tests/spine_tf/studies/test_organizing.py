@@ -3,6 +3,7 @@
 import collections
 import csv
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -12,11 +13,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import warnings
 import zipfile
 
 import pydicom
 import pytest
-from pydicom import data as pydicom_data
+from pydicom import data as pydicom_data, uid
 
 from spine_tf.conversion import job, plan
 from spine_tf.rsna import annotations, sources
@@ -295,6 +297,8 @@ def test_places_that_cannot_be_are_refused(tmp_path, organize, add_series):
         organize(tmp_path / "none", tmp_path / "T")
     with pytest.raises(ValueError, match="lie in each other"):
         organize(tmp_path / "pile", tmp_path / "pile/S")
+    with pytest.raises(ValueError, match="lie in each other"):
+        organize(tmp_path / "S.private", tmp_path / "S")
     (tmp_path / "other").mkdir()
     with pytest.raises(ValueError, match=r"holds the studies of .*pile: add the new files there"):
         organize(tmp_path / "other", tmp_path / "S")
@@ -343,11 +347,78 @@ def test_image_that_vanishes_is_said(tmp_path, organize, add_series, monkeypatch
     place = organizing._Run.place
 
     def vanish(run, inventory):
-        (tmp_path / "pile/1.2.1.1.3").unlink()
-        place(run, inventory)
+        (tmp_path / "pile/1.2.1.1.3").unlink(missing_ok=True)
+        return place(run, inventory)
 
     monkeypatch.setattr(organizing._Run, "place", vanish)
     assert organize(tmp_path / "pile", tmp_path / "S").left_out == {"unreadable_file": 1}
+    (series,) = _rows(tmp_path / "S/series.csv")
+    assert series["num_images"] == "5"
+    assert sorted(path.name for path in (tmp_path / "S").rglob("*.dcm")) == [
+        f"{number}.dcm" for number in range(1, 6)
+    ]
+
+
+def test_series_lacks_what_is_damaged_in_a_zip(tmp_path, organize, add_series):
+    paths = add_series(tmp_path / "in", transfer_syntax=uid.ExplicitVRLittleEndian)
+    others = add_series(tmp_path / "in", "1.2.2", "1.2.2.1")
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        for path in (*paths, *others):
+            archive.write(path, path.name)
+        ends = [each.header_offset for each in archive.infolist()][1:3]
+    whole = (tmp_path / "z.zip").read_bytes()
+    spoilt = bytearray(whole)
+    for end in ends:
+        spoilt[end - 1] ^= 1
+    (tmp_path / "z.zip").write_bytes(spoilt)
+    found = organize(tmp_path / "z.zip", tmp_path / "S")
+    assert found.num_studies == 1
+    assert found.left_out == {"too_few": 4, "unreadable_file": 2}
+    # Both are the same file to its directory; what couldn't be read is tried again.
+    (tmp_path / "z.zip").write_bytes(whole)
+    assert organize(tmp_path / "z.zip", tmp_path / "S").num_studies == 2
+
+
+def test_members_of_one_name_are_all_taken(tmp_path, organize, add_series):
+    with warnings.catch_warnings(), zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        warnings.simplefilter("ignore")
+        for study in ("1.2.1", "1.2.2"):
+            for number, path in enumerate(add_series(tmp_path / study, study, f"{study}.1")):
+                archive.write(path, f"IM{number}")
+    found = organize(tmp_path / "z.zip", tmp_path / "S")
+    assert (found.num_files, found.num_studies) == (12, 2)
+    assert "IM0 (2)" in {row["file"] for row in _rows(tmp_path / "S.private/organize.csv")}
+
+
+def test_repeats_that_nothing_tells_apart_are_not_mixed_by_names_of_files(
+    tmp_path, organize, add_series
+):
+    pile_dir = tmp_path / "pile"
+    for repeat in range(2):
+        for number, path in enumerate(add_series(pile_dir / "new", num_slices=5)):
+            image = pydicom.dcmread(path)
+            image.InstanceNumber = number + 1 + 5 * repeat
+            image.SOPInstanceUID = f"1.2.1.1.{image.InstanceNumber}"
+            image.PatientComments = f"{repeat}"
+            name = hashlib.sha256(f"{repeat}{number}".encode()).hexdigest()
+            image.save_as(pile_dir / name, enforce_file_format=True)
+    shutil.rmtree(pile_dir / "new")
+    organize(pile_dir, tmp_path / "S")
+    repeats = [
+        {pydicom.dcmread(path).PatientComments for path in folder.iterdir()}
+        for folder in (tmp_path / "S/test_images").glob("*/*")
+    ]
+    assert all(len(each) == 1 for each in repeats)
+
+
+def test_studies_that_are_gone_go_without_the_inventory_too(tmp_path, organize, add_series):
+    add_series(tmp_path / "pile")
+    withdrawn = add_series(tmp_path / "pile", "1.2.2", "1.2.2.1")
+    assert organize(tmp_path / "pile", tmp_path / "S").num_studies == 2
+    for path in (*withdrawn, *(tmp_path / "S.private").glob("inventory.sqlite*")):
+        path.unlink()
+    assert organize(tmp_path / "pile", tmp_path / "S").num_studies == 1
+    assert len(list((tmp_path / "S").rglob("*.dcm"))) == 6
 
 
 def test_data_set_is_read_by_what_comes_next(hospital_dir, organized):

@@ -259,8 +259,9 @@ def _write_disc(objects: Sequence[_Object], disc_dir: pathlib.Path) -> list[Trut
         for item in objects:
             disc.add(_staged(item.dataset, pathlib.Path(staging)))
         disc.write(disc_dir)
+    root = disc_dir.parent.resolve()  # pydicom keeps paths absolute, links followed
     names = {
-        instance.SOPInstanceUID: pathlib.Path(instance.path).relative_to(disc_dir.parent)
+        instance.SOPInstanceUID: pathlib.Path(instance.path).resolve().relative_to(root)
         for instance in disc
     }
     rows = [

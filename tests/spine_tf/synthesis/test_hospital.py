@@ -34,9 +34,12 @@ def hashes(directory: pathlib.Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def pile_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    directory = tmp_path_factory.mktemp("hospital")
-    hospital.write_pile(SMALL, directory)
-    return directory
+    """Written through a link, since paths may be spelled in several ways."""
+    parent = tmp_path_factory.mktemp("hospital")
+    (parent / "true").mkdir()
+    (parent / "link").symlink_to("true")
+    hospital.write_pile(SMALL, parent / "link/out")
+    return parent / "link/out"
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,12 @@
 """Finds the series of lumbar MRI in a pile of files and writes them in the RSNA layout."""
 
+import pathlib
 import time
 
 from absl import flags, logging
 
 from spine_tf import cli, flags as flags_module
+from spine_tf.rsna import layout
 from tfrecords import program
 
 _DICOM_DIR = flags.DEFINE_string(
@@ -45,11 +47,18 @@ def main() -> None:
             f"no series of lumbar MRI was found in {dicom_dir}: organize.csv in "
             f"{organizing.private_dir(output_dir)} says of every file why not"
         )
-    if found.num_labelled:
+    _print_next(output_dir, has_grades=found.num_labelled > 0)
+
+
+def _print_next(output_dir: pathlib.Path, *, has_grades: bool) -> None:
+    if has_grades:
         cli.print_next("audit", data_dir=output_dir, report_dir=cli.beside(output_dir, "audit"))
+    elif (output_dir / layout.coordinates_csv("test")).is_file():
+        answers = cli.beside(output_dir, "submission.csv")
+        cli.print_next("predict", model_dir="EXPORT", data_dir=output_dir, output=answers)
     else:
         points = cli.beside(output_dir, "points.csv")
-        cli.print_next("localize", data_dir=output_dir, output=points)
+        cli.print_next("localize", data_dir=output_dir, points="POINTS", output=points)
 
 
 if __name__ == "__main__":

@@ -200,13 +200,24 @@ def open_source(data_dir: pathlib.Path, side: str = "train") -> Source:
             f"--data_dir {data_dir} is no file and no folder; expected {layout.EXPECTED}"
         )
     if not (data_dir / layout.images_dir(side)).is_dir():
-        names = [path.name for path in data_dir.iterdir()]
-        similar = layout.similar(layout.images_dir(side), names)
-        raise ValueError(
-            f"{data_dir} has no folder {layout.images_dir(side)}"
-            f"{f', but {similar[0]}/' if similar else ''}; expected {layout.EXPECTED}"
-        )
+        raise ValueError(_without_images(data_dir, side))
     return Folder(directory=data_dir, side=side)
+
+
+def _without_images(data_dir: pathlib.Path, side: str) -> str:
+    """What is wrong with a folder that has no images of a side."""
+    names = [path.name for path in data_dir.iterdir()]
+    instead = ""
+    if similar := layout.similar(layout.images_dir(side), names):
+        instead = f", but {similar[0]}/"
+    elif layout.images_dir("test") in names:
+        instead = (
+            f", only {layout.images_dir('test')}/, of studies without grades: organize makes the "
+            "train side of those that --labels_csv has grades of"
+        )
+    return (
+        f"{data_dir} has no folder {layout.images_dir(side)}{instead}; expected {layout.EXPECTED}"
+    )
 
 
 def open_for_prediction(data_dir: pathlib.Path, side: str | None = None) -> Source:

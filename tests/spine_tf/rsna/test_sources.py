@@ -337,6 +337,10 @@ def test_table_in_another_case_is_named(small_data_dir, tmp_path, is_zip):
     (data_dir / "train_images").rename(data_dir / "Train_Images")
     with pytest.raises(ValueError, match="has no folder train_images, but Train_Images/"):
         sources.open_source(data_dir)
+    (data_dir / "Train_Images").rename(data_dir / "images")
+    (data_dir / "test_images").mkdir(exist_ok=True)
+    with pytest.raises(ValueError, match="only test_images/, of studies without grades"):
+        sources.open_source(data_dir)
 
 
 def test_what_is_no_file_is_a_reject_or_a_sentence_and_no_part_of_a_subset(

@@ -64,10 +64,10 @@ def hospital_dir(tmp_path_factory):
 def run(put_key):
     """Runs the program; returns all that it says."""
 
-    def run(dicom_dir, output_dir):
+    def run(dicom_dir, output_dir, *flags):
         put_key(output_dir)
         command = [sys.executable, "-m", "spine_tf.organize", f"--output_dir={output_dir}"]
-        command += [f"--dicom_dir={dicom_dir}", "--workers=2"]
+        command += [f"--dicom_dir={dicom_dir}", "--workers=2", *flags]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         return done.stdout + done.stderr
 
@@ -80,6 +80,7 @@ def organized(hospital_dir, tmp_path_factory, run):
     before = _state(hospital_dir)
     said = run(hospital_dir / hospital.PILE, output_dir)
     assert _state(hospital_dir) == before
+    assert f"spine_tf.localize --data_dir={output_dir} --points=POINTS" in said
     output_dir.with_name("said").write_text(said)
     return output_dir
 
@@ -429,6 +430,21 @@ def test_data_set_is_read_by_what_comes_next(hospital_dir, organized):
     assert kinds == info["num_series"]
     assert info["num_studies"] == len(found.groups)
     assert all(source.instances(*ids) for ids in found.series)
+
+
+def test_points_without_grades_are_for_predict(tmp_path, run, add_series):
+    add_series(tmp_path / "pile")
+    labels_csv = tmp_path / "points.csv"
+    columns = "StudyInstanceUID,condition,level,grade,SOPInstanceUID,x,y"
+    labels_csv.write_text(f"{columns}\n1.2.1,Spinal Canal Stenosis,L4/L5,,1.2.1.1.4,10.5,12\n")
+    said = run(tmp_path / "pile", tmp_path / "S", f"--labels_csv={labels_csv}")
+    assert "next: python -m spine_tf.predict --model_dir=EXPORT" in said
+    found = annotations.read_annotations(
+        sources.open_for_prediction(tmp_path / "S"),
+        conditions=("spinal_canal_stenosis",),
+        has_labels=False,
+    )
+    assert [(row.x, row.y) for row in found.rows] == [(10.5, 12.0)]
 
 
 def test_names_of_files_matter_nothing(tmp_path, organize, add_series):

@@ -8,7 +8,6 @@ that nobody can name without them, such as proton density or the cervical spine,
 for one of those is an invented series.
 """
 
-import argparse
 import csv
 import dataclasses
 import pathlib
@@ -17,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from absl import app, flags
 
 from spine_tf.studies import (
     deciding,
@@ -42,6 +42,9 @@ _CASES: Mapping[str, Mapping[str, Any]] = {
     "without both": {**_NO_TIMES, **_NO_WORDS},
 }
 _MIN_SLICES = 5
+
+_SEEDS = flags.DEFINE_list("seeds", ["100", "101", "102"], "A pile each.")
+_NUM_STUDIES = flags.DEFINE_integer("num_studies", 8, "Of a pile.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,17 +88,13 @@ def decide(found: Found, hidden: Mapping[str, Any]) -> series_kind.Decision:
     return series_kind.decide(shown, found.read_pixels)
 
 
-def main() -> None:
+def main(_: list[str]) -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seeds", default="100,101,102")
-    parser.add_argument("--num_studies", type=int, default=8)
-    options = parser.parse_args()
     found: list[Found] = []
     with tempfile.TemporaryDirectory() as directory:
-        for seed in map(int, options.seeds.split(",")):
+        for seed in map(int, _SEEDS.value):
             config = phantom_config.PhantomConfig(
-                num_studies=options.num_studies,
+                num_studies=_NUM_STUDIES.value,
                 seed=seed,
                 axial_px=(96,),
                 sagittal_px=(96, 112),
@@ -127,4 +126,4 @@ def _print_row(name: str, decided: list[tuple[str, series_kind.Decision]]) -> No
 
 
 if __name__ == "__main__":
-    main()
+    app.run(main)

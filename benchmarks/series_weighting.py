@@ -8,7 +8,6 @@ coefficients in spine_tf/studies/; --data_dir adds the series of a data set in t
 kind its CSV tells.
 """
 
-import argparse
 import csv
 import dataclasses
 import pathlib
@@ -16,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pydicom
+from absl import app, flags
 from sklearn import linear_model, pipeline, preprocessing
 
 from spine_tf.studies import canal_contrast, stack as stack_module, weighting_coefficients
@@ -230,21 +230,21 @@ def _read_example(directory: pathlib.Path, description: str) -> Example:
     )
 
 
-def main() -> None:
+def main(_: list[str]) -> None:
     """Learns, measures, and writes what is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--num_patients", type=int, default=NUM_PATIENTS)
-    parser.add_argument("--write", action="store_true")
-    parser.add_argument("--data_dir", type=pathlib.Path)
-    options = parser.parse_args()
-    if options.write:
-        write_coefficients(learn(list(draw_examples(options.num_patients, _LEARNED_SEED))))
+    given = flags.FLAGS
+    if given.write:
+        write_coefficients(learn(list(draw_examples(given.num_patients, _LEARNED_SEED))))
         print(f"written: {_MODULE}; run without --write to measure it")
         return
-    print_figures(list(draw_examples(options.num_patients, _MEASURED_SEED)))
-    if options.data_dir:
-        print_data_set(options.data_dir)
+    print_figures(list(draw_examples(given.num_patients, _MEASURED_SEED)))
+    if given.data_dir:
+        print_data_set(pathlib.Path(given.data_dir))
 
 
 if __name__ == "__main__":
-    main()
+    # Here, since a test imports this module beside programs that have a flag of the same name.
+    flags.DEFINE_integer("num_patients", NUM_PATIENTS, "Of the phantom.")
+    flags.DEFINE_bool("write", False, "Replaces the coefficients instead of measuring them.")
+    flags.DEFINE_string("data_dir", None, "A data set in the RSNA layout, measured too.")
+    app.run(main)

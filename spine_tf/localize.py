@@ -5,7 +5,7 @@ import time
 from absl import flags, logging
 
 from spine_tf import cli, flags as flags_module
-from tfrecords import program
+from tfrecords import output_place, program
 
 _DATA_DIR = flags_module.data_dir(
     "Folder or zip file in the RSNA layout; labels are not needed; required."
@@ -37,7 +37,10 @@ def main() -> None:
     from spine_tf.rsna import sources
 
     origin = page_origin.describe([data_dir])
+    output_place.require_file(localization.report_path(output), "the report of --output")
     if report_dir is not None:
+        markups_dir = report_dir / points_page.MARKUPS_DIR
+        output_place.require_directory(markups_dir, "the markups of --report_dir")
         page_origin.require_own(report_dir / points_page.PAGE_FILE, origin)
     source = sources.open_for_prediction(data_dir, _SIDE.value)
     result = localization.localize(

@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from tfrecords import regular_file
+
 # What Keras takes where nothing is set, and what networks and their weights here are made for.
 _KERAS = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
 
@@ -63,10 +65,10 @@ def _keras_file() -> pathlib.Path:
 def _is_usual(path: pathlib.Path) -> bool:
     """Whether Keras can read the file, if there is one, and finds its defaults in it."""
     try:
-        found: Any = json.loads(path.read_bytes())
+        found: Any = json.loads(regular_file.read_bytes(path))
     except FileNotFoundError:
         return True
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError, MemoryError):
         return False
     return isinstance(found, Mapping) and all(
         found.get(name, value) == value for name, value in _KERAS.items()

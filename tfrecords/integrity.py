@@ -195,7 +195,7 @@ def _check_class_counts(
 def _check_size(path: pathlib.Path, part: manifest.Shard, record_schema: schema.Schema) -> None:
     size = path.stat().st_size if path.is_file() else None
     if size is None:
-        raise ValueError(f"{path} is missing, manifest.json says {part.num_bytes} bytes: {_MEND}")
+        raise ValueError(f"{path} is missing or no regular file: {_MEND}")
     if size != part.num_bytes:
         raise ValueError(f"{path} has {size} bytes, manifest.json says {part.num_bytes}: {_MEND}")
     # Room is made for so many records before the first is read.

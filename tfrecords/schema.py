@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+# Four times the largest image, 1024 x 1024 x 63; numpy has no more than 2^63, nor 64 dimensions.
+_MOST_NUMBERS = 2**28
+_MOST_DIMENSIONS = 8
 _DTYPES = ("bytes", "float32", "int64", "uint16")
 
 
@@ -39,6 +42,11 @@ class Feature:
             raise ValueError(f"{self.name}: class names {self.class_names} are not unique")
         if any(size < 1 for size in self.shape):
             raise ValueError(f"{self.name}: shape is {self.shape}, expected sizes of at least 1")
+        if len(self.shape) > _MOST_DIMENSIONS or self.size > _MOST_NUMBERS:
+            raise ValueError(
+                f"{self.name}: shape is {self.shape}, expected {_MOST_NUMBERS} numbers at most, in "
+                f"{_MOST_DIMENSIONS} dimensions at most"
+            )
 
     @property
     def size(self) -> int:

@@ -98,6 +98,7 @@ def _identity(values: dict[str, Any]) -> dict[str, Any]:
     if values.get("format_version") != _FORMAT_VERSION:
         raise ValueError(f"it has another format than version {_FORMAT_VERSION}")
     found: dict[str, Any] = json_object.convert(dict[str, Any], values["identity"], "identity")
+    digest(found)  # what is no JSON, such as Infinity, has none
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from spine_tf import labels
 from spine_tf.configuration import config, model_configs, overrides, training_config
+from spine_tf.crops import record
 from spine_tf.rsna import folds as folds_module
 from spine_tf.training import fold_roles
 from tfrecords import records
@@ -193,7 +194,11 @@ def is_fixed(family: str, field: str, fixed: Collection[str]) -> bool:
 
 
 def check_folds(source: records.Records, folds: int) -> None:
-    """Raises ValueError unless the folds that are asked for, from fold_0 on, have examples."""
+    """Raises ValueError unless the folds that are asked for, from fold_0 on, have examples.
+
+    So it does where the records don't say which rows and crops they are, as a training would.
+    """
+    record.require_conversion(source)
     names = fold_roles.fold_splits(source)
     if len(names) < 2:
         raise ValueError(

@@ -10,6 +10,7 @@ unmoved ones are of one kind.
 
 import dataclasses
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,10 @@ class FieldOfView:
 def record_mm(source: records.Records) -> float | None:
     """Returns the side of a directory's images in millimetres, None where it doesn't say."""
     found = source.manifest.config.get("roi_mm")
-    return float(found) if isinstance(found, int | float) and found > 0 else None
+    if not isinstance(found, int | float):
+        return None
+    # An integer of JSON may be larger than a float can be.
+    return float(found) if 0 < found <= sys.float_info.max else None
 
 
 def whole(side_px: int, side_mm: float | None = None) -> FieldOfView:

@@ -1,11 +1,14 @@
 """The fields of a converted record: the contract between the converter and every reader."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from spine_tf import labels
 from spine_tf.configuration import roi_config
 from spine_tf.crops import cutting
-from tfrecords import example, schema
+from tfrecords import example, json_object, manifest, records, schema
 
 DATASET_NAME = "lumbar_spine"
 
@@ -46,6 +49,31 @@ def record_schema(roi: roi_config.RoiConfig) -> schema.Schema:
             *(by_slice if roi.num_slices > 1 else ()),
         )
     )
+
+
+def require_conversion(source: records.Records) -> roi_config.RoiConfig:
+    """Returns the region of interest of a directory whose manifest says which rows it is of.
+
+    Raises:
+        ValueError: it says neither, or another kind of it; names the manifest.
+    """
+    try:
+        return check_conversion(source.manifest.config)
+    except ValueError as err:
+        path = source.directory / manifest.FILE_NAME
+        raise ValueError(f"{path}: config: {err}: convert again with --overwrite") from err
+
+
+def check_conversion(config: Mapping[str, Any]) -> roi_config.RoiConfig:
+    """Returns the region of interest of a conversion; ValueError where rows or it are no such."""
+    for name, known in (("conditions", labels.CONDITIONS), ("levels", labels.LEVELS)):
+        said = config.get(name)
+        if not isinstance(said, list) or not said or any(each not in known for each in said):
+            raise ValueError(
+                f"{name} is {json_object.in_words(said)}, expected a list of some of "
+                f"{', '.join(known)}"
+            )
+    return roi_config.from_dict(config)
 
 
 def serialize(crop: cutting.Crop, fields: schema.Schema) -> bytes:

@@ -9,6 +9,7 @@ from absl import logging
 
 from spine_tf import labels
 from spine_tf.configuration import roi_config
+from spine_tf.crops import record
 from spine_tf.evaluation import analysis, unseen
 from spine_tf.runs import familiarity, run, run_directory
 from spine_tf.scoring import calibration, comparison, predictions as predictions_module
@@ -154,8 +155,8 @@ def _predicted_test(
 
 
 def _require_same_roi(trained: run.Run, source: records.Records) -> None:
-    own = roi_config.from_dict(trained.provenance["records"]["config"])
-    other = roi_config.from_dict(source.manifest.config)
+    own = record.check_conversion(trained.provenance["records"]["config"])
+    other = record.require_conversion(source)
     for field in dataclasses.fields(roi_config.RoiConfig):
         wanted, found = getattr(own, field.name), getattr(other, field.name)
         if found != wanted:

@@ -8,8 +8,10 @@ The signature `serving_default` of each answers `heatmaps`, (n, 256, 256, channe
 """
 
 import dataclasses
+import functools
 import hashlib
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 from spine_tf import labels
@@ -80,29 +82,37 @@ def read(directory: pathlib.Path) -> Localizer:
             look at other windows than this version cuts.
     """
     path = directory / FILE_NAME
-    found = json_object.read(path, expected=_EXPECTED, mend=_MEND)
+    make = functools.partial(_from_json, directory)
+    localizer, listed = json_object.read_as(make, path, expected=_EXPECTED, mend=_MEND)
+    _verify(directory, listed)
+    return localizer
+
+
+def _from_json(directory: pathlib.Path, found: dict[str, Any]) -> tuple[Localizer, dict[str, str]]:
+    """What it says of itself, and the sha256 of its files by name."""
     for field, value in _GEOMETRY.items():
         if found.get(field) != value:
-            raise ValueError(
-                f"{path} says {field} {found.get(field)!r}, this version expects {value!r}: {_MEND}"
-            )
-    name, temperature = found.get("name"), found.get("numbering_temperature")
-    if not isinstance(name, str) or not isinstance(temperature, int | float) or not temperature > 0:
-        raise ValueError(
-            f"{path} says name {name!r} and numbering_temperature {temperature!r}, expected words "
-            f"and a number above 0: {_MEND}"
-        )
-    _verify(directory, found.get("sha256"))
-    return Localizer(directory=directory, name=name, temperature=float(temperature))
+            said = json_object.in_words(found.get(field))
+            raise ValueError(f"it says {field} {said}, this version expects {value!r}")
+    name: str = json_object.convert(str, found["name"], "name")
+    temperature: float = json_object.convert(
+        float, found["numbering_temperature"], "numbering_temperature"
+    )
+    if not temperature > 0.0:
+        raise ValueError(f"numbering_temperature is {temperature}, expected a number above 0")
+    listed: dict[str, str] = json_object.convert(dict[str, str], found["sha256"], "sha256")
+    return Localizer(directory=directory, name=name, temperature=temperature), listed
 
 
-def _verify(directory: pathlib.Path, hashes: Any) -> None:
+def _verify(directory: pathlib.Path, listed: Mapping[str, str]) -> None:
     """Raises ValueError where what TensorFlow would load is not what the list says, and no more."""
-    listed: dict[str, str] = json_object.convert(dict[str, str], hashes, "sha256")
     for network in NETWORKS:
         if f"{_saved_model(network)}/saved_model.pb" not in listed:
             raise ValueError(f"{directory / FILE_NAME} lists no {network} network: {_MEND}")
         folder = f"{network}/saved_model/"
+        for above in (directory / network, directory / folder):
+            if above.is_symlink() or not above.is_dir():
+                raise ValueError(f"{above} is a link or no folder, expected a folder: {_MEND}")
         listed_files.require(
             directory / folder,
             {

@@ -11,7 +11,7 @@ from typing import Any
 
 from spine_tf import labels
 from spine_tf.dicom import geometry, header, reasons
-from spine_tf.rsna import annotations, layout, sources
+from spine_tf.rsna import annotations, layout, sources, tables
 
 SUFFIX = ".mrk.json"
 
@@ -23,6 +23,8 @@ _DESCRIPTION = re.compile(r"(\d+)/(\d+)/(\d+) x=(\S+) y=(\S+)")
 
 # A point that moved by less was not moved: positions are written as decimals.
 _MOVED_MM = 0.01
+# No scanner has a point so far away; a JSON integer may be larger than a float can be.
+_FARTHEST_MM = 1e6
 
 
 def to_json(
@@ -96,24 +98,27 @@ def _signs(name: str, markup: Mapping[str, Any]) -> tuple[int, int, int]:
 def _row(
     name: str, control: Mapping[str, Any], signs: Sequence[int], source: sources.Source
 ) -> list[str]:
-    label, position = str(control.get("label", "")), control.get("position")
+    label, position = control.get("label"), control.get("position")
     found = _DESCRIPTION.fullmatch(str(control.get("description", "")))
-    condition, _, level = label.rpartition(" ")
+    condition, _, level = label.rpartition(" ") if isinstance(label, str) else ("", "", "")
     is_place = isinstance(position, list) and len(position) == 3 and all(map(_is_number, position))
-    if found is None or not condition or not is_place:
+    ids = [tables.parse_id(part) for part in found.groups()[:3]] if found else [None]
+    if found is None or None in ids or not condition or not is_place:
         raise ValueError(
             f"{name}: control point {label!r} says not which condition, level and image it is of; "
             "expected a label such as 'left_subarticular_stenosis l4_l5', the description that "
             "localize wrote, and a position of three numbers"
         )
     point = [sign * part for sign, part in zip(signs, position or (), strict=True)]
-    study, series, instance = (int(part) for part in found.groups()[:3])
+    study, series, instance = (each or 0 for each in ids)
     place = _place(source, (study, series, instance), (found[4], found[5]), point)
     return [str(study), str(series), str(place[0]), condition, level, *place[1:]]
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) <= _FARTHEST_MM
 
 
 def _place(

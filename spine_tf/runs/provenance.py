@@ -8,6 +8,7 @@ from importlib import metadata
 from typing import Any
 
 import spine_tf
+from spine_tf.crops import record
 from tfrecords import json_object, manifest, records
 
 # What whoever uses a finished run asks for.
@@ -75,6 +76,10 @@ def require(path: pathlib.Path, provenance: Mapping[str, Any]) -> None:
     for name in REQUIRED:
         if name not in provenance:
             raise ValueError(f"{path} has no provenance.{name}: train the run again")
+    try:
+        record.check_conversion(provenance["records"]["config"])
+    except ValueError as err:
+        raise ValueError(f"{path}: provenance.records.config: {err}: train the run again") from err
 
 
 def _is_names(value: Any) -> bool:

@@ -17,7 +17,7 @@ from spine_tf.crops import cutting
 from spine_tf.dicom import reasons
 from spine_tf.rsna import annotations, given_points, layout, sources
 from spine_tf.serving import saved_model, spec, training_studies, verification
-from tfrecords import atomic, csv_text, progress
+from tfrecords import atomic, csv_text, output_place, progress
 
 REPORT_NAME = "predict_report.csv"
 # Outputs whose report has that name; any other's has the output's own name before it.
@@ -197,6 +197,7 @@ def predict(
             no study in it.
     """
     # Nothing of the model is looked at before all of it is what its list says.
+    output_place.require_file(report_path(output_path), "the report of --output")
     with verification.verified(model_dir) as received:
         return _predict(
             received.directory,

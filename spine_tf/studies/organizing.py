@@ -24,7 +24,7 @@ from spine_tf.studies import (
     pile_image,
     placing,
 )
-from tfrecords import atomic, file_system, progress
+from tfrecords import atomic, file_system, output_place, progress
 
 Files = list[pile_module.File]
 Task = TypeVar("Task")
@@ -84,6 +84,7 @@ def organize(
     pile = pile_module.open_pile(dicom_dir)
     _check_places(dicom_dir, output_dir)
     private = private_dir(output_dir)
+    output_place.require_directory(private, "what goes beside --output_dir,")
     private.mkdir(parents=True, exist_ok=True)
     file_system.restrict(private, 0o700)
     with lock_module.lock_directory(private, owner="organize") as descriptor:

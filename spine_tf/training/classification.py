@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from spine_tf.augmentation import changes, field_of_view, mixing, sampler
 from spine_tf.configuration import config as config_module, training_config
+from spine_tf.crops import record
 from spine_tf.models import families
 from spine_tf.scoring import metrics, predictions
 from spine_tf.training import fold_roles, losses, results, task_examples
@@ -127,6 +128,7 @@ class ClassificationTask:
         }
 
     def describe(self, source: records.Records, splits: Sequence[str]) -> dict[str, Any]:
+        record.require_conversion(source)
         counts = task_examples.require_every_class(self.config, source, splits)
         return {
             "class_prior": (counts / counts.sum()).tolist(),

@@ -292,7 +292,7 @@ def _parse(row: Mapping[str, str], where: str, task: labels_module.Task) -> dict
         return {
             "key": row["key"],
             "fold": row["fold"],
-            "label": int(row["label"]),
+            "label": _class(row["label"], task),
             "quality": float(row["quality"]),
             "rank": int(row["rank"]),
             "is_flagged": bool(int(row["is_flagged"])),
@@ -301,6 +301,12 @@ def _parse(row: Mapping[str, str], where: str, task: labels_module.Task) -> dict
         }
     except (TypeError, ValueError) as err:
         raise ValueError(f"{where}: {err}") from err
+
+
+def _class(text: str, task: labels_module.Task) -> int:
+    if not 0 <= int(text) < len(task.columns):
+        raise ValueError(f"label is {text}, expected 0 to {len(task.columns) - 1}")
+    return int(text)
 
 
 def _review(rows: list[dict[str, Any]]) -> Review:

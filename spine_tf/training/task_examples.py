@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from spine_tf.configuration import config
+from spine_tf.crops import record
 from spine_tf.training import fold_roles, mild_split, reviewed_labels
-from tfrecords import feed, manifest, memory_feed, records, stream_feed
+from tfrecords import feed, memory_feed, records, stream_feed
 
 
 def open_training(
@@ -113,15 +114,10 @@ def _where(run_config: config.Config, source: records.Records, splits: Sequence[
 
 def _require_flip_keeps_the_side(run_config: config.Config, source: records.Records) -> None:
     """Refuses to flip crops that the converter mirrored so that lateral lies to the right."""
-    conversion = source.manifest.config
-    conditions = conversion.get("conditions")
-    if not isinstance(conditions, list) or not all(isinstance(name, str) for name in conditions):
-        raise ValueError(
-            f"{source.directory / manifest.FILE_NAME}: config has the conditions {conditions!r}, "
-            "expected a list of names: convert again with --overwrite"
-        )
+    roi = record.require_conversion(source)
+    conditions = source.manifest.config["conditions"]
     mirrored = [name for name in conditions if "subarticular" in name]
-    if run_config.data.augmentation.flip and mirrored and conversion.get("mirror_right", True):
+    if run_config.data.augmentation.flip and mirrored and roi.mirror_right:
         raise ValueError(
             f"data.augmentation.flip is {run_config.data.augmentation.flip}, but the crops of "
             f"{', '.join(mirrored)} are mirrored so that lateral lies to the right, which a flip "

@@ -37,6 +37,18 @@ def test_given_points_become_points_page_and_markups(data_set, tmp_path):
     assert (report_dir / "markups" / "1.mrk.json").is_file()
 
 
+def test_what_lies_beside_an_output_is_asked_before_the_work(data_set, tmp_path):
+    data_set.add_image(1, 10, 1)
+    data_dir = data_set.write()
+    (tmp_path / "points_report.csv").mkdir()
+    result = _run(
+        f"--data_dir={data_dir}", f"--output={tmp_path / 'points.csv'}", "--points=nowhere.csv"
+    )
+    assert result.returncode == 1
+    assert "error: the report of --output " in result.stderr
+    assert "points_report.csv is a directory: name a file in it" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -378,6 +378,12 @@ def test_study_whose_id_cannot_be_read_is_reported(model_dir, both_sides, tmp_pa
     assert outcome.faults == (entry["detail"],)
 
 
+def test_report_that_cannot_be_written_is_found_before_the_work(both_sides, tmp_path):
+    (tmp_path / "out" / "predict_report.csv").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"the report of --output .* is a directory"):
+        _predict(tmp_path / "nowhere", both_sides, tmp_path)
+
+
 def test_report_belongs_to_its_output(tmp_path):
     def report_of(name):
         path = prediction.report_path(tmp_path / name)

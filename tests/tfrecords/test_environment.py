@@ -62,6 +62,16 @@ def test_other_settings_of_keras_are_left_aside_and_said(
     assert path.read_text() == text
 
 
+def test_settings_of_keras_that_are_no_file_hold_nothing_up(keras_dir: pathlib.Path) -> None:
+    path = keras_dir / "keras.json"
+    os.mkfifo(path)
+    assert environment.settle() == (str(path),)
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    os.environ["KERAS_HOME"] = str(keras_dir)
+    assert environment.settle() == (str(path),)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [

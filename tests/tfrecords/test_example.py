@@ -130,6 +130,12 @@ def test_parse_refuses_what_is_no_record(dtype, shape, data, match):
         example.parse(fields, data)
 
 
+@pytest.mark.parametrize("shape", [(10**30,), (2**20, 2**20), (1,) * 100])
+def test_shape_that_no_memory_has_is_refused(shape):
+    with pytest.raises(ValueError, match=r"x: shape is .*, expected 268435456 numbers at most"):
+        schema.Feature(name="x", dtype="float32", shape=shape)
+
+
 def test_parse_takes_the_last_of_what_stands_twice():
     one, other = (_entry(b"x", 3, b"\x0a\x01" + digit) for digit in (b"\x05", b"\x06"))
     fields = schema.Schema(features=(schema.Feature(name="x", dtype="int64"),))

@@ -31,7 +31,7 @@ def _epoch(trial_id: str, epoch: int) -> workers.Epoch:
 def test_line_names_the_epoch_of_every_running_trial_and_no_other(
     display: dispatch.Display, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="absl"):
         display.on_epoch(_epoch("03", 0))
         assert not caplog.messages  # a line a minute
         monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)

@@ -136,8 +136,10 @@ def test_review_comes_back_to_the_same_bits_in_any_order_of_lines(review_of):
         ),
         ("quality", "low", "line 2: could not convert"),
         ("label", "", "line 2: invalid literal"),
-        ("label", "3", "labels are 0 to 3, expected class indices 0 to 2"),
+        ("label", "3", "line 2: label is 3, expected 0 to 2"),
         ("severe", "9", "expected numbers from 0 to 1"),
+        ("label", "9" * 30, "line 2: label is 9{30}, expected 0 to 2"),
+        ("label", "-1", "line 2: label is -1, expected 0 to 2"),
     ],
 )
 def test_line_that_does_not_fit_says_why(review_of, column, text, message):

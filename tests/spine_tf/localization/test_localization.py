@@ -257,11 +257,14 @@ def test_localizer_is_read_as_it_was_written(localizer_dir):
     [
         ({"format_version": 2}, "format_version 2, this version expects 1"),
         ({"sagittal_mm": 200}, "sagittal_mm 200, this version expects 256"),
-        ({"name": 3}, "name 3 and numbering_temperature"),
-        ({"numbering_temperature": 0}, "expected words and a number above 0"),
-        ({"numbering_temperature": math.nan}, "expected words and a number above 0"),
+        ({"name": 3}, "json: name is 3, expected a text"),
+        ({"numbering_temperature": 0}, "numbering_temperature is 0.0, expected a number above 0"),
+        ({"numbering_temperature": math.nan}, "json: numbering_temperature is nan, expected a"),
+        ({"numbering_temperature": math.inf}, "json: numbering_temperature is inf, expected a"),
+        ({"numbering_temperature": 10**400}, "json: numbering_temperature is 1000.*, expected a"),
         ({"sha256": {}}, "lists no sagittal network"),
-        ({"sha256": ["x"]}, "sha256 is .*, expected an object"),
+        ({"sha256": ["x"]}, "json: sha256 is .*, expected an object"),
+        ({"sha256": {"a": 3}}, "json: sha256.a is 3, expected a text"),
     ],
 )
 def test_localizer_of_another_kind_is_refused(copied, changes, match):
@@ -285,3 +288,13 @@ def test_localizer_whose_files_changed_is_refused(copied, tmp_path):
         localizer.read(copied)
     with pytest.raises(ValueError, match="does not exist; expected a directory with the two"):
         localizer.read(tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["axial", "axial/saved_model"])
+def test_localizer_whose_folder_is_a_link_or_missing_is_refused(copied, tmp_path, folder):
+    (copied / folder).rename(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=f"{folder} is a link or no folder"):
+        localizer.read(copied)
+    (copied / folder).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=f"{folder} is a link or no folder"):
+        localizer.read(copied)

@@ -175,3 +175,24 @@ def test_missing_file_and_empty_folder_are_refused(source, tmp_path):
     with pytest.raises(ValueError, match="is a folder without"):
         given_points.read(tmp_path / "empty", source)
     assert isinstance(given_points.read(tmp_path / "data" / "train.csv", source), tables.Table)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("position", [10**400, 0, 0]),
+        ("position", [1e400, 0, 0]),
+        ("position", [True, 0, 0]),
+        ("position", ["1", 0, 0]),
+        ("description", f"{'1' * 5000}/2/3 x=1.0 y=2.0"),
+        ("description", f"{'1' * 300}/2/3 x=1.0 y=2.0"),
+        ("description", "1/02/3 x=1.0 y=2.0"),
+        ("label", {"a": "b c"}),
+    ],
+)
+def test_control_point_of_another_kind_names_its_file(source, tmp_path, field, value):
+    content = _markups(source)
+    content["markups"][0]["controlPoints"][0][field] = value
+    (tmp_path / "7.mrk.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"7.mrk.json: control point .* says not which"):
+        given_points.read(tmp_path, source)

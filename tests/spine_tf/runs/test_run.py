@@ -96,6 +96,30 @@ def test_provenance_of_another_kind_is_named(run_dir: pathlib.Path, name: str, v
         run.load_run(run_dir)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("conditions", 3),
+        ("conditions", [["x"]]),
+        ("conditions", []),
+        ("levels", None),
+        ("levels", "l4_l5"),
+        ("roi_mm", "x"),
+        ("roi_mm", 10**400),
+        ("roi_px", [1]),
+        ("mirror_right", 1),
+    ],
+)
+def test_conversion_of_another_kind_in_a_provenance_is_named(
+    run_dir: pathlib.Path, name: str, value: Any
+) -> None:
+    values = json.loads((run_dir / "config.json").read_text())
+    values["provenance"]["records"]["config"][name] = value
+    (run_dir / "config.json").write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=rf"config.json: provenance.records.config: {name} is "):
+        run.load_run(run_dir)
+
+
 @pytest.mark.parametrize("name", ["class_prior", "train_studies", "records", "train_splits"])
 def test_provenance_that_lacks_a_field_is_refused(run_dir: pathlib.Path, name: str) -> None:
     values = json.loads((run_dir / "config.json").read_text())

@@ -253,6 +253,13 @@ def test_new_files_are_taken_up_and_old_ids_stay(tmp_path, organize, add_series)
     assert len(list((tmp_path / "S/test_images").rglob("*.dcm"))) == 6
 
 
+def test_private_folder_that_cannot_be_made_is_named_with_its_flag(tmp_path):
+    (tmp_path / "pile").mkdir()
+    (tmp_path / "S.private").touch()
+    with pytest.raises(ValueError, match=r"what goes beside --output_dir, .*S.private is a file"):
+        organizing.organize(tmp_path / "pile", tmp_path / "S", organizing.Settings(), num_workers=1)
+
+
 def test_ids_are_of_the_key(tmp_path, organize, add_series):
     add_series(tmp_path / "pile")
     organize(tmp_path / "pile", tmp_path / "S")

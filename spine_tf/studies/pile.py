@@ -64,18 +64,19 @@ class Folder:
                 with os.scandir(self.directory / folder) as entries:
                     listed = list(entries)
             except OSError as err:
-                reject = reasons.Rejected(
-                    reasons.Reason.UNREADABLE_FILE,
-                    f"the folder can't be listed: {err.strerror}",
-                )
-                yield File(name=folder, num_bytes=0, version=0, left_out=outcome.of_reject(reject))
+                yield _unreadable(folder, f"the folder can't be listed: {err.strerror}")
                 continue
             for entry in listed:
                 name = f"{folder}/{entry.name}" if folder else entry.name
-                if entry.is_dir(follow_symlinks=False):
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except OSError as err:  # it is gone since, or its disk is damaged
+                    yield _unreadable(name, err.strerror or type(err).__name__)
+                    continue
+                if stat.S_ISDIR(status.st_mode):
                     waiting.append(name)
                 else:
-                    yield _in_folder(entry, name)
+                    yield _in_folder(status, name)
 
     def read(self, file: File, limit: int) -> bytes:
         """Returns the first bytes of a file."""
@@ -86,8 +87,12 @@ class Folder:
         return self.directory / file.name
 
 
-def _in_folder(entry: os.DirEntry[str], name: str) -> File:
-    status = entry.stat(follow_symlinks=False)
+def _unreadable(name: str, detail: str) -> File:
+    why = outcome.LeftOut(reason=reasons.Reason.UNREADABLE_FILE, detail=detail)
+    return File(name=name, num_bytes=0, version=0, left_out=why)
+
+
+def _in_folder(status: os.stat_result, name: str) -> File:
     left_out = None
     if stat.S_ISLNK(status.st_mode):
         left_out = _LINK

@@ -480,6 +480,17 @@ def test_pile_leaves_out_what_is_no_regular_file(tmp_path, organize, add_series)
     assert found.left_out == {"link": 4, "archive": 1, "special_file": 1}
 
 
+def test_files_that_vanish_while_a_pile_is_listed_end_nothing(tmp_path):
+    for name in "abc":
+        (tmp_path / name).touch()
+    listing = pile.open_pile(tmp_path).files()
+    first = next(listing)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert first.left_out is None
+    assert [file.left_out.reason for file in listing] == ["unreadable_file"] * 2
+
+
 def test_members_that_lead_out_of_a_zip_are_left_out(tmp_path, add_series):
     path = add_series(tmp_path / "in")[0]
     with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:

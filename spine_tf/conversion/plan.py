@@ -161,7 +161,7 @@ def _targets_in_words(source: sources.Source, points: tables.Table | None) -> st
         levels = [labels.LEVELS[level] for of, level in sorted(found) if of == condition]
         if levels:
             said.append(f"{name} at {', '.join(levels)}")
-    return "; ".join(said) or "none of any condition"
+    return "; ".join(said) or "none of any condition: --points takes those that localize writes"
 
 
 def _splits(settings: Settings, groups: dict[int, str], folds_csv: bytes | None) -> dict[int, str]:

@@ -53,7 +53,8 @@ def write_subset(
         window: as in `roi_config.RoiConfig`; "series" takes all images of a series.
 
     Raises:
-        ValueError: the output directory holds a data set, or an option is out of range.
+        ValueError: the output directory holds a data set, an option is out of range, or there is
+            no such row.
     """
     if num_slices < 1 or num_slices % 2 == 0:
         raise ValueError(f"--num_slices is {num_slices}, expected an odd number from 1")
@@ -61,6 +62,11 @@ def write_subset(
     if (output_dir / layout.LABELS_CSV).exists():
         raise ValueError(f"--output_dir {output_dir} holds a data set: choose a new one")
     found = annotations.read_annotations(source, conditions=conditions, levels=levels)
+    if not found.rows:
+        raise ValueError(
+            f"{layout.coordinates_csv(source.side)} has no row that can be used for --conditions "
+            f"{','.join(conditions)} and --levels {','.join(levels)}: a subset would have no image"
+        )
     counts: collections.Counter[str] = collections.Counter()
     wanted = _images(source, found.rows, num_slices, window == "series")
     for name in wanted:

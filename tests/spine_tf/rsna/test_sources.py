@@ -101,6 +101,13 @@ def test_subset_for_a_window_by_series_holds_whole_series(spoilt_dir, tmp_path):
     assert _convert(tmp_path / "s", tmp_path / "r", by_series) == expected
 
 
+def test_subset_without_an_image_is_refused(small_data_dir, tmp_path):
+    source = sources.open_source(small_data_dir)
+    with pytest.raises(ValueError, match="no row that can be used for --conditions spinal_canal"):
+        subset.write_subset(source, tmp_path / "s", conditions=("spinal_canal_stenosis",))
+    assert not (tmp_path / "s").exists()
+
+
 def test_subset_of_single_slices_holds_the_annotated_images_alone(small_data_dir, tmp_path):
     written = subset.write_subset(
         sources.open_source(small_data_dir),

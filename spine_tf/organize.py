@@ -2,12 +2,16 @@
 
 import pathlib
 import time
+import typing
 
 from absl import flags, logging
 
 from spine_tf import cli, flags as flags_module
 from spine_tf.rsna import layout
 from tfrecords import program
+
+if typing.TYPE_CHECKING:
+    from spine_tf.studies import output_tables
 
 _DICOM_DIR = flags.DEFINE_string(
     "dicom_dir", None, "Folder or zip file of DICOM files, whatever their names; required."
@@ -47,17 +51,21 @@ def main() -> None:
             f"no series of lumbar MRI was found in {dicom_dir}: organize.csv in "
             f"{organizing.private_dir(output_dir)} says of every file why not"
         )
-    _print_next(output_dir, has_grades=found.num_labelled > 0)
+    _print_next(output_dir, found)
 
 
-def _print_next(output_dir: pathlib.Path, *, has_grades: bool) -> None:
-    if has_grades:
+def _print_next(output_dir: pathlib.Path, found: "output_tables.Summary") -> None:
+    points = cli.beside(output_dir, "points.csv")
+    if found.num_points:
         cli.print_next("audit", data_dir=output_dir, report_dir=cli.beside(output_dir, "audit"))
+    elif found.num_labelled:
+        cli.print_next(
+            "localize", data_dir=output_dir, side="train", points="POINTS", output=points
+        )
     elif (output_dir / layout.coordinates_csv("test")).is_file():
         answers = cli.beside(output_dir, "submission.csv")
         cli.print_next("predict", model_dir="EXPORT", data_dir=output_dir, output=answers)
     else:
-        points = cli.beside(output_dir, "points.csv")
         cli.print_next("localize", data_dir=output_dir, points="POINTS", output=points)
 
 

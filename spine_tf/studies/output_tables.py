@@ -38,6 +38,7 @@ class Summary:
         left_out: files by reason.
         labels: rows of the user's labels by what became of them.
         num_labelled: studies on the train side.
+        num_points: of these studies.
     """
 
     num_files: int
@@ -47,6 +48,7 @@ class Summary:
     left_out: dict[str, int]
     labels: dict[str, int]
     num_labelled: int
+    num_points: int
 
 
 def remove(output_dir: pathlib.Path) -> None:
@@ -193,4 +195,5 @@ def _summarize(inventory: inventory_module.Inventory, given: own_labels.Matched)
         left_out=dict(left_out),
         labels=own_labels.counts(given),
         num_labelled=len(given.grades),
+        num_points=sum(study in given.grades for study, *_ in given.points),
     )

@@ -139,7 +139,7 @@ def test_studies_are_found_by_any_of_their_names(tmp_path, organize, add_series)
         assert [row["status"] for row in rows] == ["matched"], column
         (graded,) = _table(tmp_path / "S/train.csv")
         assert graded["spinal_canal_stenosis_l1_l2"] == "Normal/Mild"
-        assert found.num_labelled == 1
+        assert (found.num_labelled, found.num_points) == (1, 0)
         train, test = (
             _table(tmp_path / f"S/{side}_series_descriptions.csv") for side in ("train", "test")
         )
@@ -170,7 +170,7 @@ def test_rows_that_are_nobodys_or_contradict_each_other_are_listed(tmp_path, org
         *("matched", "matched", "matched", "conflicting"),
         *("bad_point", "bad_point", "bad_point", "ambiguous", "no_images", "unmatched"),
     ]
-    assert found.labels["matched"] == 3
+    assert (found.labels["matched"], found.num_points) == (3, 1)
     graded = {row["study_id"]: row for row in _table(tmp_path / "S/train.csv")}
     assert sorted(row["spinal_canal_stenosis_l4_l5"] for row in graded.values()) == [
         "",

@@ -1,11 +1,16 @@
 """Finds errors in a data set: points, sides, levels, files."""
 
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from absl import flags, logging
 
-from spine_tf import cli, flags as flags_module
+from spine_tf import cli, flags as flags_module, labels
 from tfrecords import program
+
+if TYPE_CHECKING:
+    from spine_tf.rsna import annotations
 
 _DATA_DIR = flags_module.data_dir()
 _REPORT_DIR = flags.DEFINE_string(
@@ -39,7 +44,17 @@ def main() -> None:
     table = report_dir / audit_page.CSV_FILE
     print(f"table: {table}")
     records_dir = cli.beside(report_dir, "records")
-    cli.print_next("convert", data_dir=data_dir, exclude=table, output_dir=records_dir)
+    selection = {} if _has_usual(audited.rows) else {"conditions": "all", "levels": "all"}
+    cli.print_next("convert", data_dir=data_dir, **selection, exclude=table, output_dir=records_dir)
+
+
+def _has_usual(rows: "Sequence[annotations.Annotation]") -> bool:
+    """Whether convert finds a row without being told which."""
+    return any(
+        labels.CONDITIONS[row.condition] in flags_module.CONDITIONS
+        and labels.LEVELS[row.level] in flags_module.LEVELS
+        for row in rows
+    )
 
 
 if __name__ == "__main__":

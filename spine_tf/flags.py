@@ -189,17 +189,22 @@ class Workers:
         return value
 
 
+CONDITIONS, LEVELS = ("left_subarticular_stenosis", "right_subarticular_stenosis"), ("l4_l5",)
+
+
 class Rows:
     """--conditions and --levels: which rows of the CSVs are meant."""
 
     def __init__(self, purpose: str) -> None:
         self._conditions = flags.DEFINE_list(
             "conditions",
-            "left_subarticular_stenosis,right_subarticular_stenosis",
+            ",".join(CONDITIONS),
             f"Conditions {purpose}: all, or some of {', '.join(labels.CONDITIONS)}.",
         )
         self._levels = flags.DEFINE_list(
-            "levels", "l4_l5", f"Levels {purpose}: all, or some of {', '.join(labels.LEVELS)}."
+            "levels",
+            ",".join(LEVELS),
+            f"Levels {purpose}: all, or some of {', '.join(labels.LEVELS)}.",
         )
 
     @property

@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -152,6 +153,17 @@ def test_audit_leads_to_a_conversion_without_what_it_found(
         f"--output_dir={tmp_path / 'records'}",
     ]
     assert _run("warm-python", *words[1:], "--dry_run").returncode == 0
+
+
+def test_audit_of_rows_that_convert_would_not_choose_names_them(
+    small_data_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    data_dir = shutil.copytree(small_data_dir, tmp_path / "data")
+    path = data_dir / "train_label_coordinates.csv"
+    path.write_text(path.read_text().replace(",L4/L5,", ",L3/L4,"))
+    flags = (f"--data_dir={data_dir}", f"--report_dir={tmp_path / 'audit'}")
+    (words,) = _printed(_run("warm-python", "-m", "spine_tf.audit", *flags))
+    assert words[4:6] == ["--conditions=all", "--levels=all"]
 
 
 @pytest.mark.parametrize(("slots", "words"), [("0/2", ["--roi_px=16", "--finalize"])])

@@ -301,7 +301,10 @@ def summarize(found: output_tables.Summary, output_dir: pathlib.Path) -> str:
     lines += [f"  {count:8} {reason}" for reason, count in found.left_out.items()]
     if found.labels:
         rows = ", ".join(f"{count} {status}" for status, count in found.labels.items())
-        lines.append(f"rows of labels: {rows}; {found.num_labelled} studies on the train side")
+        lines.append(
+            f"rows of labels: {rows}; {found.num_labelled} studies of {found.num_patients} "
+            "patients on the train side"
+        )
     private = private_dir(output_dir)
     lines += [
         f"data set: {output_dir}",

@@ -1,6 +1,7 @@
 """What organize writes down: the layout's CSVs, what was decided of series, and what is private."""
 
 import collections
+import contextlib
 import dataclasses
 import io
 import json
@@ -39,6 +40,7 @@ class Summary:
         labels: rows of the user's labels by what became of them.
         num_labelled: studies on the train side.
         num_points: of these studies.
+        num_patients: whose studies these are; a fold has whole patients.
     """
 
     num_files: int
@@ -49,6 +51,7 @@ class Summary:
     labels: dict[str, int]
     num_labelled: int
     num_points: int
+    num_patients: int
 
 
 def remove(output_dir: pathlib.Path) -> None:
@@ -82,7 +85,11 @@ def write(
     else:
         (private_dir / LABELS_FILE).unlink(missing_ok=True)
     public = {SERIES_FILE: _series_rows(inventory)}
-    for side in _sides(inventory):
+    sides = _sides(inventory)
+    for side in set(layout.SIDES) - set(sides):
+        with contextlib.suppress(OSError):  # it was never there, or holds what is not ours
+            (output_dir / layout.images_dir(side)).rmdir()
+    for side in sides:
         (output_dir / layout.images_dir(side)).mkdir(exist_ok=True)
         public[layout.series_csv(side)] = _description_rows(inventory, side)
         points = own_labels.point_table(given, side)
@@ -195,5 +202,6 @@ def _summarize(inventory: inventory_module.Inventory, given: own_labels.Matched)
         left_out=dict(left_out),
         labels=own_labels.counts(given),
         num_labelled=len(given.grades),
+        num_patients=len(set(given.patients.values())),
         num_points=sum(study in given.grades for study, *_ in given.points),
     )

@@ -170,7 +170,7 @@ def test_rows_that_are_nobodys_or_contradict_each_other_are_listed(tmp_path, org
         *("matched", "matched", "matched", "conflicting"),
         *("bad_point", "bad_point", "bad_point", "ambiguous", "no_images", "unmatched"),
     ]
-    assert (found.labels["matched"], found.num_points) == (3, 1)
+    assert (found.labels["matched"], found.num_points, found.num_patients) == (3, 1, 1)
     graded = {row["study_id"]: row for row in _table(tmp_path / "S/train.csv")}
     assert sorted(row["spinal_canal_stenosis_l4_l5"] for row in graded.values()) == [
         "",
@@ -181,6 +181,7 @@ def test_rows_that_are_nobodys_or_contradict_each_other_are_listed(tmp_path, org
     assert (point["instance_number"], point["x"], point["level"]) == ("5", "3.0", "L4/L5")
     organize(tmp_path / "pile", tmp_path / "S")
     assert not (tmp_path / "S.private/labels.csv").exists()
+    assert not (tmp_path / "S/train_images").exists()
 
 
 def test_points_of_studies_without_grades_are_of_the_test_side(tmp_path, organize, add_series):

@@ -195,12 +195,12 @@ def _require_small(path: pathlib.Path) -> None:
 
 
 def _cell(value: object) -> str:
-    """A cell as its text in a CSV would be: whole numbers without a fraction."""
+    """A cell as its text in a CSV would be: on one line, whole numbers without a fraction."""
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value).strip()
+    return " ".join(str(value).split("\n")).strip()
 
 
 class _Columns:

@@ -63,6 +63,8 @@ def test_spreadsheet_is_read_as_its_csv(tmp_path):
     wide, long = (_read(_write(tmp_path / f"{n}.xlsx", t)) for n, t in enumerate((_WIDE, _LONG)))
     assert wide.rows == _read(_write(tmp_path / "w.csv", _WIDE)).rows
     assert long.rows == _read(_write(tmp_path / "l.csv", _LONG)).rows
+    remarks = [[*_WIDE[0], "remark"], *([*row, "of two\nlines"] for row in _WIDE[1:])]
+    assert _read(_write(tmp_path / "r.xlsx", remarks)).rows == wide.rows
 
 
 def test_wide_tables_have_a_column_a_target(tmp_path):

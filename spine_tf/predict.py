@@ -6,6 +6,7 @@ import typing
 from absl import flags, logging
 
 from spine_tf import flags as flags_module, labels
+from spine_tf.rsna import layout
 from tfrecords import program
 
 if typing.TYPE_CHECKING:
@@ -82,16 +83,18 @@ def _predict_folder(model_dir: pathlib.Path, data_dir: pathlib.Path, output: pat
     print(output)
     print(outcome.report_path)
     if not outcome.num_crops:
-        raise ValueError(_only_priors(outcome))
+        raise ValueError(_only_priors(outcome, data_dir))
 
 
-def _only_priors(outcome: "prediction.Outcome") -> str:
+def _only_priors(outcome: "prediction.Outcome", data_dir: pathlib.Path) -> str:
     """What to say where no image gave an answer: the files are written, but they say nothing."""
-    why = f"there is no {outcome.lacks}" if outcome.lacks else "no coordinate could be used"
-    other = " or choose the train side with --side train," if outcome.side == "test" else ""
+    of = f" of {_POINTS.value}" if _POINTS.value else ""
+    why = f"there is no {outcome.lacks}" if outcome.lacks else f"no coordinate{of} could be used"
+    is_alone = data_dir.is_dir() and not (data_dir / layout.images_dir("train")).is_dir()
+    other = "" if outcome.side == "train" or is_alone else " or choose --side train,"
     return (
         f"all {outcome.num_rows} rows of the {outcome.side} side have the prior, since {why}: "
-        f"add coordinates that can be used,{other} and see {outcome.report_path}"
+        f"give some that can be used by --points,{other} and see {outcome.report_path}"
     )
 
 

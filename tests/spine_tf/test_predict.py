@@ -417,6 +417,13 @@ def test_program_with_only_priors_says_so_and_ends_with_1(model_dir, both_sides,
     ended = subprocess.run([*command, "--side=train"], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert _studies(_read(output)) == {"4", "5"}
+    shutil.rmtree(both_sides / "train_images")
+    points_csv = tmp_path / "points.csv"
+    points_csv.write_text("study_id,series_id,instance_number,condition,level,x,y\n")
+    command.append(f"--points={points_csv}")
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert f"no coordinate of {points_csv} could be used" in ended.stderr
+    assert "--side train" not in ended.stderr
 
 
 @pytest.mark.parametrize(

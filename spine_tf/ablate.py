@@ -43,7 +43,7 @@ def main() -> None:
     """Runs the ablation that the flags describe."""
     data_dir = program.require_path(_DATA_DIR)
     work_dir = program.require_output_dir(_WORK_DIR)
-    if _MAX_MINUTES.value is not None and _MAX_MINUTES.value <= 0:
+    if _MAX_MINUTES.value is not None and not _MAX_MINUTES.value > 0:  # nor NaN
         raise ValueError(f"--max_minutes is {_MAX_MINUTES.value}, expected more than 0")
     wanted = _design()
     flags_module.require_kinds(data_dir=data_dir)

@@ -103,7 +103,7 @@ class Settings:
             _require_at_least_one(name, getattr(self, name))
         for name in ("max_minutes", "max_disk_mb", "max_parameters"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
+            if value is not None and not value > 0:  # nor NaN
                 raise ValueError(f"--{name} is {value}, expected a number above 0")
 
     @property

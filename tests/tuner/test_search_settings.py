@@ -1,6 +1,7 @@
 """What a search is asked to do: bases for every family, contradictions refused."""
 
 import dataclasses
+import math
 import pathlib
 from typing import Any
 
@@ -93,16 +94,23 @@ def test_contradiction_is_refused(arguments: dict, message: str) -> None:
         search_settings.make_bases(task, families, **arguments)
 
 
-@pytest.mark.parametrize("name", ["folds", "workers", "max_trials", "max_minutes", "max_disk_mb"])
-def test_budget_of_nothing_is_refused(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, 0) for name in ("folds", "workers", "max_trials", "max_minutes", "max_disk_mb")),
+        ("max_minutes", math.nan),
+        ("max_disk_mb", math.nan),
+    ],
+)
+def test_budget_of_nothing_is_refused(name: str, value: float) -> None:
     possible = search_settings.Settings(
         search_dir=pathlib.Path("s"),
         records_dir=pathlib.Path("r"),
         task="binary",
         bases={"dense": _DENSE},
     )
-    nothing: dict[str, Any] = {name: 0}
-    with pytest.raises(ValueError, match=f"--{name} is 0"):
+    nothing: dict[str, Any] = {name: value}
+    with pytest.raises(ValueError, match=f"--{name} is {value}"):
         dataclasses.replace(possible, **nothing)
 
 

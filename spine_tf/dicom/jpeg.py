@@ -8,7 +8,6 @@ import faulthandler
 import functools
 import os
 import pathlib
-import resource
 import struct
 import threading
 from collections.abc import Callable
@@ -204,6 +203,8 @@ class Decoder:
 
 
 def _answer_all(caller: child.Connection) -> None:
+    import resource  # Windows has none, and its users are told before anything else.
+
     # A crash is an answer: no stack on stderr, no image of a patient in a core file.
     faulthandler.disable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -15,6 +15,7 @@ import pytest
 
 from spine_tf.configuration import config, overrides
 from spine_tf.runs import run
+from spine_tf.scoring import calibration
 from spine_tf.training import trainer
 from tfrecords import manifest, records, shard
 
@@ -157,8 +158,15 @@ def test_all_folds_give_every_example_one_out_of_fold_prediction(
     assert (metrics["split"], metrics["num_examples"]) == ("oof", 48)
     loaded = run.load_run(all_folds_dir)
     assert len(loaded.members) == 3
-    members = [run.load_run(all_folds_dir / fold).predict(examples.normalized()) for fold in folds]
-    np.testing.assert_allclose(loaded.predict(examples.normalized()), np.mean(members, axis=0))
+    images, pooled = examples.normalized(), all_folds_dir / "calibration.json"
+    members = [
+        calibration.apply_temperature(
+            run.predict_probabilities(run.load_model(all_folds_dir / fold), images),
+            calibration.read_temperature(pooled, fold),
+        )
+        for fold in folds
+    ]
+    np.testing.assert_allclose(loaded.predict(images), np.mean(members, axis=0))
 
 
 @pytest.mark.slow
@@ -301,7 +309,7 @@ def test_directory_that_is_no_finished_conversion_is_one_sentence(tmp_path: path
         check=False,
     )
     assert result.returncode == 1
-    assert "no finished conversion" in result.stderr
+    assert "is an empty directory, expected records that convert wrote" in result.stderr
     assert not (tmp_path / "w").exists()
 
 

@@ -25,7 +25,8 @@ def _config(*set_values: str, epochs: int = 2) -> config.Config:
 
 
 def _job(trial_id: str = "0", **fields: Any) -> trial.Job:
-    return trial.Job(trial_id=trial_id, config={}, objective="log_loss", **fields)
+    made = {"training": {"epochs": 3}}
+    return trial.Job(trial_id=trial_id, config=made, objective="log_loss", **fields)
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""Regions of interest: the formula, crops one by one or in batches, the record. No TensorFlow."""
+"""Regions of interest: the formula, crops and windows of stacks, the record. No TensorFlow."""

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from spine_tf.localization import heatmaps, imaged_study, projection, recesses, spots, windows
+from spine_tf.crops import imaged_study, projection, windows
+from spine_tf.localization import heatmaps, recesses, spots
 
 # Discs lie farther apart; pairs of recesses at one disc nearer.
 _SAME_DISC_MM = 16.0

@@ -9,14 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from spine_tf.localization import (
-    anatomy,
-    heatmaps,
-    imaged_study,
-    numbering as numbering_module,
-    spots,
-    windows,
-)
+from spine_tf.crops import anatomy, imaged_study, windows
+from spine_tf.localization import heatmaps, numbering as numbering_module, spots
 
 CANAL, LEFT_FORAMEN, RIGHT_FORAMEN = "canal", "left_foramen", "right_foramen"
 

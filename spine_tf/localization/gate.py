@@ -9,7 +9,8 @@ import enum
 import math
 from collections.abc import Iterable, Sequence
 
-from spine_tf.localization import anatomy, numbering
+from spine_tf.crops import anatomy
+from spine_tf.localization import numbering
 
 MAX_DEVIATION = 3.0
 """Of the routes to one level, in standard deviations: farther apart they are flagged."""

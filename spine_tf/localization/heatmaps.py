@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from spine_tf import labels
-from spine_tf.localization import windows as windows_module
+from spine_tf.crops import windows as windows_module
 
 NUM_LEVELS = len(labels.LEVELS)
 # Of a sagittal heatmap: five levels each. A foramen looks alike on both sides, so the side is no

@@ -10,15 +10,13 @@ import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from spine_tf import labels
-from spine_tf.crops import slice_reader
+from spine_tf.crops import imaged_study, slice_reader, windows
 from spine_tf.localization import (
     gate,
-    imaged_study,
     localizer as localizer_module,
     point_figures,
     study_points,
     weighting,
-    windows,
 )
 from spine_tf.rsna import annotations, given_points, layout, markups, sources, tables
 from tfrecords import atomic, csv_text, progress

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from spine_tf import labels
-from spine_tf.localization import heatmaps, numbering, windows
+from spine_tf.crops import windows
+from spine_tf.localization import heatmaps, numbering
 from tfrecords import atomic, json_object, listed_files
 
 FILE_NAME = "localizer.json"

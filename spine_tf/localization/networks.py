@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from spine_tf.crops import slice_reader
+from spine_tf.crops import slice_reader, windows as windows_module
 from spine_tf.dicom import reasons
-from spine_tf.localization import heatmaps, localizer as localizer_module, windows as windows_module
+from spine_tf.localization import heatmaps, localizer as localizer_module
 
 
 class Networks:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spine_tf.localization import anatomy, heatmaps
+from spine_tf.crops import anatomy
+from spine_tf.localization import heatmaps
 
 TEMPERATURE = 2.0
 """Softens the probabilities of shifts: the discs of a spine err together."""

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from spine_tf.crops import imaged_study, windows as windows_module
 from spine_tf.dicom import geometry
-from spine_tf.localization import heatmaps, imaged_study, windows as windows_module
+from spine_tf.localization import heatmaps
 
 CANAL, FORAMEN, LEFT_RECESS, RIGHT_RECESS = "canal", "foramen", "left_recess", "right_recess"
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from spine_tf import labels
+from spine_tf.crops import imaged_study
 from spine_tf.dicom import header
-from spine_tf.localization import imaged_study, oracle
+from spine_tf.localization import oracle
 from spine_tf.rsna import annotations
 from spine_tf.synthesis import patient as patient_module, phantom_config, protocol, sequence
 

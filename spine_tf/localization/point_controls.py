@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from spine_tf import labels
+from spine_tf.crops import anatomy, imaged_study, projection
 from spine_tf.dicom import geometry, header as header_module
-from spine_tf.localization import anatomy, imaged_study, localization, point_figures, projection
+from spine_tf.localization import localization, point_figures
 from spine_tf.rsna import annotations
 from spine_tf.scoring import figure
 

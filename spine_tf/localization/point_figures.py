@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from spine_tf.crops import imaged_study
 from spine_tf.dicom import geometry
-from spine_tf.localization import imaged_study
 from spine_tf.rsna import annotations
 from spine_tf.scoring import bootstrap, figure
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spine_tf.localization import anatomy, heatmaps, imaged_study, projection, spots, windows
+from spine_tf.crops import anatomy, imaged_study, projection, windows
+from spine_tf.localization import heatmaps, spots
 
 # A farther plane has to be better by so much.
 _COST_PER_MM = 0.03

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from spine_tf.localization import anatomy, discs, gate, recesses
+from spine_tf.crops import anatomy
+from spine_tf.localization import discs, gate, recesses
 
 
 def sagittal(spine: discs.Spine, level: int) -> float | None:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from spine_tf.crops import windows as windows_module
 from spine_tf.dicom import geometry
-from spine_tf.localization import heatmaps, peaks, windows as windows_module
+from spine_tf.localization import heatmaps, peaks
 
 # Structures of one kind on a slice are farther apart: levels, and the recesses of a level.
 _RADIUS_MM = 7.0

@@ -3,14 +3,13 @@
 import dataclasses
 from collections.abc import Sequence
 
+from spine_tf.crops import anatomy, imaged_study
 from spine_tf.dicom import geometry
 from spine_tf.localization import (
-    anatomy,
     axial_alone,
     discs,
     gate,
     heatmaps,
-    imaged_study,
     numbering,
     recesses,
     routes,

@@ -14,14 +14,8 @@ import pytest
 import tensorflow as tf
 
 from spine_tf import labels
-from spine_tf.localization import (
-    heatmaps,
-    localization,
-    localizer,
-    point_controls,
-    points_page,
-    windows,
-)
+from spine_tf.crops import windows
+from spine_tf.localization import heatmaps, localization, localizer, point_controls, points_page
 from spine_tf.rsna import annotations, given_points, markups, sources
 
 _SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from spine_tf.configuration import roi_config
-from spine_tf.crops import cutting, slice_reader
+from spine_tf.crops import cutting, imaged_study, slice_reader
 from spine_tf.dicom import geometry, header as header_module
-from spine_tf.localization import imaged_study
 from spine_tf.rsna import annotations
 
 SIDE_PX = 256

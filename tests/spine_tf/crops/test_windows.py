@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from spine_tf.crops import slice_reader
+from spine_tf.crops import imaged_study, slice_reader, windows
 from spine_tf.dicom import header
-from spine_tf.localization import imaged_study, windows
 from spine_tf.rsna import sources
 
 _SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)

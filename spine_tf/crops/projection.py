@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from spine_tf.crops import anatomy, imaged_study
 from spine_tf.dicom import geometry
-from spine_tf.localization import anatomy, imaged_study
 
 _HALF_WIDTH = 2
 

@@ -42,6 +42,7 @@ PROGRAMS: Mapping[str, Program] = types.MappingProxyType(
             ("train", "spine_tf.train", "train one model, or one a fold"),
             ("search", "tuner", "search hyperparameters with Keras Tuner"),
             ("clean", "spine_tf.clean", "find labels that are probably wrong"),
+            ("stack", "spine_tf.stack", "one answer a row from several runs' out-of-fold ones"),
             ("evaluate", "spine_tf.evaluate", "figures with intervals and a report"),
             ("ablate", "spine_tf.ablate", "change one thing at a time and measure it"),
             ("reproduce", "spine_tf.reproduce", "the report's experiment and its table"),

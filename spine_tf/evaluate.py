@@ -7,13 +7,15 @@ from typing import Any
 from absl import flags, logging
 
 from spine_tf import cli, flags as flags_module
+from spine_tf.configuration import directory_kind
 from tfrecords import program
 
 _RUN_DIRS = flags_module.run_dirs(
-    "A run of train; a,b,... compares several, in pairs with the first; required."
+    "A run of train, or a stack; a,b,... compares several, in pairs with the first; required."
 )
 _RECORDS_DIR = flags_module.records_dir(
-    "The records of the run, or others for an external validation; required."
+    "The records of the run, or others for an external validation; required for one run. Without "
+    "it runs and stacks are compared out of fold, row by row."
 )
 _REPORT_DIR = flags.DEFINE_string(
     "report_dir", None, "Where the report is written; one of the same runs is replaced; required."
@@ -53,10 +55,19 @@ _SEED = flags_module.seed("the bootstrap and the controls")
 def main() -> None:
     """Evaluates as the flags say."""
     run_dirs = flags_module.require_run_dirs(_RUN_DIRS)
-    records_dir = program.require_path(_RECORDS_DIR)
     report_dir = program.require_output_dir(_REPORT_DIR)
     data_dir = program.path(_DATA_DIR)
-    flags_module.require_kinds(run_dir=run_dirs, records_dir=records_dir, data_dir=data_dir)
+    stacks = [path for path in run_dirs if directory_kind.of(path) is directory_kind.Kind.STACK]
+    records_dir = program.path(_RECORDS_DIR)
+    if stacks and records_dir is not None:
+        raise ValueError(
+            f"--records_dir has no effect beside {stacks[0]}, a stack, which is measured out of "
+            "fold: leave it out"
+        )
+    if records_dir is None and not stacks and len(run_dirs) == 1:
+        records_dir = program.require_path(_RECORDS_DIR)
+    runs = [path for path in run_dirs if path not in stacks]
+    flags_module.require_kinds(run_dir=runs, records_dir=records_dir, data_dir=data_dir)
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
     from spine_tf.evaluation import evaluation
@@ -73,6 +84,9 @@ def main() -> None:
         data_dir=data_dir,
         num_augmented=_TTA.value,
     )
+    if records_dir is None:
+        _finish(_compare_rows(run_dirs, stacks, report_dir, options), run_dirs, report_dir)
+        return
     source = records.open_records(records_dir, verifies=_VERIFY.value)
     if _ENSEMBLE.value:
         result = evaluation.evaluate_ensemble(run_dirs, source, report_dir, options)
@@ -80,14 +94,44 @@ def main() -> None:
         page = result.page
     elif len(run_dirs) > 1:
         compared = evaluation.compare(run_dirs, source, report_dir, options)
-        for name, found in compared.analysis.runs.items():
-            _log(name, found)
-        page = compared.page
+        page = _log_all(compared)
     else:
         shuffled = _train_control(run_dirs[0], source) if _CONTROLS.value else None
         result = evaluation.evaluate(run_dirs[0], source, report_dir, options, shuffled)
         _log(result.analysis.summary.split, result.analysis.summary)
         page = result.page
+    _finish(page, run_dirs, report_dir)
+
+
+def _compare_rows(
+    run_dirs: list[pathlib.Path],
+    stacks: list[pathlib.Path],
+    report_dir: pathlib.Path,
+    options: Any,
+) -> pathlib.Path:
+    """Sets runs and stacks side by side out of fold; a stack alone beside the mean of its runs."""
+    from spine_tf.evaluation import row_comparison
+    from spine_tf.stacking import member_mean
+
+    if _ENSEMBLE.value:
+        raise ValueError("--ensemble needs --records_dir: its models have to be asked")
+    if len(run_dirs) == 1:
+        named = member_mean.beside(stacks[0])
+    else:
+        names = [path.resolve().name for path in run_dirs]
+        if len(set(names)) < len(names):
+            names = [str(path) for path in run_dirs]
+        named = [(name, row_comparison.read(p)) for name, p in zip(names, run_dirs, strict=True)]
+    return _log_all(row_comparison.compare(named, run_dirs, report_dir, options))
+
+
+def _log_all(compared: Any) -> pathlib.Path:
+    for name, found in compared.analysis.runs.items():
+        _log(name, found)
+    return compared.page
+
+
+def _finish(page: pathlib.Path, run_dirs: list[pathlib.Path], report_dir: pathlib.Path) -> None:
     print(page)
     export_dir = cli.beside(report_dir, "export")
     cli.print_next("export", run_dir=run_dirs, export_dir=export_dir)

@@ -44,6 +44,7 @@ _ROOMS = (
     "localization",
     "evaluation",
     "label_review",
+    "stacking",
     "serving",
     "reproduction",
     "ablation",

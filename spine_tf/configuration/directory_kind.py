@@ -12,6 +12,7 @@ class Kind(enum.Enum):
     RECORDS = ("records that convert wrote", "--records_dir")
     RUN = ("a run that train wrote", "--run_dir")
     EXPORT = ("an export that export wrote", "--model_dir")
+    STACK = ("a stack that spine_tf.stack wrote", "evaluate --run_dir")
     SEARCH = ("a search that the tuner wrote", "--search_dir")
     ABLATION = ("an ablation", "ablate --work_dir")
     REPORT = ("a report that evaluate wrote", "--report_dir")
@@ -27,6 +28,7 @@ _SIGNS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
     (Kind.EXPORT, ("SHA256SUMS",)),
     (Kind.EXPORT, ("preprocess.json", "labels.json")),
     (Kind.SAVED_MODEL, ("saved_model.pb",)),
+    (Kind.STACK, ("stack.json",)),
     (Kind.SEARCH, ("search.json",)),
     (Kind.ABLATION, ("ablation.json",)),
     (Kind.RECORDS, ("manifest.json",)),

@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from spine_tf import labels
-from spine_tf.scoring import bootstrap, figure, metrics, predictions as predictions_module
+from spine_tf.scoring import (
+    bootstrap,
+    competition as competition_module,
+    figure,
+    metrics,
+    predictions as predictions_module,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,6 +22,8 @@ class Comparison:
     Attributes:
         run, against: their names.
         differences: name -> the run's figure minus the other's, paired.
+        competition: likewise the terms of the competition's metric, both reweighted to it; None
+            without the three severities.
         only_run_right, only_against_right, both_right, both_wrong: numbers of examples.
     """
 
@@ -26,6 +34,7 @@ class Comparison:
     only_against_right: int
     both_right: int
     both_wrong: int
+    competition: Mapping[str, figure.Figure] | None = None
 
 
 def differences(
@@ -86,9 +95,23 @@ def compare(
                 only_against_right=int((~also_right & is_right).sum()),
                 both_right=int((also_right & is_right).sum()),
                 both_wrong=int((~also_right & ~is_right).sum()),
+                competition=_competition(predictions, base, task, weights),
             )
         )
     return result
+
+
+def _competition(
+    first: predictions_module.Predictions,
+    second: predictions_module.Predictions,
+    task: labels.Task,
+    weights: np.ndarray,
+) -> Mapping[str, figure.Figure] | None:
+    if task.collapsed.severities != (0, 1, 2):
+        return None
+    whole = [predictions_module.collapse(each, task) for each in (first, second)]
+    one, other = (competition_module.reweight(each, task.collapsed) for each in whole)
+    return competition_module.differences(one, other, task.collapsed, weights)
 
 
 def align(

@@ -63,6 +63,37 @@ def score(
         task: whose classes they are; all three severities.
         weights: of the resamples, float64 (num_resamples, n), alike within a study.
     """
+    terms = _terms(predictions, task, weights)
+    num_studies = len(np.unique(predictions.study_ids))
+    return Score(
+        terms={name: bootstrap.figure(values, num_studies) for name, values in terms.items()},
+        num_terms=len(terms) - 1,
+    )
+
+
+def differences(
+    first: predictions_module.Predictions,
+    second: predictions_module.Predictions,
+    task: labels.Task,
+    weights: np.ndarray,
+) -> dict[str, figure.Figure]:
+    """Returns the first's terms minus the second's, with paired intervals.
+
+    Args:
+        first: n predictions of three classes.
+        second: of the same examples in the same order.
+        task: as `score` takes it.
+        weights: likewise.
+    """
+    one, other = _terms(first, task, weights), _terms(second, task, weights)
+    num_studies = len(np.unique(first.study_ids))
+    return {name: bootstrap.figure(one[name] - other[name], num_studies) for name in one}
+
+
+def _terms(
+    predictions: predictions_module.Predictions, task: labels.Task, weights: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Name -> float64 (1 + num_resamples,), the first of the examples themselves."""
     if task.severities != (0, 1, 2):
         raise ValueError(
             f"the competition's metric needs the three severities, task {task.name} has "
@@ -80,11 +111,7 @@ def score(
     if "spinal" in terms:
         terms["any_severe_spinal"] = _any_severe(predictions, row_weights, every)
     terms["mean"] = np.mean(list(terms.values()), axis=0)
-    num_studies = len(np.unique(predictions.study_ids))
-    return Score(
-        terms={name: bootstrap.figure(values, num_studies) for name, values in terms.items()},
-        num_terms=len(terms) - 1,
-    )
+    return terms
 
 
 def _any_severe(

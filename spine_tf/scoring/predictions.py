@@ -125,6 +125,37 @@ def collapse_probabilities(probabilities: np.ndarray, task: labels_module.Task) 
     return probabilities @ np.eye(len(task.severities))[list(task.collapsed_classes)]
 
 
+def by_row(predictions: Predictions) -> Predictions:
+    """Returns one prediction a study, condition and level: the mean over the crops of that row.
+
+    Runs on other crops of the same rows can be compared then. A key is `study/0/0/condition/level`.
+
+    Raises:
+        ValueError: crops of a row have different labels.
+    """
+    names = [row_key(*key.split("/")[:1], *key.split("/")[3:]) for key in predictions.keys]
+    rows, first, index = np.unique(names, return_index=True, return_inverse=True)
+    labels = predictions.labels[first]
+    differs = np.flatnonzero(labels[index] != predictions.labels)
+    if differs.size:
+        raise ValueError(
+            f"{predictions.keys[first[index[differs[0]]]]} and {predictions.keys[differs[0]]} are "
+            "crops of one row with different labels"
+        )
+    sums = np.zeros((len(rows), predictions.num_classes))
+    np.add.at(sums, index, predictions.probabilities)
+    return Predictions(
+        keys=tuple(rows.tolist()),
+        labels=labels,
+        probabilities=sums / np.bincount(index)[:, np.newaxis],
+    )
+
+
+def row_key(study_id: int | str, condition: str, level: str) -> str:
+    """Returns the key of what is said of a row, whatever its images."""
+    return f"{study_id}/0/0/{condition}/{level}"
+
+
 def read_csv(path: pathlib.Path, task: labels_module.Task) -> Predictions:
     """Reads `key,label,<one probability a class>`.
 

@@ -120,7 +120,7 @@ def _measure_openvino(export_dir: pathlib.Path, family: str, num_calls: int) -> 
     default = openvino.Core().compile_model(str(path), "CPU")
     plain, exact, fast = _fastest(
         functools.partial(model.ask, "serving_default", image=image, window=window),
-        functools.partial(formats.load(export_dir, "openvino"), image, window),
+        functools.partial(formats.load(export_dir, "openvino"), {"image": image, "window": window}),
         functools.partial(default, {"image": image, "window": window}),
         num_calls=num_calls,
     )

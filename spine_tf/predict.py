@@ -26,6 +26,12 @@ _CONDITION = flags.DEFINE_string(
     "With --dicom: what is graded there, if the model grades several: one of "
     f"{', '.join(labels.CONDITIONS)}.",
 )
+_LEVEL = flags.DEFINE_string(
+    "level",
+    None,
+    "With --dicom: the level, if the model is told it and grades several: one of "
+    f"{', '.join(labels.LEVELS)}.",
+)
 _OUTPUT = flags.DEFINE_string("output", None, "CSV to write, such as submission.csv; required.")
 _COMPETITION_WEIGHTED = flags.DEFINE_bool(
     "competition_weighted", False, "Weight classes 1/2/4: best for the RSNA 2024 metric."
@@ -54,7 +60,7 @@ def main() -> None:
 
 
 def _predict_folder(model_dir: pathlib.Path, data_dir: pathlib.Path, output: pathlib.Path) -> None:
-    for flag in (_CENTER_XY, _CONDITION):
+    for flag in (_CENTER_XY, _CONDITION, _LEVEL):
         if flag.value is not None:
             raise ValueError(f"--{flag.name} belongs to --dicom: leave it out with --data_dir")
     flags_module.require_kinds(model_dir=model_dir, data_dir=data_dir)
@@ -113,6 +119,7 @@ def _predict_file(model_dir: pathlib.Path, dicom: pathlib.Path, output: pathlib.
         output,
         center_xy=center_xy,
         condition=_CONDITION.value,
+        level=_LEVEL.value,
         is_competition_weighted=_COMPETITION_WEIGHTED.value,
     )
     for column, probability in probabilities.items():

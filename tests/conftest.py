@@ -72,10 +72,13 @@ def write_records(
     num_slices: int = 1,
     first_study: int = 1000,
     severities: tuple[int, ...] = (0, 1, 2),
+    conditions: tuple[int, ...] = (_CONDITION,),
+    levels: tuple[int, ...] = (_LEVEL,),
 ) -> pathlib.Path:
     """Writes a finished directory: a disc whose brightness falls with the severity, in noise.
 
-    Each of fold_0, fold_1, fold_2 and test has `per_class` examples a severity, one a study.
+    Each of fold_0, fold_1, fold_2 and test has `per_class` examples a severity, one a study, of the
+    conditions and levels in turn.
     """
     directory.mkdir(parents=True)
     roi = roi_config.RoiConfig(roi_px=roi_px, num_slices=num_slices)
@@ -86,8 +89,9 @@ def write_records(
     for split in _SPLITS:
         name = shard.file_name(record.DATASET_NAME, split, 0, 1)
         with shard.Writer(directory / name, split) as writer:
-            for severity in severities * per_class:
-                values = _example(generator, roi, next(studies), severity)
+            for number, severity in enumerate(severities * per_class):
+                place = conditions[number % len(conditions)], levels[number % len(levels)]
+                values = _example(generator, roi, next(studies), severity, *place)
                 writer.write(example.serialize(schema, values))
         shards.append(writer.shard)
     counts = {
@@ -97,8 +101,8 @@ def write_records(
         name=record.DATASET_NAME,
         config={
             **dataclasses.asdict(roi),
-            "conditions": [labels.CONDITIONS[_CONDITION]],
-            "levels": [labels.LEVELS[_LEVEL]],
+            "conditions": [labels.CONDITIONS[each] for each in conditions],
+            "levels": [labels.LEVELS[each] for each in levels],
             "num_folds": 3,
         },
         shards=tuple(shards),
@@ -111,7 +115,12 @@ def write_records(
 
 
 def _example(
-    generator: np.random.Generator, roi: roi_config.RoiConfig, study: int, severity: int
+    generator: np.random.Generator,
+    roi: roi_config.RoiConfig,
+    study: int,
+    severity: int,
+    condition: int,
+    level: int,
 ) -> dict[str, Any]:
     grid = np.arange(roi.roi_px) - roi.roi_px / 2
     is_disc = np.hypot(*np.meshgrid(grid, grid)) < roi.roi_px / 4
@@ -123,15 +132,15 @@ def _example(
         "image": np.clip(image[..., np.newaxis] + noise, 0, 4095).astype(np.uint16),
         "window": np.array([50, 1100], np.float32),
         "label": severity,
-        "condition": _CONDITION,
-        "level": _LEVEL,
+        "condition": condition,
+        "level": level,
         "study_id": study,
         "series_id": 7,
         "instance_number": 3,
         "center_xy": np.array([64, 64], np.float32),
         "pixel_spacing": np.array([0.5, 0.5], np.float32),
         "mirrored": 0,
-        "key": f"{study}/7/3/{labels.CONDITIONS[_CONDITION]}/{labels.LEVELS[_LEVEL]}".encode(),
+        "key": f"{study}/7/3/{labels.CONDITIONS[condition]}/{labels.LEVELS[level]}".encode(),
     }
 
 

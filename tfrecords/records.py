@@ -79,7 +79,9 @@ class Examples:
     @property
     def windowed(self) -> stored_images.Windowed:
         """The windowed images, made when they are asked for."""
-        return stored_images.Windowed(pixels=self.pixels, rows=self.rows, windows=self.windows)
+        return stored_images.Windowed(
+            pixels=self.pixels, rows=self.rows, windows=self.windows, columns=self.columns
+        )
 
     def normalized(self) -> np.ndarray:
         """Returns the windowed images, float32 (n, height, width, slices) in [0, 1]."""

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import pathlib
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -73,11 +74,13 @@ class Windowed:
 
     Attributes:
         pixels, rows, windows: as `Examples` has them.
+        columns: what else is known of each, (n, ...) by name.
     """
 
     pixels: "np.ndarray | StoredImages"
     rows: np.ndarray
     windows: np.ndarray
+    columns: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -91,7 +94,10 @@ class Windowed:
         """Returns the chosen images, not made yet: bool (n,), or their positions, int64 (k,)."""
         positions = np.arange(len(self))[chosen]
         return Windowed(
-            pixels=self.pixels, rows=self.rows[positions], windows=self.windows[positions]
+            pixels=self.pixels,
+            rows=self.rows[positions],
+            windows=self.windows[positions],
+            columns={name: values[positions] for name, values in self.columns.items()},
         )
 
     def __getitem__(self, chosen: int | slice | np.ndarray) -> np.ndarray:
@@ -111,6 +117,21 @@ class Windowed:
         """All of them, for numpy."""
         del copy
         return self[:].astype(dtype or np.float32, copy=False)
+
+
+def as_windowed(images: np.ndarray, columns: Mapping[str, np.ndarray]) -> Windowed:
+    """Returns images that are windowed already, with what else is known of each.
+
+    Args:
+        images: float32 (n, height, width, slices) in [0, 1].
+        columns: (n, ...) by name.
+    """
+    return Windowed(
+        pixels=images,
+        rows=np.arange(len(images)),
+        windows=np.tile(np.array([0.0, 1.0], np.float32), (len(images), 1)),
+        columns=columns,
+    )
 
 
 Images: TypeAlias = np.ndarray | Windowed

@@ -1,7 +1,7 @@
 """Images and small random changes of them, whose answers are averaged at test time."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -47,6 +47,11 @@ class Changed:
         """Of the array: n, input_px, input_px, slices."""
         side = self._view.input_px
         return len(self), side, side, self._images.shape[3]
+
+    @property
+    def columns(self) -> Mapping[str, np.ndarray]:
+        """What else is known of each image, where the images say it."""
+        return getattr(self._images, "columns", {})
 
     def __getitem__(self, chosen: slice | np.ndarray) -> np.ndarray:
         """Makes the chosen images, float32 (k, input_px, input_px, slices)."""

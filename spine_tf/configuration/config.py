@@ -47,6 +47,13 @@ class Config:
                 "the class frequencies twice: set one of them to its default"
             )
 
+        mixing = [name for name in ("mixup", "cutmix") if getattr(self.data.augmentation, name)]
+        if self.model.is_told and mixing:
+            raise ValueError(
+                f"data.augmentation.{mixing[0]} blends crops of different conditions, while "
+                "model.condition_input tells the network of one: set one of them to its default"
+            )
+
     @property
     def task_spec(self) -> labels.Task:
         """The task that `task` names."""

@@ -44,6 +44,11 @@ class ModelConfig:
     def __post_init__(self) -> None:
         limits.check(self)
 
+    @property
+    def is_told(self) -> bool:
+        """Whether the network is told which condition and level it looks at."""
+        return False
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvolutionalConfig(ModelConfig):
@@ -57,6 +62,8 @@ class ConvolutionalConfig(ModelConfig):
         norm: normalisation after each convolution: "batch", "group", "layer" (over the channels of
             a place) or "none".
         norm_momentum: momentum of batch normalisation's moving averages; others have none.
+        condition_input: tells the network which condition and level each crop is of: its last
+            features are scaled and shifted by them. For records of several.
     """
 
     own_stem_kernel: ClassVar[int] = 5
@@ -66,6 +73,11 @@ class ConvolutionalConfig(ModelConfig):
     stem_stride: Annotated[int, limits.Range(1, 4)] = 2
     norm: Annotated[str, limits.Choice(("batch", "group", "layer", "none"))] = "batch"
     norm_momentum: Annotated[float, limits.Range(0.0, 0.9999)] = 0.9
+    condition_input: bool = False
+
+    @property
+    def is_told(self) -> bool:
+        return self.condition_input
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -191,7 +191,7 @@ def _predicted(
         _make_predictions(examples, answers.uncalibrated),
         examples.splits,
         images,
-        lambda row: unseen.predictor(runs, study_ids[row]),
+        lambda row: _told(unseen.predictor(runs, study_ids[row]), images, row),
     )
     return dataclasses.replace(found, answers=answers)
 
@@ -260,8 +260,25 @@ def _from_stored(
         _make_predictions(examples, before),
         examples.splits,
         images,
-        lambda row: runs[examples.splits[row]].predict,
+        lambda row: _told(runs[examples.splits[row]].predict, images, row),
     )
+
+
+def _told(
+    predict: Callable[[stored_images.Images], np.ndarray],
+    images: stored_images.Windowed,
+    row: int,
+) -> Callable[[np.ndarray], np.ndarray]:
+    """The call that answers for changed pictures of an example, known to be of what it is of."""
+
+    def ask(pictures: np.ndarray) -> np.ndarray:
+        columns = {
+            name: np.repeat(values[row : row + 1], len(pictures), axis=0)
+            for name, values in images.columns.items()
+        }
+        return predict(stored_images.as_windowed(pictures, columns))
+
+    return ask
 
 
 def _uncalibrated(

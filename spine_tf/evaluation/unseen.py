@@ -71,7 +71,9 @@ def is_unseen(member: run.Member, study_ids: np.ndarray) -> np.ndarray:
     return ~np.isin(study_ids, sorted(member.train_studies))
 
 
-def predictor(runs: Sequence[run.Run], study_id: int) -> Callable[[np.ndarray], np.ndarray]:
+def predictor(
+    runs: Sequence[run.Run], study_id: int
+) -> Callable[[stored_images.Images], np.ndarray]:
     """Returns the call that answers for images of a study, by the models that did not see it."""
     members = [
         member

@@ -9,6 +9,7 @@ import numpy as np
 from spine_tf import labels
 from spine_tf.evaluation import held_out
 from spine_tf.label_review import quality, review_page
+from spine_tf.models import told
 from spine_tf.runs import run, run_directory
 from spine_tf.scoring import predictions as predictions_module
 from spine_tf.training import mild_split as mild_split_module, reviewed_labels
@@ -158,8 +159,11 @@ def _extract_features(model: keras.Model, images: stored_images.Images) -> np.nd
         float32 (n, features).
     """
     extractor = keras.Model(model.input, _last_wide_output(model))
+    rows = np.arange(len(images))
     batches = [
-        keras.ops.convert_to_numpy(extractor(images[start : start + _BATCH], training=False))
+        keras.ops.convert_to_numpy(
+            extractor(told.inputs(model, images, rows[start : start + _BATCH]), training=False)
+        )
         for start in range(0, len(images), _BATCH)
     ]
     return np.concatenate(batches).astype(np.float32)

@@ -18,6 +18,7 @@ from spine_tf.models import (
     residual,
     simple,
     slices,
+    told as told_module,
 )
 
 # (images, configuration, head) -> what the head makes of the family's features of the images.
@@ -45,6 +46,7 @@ CUSTOM_LAYERS: Mapping[str, type[keras.layers.Layer]] = types.MappingProxyType(
             resampling.Resampling,
             slices.SplitSlices,
             slices.JoinSlices,
+            told_module.Modulation,
         )
     }
 )
@@ -76,7 +78,8 @@ def build_model(
 
     Returns:
         A functional model, float32 (batch, *input_shape) in [0, 1] -> probabilities, float32
-        (batch, num_classes). Published weights are not read yet.
+        (batch, num_classes). Published weights are not read yet. With `condition_input` its input
+        is a dict of the image, `condition` and `level`, int64 (batch,), as in the records.
 
     Raises:
         ValueError: the family can't work on that shape.
@@ -104,5 +107,13 @@ def build_network(
         ValueError: `build_model` would raise it.
     """
     image, x = blocks.make_input(model_config, input_shape, record_mm)
-    outputs = _BUILDERS[model_config.family](x, model_config, head)
-    return keras.Model(image, outputs, name=model_config.family)
+    build = _BUILDERS[model_config.family]
+    if not model_config.is_told:
+        return keras.Model(image, build(x, model_config, head), name=model_config.family)
+    told = told_module.make_inputs()
+
+    def told_head(features: keras.KerasTensor, config: model_configs.ModelConfig) -> Any:
+        return head(told_module.modulate(features, told), config)
+
+    outputs = build(x, model_config, told_head)
+    return keras.Model({"image": image, **told}, outputs, name=model_config.family)

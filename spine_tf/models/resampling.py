@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from spine_tf.augmentation import field_of_view, sampler
+from spine_tf.models import told
 
 _NAME = "sampled"
 
@@ -53,7 +54,9 @@ def behind(model: keras.Model) -> keras.Model:
     Its input is what the sampler gives. A model that sees records as they are is returned itself.
     """
     layer = _find(model)
-    return model if layer is None else keras.Model(layer.output, model.output, name=model.name)
+    if layer is None:
+        return model
+    return keras.Model(told.with_image(model, layer.output), model.output, name=model.name)
 
 
 def view_of(model: keras.Model, record_mm: float | None) -> field_of_view.FieldOfView:
@@ -65,7 +68,7 @@ def view_of(model: keras.Model, record_mm: float | None) -> field_of_view.FieldO
     """
     layer = _find(model)
     if layer is None:
-        return field_of_view.whole(model.input_shape[1], record_mm)
+        return field_of_view.whole(told.image_of(model).shape[1], record_mm)
     return layer.view
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from spine_tf.augmentation import copies as copies_module
 from spine_tf.configuration import config as config_module
-from spine_tf.models import families, resampling
+from spine_tf.models import families, resampling, told
 from spine_tf.runs import provenance as provenance_module, run_directory
 from spine_tf.scoring import calibration, predictions as predictions_module, summary
 from tfrecords import atomic, progress, regular_file, stored_images
@@ -137,7 +137,7 @@ class Run:
             float64 (n, classes); each row sums to 1.
 
         Raises:
-            ValueError: as `copies`.
+            ValueError: as `copies`, or the images don't say what the model is told.
         """
         answers = [
             member.predict(copy, batch_size)
@@ -175,6 +175,7 @@ def predict_probabilities(
         model: float32 images -> float32 probabilities.
         images: float32 (n, side, side, slices) in [0, 1]; those that are made when they are asked
             for are so, batch by batch. Changed ones have been sampled, and go behind the sampler.
+            A model that is told what it looks at finds it in their columns.
         batch_size: images at a time.
         rows: of the images, int64 (k,); None is all of them.
 
@@ -187,7 +188,7 @@ def predict_probabilities(
         model = resampling.behind(model)
     # Called as it is: model.predict would trace a function anew for every model of an ensemble.
     batches = [
-        model(images[rows[start : start + batch_size]], training=False).numpy()
+        model(told.inputs(model, images, rows[start : start + batch_size]), training=False).numpy()
         for start in range(0, len(rows), batch_size)
     ]
     exact = np.concatenate(batches).astype(np.float64)

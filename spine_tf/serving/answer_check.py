@@ -54,7 +54,7 @@ def _ask_all(directory: pathlib.Path) -> tuple[dict[str, float], dict[str, str]]
 def _ask_format(
     directory: pathlib.Path, name: str, inputs: golden.Inputs, outputs: spec.Answer
 ) -> float:
-    answer = formats.load(directory, name)(inputs.image, inputs.window)
+    answer = formats.load(directory, name)(inputs.crops)
     if formats.FORMATS[name].is_exact:
         return golden.compare(golden.crop_answers(outputs), answer, name)
     own = golden.read_answers(directory, formats.FORMATS[name].outputs_file)

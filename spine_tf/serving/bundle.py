@@ -25,7 +25,7 @@ from spine_tf.serving import (
     training_studies,
     verification,
 )
-from tfrecords import atomic, errors, progress, records
+from tfrecords import atomic, errors, progress, records, stored_images
 
 _NUM_REPRESENTATIVE = 200
 # What TensorFlow takes for a pattern, and bytes that are no UTF-8, which Python has as surrogates.
@@ -116,7 +116,8 @@ def spec_of(runs: Sequence[run.Run]) -> spec.Spec:
     prior = np.average(
         [described.class_prior for described in specs], axis=0, weights=_weights(runs)
     )
-    return dataclasses.replace(specs[0], class_prior=tuple(prior.tolist()))
+    told = max((described.told for described in specs), key=len)
+    return dataclasses.replace(specs[0], class_prior=tuple(prior.tolist()), told=told)
 
 
 def _spec_of_one(one: run.Run) -> spec.Spec:
@@ -128,6 +129,7 @@ def _spec_of_one(one: run.Run) -> spec.Spec:
         levels=tuple(converted["levels"]),
         class_prior=tuple(prior.tolist()),
         roi=roi_config.from_dict(converted),
+        told=spec.TOLD if one.config.model.is_told else (),
     )
 
 
@@ -156,7 +158,8 @@ def _representative_crops(
     count = min(_NUM_REPRESENTATIVE, len(examples))
     chosen = np.random.default_rng(0).choice(len(examples), count, replace=False)
     crops = examples.take(chosen)
-    return crops.images, crops.windows
+    told = {name: crops.columns[name] for name in served.told}
+    return {"image": crops.images, "window": crops.windows, **told}
 
 
 def _fill(
@@ -192,7 +195,7 @@ def _fill(
     return differences
 
 
-def _predict(runs: Sequence[run.Run], images: np.ndarray) -> np.ndarray:
+def _predict(runs: Sequence[run.Run], images: stored_images.Images) -> np.ndarray:
     """The mean over all members of all runs, of whole severities, float64 (n, classes)."""
     answers = [
         predictions.collapse_probabilities(one.predict(images), one.config.task_spec)
@@ -209,7 +212,7 @@ def _compare_format(
     crops: formats.Crops | None,
 ) -> float:
     ask = formats.load(directory, name)
-    answer = ask(inputs.image, inputs.window)
+    answer = ask(inputs.crops)
     if formats.FORMATS[name].is_exact:
         return golden.compare(golden.crop_answers(outputs), answer, f"{name} beside the SavedModel")
     golden.write_answers(directory, formats.FORMATS[name].outputs_file, answer)
@@ -220,13 +223,13 @@ def _mean_difference(
     directory: pathlib.Path, name: str, ask: spec.Ask, crops: formats.Crops | None
 ) -> float:
     """How far a quantised model is from the SavedModel on the real crops that set its ranges."""
-    images, windows = crops if crops is not None else (np.empty(0), np.empty(0))
-    answer = saved_model.SavedModel(directory).ask("serving_default", image=images, window=windows)
-    difference = np.abs(ask(images, windows)["probabilities"] - answer["probabilities"])
+    asked = crops or {}
+    answer = saved_model.SavedModel(directory).ask("serving_default", **asked)
+    difference = np.abs(ask(asked)["probabilities"] - answer["probabilities"])
     mean = float(difference.mean())
     if not mean <= formats.INT8_MEAN_TOLERANCE:
         raise ValueError(
-            f"{name} differs from the SavedModel by {mean:.2g} on average over {len(images)} "
+            f"{name} differs from the SavedModel by {mean:.2g} on average over {len(difference)} "
             f"crops, expected at most {formats.INT8_MEAN_TOLERANCE}: leave it out of --formats"
         )
     return mean

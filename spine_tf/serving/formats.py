@@ -11,7 +11,7 @@ import logging
 import pathlib
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,8 @@ INT8_TOLERANCE = 0.05
 # A quantised model that is further off than this on average is another model.
 INT8_MEAN_TOLERANCE = 0.05
 
-Crops = tuple[np.ndarray, np.ndarray]  # uint16 (n, px, px, slices), float32 (n, 2)
+# Inputs of `serving_default` by name, such as image uint16 (n, px, px, slices).
+Crops = Mapping[str, np.ndarray]
 
 _SIGNATURE = "serving_default"
 _TALKATIVE = ("tensorflow", "tf2onnx")
@@ -106,8 +107,8 @@ class Onnx(Format):
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         names = [output.name for output in session.get_outputs()]
 
-        def ask(image: np.ndarray, window: np.ndarray) -> spec.Answer:
-            values = session.run(names, {"image": image, "window": window})
+        def ask(inputs: Crops) -> spec.Answer:
+            values = session.run(names, dict(inputs))
             return spec.as_answer(dict(zip(names, values, strict=True)))
 
         return ask
@@ -150,8 +151,8 @@ class OpenVino(Format):
         exact = {"INFERENCE_PRECISION_HINT": "f32"}
         compiled = openvino.Core().compile_model(str(path), "CPU", exact)
 
-        def ask(image: np.ndarray, window: np.ndarray) -> spec.Answer:
-            values = compiled({"image": image, "window": window})
+        def ask(inputs: Crops) -> spec.Answer:
+            values = compiled(dict(inputs))
             return spec.as_answer({port.get_any_name(): value for port, value in values.items()})
 
         return ask
@@ -198,8 +199,8 @@ class LiteRt(Format):
 
         runner = interpreter.Interpreter(model_path=str(path)).get_signature_runner(_SIGNATURE)
 
-        def ask(image: np.ndarray, window: np.ndarray) -> spec.Answer:
-            return spec.as_answer(runner(image=image, window=window))
+        def ask(inputs: Crops) -> spec.Answer:
+            return spec.as_answer(runner(**inputs))
 
         return ask
 
@@ -224,12 +225,11 @@ class LiteRtInt8(LiteRt):
 
         if crops is None:
             raise ValueError(f"format {INT8} needs representative crops: they set its ranges")
-        image, window = crops
 
         def representative() -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-            for index in range(len(image)):
+            for index in range(len(crops["image"])):
                 one = slice(index, index + 1)
-                yield _SIGNATURE, {"image": image[one], "window": window[one]}
+                yield _SIGNATURE, {name: values[one] for name, values in crops.items()}
 
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = representative
@@ -275,7 +275,7 @@ def write(export_dir: pathlib.Path, name: str, crops: Crops | None = None) -> No
     Args:
         export_dir: holds saved_model/1.
         name: a key of FORMATS.
-        crops: representative images and windows; int8 needs them.
+        crops: representative inputs; int8 needs them.
 
     Raises:
         ValueError: the model can't be converted, with the converter's reason.

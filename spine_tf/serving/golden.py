@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from spine_tf.crops import roi
 from spine_tf.serving import saved_model, spec
-from tfrecords import array_file, example, schema
+from tfrecords import array_file, example, schema, stored_images
 
 FOLDER = "golden"
 INPUTS_FILE = "inputs.npz"
@@ -25,8 +25,13 @@ _LARGEST_STORED = 1500
 # Answers as float32 from other kernels, devices and runtimes: measured differences are below 1e-5.
 TOLERANCE = 1e-4
 
-# Images float32 (n, px, px, slices) in [0, 1] -> calibrated probabilities float64 (n, classes).
-Predict = Callable[[np.ndarray], np.ndarray]
+# Images like float32 (n, px, px, slices) in [0, 1], with what the model is told of each as columns
+# -> calibrated probabilities float64 (n, classes).
+Predict = Callable[[stored_images.Windowed], np.ndarray]
+
+
+def _nothing_told() -> np.ndarray:
+    return np.zeros(0, np.int64)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +48,8 @@ class Inputs:
         slice_mirror: bool (k,).
         slice_padding: int32 (k, 2), lowest and highest value that is padding; (0, 2) in exports of
             before there was such an input.
+        condition, level: int64 (n,), what the model is told of each crop; (0,) if it isn't.
+        slice_condition, slice_level: int64 (k,), likewise of each place in the slice.
     """
 
     image: np.ndarray
@@ -54,6 +61,25 @@ class Inputs:
     slice_padding: np.ndarray = dataclasses.field(
         default_factory=lambda: np.zeros((0, 2), np.int32)
     )
+    condition: np.ndarray = dataclasses.field(default_factory=_nothing_told)
+    level: np.ndarray = dataclasses.field(default_factory=_nothing_told)
+    slice_condition: np.ndarray = dataclasses.field(default_factory=_nothing_told)
+    slice_level: np.ndarray = dataclasses.field(default_factory=_nothing_told)
+
+    @property
+    def told(self) -> dict[str, np.ndarray]:
+        """What the model is told of each crop, by name."""
+        return {name: getattr(self, name) for name in spec.TOLD if len(getattr(self, name))}
+
+    @property
+    def slice_told(self) -> dict[str, np.ndarray]:
+        """What it is told of each place in the slice, by name."""
+        return {name: getattr(self, f"slice_{name}") for name in self.told}
+
+    @property
+    def crops(self) -> dict[str, np.ndarray]:
+        """The inputs of `serving_default`, by name."""
+        return {"image": self.image, "window": self.window, **self.told}
 
     def examples(self) -> np.ndarray:
         """Returns the crops as serialised records, bytes (n,)."""
@@ -61,11 +87,12 @@ class Inputs:
             features=(
                 schema.Feature(name="image", dtype="uint16", shape=self.image.shape[1:]),
                 schema.Feature(name="window", dtype="float32", shape=(2,)),
+                *(schema.Feature(name=name, dtype="int64") for name in self.told),
             )
         )
         serialized = [
-            example.serialize(fields, {"image": image, "window": window})
-            for image, window in zip(self.image, self.window, strict=True)
+            example.serialize(fields, {name: each[row] for name, each in self.crops.items()})
+            for row in range(len(self.image))
         ]
         return np.array(serialized, object)
 
@@ -85,7 +112,17 @@ def make_inputs(served: spec.Spec, *, seed: int = 0) -> Inputs:
         slice_center_xy=_centers(columns, served.roi.num_slices),
         slice_mirror=np.array([False, True, False, True]),
         slice_padding=np.array([[1, 0], [0, 300], [1, 0], [900, 65535]], np.int32),
+        **(_told() if served.told else {}),
     )
+
+
+def _told() -> dict[str, np.ndarray]:
+    """Every condition and level among the crops."""
+    values = {}
+    for name, (size, step) in {"condition": (5, 1), "level": (5, 2)}.items():
+        values[name] = np.arange(_NUM_CROPS, dtype=np.int64) * step % size
+        values[f"slice_{name}"] = np.arange(4, dtype=np.int64) * step % size
+    return values
 
 
 def _centers(columns: int, num_slices: int) -> np.ndarray:
@@ -113,7 +150,7 @@ def ask_all(model: saved_model.SavedModel, inputs: Inputs) -> spec.Answer:
     Raises:
         ValueError: `serve_examples` does not answer as `serving_default` does.
     """
-    crops = model.ask("serving_default", image=inputs.image, window=inputs.window)
+    crops = model.ask("serving_default", **inputs.crops)
     examples = model.ask("serve_examples", examples=inputs.examples())
     compare(crops, examples, "serve_examples beside serving_default")
     found = {f"crop_{name}": value for name, value in crops.items()}
@@ -124,7 +161,11 @@ def ask_all(model: saved_model.SavedModel, inputs: Inputs) -> spec.Answer:
 
 def _ask_slice(model: saved_model.SavedModel, inputs: Inputs) -> spec.Answer:
     """The answers for all places in the slice."""
-    by_place = {"center_xy": inputs.slice_center_xy, "mirror": inputs.slice_mirror}
+    by_place = {
+        "center_xy": inputs.slice_center_xy,
+        "mirror": inputs.slice_mirror,
+        **inputs.slice_told,
+    }
     if len(inputs.slice_padding):
         by_place["padding"] = inputs.slice_padding
     answers = [
@@ -148,11 +189,13 @@ def reference_answers(predict: Predict, served: spec.Spec, inputs: Inputs) -> sp
         inputs: golden inputs.
     """
     answer = {}
-    for name, value in _answer(predict, served, inputs.image, inputs.window).items():
+    found = _answer(predict, served, inputs.image, inputs.window, inputs.told)
+    for name, value in found.items():
         answer[f"crop_{name}"] = value
     if served.has_slice_signature:
         crops, windows = _cut(served, inputs)
-        for name, value in _answer(predict, served, crops, windows).items():
+        found = _answer(predict, served, crops, windows, inputs.slice_told)
+        for name, value in found.items():
             answer[f"slice_{name}"] = value
     return answer
 
@@ -189,12 +232,17 @@ def _cut_one(
 
 
 def _answer(
-    predict: Predict, served: spec.Spec, images: np.ndarray, windows: np.ndarray
+    predict: Predict,
+    served: spec.Spec,
+    images: np.ndarray,
+    windows: np.ndarray,
+    told: Mapping[str, np.ndarray],
 ) -> spec.Answer:
     low = windows[:, 0, None, None, None]
     high = windows[:, 1, None, None, None]
     scale = 1.0 / np.maximum(high - low, 1.0)
-    probabilities = predict(np.clip((images.astype(np.float32) - low) * scale, 0.0, 1.0))
+    normalized = np.clip((images.astype(np.float32) - low) * scale, 0.0, 1.0)
+    probabilities = predict(stored_images.as_windowed(normalized, told))
     weighted = probabilities * served.task_spec.class_weights
     return {
         "probabilities": probabilities,

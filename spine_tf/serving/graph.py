@@ -6,13 +6,14 @@ in float64; no kernel, device or thread count changes it.
 """
 
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from spine_tf import labels
+from spine_tf.models import told as told_module
 from spine_tf.serving import spec
 from tfrecords import feed
 
@@ -57,7 +58,10 @@ class Graph:
         # One function that all signatures call: each would trace and store the models anew.
         self._answer = tf.function(
             self._answer_normalized,
-            input_signature=[tf.TensorSpec([None, *served.image_shape], tf.float32)],
+            input_signature=[
+                tf.TensorSpec([None, *served.image_shape], tf.float32),
+                {name: tf.TensorSpec([None], tf.int64, name=name) for name in served.told},
+            ],
         )
 
     def save(self, path: pathlib.Path) -> None:
@@ -78,6 +82,7 @@ class Graph:
                 [
                     tf.TensorSpec([None, height, width, slices], tf.uint16, name="image"),
                     tf.TensorSpec([None, 2], tf.float32, name="window"),
+                    *self._told([None]),
                 ],
             ),
             "serve_examples": (
@@ -94,13 +99,21 @@ class Graph:
                     tf.TensorSpec([slices, 2], tf.float32, name="center_xy"),
                     tf.TensorSpec([], tf.bool, name="mirror"),
                     tf.TensorSpec([2], tf.int32, name="padding"),
+                    *self._told([]),
                 ],
             )
         return signatures
 
-    def serve_crops(self, image: tf.Tensor, window: tf.Tensor) -> Answer:
-        """Answers for crops: uint16 (batch, px, px, slices), float32 (batch, 2)."""
-        return self._answer(feed.normalize(image, window))
+    def _told(self, shape: list[int | None]) -> list[tf.TensorSpec]:
+        return [tf.TensorSpec(shape, tf.int64, name=name) for name in self._served.told]
+
+    def serve_crops(self, image: tf.Tensor, window: tf.Tensor, *told: tf.Tensor) -> Answer:
+        """Answers for crops: uint16 (batch, px, px, slices), float32 (batch, 2).
+
+        Where the model is told what it looks at, condition and level follow, int64 (batch,).
+        """
+        named = dict(zip(self._served.told, told, strict=True))
+        return self._answer(feed.normalize(image, window), named)
 
     def serve_examples(self, examples: tf.Tensor) -> Answer:
         """Answers for serialised records, string (batch,)."""
@@ -109,6 +122,7 @@ class Graph:
             {
                 "image": tf.io.FixedLenFeature([], tf.string),
                 "window": tf.io.FixedLenFeature([2], tf.float32),
+                **{name: tf.io.FixedLenFeature([], tf.int64) for name in self._served.told},
             },
         )
         height, width, slices = self._served.image_shape
@@ -121,7 +135,8 @@ class Graph:
         checked = _where(tf.reduce_all(sizes == expected), [message, sizes], parsed["image"])
         flat = tf.io.decode_raw(checked, tf.uint16, little_endian=True)
         images = tf.reshape(flat, [-1, height, width, slices])
-        return self.serve_crops(images, parsed["window"])
+        told = [parsed[name] for name in self._served.told]
+        return self.serve_crops(images, parsed["window"], *told)
 
     def serve_slice(
         self,
@@ -130,6 +145,7 @@ class Graph:
         center_xy: tf.Tensor,
         mirror: tf.Tensor,
         padding: tf.Tensor,
+        *told: tf.Tensor,
     ) -> Answer:
         """Answers, as a batch of one, for a place in a slice of stored values.
 
@@ -140,6 +156,7 @@ class Graph:
             mirror: bool (), flips the crop left-right.
             padding: int32 (2,), lowest and highest stored value that is no tissue; none is where
                 the lowest is above the highest.
+            told: condition and level, int64 (), where the model is told them.
         """
         roi = self._served.roi
         center_xy = _checked_centers(center_xy, image, roi.num_slices // 2)
@@ -157,10 +174,10 @@ class Graph:
             window = slice_window(image[:, :, roi.num_slices // 2], padding)
         else:
             window = _histogram_window(_count_values(tf.boolean_mask(cropped, is_tissue)))
-        return self.serve_crops(cropped[None], window[None])
+        return self.serve_crops(cropped[None], window[None], *(each[None] for each in told))
 
-    def _answer_normalized(self, images: tf.Tensor) -> Answer:
-        probabilities = self._probabilities(images)
+    def _answer_normalized(self, images: tf.Tensor, told: Mapping[str, tf.Tensor]) -> Answer:
+        probabilities = self._probabilities(images, told)
         classes = self._served.task_spec.classes
         weights = tf.constant(self._served.task_spec.class_weights, tf.float32)
         weighted = probabilities * weights
@@ -170,11 +187,12 @@ class Graph:
             "label": tf.gather(tf.constant(classes), tf.argmax(probabilities, axis=1)),
         }
 
-    def _probabilities(self, images: tf.Tensor) -> tf.Tensor:
+    def _probabilities(self, images: tf.Tensor, told: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """The mean over the members of p^(1 / temperature), renormalised."""
         calibrated = []
         for (model, temperature), task in zip(self._members, self._tasks, strict=True):
-            raw = model(images, training=False)
+            asked = {"image": images, **told} if told_module.is_told(model) else images
+            raw = model(asked, training=False)
             logits = tf.math.log(tf.maximum(raw, _SMALLEST))
             calibrated.append(_collapse(tf.nn.softmax(logits / temperature), task))
         return tf.add_n(calibrated) / len(calibrated)

@@ -113,6 +113,12 @@ def _input(served: spec.Spec) -> str:
         f"{roi.roi_px} pixels, {roi.num_slices} slice(s), as stored values (uint16) with the "
         f"{roi.window}'s window. `{spec.PREPROCESS_FILE}` says how they are made; "
         + (
+            f"With each crop go `condition` and `level`, int64: `told` in "
+            f"`{spec.PREPROCESS_FILE}`. "
+            if served.told
+            else ""
+        )
+        + (
             "`serve_slice` makes them inside the graph.\n"
             if served.has_slice_signature
             else "there is no `serve_slice`: that window needs the whole series.\n"

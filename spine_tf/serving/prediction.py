@@ -248,7 +248,7 @@ def _predict(
     with progress.counting("predicting", total=len(rows), unit="row") as count:
         for batch in batches:
             gaps += [_gap(reject) for reject in batch.rejects]
-            num_crops += _answer(model, batch, collected, output_name)
+            num_crops += _answer(model, served, batch, collected, output_name)
             count.add(len(batch.rows) + len(batch.rejects))
     path = report_path(output_path)
     output_path.parent.mkdir(parents=True, exist_ok=True)
@@ -354,13 +354,15 @@ def _require_studies(found: annotations.Annotations, side: str) -> None:
 
 def _answer(
     model: saved_model.SavedModel,
+    served: spec.Spec,
     batch: cutting.Batch,
     collected: Submission,
     output_name: str,
 ) -> int:
     if not batch.rows:
         return 0
-    answer = model.ask("serving_default", image=batch.images, window=batch.windows)
+    told = served.tell(batch.rows)
+    answer = model.ask("serving_default", image=batch.images, window=batch.windows, **told)
     for row, probabilities in zip(batch.rows, answer[output_name], strict=True):
         collected.add(row, probabilities)
     return len(batch.rows)

@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from spine_tf import labels
 from spine_tf.crops import cutting
@@ -68,6 +68,7 @@ def predict_file(
     *,
     center_xy: tuple[float, float],
     condition: str | None,
+    level: str | None = None,
     is_competition_weighted: bool = False,
 ) -> dict[str, float]:
     """Writes one row, named by the file, and returns its probabilities by column.
@@ -82,6 +83,7 @@ def predict_file(
         center_xy: column and row in pixels; integers are pixel centres.
         condition: which side of the patient it is decides whether the crop is mirrored; may be
             None if the model knows only one.
+        level: likewise; only a model that is told it needs it.
         is_competition_weighted: answer with what is best for the competition's metric.
 
     Raises:
@@ -95,6 +97,7 @@ def predict_file(
             output_path,
             center_xy=center_xy,
             condition=condition,
+            level=level,
             is_competition_weighted=is_competition_weighted,
         )
 
@@ -106,17 +109,22 @@ def _predict_file(
     *,
     center_xy: tuple[float, float],
     condition: str | None,
+    level: str | None,
     is_competition_weighted: bool,
 ) -> dict[str, float]:
     served = spec.read(model_dir)
-    condition = _condition(served, condition)
+    condition = _one_of("condition", served.conditions, condition)
+    if served.told:
+        level = _one_of("level", served.levels, level)
+    elif level is not None:
+        raise ValueError("--level has no effect: the model is not told the level, leave it out")
     source = FileSource.beside(dicom_path)
     row = annotations.Annotation(
         study_id=0,
         series_id=0,
         instance_number=source.paths.index(dicom_path),
         condition=labels.CONDITIONS.index(condition),
-        level=0,
+        level=labels.LEVELS.index(level) if level else 0,
         x=center_xy[0],
         y=center_xy[1],
         label=None,
@@ -126,7 +134,8 @@ def _predict_file(
         raise ValueError(_sentence(dicom_path, reject))
     model = saved_model.SavedModel(model_dir)
     model.require(served)
-    answer = model.ask("serving_default", image=batch.images, window=batch.windows)
+    told = served.tell([row])
+    answer = model.ask("serving_default", image=batch.images, window=batch.windows, **told)
     probabilities = answer[saved_model.output_name(is_competition_weighted)][0]
     output_path.parent.mkdir(parents=True, exist_ok=True)
     prediction.write_rows(output_path, served.task_spec, [(_name(dicom_path), probabilities)])
@@ -138,15 +147,15 @@ def _name(path: pathlib.Path) -> str:
     return path.stem if path.suffix.lower() == ".dcm" else path.name
 
 
-def _condition(served: spec.Spec, condition: str | None) -> str:
-    known = ", ".join(served.conditions)
-    if condition is None:
-        if len(served.conditions) > 1:
-            raise ValueError(f"--condition is needed, the model grades {known}")
-        return served.conditions[0]
-    if condition not in served.conditions:
-        raise ValueError(f"--condition is {condition!r}, the model grades {known}")
-    return condition
+def _one_of(flag: str, known: Sequence[str], given: str | None) -> str:
+    """The condition or level that is meant: the only one where none is given."""
+    if given is None:
+        if len(known) > 1:
+            raise ValueError(f"--{flag} is needed, the model grades {', '.join(known)}")
+        return known[0]
+    if given not in known:
+        raise ValueError(f"--{flag} is {given!r}, the model grades {', '.join(known)}")
+    return given
 
 
 def _sentence(path: pathlib.Path, reject: reasons.Reject) -> str:

@@ -4,24 +4,29 @@ import dataclasses
 import functools
 import math
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
 from spine_tf import labels
 from spine_tf.configuration import roi_config
+from spine_tf.rsna import annotations
 from tfrecords import atomic, json_object
 
 LABELS_FILE = "labels.json"
 PREPROCESS_FILE = "preprocess.json"
 FORMAT_VERSION = 1
 
+# What a model may be told of each crop, beside its pixels.
+TOLD = ("condition", "level")
+
 # Name -> probabilities float (n, classes), or label str (n,).
 Answer = dict[str, np.ndarray]
 
-# Asks for crops: uint16 (n, px, px, slices), their windows float32 (n, 2).
-Ask = Callable[[np.ndarray, np.ndarray], Answer]
+# Inputs of `serving_default` by name, such as image uint16 (n, px, px, slices) and window float32
+# (n, 2) -> what is answered.
+Ask = Callable[[Mapping[str, np.ndarray]], Answer]
 
 _Made = TypeVar("_Made")
 
@@ -63,6 +68,11 @@ _MIRROR = (
     "left-right cosine is above 1/2), of the left side where it runs to the patient's right. "
     "Sagittal crops, whose normal runs from side to side, never; others can't be used."
 )
+_TOLD = (
+    "condition and level of each crop, int64, by their places in labels.CONDITIONS and "
+    "labels.LEVELS: spinal_canal_stenosis, left and right_neural_foraminal_narrowing, left and "
+    "right_subarticular_stenosis; l1_l2 to l5_s1."
+)
 _NEIGHBOURS = (
     "The next planes of the same acquisition (SeriesInstanceUID, EchoTime, EchoNumbers, ImageType, "
     "TemporalPositionIdentifier, b-value), orientation, shape and spacing by position along the "
@@ -82,6 +92,7 @@ class Spec:
         class_prior: share of each class in the training examples; the answer for a row that has
             no image.
         roi: the crop that the model takes.
+        told: what else it takes of each crop, int64 (n,): condition and level, or nothing.
     """
 
     task: str
@@ -89,8 +100,11 @@ class Spec:
     levels: tuple[str, ...]
     class_prior: tuple[float, ...]
     roi: roi_config.RoiConfig
+    told: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.told not in ((), TOLD):
+            raise ValueError(f"told is {list(self.told)}, expected nothing or {', '.join(TOLD)}")
         _require_known("condition", self.conditions, labels.CONDITIONS)
         _require_known("level", self.levels, labels.LEVELS)
         num_classes = len(self.task_spec.classes)
@@ -114,6 +128,12 @@ class Spec:
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and slices of a crop."""
         return self.roi.roi_px, self.roi.roi_px, self.roi.num_slices
+
+    def tell(self, rows: Sequence[annotations.Annotation]) -> dict[str, np.ndarray]:
+        """Returns what the model is told of rows, int64 (n,) by name."""
+        return {
+            name: np.array([getattr(row, name) for row in rows], np.int64) for name in self.told
+        }
 
     @property
     def has_slice_signature(self) -> bool:
@@ -141,6 +161,7 @@ def write(directory: pathlib.Path, spec: Spec) -> None:
             "crop": _CROP,
             "mirroring": _MIRROR if spec.roi.mirror_right else "Crops are never flipped.",
             "neighbours": _NEIGHBOURS,
+            **({"told": _TOLD} if spec.told else {}),
             "normalization": "clip((x - low) / max(high - low, 1), 0, 1), inside the model, which "
             "then samples what it looks at of the crop",
         },
@@ -157,6 +178,7 @@ def _labels(spec: Spec) -> dict[str, Any]:
         "competition_weights": list(spec.task_spec.class_weights),
         "conditions": list(spec.conditions),
         "levels": list(spec.levels),
+        **({"told": list(spec.told)} if spec.told else {}),
     }
 
 
@@ -181,12 +203,13 @@ def _roi(values: Mapping[str, Any]) -> roi_config.RoiConfig:
 
 def _from_labels(roi: roi_config.RoiConfig, values: Mapping[str, Any]) -> Spec:
     names = ("task", "conditions", "levels", "class_prior")
-    spec = json_object.build(Spec, {**{name: values[name] for name in names}, "roi": roi})
+    said = {name: values[name] for name in names} | {"told": values.get("told", [])}
+    spec = json_object.build(Spec, {**said, "roi": roi})
     written = _labels(spec)
-    for name in sorted(set(written) - set(names)):
+    for name in sorted(set(written) - {*names, "told"}):
         if values.get(name) != written[name]:
-            said = json_object.in_words(values.get(name))
-            raise ValueError(f"{name} is {said}, task {spec.task} has {written[name]}")
+            found = json_object.in_words(values.get(name))
+            raise ValueError(f"{name} is {found}, task {spec.task} has {written[name]}")
     return spec
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from spine_tf.augmentation import changes, field_of_view, mixing, sampler
 from spine_tf.configuration import config as config_module, training_config
 from spine_tf.crops import record
-from spine_tf.models import families
+from spine_tf.models import families, told
 from spine_tf.scoring import metrics, predictions
 from spine_tf.training import fold_roles, losses, results, task_examples
 from tfrecords import feed, records
@@ -80,8 +80,13 @@ class ClassificationTask:
             record_mm=field_of_view.record_mm(source),
         )
 
-    def inputs(self, batch: feed.Batch) -> tf.Tensor:
-        return sampler.at_rest(_windowed(batch), self._view(batch))
+    def inputs(self, batch: feed.Batch) -> Any:
+        return self._with_told(sampler.at_rest(_windowed(batch), self._view(batch)), batch)
+
+    def _with_told(self, images: tf.Tensor, batch: feed.Batch) -> Any:
+        if not self.config.model.is_told:
+            return images
+        return {"image": images, **{name: batch[name] for name in told.SIZES}}
 
     def _view(self, batch: feed.Batch) -> field_of_view.FieldOfView:
         return field_of_view.make(self.config.model, batch["image"].shape[1], self.record_mm)
@@ -93,15 +98,15 @@ class ClassificationTask:
         found = {"classes": classes}
         return {**found, "weight": batch["weight"]} if "weight" in batch else found
 
-    def augmented(self, batch: feed.Batch) -> tuple[tf.Tensor, feed.Batch]:
+    def augmented(self, batch: feed.Batch) -> tuple[Any, feed.Batch]:
         settings = self.config.data.augmentation
         images = changes.augment(_windowed(batch), batch["seed"], settings, self._view(batch))
-        return images, self.targets(batch)
+        return self._with_told(images, batch), self.targets(batch)
 
-    def mix(
-        self, inputs: tf.Tensor, targets: feed.Batch, seeds: tf.Tensor
-    ) -> tuple[tf.Tensor, feed.Batch]:
+    def mix(self, inputs: Any, targets: feed.Batch, seeds: tf.Tensor) -> tuple[Any, feed.Batch]:
         settings = self.config.data.augmentation
+        if not settings.mixup and not settings.cutmix:
+            return inputs, targets
         # A vector of features has no box to cut out.
         cutmix = settings.cutmix if inputs.shape.rank == 4 else 0.0
         return mixing.mix(inputs, targets, seeds, mixup=settings.mixup, cutmix=cutmix)
@@ -129,6 +134,7 @@ class ClassificationTask:
 
     def describe(self, source: records.Records, splits: Sequence[str]) -> dict[str, Any]:
         record.require_conversion(source)
+        _require_something_to_tell(self.config, source)
         counts = task_examples.require_every_class(self.config, source, splits)
         return {
             "class_prior": (counts / counts.sum()).tolist(),
@@ -149,6 +155,15 @@ class ClassificationTask:
 
     def join_seeds(self, run_dir: pathlib.Path, seed_dirs: Mapping[int, pathlib.Path]) -> None:
         results.join_seeds(self.config, run_dir, seed_dirs)
+
+
+def _require_something_to_tell(run_config: config_module.Config, source: records.Records) -> None:
+    held = source.manifest.config
+    if run_config.model.is_told and len(held["conditions"]) == len(held["levels"]) == 1:
+        raise ValueError(
+            f"model.condition_input has no effect on {source.directory}, whose crops are all of "
+            f"{held['conditions'][0]} at {held['levels'][0]}: leave it out, or convert more"
+        )
 
 
 def _windowed(batch: feed.Batch) -> tf.Tensor:

@@ -71,8 +71,16 @@ def open_feed(
         examples = load_examples(run_config, source, splits)
         return _in_memory(run_config, examples, where)
     return stream_feed.StreamFeed(
-        source=source, splits=tuple(splits), label_values=run_config.task_spec.severities
+        source=source,
+        splits=tuple(splits),
+        label_values=run_config.task_spec.severities,
+        fields=("image", "window", "label", *_told(run_config)),
     )
+
+
+def _told(run_config: config.Config) -> tuple[str, ...]:
+    """Fields of a record that the network is told."""
+    return ("condition", "level") if run_config.model.is_told else ()
 
 
 def _in_memory(
@@ -85,7 +93,7 @@ def _in_memory(
         examples,
         on_device=where == "device",
         balanced=run_config.data.sampling == "balanced",
-        extra=extra,
+        extra={**{name: examples.columns[name] for name in _told(run_config)}, **(extra or {})},
     )
 
 

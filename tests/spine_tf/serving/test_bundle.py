@@ -636,7 +636,9 @@ def test_every_format_answers_as_the_run_and_is_checked(one_run, tmp_path, make_
     examples = records.load_examples(records.open_records(records_dir), ["fold_0"], (0, 1, 2))
     expected = one_run.predict(examples.normalized())
     for name in names:
-        answer = formats.load(exported.directory, name)(examples.images, examples.windows)
+        answer = formats.load(exported.directory, name)(
+            {"image": examples.images, "window": examples.windows}
+        )
         tolerance = 1e-5 if formats.FORMATS[name].is_exact else 0.05
         np.testing.assert_allclose(answer["probabilities"], expected, atol=tolerance)
     assert set(answer_check.check(exported.directory).differences) == {"saved_model", *names}

@@ -19,6 +19,18 @@ _ERRORS = flags.DEFINE_bool("errors", False, "Plant the errors that the real dat
 _ODDITIES = flags.DEFINE_bool(
     "oddities", False, "Plant oddities of scanners and archives, which change no right answer."
 )
+_RANDOMIZE = flags.DEFINE_bool(
+    "randomize",
+    False,
+    "Vary anatomy, scoliosis, lesions, contrasts, scanners and protocols far more than usual, for "
+    "what learns to find points: these are exact, and those of all that is in view.",
+)
+_VARY = flags.DEFINE_list(
+    "vary",
+    None,
+    "What --randomize varies: some of anatomy, curvature, lesions, contrast, scanner, protocol; "
+    "all by default.",
+)
 _STYLE = flags.DEFINE_enum(
     "style",
     "rsna",
@@ -31,7 +43,7 @@ _PNG = flags.DEFINE_string("png", None, "Directory for pictures of mild to sever
 _USAGE = """Synthetic lumbar spine studies in the RSNA 2024 layout, with a known best score.
 
   %s --output_dir D [--num_studies 60] [--seed 0] [--workers N]
-                            [--errors | --oddities | --style hospital]
+                            [--errors | --oddities | --randomize | --style hospital]
   %s --png DIR [--seed 0]
 """
 
@@ -60,6 +72,7 @@ def _write_data_set(output_dir: pathlib.Path) -> None:
         seed=_SEED.value,
         with_errors=_ERRORS.value,
         with_oddities=_ODDITIES.value,
+        varied=_varied_parts(),
     )
     num_workers = _WORKERS.number()
     start = time.monotonic()
@@ -74,13 +87,23 @@ def _write_data_set(output_dir: pathlib.Path) -> None:
     _print_summary(output_dir)
 
 
+def _varied_parts() -> tuple[str, ...]:
+    from spine_tf.synthesis import phantom_config
+
+    if _VARY.value is None:
+        return phantom_config.PARTS if _RANDOMIZE.value else ()
+    if not _RANDOMIZE.value or not _VARY.value:
+        raise ValueError("--vary says what --randomize varies: give both, or --randomize alone")
+    return tuple(dict.fromkeys(_VARY.value))
+
+
 def _write_pile(output_dir: pathlib.Path) -> None:
     from spine_tf.synthesis import hospital, phantom_config
 
-    if _ERRORS.value or _ODDITIES.value:
+    if _ERRORS.value or _ODDITIES.value or _varied_parts():
         raise ValueError(
-            "--errors and --oddities are planted in studies of --style rsna; a hospital's pile has "
-            "oddities of its own"
+            "--errors, --oddities and --randomize are for studies of --style rsna; a hospital's "
+            "pile has oddities of its own"
         )
     config = phantom_config.PhantomConfig(num_studies=_NUM_STUDIES.value, seed=_SEED.value)
     hospital.write_pile(config, output_dir, num_workers=_WORKERS.number())

@@ -81,6 +81,41 @@ def _mark(
     )
 
 
+def mark_exactly(
+    patient: patient_module.Patient,
+    all_series: tuple[protocol.Series, ...],
+    rng: np.random.Generator,
+) -> tuple[Annotation, ...]:
+    """Returns an annotation for each target that is in view, where it is.
+
+    Several series that show one have it by chance on one of them.
+    """
+    result = []
+    for condition in labels.CONDITIONS:
+        for level in labels.LEVELS:
+            point = patient.landmark(condition, level)
+            places = [
+                (item, found)
+                for item in all_series
+                if item.description == _description(condition) and (found := item.find(point))
+            ]
+            if places:
+                series, found = places[int(rng.integers(len(places)))]
+                result.append(_at(series, found, condition, level))
+    return tuple(result)
+
+
+def _at(series: protocol.Series, found: protocol.Found, condition: str, level: str) -> Annotation:
+    return Annotation(
+        series_id=series.series_id,
+        instance_number=found.index + 1,
+        condition=condition,
+        level=level,
+        x=found.x,
+        y=found.y,
+    )
+
+
 def draw_missing_grades(rng: np.random.Generator) -> np.ndarray:
     """Returns which grades are missing, bool (conditions, levels)."""
     shape = (len(labels.CONDITIONS), len(labels.LEVELS))

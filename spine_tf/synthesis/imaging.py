@@ -6,11 +6,13 @@ import numpy as np
 from scipy import ndimage
 
 from spine_tf.synthesis import (
+    lesions,
     patient as patient_module,
     protocol,
     sequence as sequence_module,
     stenosis,
     structure,
+    surroundings,
     torso,
     vertebrae,
 )
@@ -20,6 +22,7 @@ _LAYERS = (-0.25, 0.25)
 _LARGEST_STORED = 4095
 _KNOT_PX = 6
 _TEXTURE_PX = 512
+_BENT_MM = 1.0
 
 
 def make_structures(patient: patient_module.Patient) -> tuple[structure.Structure, ...]:
@@ -39,6 +42,7 @@ def make_structures(patient: patient_module.Patient) -> tuple[structure.Structur
         *vertebrae.make_bodies(patient),
         *vertebrae.make_pedicle_roots(patient),
         *vertebrae.make_arches(patient),
+        *lesions.make_lesions(patient),
         *stenosis.make_exiting_roots(patient),
         *stenosis.make_flavum(patient),
         *stenosis.make_facets(patient),
@@ -54,6 +58,8 @@ class Scanner:
         self._structures = make_structures(patient)
         self._torso = torso.make_torso(patient)
         self._textures = _draw_textures(rng)
+        if patient.around is not None:
+            self._mottles = _draw_mottles(rng)
         self._sagittal: dict[protocol.Slice, structure.Grid] = {}
 
     def image(
@@ -87,15 +93,21 @@ class Scanner:
             structure.paint(image, self._structures, sequence.signals, points, edge)
             total += image
         total *= np.float32(1 / len(_LAYERS)) * (1 + np.float32(0.05) * fine)
-        return total * torso.illumination(self._torso, sequence, y, z)
+        if self._patient.around is not None:
+            streaks, patches = self._mottles.cut(plane.shape, rng)
+            total *= surroundings.texture_gain(self._patient.around, points.v, streaks, patches)
+        return total * torso.illumination(self._torso, sequence, x, y, z)
 
     def _grid(self, plane: protocol.Slice, depth: float) -> structure.Grid:
         scale = self._patient.scale
         x, y, z = plane.coordinates(depth)
         if y.shape[1] == 1:
             v, s = self._locate(y, z)
-            middle = np.interp(5.0, v[:, 0], s[:, 0])
-            u = (x - self._patient.lateral(middle)) / scale
+            u = (x - self._aside(v, s)) / scale
+            return structure.make_grid(u.astype(np.float32), v, s)
+        if plane.row_direction[0]:  # oblique: nothing is shared
+            v, s = self._locate(y, z)
+            u = (x - self._patient.lateral(s)) / np.float32(scale)
             return structure.make_grid(u.astype(np.float32), v, s)
         key = dataclasses.replace(plane, position=(0.0, *plane.position[1:]))
         if key not in self._sagittal:
@@ -104,6 +116,15 @@ class Scanner:
         shared = self._sagittal[key]
         u = (x.astype(np.float32) - self._patient.lateral(shared.s)) / np.float32(scale)
         return shared.with_u(u)
+
+    def _aside(self, v: np.ndarray, s: np.ndarray) -> np.ndarray:
+        """Returns how far the spine lies beside the middle: alike in a slice if it hardly bends."""
+        middle = np.interp(5.0, v[:, 0], s[:, 0])
+        if self._patient.is_bent:
+            aside = self._patient.lateral(s)
+            if np.ptp(aside[np.abs(v) < 40]) > _BENT_MM:
+                return aside
+        return self._patient.lateral(middle)
 
     def _locate(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns (v, s), worked out on every sixth row and column: they are smooth."""
@@ -162,6 +183,14 @@ def _draw_textures(rng: np.random.Generator) -> _Textures:
     patches = ndimage.gaussian_filter(patches, 1.4, mode="wrap")
     coarse = ndimage.zoom(patches, 8, order=1, mode="grid-wrap", grid_mode=True)
     return _Textures(fine=_standardized(fine), coarse=_standardized(coarse))
+
+
+def _draw_mottles(rng: np.random.Generator) -> _Textures:
+    """Draws streaks along the back, as `fine`, and patches in the marrow, as `coarse`."""
+    noise = rng.standard_normal((2, _TEXTURE_PX, _TEXTURE_PX), dtype=np.float32)
+    streaks = ndimage.gaussian_filter(noise[0], (6.0, 1.4), mode="wrap", truncate=2.5)
+    patches = ndimage.gaussian_filter(noise[1], 3.0, mode="wrap", truncate=2.5)
+    return _Textures(fine=_standardized(streaks), coarse=_standardized(patches))
 
 
 def _standardized(field: np.ndarray) -> np.ndarray:

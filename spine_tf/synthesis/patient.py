@@ -1,11 +1,12 @@
 """One patient: size, curve, discs, and how narrow each of the 25 targets is."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
 from spine_tf import labels
-from spine_tf.synthesis import curve, grading
+from spine_tf.synthesis import build as build_module, curve, grading, lesion, surroundings
 
 # s of the top of L1 above the disc L1/L2 reaches up to T11, s below L5/S1 down to S3.
 _ABOVE, _BELOW = -95.0, 90.0
@@ -17,8 +18,8 @@ CANAL, LEFT_FORAMEN, RIGHT_FORAMEN, LEFT_RECESS, RIGHT_RECESS = range(5)
 class Patient:
     """The anatomy of one patient; lengths in average adult millimetres, see `scale`.
 
-    Discs are those of T11/T12, T12/L1, the five graded ones, and S1/S2; vertebra i lies between
-    disc i and disc i + 1.
+    Discs are those of T11/T12, T12/L1, the five graded ones, and S1/S2, or more of them: see
+    `build`. Vertebra i lies between disc i and disc i + 1.
 
     Attributes:
         latents: float64 (conditions, levels), standard normal.
@@ -28,7 +29,7 @@ class Patient:
         spine: the curve of the posterior wall, in the patient's millimetres.
         scale: the patient's millimetres in one average adult millimetre.
         lateral: millimetres to the left by which the spine's middle deviates, along s.
-        disc_s, disc_height, degeneration: float64 (8,), of the discs.
+        disc_s, disc_height, degeneration: float64 (discs,), of the discs.
         recess_shift: float64 (2, levels), left and right: both walls of a recess lie so much
             further back.
         recess_s: float64 (2, levels): so far below the disc's middle a recess is narrowest.
@@ -38,6 +39,10 @@ class Patient:
         conus_s: where the spinal cord ends.
         fat_mm: thickness of the fat under the skin of the back.
         fatty_muscle: fraction of fat in the muscles of the back.
+        build: tables of the vertebrae.
+        is_bent: `lateral` changes so much that slices show it.
+        around: what differs around the spine; None is the plain one.
+        lesions: what is found in it.
     """
 
     latents: np.ndarray
@@ -57,11 +62,21 @@ class Patient:
     conus_s: float
     fat_mm: float
     fatty_muscle: float
+    build: build_module.Build = build_module.USUAL
+    is_bent: bool = False
+    around: surroundings.Surroundings | None = None
+    lesions: tuple[lesion.Lesion, ...] = ()
 
     @property
     def level_s(self) -> np.ndarray:
         """Middles of the five graded discs."""
-        return self.disc_s[2:7]
+        first = self.build.num_above
+        return self.disc_s[first : first + build_module.NUM_LEVELS]
+
+    @property
+    def sacral_s(self) -> float:
+        """Middle of what is left of the disc S1/S2."""
+        return float(self.disc_s[self.build.first_sacral + 1])
 
     def recess_walls(self, side: int, level: int) -> tuple[float, float]:
         """Returns v of the front and the back wall of a subarticular recess.
@@ -135,7 +150,7 @@ def make_patient(rng: np.random.Generator, latents: np.ndarray | None = None) ->
         bulge_share=rng.uniform(0.15, 0.85, narrowing.shape),
         spine=_make_spine(disc_s * scale, rng),
         scale=scale,
-        lateral=_make_lateral(disc_s, rng),
+        lateral=make_lateral(disc_s, rng),
         disc_s=disc_s,
         disc_height=disc_height,
         degeneration=degeneration,
@@ -173,11 +188,13 @@ def _make_spine(disc_s: np.ndarray, rng: np.random.Generator) -> curve.Curve:
     return curve.make_curve(knots_s, np.radians(knots))
 
 
-def _make_lateral(disc_s: np.ndarray, rng: np.random.Generator) -> curve.Profile:
+def make_lateral(disc_s: np.ndarray, rng: np.random.Generator) -> curve.Profile:
+    """Draws how a spine deviates a little to the side."""
     amplitude = float(np.clip(rng.normal(0, 2.0), -5, 5))
     phase, offset = rng.uniform(0, 2 * np.pi), rng.normal(0, 1.5)
-    return curve.make_profile(
-        disc_s[0] + _ABOVE,
-        disc_s[-1] + _BELOW,
-        lambda s: offset + amplitude * np.sin(2 * np.pi * s / 220 + phase),
-    )
+    return side_profile(disc_s, lambda s: offset + amplitude * np.sin(2 * np.pi * s / 220 + phase))
+
+
+def side_profile(disc_s: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> curve.Profile:
+    """Returns the table of a deviation in millimetres, a function of s, over all of a spine."""
+    return curve.make_profile(disc_s[0] + _ABOVE, disc_s[-1] + _BELOW, function)

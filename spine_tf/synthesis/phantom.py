@@ -3,8 +3,9 @@
 Below the output directory stand the files of the RSNA 2024 layout (train.csv,
 train_label_coordinates.csv, train_series_descriptions.csv, train_images/,
 test_series_descriptions.csv, test_images/) and what only a phantom can tell: truth.json (ceilings,
-planted errors and oddities) and truth.csv (latent and probabilities of each row's grades). With
-oddities, late_images/ has the images that come late, to be moved into train_images/.
+planted errors and oddities) and truth.csv (latent and probabilities of each row's grades). Varied
+studies have truth_anatomy.csv and truth_discs.csv too, all discs in view under their true names.
+With oddities, late_images/ has the images that come late, to be moved into train_images/.
 """
 
 import contextlib
@@ -19,7 +20,13 @@ from typing import Any
 from spine_tf import labels
 from spine_tf.processes import pool
 from spine_tf.rsna import layout
-from spine_tf.synthesis import annotation, grading, phantom_config, study as study_module
+from spine_tf.synthesis import (
+    annotation,
+    disc_truth,
+    grading,
+    phantom_config,
+    study as study_module,
+)
 from tfrecords import atomic, progress
 
 Row = tuple[Any, ...]
@@ -50,7 +57,8 @@ def write_studies(
     with open_tables(output_dir, TEST_TABLES) as add:
         for study in studies("test", range(first_test, first_test + config.num_test_studies)):
             add(study)
-    with open_tables(output_dir, TRAIN_TABLES) as add:
+    tables = TRAIN_TABLES + (VARIED_TABLES if config.varied else ())
+    with open_tables(output_dir, tables) as add:
         _write_truth(config, output_dir, add, studies("train", range(config.num_studies)))
 
 
@@ -188,6 +196,16 @@ def _series_rows(study: study_module.Study) -> Iterable[Row]:
     return ((study.spelled_id, *series) for series in study.series)
 
 
+def _disc_rows(study: study_module.Study) -> Iterable[Row]:
+    return ((study.spelled_id, *place.cells()) for place in study.places)
+
+
+def _anatomy_rows(study: study_module.Study) -> Iterable[Row]:
+    kind = study.kind
+    found = sorted({lesion.kind for lesion in study.lesions})
+    yield study.spelled_id, kind.num_lumbar, kind.transition, f"{kind.age:.1f}", " ".join(found)
+
+
 _TARGETS = tuple(
     f"{condition}_{level}" for condition in labels.CONDITIONS for level in labels.LEVELS
 )
@@ -207,6 +225,14 @@ TRAIN_TABLES = (
         rows_of=_coordinate_rows,
     ),
     Table(name=layout.series_csv("train"), columns=_SERIES_COLUMNS, rows_of=_series_rows),
+)
+VARIED_TABLES = (
+    Table(name="truth_discs.csv", columns=("study_id", *disc_truth.COLUMNS), rows_of=_disc_rows),
+    Table(
+        name="truth_anatomy.csv",
+        columns=("study_id", "num_lumbar", "transition", "age", "lesions"),
+        rows_of=_anatomy_rows,
+    ),
 )
 TEST_TABLES = (
     Table(name=layout.series_csv("test"), columns=_SERIES_COLUMNS, rows_of=_series_rows),

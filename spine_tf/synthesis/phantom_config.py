@@ -3,6 +3,10 @@
 import dataclasses
 from typing import Any
 
+ANATOMY, CURVATURE, LESIONS = "anatomy", "curvature", "lesions"
+CONTRAST, SCANNER, PROTOCOL = "contrast", "scanner", "protocol"
+PARTS = (ANATOMY, CURVATURE, LESIONS, CONTRAST, SCANNER, PROTOCOL)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PhantomConfig:
@@ -18,6 +22,9 @@ class PhantomConfig:
         seed: of everything random.
         with_errors: plant the errors that the real data have.
         with_oddities: plant oddities of scanners and archives, which change no right answer.
+        varied: what is drawn anew for every study, of PARTS, far wider than usual. Points then lie
+            where structures are, all of those in view and no others, and sizes and slices of a
+            varied protocol are its own.
         axial_px: sides in pixels among which a study's axial series draw.
         axial_fov_mm: smallest and largest side of an axial slice in millimetres.
         sagittal_px: sides in pixels among which a study's sagittal series draw.
@@ -31,6 +38,7 @@ class PhantomConfig:
     seed: int = 0
     with_errors: bool = False
     with_oddities: bool = False
+    varied: tuple[str, ...] = ()
     axial_px: tuple[int, ...] = (256, 320, 320, 320, 320, 384, 384, 512)
     axial_fov_mm: tuple[float, float] = (130.0, 190.0)
     sagittal_px: tuple[int, ...] = (256, 320, 320, 384, 448)
@@ -44,6 +52,15 @@ class PhantomConfig:
             raise ValueError(
                 "errors and oddities are not planted together: what an oddity leaves as it is "
                 "would be wrong already"
+            )
+        if unknown := set(self.varied) - set(PARTS):
+            raise ValueError(
+                f"varied has {', '.join(sorted(unknown))}, expected some of {', '.join(PARTS)}"
+            )
+        if self.varied and (self.with_errors or self.with_oddities):
+            raise ValueError(
+                "errors and oddities are planted in usual studies: the points of varied ones are "
+                "all right"
             )
         _require_at_least("num_test_studies", self.num_test_studies, 0)
         _require_at_least("seed", self.seed, 0)
@@ -60,10 +77,12 @@ class PhantomConfig:
 
 
 def to_dict(config: PhantomConfig) -> dict[str, Any]:
-    """Returns a configuration as JSON types; oddities that are not asked for are not named."""
+    """Returns a configuration as JSON types; what is not asked for is not named."""
     values = dataclasses.asdict(config)
     if not config.with_oddities:
         del values["with_oddities"]
+    if not config.varied:
+        del values["varied"]
     return values
 
 

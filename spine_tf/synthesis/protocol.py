@@ -5,6 +5,7 @@ series, images that are not square, stacks of one series that differ in size.
 """
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,9 @@ _MIXED_SIZES = 0.03
 _NARROW_SAGITTAL = 0.14
 
 _SAGITTAL_WIDTH_MM = 44.0
+
+# A point is in view so far from the border, so many thicknesses from the middle of a slice.
+_BORDER_MM, _SEEN = 4.0, 0.72
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,6 +94,14 @@ def _num_pixels(size: int, spacing: float, pixel_mm: float) -> int:
     return min(size, 2 * round(size * spacing / pixel_mm / 2))
 
 
+class Found(NamedTuple):
+    """Where a series shows a point: index of the slice, and x, y in its pixels."""
+
+    index: int
+    x: float
+    y: float
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Series:
     """Slices of one kind; slice i is instance i + 1."""
@@ -102,6 +114,19 @@ class Series:
         """Returns the index of the slice that is nearest to a point of the patient (mm)."""
         distances = [abs(plane.project(point)[2]) for plane in self.slices]
         return distances.index(min(distances))
+
+    def find(self, point: np.ndarray) -> Found | None:
+        """Returns where a point is seen, None where it lies beyond all slices or their borders."""
+        index = self.nearest(point)
+        plane = self.slices[index]
+        x, y, distance = plane.project(point)
+        border_x, border_y = _BORDER_MM / plane.spacing[1], _BORDER_MM / plane.spacing[0]
+        is_inside = border_x <= x <= plane.shape[1] - 1 - border_x
+        is_inside = is_inside and border_y <= y <= plane.shape[0] - 1 - border_y
+        # A slice shows what is in it, and there is a gap between slices.
+        if not is_inside or abs(distance) > _SEEN * plane.thickness:
+            return None
+        return Found(index, x, y)
 
 
 def make_series(
@@ -122,13 +147,14 @@ def make_series(
         Series(
             series_id=first_series_id + index,
             description=description,
-            slices=_numbered(description, stack, rng),
+            slices=numbered(description, stack, rng),
         )
         for index, (description, stack) in enumerate(stacks)
     )
 
 
-def _numbered(description: str, stack: list[Slice], rng: np.random.Generator) -> tuple[Slice, ...]:
+def numbered(description: str, stack: list[Slice], rng: np.random.Generator) -> tuple[Slice, ...]:
+    """Returns a stack's slices in the order of their numbers, at times the other way round."""
     is_axial = description == sequence.AXIAL_T2
     reversed_fraction = _AXIAL_REVERSED if is_axial else _SAGITTAL_REVERSED
     return tuple(stack[::-1] if rng.random() < reversed_fraction else stack)

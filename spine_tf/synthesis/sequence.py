@@ -65,6 +65,9 @@ class Sequence:
         ghost: strength of the motion ghosts.
         ghost_period: lines of k-space after which motion repeats.
         largest: stored value of signal 1.
+        coil_center_mm, coil_length_mm: z at which the coil is most sensitive, and how far it is.
+        bias: waves of the signal's logarithm: (amplitude, phase, radians a mm along x, y, z).
+        is_phase_across: ghosts lie along the rows, not along the columns.
     """
 
     description: str
@@ -76,6 +79,10 @@ class Sequence:
     ghost: float
     ghost_period: float
     largest: float
+    coil_center_mm: float = -70.0
+    coil_length_mm: float = 190.0
+    bias: tuple[tuple[float, float, float, float, float], ...] = ()
+    is_phase_across: bool = False
 
 
 def draw_sequence(description: str, rng: np.random.Generator) -> Sequence:
@@ -132,7 +139,10 @@ def acquire(
     """
     noise = rng.standard_normal((2, *image.shape), dtype=np.float32) * np.float32(sequence.noise)
     lines = fft.fft2(image + noise[0] + 1j * noise[1], overwrite_x=True)
-    lines *= _modulation(image.shape[0], sequence, rng)[:, None]
+    if sequence.is_phase_across:
+        lines *= _modulation(image.shape[1], sequence, rng)
+    else:
+        lines *= _modulation(image.shape[0], sequence, rng)[:, None]
     lines *= _taper(image.shape[0])[:, None] * _taper(image.shape[1])
     padded = _zero_filled(lines, shape)
     gain = np.float32(shape[0] * shape[1] / image.size)

@@ -26,7 +26,7 @@ _FADE = 6.5
 def make_epidural_fat(patient: patient_module.Patient) -> list[structure.Structure]:
     """Returns the fat that fills the canal around the sac."""
     depth = 19.0 * patient.canal_size
-    end = float(patient.disc_s[-1] + 40)
+    end = patient.sacral_s + 40
 
     def distance(u: np.ndarray, v: np.ndarray, s: np.ndarray) -> np.ndarray:
         return structure.rounded(u, v - depth / 2, 11.5, depth / 2)
@@ -43,7 +43,7 @@ def make_epidural_fat(patient: patient_module.Patient) -> list[structure.Structu
 def make_sac(patient: patient_module.Patient) -> list[structure.Structure]:
     """Returns dura with fluid, the cord's end and the roots."""
     front, back, width = _sac_profiles(patient)
-    top, end = float(patient.disc_s[0] - 90), float(patient.disc_s[-1] + 25)
+    top, end = float(patient.disc_s[0] - 90), patient.sacral_s + 25
     box = structure.Box(u=(-10, 10), v=(0, 18), s=(top, end))
 
     def sac(u: np.ndarray, v: np.ndarray, s: np.ndarray) -> np.ndarray:
@@ -66,9 +66,9 @@ def _sac_profiles(
     patient: patient_module.Patient,
 ) -> tuple[curve.Profile, curve.Profile, curve.Profile]:
     """Returns v of the sac's front and back, and its half width, along s."""
-    start, stop = float(patient.disc_s[0] - 100), float(patient.disc_s[-1] + 60)
-    last = patient.disc_s[6]
-    knots = np.array([start, patient.disc_s[5], last, last + 20, last + 48])
+    start, stop = float(patient.disc_s[0] - 100), patient.sacral_s + 60
+    last = patient.level_s[4]
+    knots = np.array([start, patient.level_s[3], last, last + 20, last + 48])
     depth = 14.0 * patient.canal_size
     open_front = np.array([1.3, 1.3, 2.8, 5.0, 7.0])
     open_back = open_front + np.array([depth, depth, depth - 1.0, 9.0, 1.5])
@@ -130,7 +130,7 @@ def _cauda(
             np.minimum(nearest, dx * dx + dy * dy, out=nearest)
         return np.sqrt(nearest) - 0.75
 
-    end = float(patient.disc_s[-1] + 10)
+    end = patient.sacral_s + 10
     return structure.Structure(
         tissue="nerve",
         box=structure.Box(u=(-9.5, 9.5), v=(1, 17), s=(patient.conus_s - 25, end)),

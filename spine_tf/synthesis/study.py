@@ -10,14 +10,17 @@ from rle import rle
 
 from spine_tf.synthesis import (
     annotation,
+    disc_truth,
     error_planting,
     grading,
     imaging,
+    lesion,
     oddity_planting,
     patient as patient_module,
     phantom_config,
     protocol,
-    sequence,
+    variation,
+    varied_patient,
 )
 
 LATE_DIR = "late_images"
@@ -43,6 +46,9 @@ class Study:
         planted_errors: what is wrong in it on purpose.
         planted_oddities: what is odd in it on purpose.
         spelled_id: the id as in the CSVs and as a folder.
+        kind: what a reader who sees the whole spine says.
+        lesions: what is found in it.
+        places: where its sagittal series show discs, of varied studies.
     """
 
     study_id: int
@@ -53,6 +59,9 @@ class Study:
     planted_errors: tuple[error_planting.PlantedError, ...]
     planted_oddities: tuple[oddity_planting.PlantedOddity, ...]
     spelled_id: str
+    kind: varied_patient.Kind
+    lesions: tuple[lesion.Lesion, ...]
+    places: tuple[disc_truth.Place, ...]
 
 
 def write_study(
@@ -64,10 +73,11 @@ def write_study(
         for seeds in np.random.SeedSequence([config.seed, index]).spawn(4)
     )
     study_id = _FIRST_STUDY_ID + index * _STUDY_ID_STEP + int(reader_rng.integers(_STUDY_ID_STEP))
-    patient = patient_module.make_patient(anatomy_rng)
+    varied = variation.Study(config, index)
+    patient = varied.make_patient(anatomy_rng)
     first_series_id = 10_000_000 + study_id * _SERIES_IDS
-    all_series = protocol.make_series(patient, config, first_series_id, image_rng)
-    case = read_study(patient, all_series, reader_rng)
+    all_series = varied.make_series(patient, first_series_id, image_rng)
+    case = read_study(patient, all_series, reader_rng, is_exact=bool(config.varied))
     errors: tuple[error_planting.PlantedError, ...] = ()
     if config.with_errors:
         case, errors = error_planting.plant(case, all_series, study_id, error_rng)
@@ -76,7 +86,7 @@ def write_study(
     is_odd = config.with_oddities and index < config.num_studies  # the others are the test side
     if is_odd:
         oddity_planting.remove_leftovers(study_dir, late_dir)
-    _write_images(patient, all_series, case.removed, study_dir, image_rng)
+    _write_images(varied, patient, all_series, case.removed, study_dir, image_rng)
     planted = oddity_planting.Planted(
         study_id=str(study_id), annotations=case.annotations, oddities=()
     )
@@ -91,6 +101,9 @@ def write_study(
         planted_errors=errors,
         planted_oddities=planted.oddities,
         spelled_id=planted.study_id,
+        kind=varied.kind,
+        lesions=patient.lesions,
+        places=disc_truth.find(patient, all_series) if config.varied else (),
     )
 
 
@@ -98,9 +111,25 @@ def read_study(
     patient: patient_module.Patient,
     all_series: tuple[protocol.Series, ...],
     rng: np.random.Generator,
+    *,
+    is_exact: bool = False,
 ) -> error_planting.Case:
-    """Returns what the readers of a study leave behind: grades and points, some missing."""
+    """Returns what the readers of a study leave behind: grades and points, some missing.
+
+    Args:
+        patient, all_series: who is read, on what.
+        rng: draws what readers make of it.
+        is_exact: points lie where structures are, and just what is in view is graded.
+    """
     grades = grading.draw_grades(grading.grade_probabilities(patient.latents), rng)
+    if is_exact:
+        marks = annotation.mark_exactly(patient, all_series, rng)
+        seen = np.zeros(grades.shape, bool)
+        for mark in marks:
+            seen[annotation.target(mark)] = True
+        return error_planting.Case(
+            annotations=marks, grades=np.where(seen, grades, annotation.MISSING)
+        )
     annotations = annotation.annotate(patient, all_series, rng)
     missing = annotation.draw_missing_grades(rng)
     return error_planting.Case(
@@ -110,6 +139,7 @@ def read_study(
 
 
 def _write_images(
+    varied: variation.Study,
     patient: patient_module.Patient,
     all_series: tuple[protocol.Series, ...],
     removed: tuple[tuple[int, int], ...],
@@ -122,7 +152,7 @@ def _write_images(
         series_dir = study_dir / str(series.series_id)
         # A worker that died may have begun it.
         series_dir.mkdir(parents=True, exist_ok=True)
-        contrast = sequence.draw_sequence(series.description, rng)
+        contrast = varied.draw_sequence(series.description, rng)
         for number, plane in enumerate(series.slices, start=1):
             pixels = scanner.image(plane, contrast, rng)
             if (series.series_id, number) in removed:

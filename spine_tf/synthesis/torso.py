@@ -8,6 +8,7 @@ from spine_tf.synthesis import (
     patient as patient_module,
     sequence as sequence_module,
     structure,
+    surroundings,
     vertebrae,
 )
 
@@ -21,12 +22,14 @@ class Torso:
         spine_y: where the posterior wall of the vertebrae runs.
         fascia_y: back of the muscles.
         skin_y: back of the fat.
+        around: what differs in the belly; None is the plain one.
     """
 
     z: np.ndarray
     spine_y: np.ndarray
     fascia_y: np.ndarray
     skin_y: np.ndarray
+    around: surroundings.Surroundings | None = None
 
 
 def make_torso(patient: patient_module.Patient) -> Torso:
@@ -38,7 +41,15 @@ def make_torso(patient: patient_module.Patient) -> Torso:
     smooth = np.convolve(np.pad(spine_y, 60, mode="edge"), window / window.sum(), mode="valid")
     level = float(np.interp(-60.0, z, spine_y))
     fascia_y = 0.45 * smooth + 0.55 * level + 57 * patient.scale
-    return Torso(z=z, spine_y=spine_y, fascia_y=fascia_y, skin_y=fascia_y + patient.fat_mm)
+    if patient.around is not None:  # a sacrum that stands out lifts the skin
+        fascia_y = np.maximum(fascia_y, smooth + 22 * patient.scale)
+    return Torso(
+        z=z,
+        spine_y=spine_y,
+        fascia_y=fascia_y,
+        skin_y=fascia_y + patient.fat_mm,
+        around=patient.around,
+    )
 
 
 def background(
@@ -61,8 +72,11 @@ def background(
     depth = y + (x * x) * np.float32(1 / 420) - _at(z, torso.z, torso.fascia_y)
     front = y - _at(z, torso.z, torso.spine_y)
     image = np.full(coarse.shape, signals["fat"], np.float32)
-    organs = np.clip(0.6 + 0.7 * coarse, 0, 1) * np.clip((-55 - front) / 8, 0, 1)
-    image += organs * (signals["organ"] - signals["fat"])
+    if torso.around is None:
+        organs = np.clip(0.6 + 0.7 * coarse, 0, 1) * np.clip((-55 - front) / 8, 0, 1)
+        image += organs * (signals["organ"] - signals["fat"])
+    else:
+        image = surroundings.add_belly(image, torso.around, sequence, front, coarse)
     image *= 1 - 0.8 * np.clip(1.2 - np.abs(depth), 0, 1)
     flank = 0.5 * (signals["muscle"] + signals["fat"]) - signals["fat"]
     image += np.clip(-1 - depth, 0, 1) * np.clip(front / 60 + 0.3, 0, 1) * flank
@@ -71,14 +85,18 @@ def background(
 
 
 def illumination(
-    torso: Torso, sequence: sequence_module.Sequence, y: np.ndarray, z: np.ndarray
+    torso: Torso, sequence: sequence_module.Sequence, x: np.ndarray, y: np.ndarray, z: np.ndarray
 ) -> np.ndarray:
     """Returns the factor of the coil and the saturation band, 1 at the spine, broadcastable."""
     sensitivity = 0.15 + 0.85 * np.exp(np.minimum(y, 90) / sequence.coil_mm)
-    along = np.exp(-(((z + 70) / 190) ** 2))
+    along = np.exp(-(((z - sequence.coil_center_mm) / sequence.coil_length_mm) ** 2))
     front = y - _at(z, torso.z, torso.spine_y)
     band = np.clip((-front - 42) / 25, 0, 1) * (1 - sequence.saturation)
-    return (sensitivity * along * (1 - band)).astype(np.float32)
+    factor = sensitivity * along * (1 - band)
+    for amplitude, phase, along_x, along_y, along_z in sequence.bias:
+        wave = np.sin(along_x * x + along_y * y + along_z * z + phase)
+        factor = factor * np.exp(amplitude * wave)
+    return factor.astype(np.float32)
 
 
 def _at(z: np.ndarray, table_z: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -88,26 +106,26 @@ def _at(z: np.ndarray, table_z: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def make_muscles(patient: patient_module.Patient) -> list[structure.Structure]:
     """Returns psoas and the muscles of the back, with a septum between their columns."""
-    low, high = float(patient.disc_s[0] - 90), float(patient.disc_s[-1] + 30)
+    low, high = float(patient.disc_s[0] - 90), patient.sacral_s + 30
     result = []
     for sign in (1, -1):
-        result += [_psoas(patient, sign), _quadratus(sign, low, float(patient.disc_s[6]))]
+        result += [_psoas(patient, sign), _quadratus(sign, low, float(patient.level_s[4]))]
         result += _back_muscles(patient, sign, low, high)
-    return [*result, _between_processes(low, float(patient.disc_s[6]) + 12)]
+    return [*result, _between_processes(low, float(patient.level_s[4]) + 12)]
 
 
 def make_vessels(patient: patient_module.Patient) -> list[structure.Structure]:
     """Returns aorta, vena cava and the iliac vessels, dark by flow."""
-    depth = vertebrae.body_size(patient, 4)[1]
-    fork = float(patient.disc_s[5] - 18)
+    depth = vertebrae.body_size(patient, patient.build.first_sacral - 2)[1]
+    fork, out = float(patient.level_s[3] + patient.build.fork_s), patient.build.vessels_out
     return [
-        _vessel(7.0, -depth - 11, 8.5, fork, 1),
-        _vessel(11.0, -depth - 9, 9.5, fork + 8, -1),
+        _vessel(7.0 + out, -depth - 11, 8.5, fork, 1),
+        _vessel(11.0 + out, -depth - 9, 9.5, fork + 8, -1),
     ]
 
 
 def _psoas(patient: patient_module.Patient, sign: int) -> structure.Structure:
-    start, end = float(patient.disc_s[1]), float(patient.disc_s[6])
+    start, end = float(patient.disc_s[patient.build.num_above - 1]), float(patient.level_s[4])
 
     def distance(u: np.ndarray, v: np.ndarray, s: np.ndarray) -> np.ndarray:
         size = np.clip(0.45 + 0.6 * (s - start) / (end - start), 0.45, 1.05)
@@ -184,7 +202,7 @@ def _vessel(u0: float, v0: float, radius: float, fork: float, sign: int) -> stru
 
     return structure.Structure(
         tissue="vessel",
-        box=structure.Box(u=(-45, 45), v=(v0 - 10, v0 + 10), s=(fork - 260, fork + 60)),
+        box=structure.Box(u=(-60, 60), v=(v0 - 10, v0 + 10), s=(fork - 260, fork + 60)),
         distance=distance,
         rim=1.0,
         rim_tissue="muscle",

@@ -2,27 +2,20 @@
 
 import numpy as np
 
-from spine_tf.synthesis import patient as patient_module, structure
-
-# Half width and depth of the bodies T12 ... S2 at their end plates.
-_HALF_WIDTH = (20.5, 21.5, 22.5, 23.5, 24.5, 25.5, 25.0, 19.0)
-_DEPTH = (30.5, 32.0, 33.0, 34.0, 35.0, 35.5, 33.0, 21.0)
-
-_FIRST_SACRAL = 6
-# Of the discs.
-_FIRST_GRADED, _LAST_GRADED = 2, 6
+from spine_tf.synthesis import build as build_module, patient as patient_module, structure
 
 
 def body_size(patient: patient_module.Patient, index: int) -> tuple[float, float]:
-    """Returns half width and depth of vertebra `index` (0 is T12, 6 is S1)."""
-    return _HALF_WIDTH[index] * patient.body_width, _DEPTH[index] * patient.body_width
+    """Returns half width and depth of vertebra `index`."""
+    build = patient.build
+    return build.half_width[index] * patient.body_width, build.depth[index] * patient.body_width
 
 
 def body_span(patient: patient_module.Patient, index: int) -> tuple[float, float]:
     """Returns s of the upper and the lower end plate of vertebra `index`."""
     top = patient.disc_s[index] + patient.disc_height[index] / 2
     if index + 1 == len(patient.disc_s):
-        return float(top), float(top + 24)
+        return float(top), float(top + patient.build.end_height)
     bottom = patient.disc_s[index + 1] - patient.disc_height[index + 1] / 2
     return float(top), float(bottom)
 
@@ -36,9 +29,9 @@ def make_bodies(patient: patient_module.Patient) -> list[structure.Structure]:
 
 
 def make_pedicles(patient: patient_module.Patient) -> list[structure.Structure]:
-    """Returns pedicles and transverse processes of T12 to S1; bodies cover their front ends."""
+    """Returns pedicles and transverse processes down to S1; bodies cover their front ends."""
     result = []
-    for index in range(_FIRST_SACRAL + 1):
+    for index in range(patient.build.first_sacral + 1):
         for side in (1, -1):
             result += [_transverse_process(patient, index, side), _pedicle(patient, index, side)]
     return result
@@ -46,15 +39,17 @@ def make_pedicles(patient: patient_module.Patient) -> list[structure.Structure]:
 
 def make_pedicle_roots(patient: patient_module.Patient) -> list[structure.Structure]:
     """Returns what joins the pedicles to the bodies, painted after both."""
-    indices = range(_FIRST_SACRAL + 1)
+    indices = range(patient.build.first_sacral + 1)
     return [_pedicle_root(patient, index, side) for index in indices for side in (1, -1)]
 
 
 def make_arches(patient: patient_module.Patient) -> list[structure.Structure]:
-    """Returns laminae and spinous processes of T12 to S1."""
+    """Returns laminae and spinous processes down to S1."""
     result = []
-    for index in range(_FIRST_SACRAL + 1):
-        result += [_lamina(patient, index), _spinous_process(patient, index)]
+    for index in range(patient.build.first_sacral + 1):
+        result.append(_lamina(patient, index))
+        if patient.build.spinous_length[index]:
+            result.append(_spinous_process(patient, index))
     return result
 
 
@@ -62,7 +57,8 @@ def _body(patient: patient_module.Patient, index: int) -> structure.Structure:
     half_width, depth = body_size(patient, index)
     top, bottom = body_span(patient, index)
     middle, half = (top + bottom) / 2, (bottom - top) / 2
-    taper = 0.28 if index >= _FIRST_SACRAL else 0.0
+    taper = patient.build.taper[index]
+    front, pressed = patient.build.front_loss[index], patient.build.middle_loss[index]
     spur = 0.03 * float(patient.degeneration[index])
 
     def distance(u: np.ndarray, v: np.ndarray, s: np.ndarray) -> np.ndarray:
@@ -71,8 +67,12 @@ def _body(patient: patient_module.Patient, index: int) -> structure.Structure:
         size = 0.93 + (0.07 + spur) * t2 - taper * 0.5 * (t + 1)
         b = depth / 2 * size
         radial = structure.rounded(u, v + b, half_width * size, b)
-        plate = np.abs(s - middle) - half - 1.4 * np.minimum(radial, 0.0) / b
-        return np.maximum(radial, plate)
+        plate = np.abs(s - middle) - half
+        if front or pressed:
+            forward = np.clip(-v / depth, 0, 1)
+            pressed_top = top + front * forward + 4 * pressed * forward * (1 - forward)
+            plate = np.maximum(plate, pressed_top - s)
+        return np.maximum(radial, plate - 1.4 * np.minimum(radial, 0.0) / b)
 
     return structure.Structure(
         tissue="marrow",
@@ -100,7 +100,7 @@ def _basivertebral_vein(patient: patient_module.Patient, index: int) -> structur
 
 
 def _sacral_wings(patient: patient_module.Patient) -> list[structure.Structure]:
-    top, _ = body_span(patient, _FIRST_SACRAL)
+    top, _ = body_span(patient, patient.build.first_sacral)
 
     def distance(u: np.ndarray, v: np.ndarray, s: np.ndarray) -> np.ndarray:
         fall = 0.25 * (np.abs(u) - 20)
@@ -118,7 +118,7 @@ def _sacral_wings(patient: patient_module.Patient) -> list[structure.Structure]:
 
 
 def _pedicle(patient: patient_module.Patient, index: int, side: int) -> structure.Structure:
-    u0, s0 = _pedicle_place(patient, index)
+    u0, s0 = pedicle_place(patient, index)
 
     def distance(u: np.ndarray, v: np.ndarray, s: np.ndarray) -> np.ndarray:
         across = structure.rounded(side * u - u0, s - s0, 4.3, 6.8)
@@ -134,15 +134,17 @@ def _pedicle(patient: patient_module.Patient, index: int, side: int) -> structur
     )
 
 
-def _pedicle_place(patient: patient_module.Patient, index: int) -> tuple[float, float]:
+def pedicle_place(patient: patient_module.Patient, index: int) -> tuple[float, float]:
     """Returns |u| and s of the middle of a vertebra's pedicles."""
     top, bottom = body_span(patient, index)
-    return 14.0 + 0.8 * index, top + 0.3 * (bottom - top)
+    # As wide at T12 as above it.
+    number = max(index - patient.build.num_above + 2, 0)
+    return 14.0 + 0.8 * number, top + 0.3 * (bottom - top)
 
 
 def _pedicle_root(patient: patient_module.Patient, index: int, side: int) -> structure.Structure:
     """The marrow that joins pedicle and body without a cortex between them."""
-    u0, s0 = _pedicle_place(patient, index)
+    u0, s0 = pedicle_place(patient, index)
 
     def distance(u: np.ndarray, v: np.ndarray, s: np.ndarray) -> np.ndarray:
         across = structure.ellipse(side * u - u0, s - s0, 3.5, 6.0)
@@ -159,7 +161,7 @@ def _transverse_process(
     patient: patient_module.Patient, index: int, side: int
 ) -> structure.Structure:
     top, bottom = body_span(patient, index)
-    s0, tip = top + 0.33 * (bottom - top), 38.0 if index else 26.0
+    s0, tip = top + 0.33 * (bottom - top), patient.build.transverse_tip[index]
 
     def distance(u: np.ndarray, v: np.ndarray, s: np.ndarray) -> np.ndarray:
         rod = structure.segment(side * u, v, (16.0, 8.0), (tip, 14.0)) - 2.8
@@ -194,18 +196,23 @@ def _spinous_process(patient: patient_module.Patient, index: int) -> structure.S
     top, bottom = body_span(patient, index)
     s0 = top + 0.72 * (bottom - top)
     back = 21.5 * patient.canal_size
-    length = (24.0, 26.0, 27.0, 28.0, 26.0, 19.0, 8.0)[index]
-    half = (7.5, 8.5, 9.5, 10.0, 9.5, 7.5, 4.5)[index]
+    build = patient.build
+    length, half = build.spinous_length[index], build.spinous_half[index]
+    slant, beside = build.spinous_slant[index], build.spinous_u[index]
 
     def distance(u: np.ndarray, v: np.ndarray, s: np.ndarray) -> np.ndarray:
         side_on = structure.rounded(
-            v - back - length / 2, s - s0 - 0.2 * (v - back), length / 2 + 2, half
+            v - back - length / 2, s - s0 - slant * (v - back), length / 2 + 2, half
         )
-        return np.maximum(side_on, np.abs(u) - 2.8)
+        return np.maximum(side_on, np.abs(u - beside) - 2.8)
 
     return structure.Structure(
         tissue="marrow",
-        box=structure.Box(u=(-3, 3), v=(back - 3, back + length + 3), s=(s0 - 12, s0 + 18)),
+        box=structure.Box(
+            u=(beside - 3, beside + 3),
+            v=(back - 3, back + length + 3),
+            s=(s0 - 12, s0 + 12 + 30 * slant),
+        ),
         distance=distance,
         rim=0.9,
     )
@@ -240,23 +247,29 @@ def _bulge(patient: patient_module.Patient, level: int, u: np.ndarray) -> np.nda
 def _annulus(patient: patient_module.Patient, index: int) -> structure.Structure:
     half_width, depth = _disc_size(patient, index)
     middle, half = patient.disc_s[index], patient.disc_height[index] / 2
-    is_graded = _FIRST_GRADED <= index <= _LAST_GRADED
+    level = index - patient.build.num_above
+    is_graded = 0 <= level < build_module.NUM_LEVELS
+    # The disc fills what a pressed end plate below it leaves.
+    sunk = patient.build.front_loss[index] + patient.build.middle_loss[index]
 
     def distance(u: np.ndarray, v: np.ndarray, s: np.ndarray) -> np.ndarray:
         b = depth / 2
         if is_graded:
-            reach = _bulge(patient, index - _FIRST_GRADED, u)
+            reach = _bulge(patient, level, u)
             v = v - reach * np.clip(1 + v / 12, 0, 1)
         radial = structure.rounded(u, v + b, half_width, b)
         overhang = 1.5 - 0.5 * np.clip(v, 0, 4)
-        return np.maximum(radial, np.abs(s - middle) - half - overhang)
+        flat = np.abs(s - middle) - half
+        if sunk:
+            flat = np.maximum(middle - half - s, s - middle - half - sunk)
+        return np.maximum(radial, flat - overhang)
 
     return structure.Structure(
         tissue="annulus",
         box=structure.Box(
             u=(-half_width - 1, half_width + 1),
             v=(-depth - 1, 11),
-            s=(middle - half - 2, middle + half + 2),
+            s=(middle - half - 2, middle + half + 2 + sunk),
         ),
         distance=distance,
     )
@@ -307,4 +320,5 @@ def _cleft(patient: patient_module.Patient, index: int) -> structure.Structure:
 
 def _disc_size(patient: patient_module.Patient, index: int) -> tuple[float, float]:
     half_width, depth = body_size(patient, index)
-    return half_width * 1.02, depth * 1.02
+    reach = patient.build.disc_reach[index]
+    return half_width * reach, depth * reach

@@ -108,7 +108,7 @@ def mark_exactly(
 def _at(series: protocol.Series, found: protocol.Found, condition: str, level: str) -> Annotation:
     return Annotation(
         series_id=series.series_id,
-        instance_number=found.index + 1,
+        instance_number=found.place + 1,
         condition=condition,
         level=level,
         x=found.x,

@@ -41,7 +41,7 @@ class Place:
 def _cells_of(found: protocol.Found | None) -> tuple[object, ...]:
     if found is None:
         return "", "", ""
-    return found.index + 1, f"{found.x:.6f}", f"{found.y:.6f}"
+    return found.place + 1, f"{found.x:.6f}", f"{found.y:.6f}"
 
 
 def find(

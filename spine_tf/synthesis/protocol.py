@@ -95,9 +95,9 @@ def _num_pixels(size: int, spacing: float, pixel_mm: float) -> int:
 
 
 class Found(NamedTuple):
-    """Where a series shows a point: index of the slice, and x, y in its pixels."""
+    """Where a series shows a point: number of the slice from 0, and x, y in its pixels."""
 
-    index: int
+    place: int
     x: float
     y: float
 

@@ -59,9 +59,9 @@ class Study:
     planted_errors: tuple[error_planting.PlantedError, ...]
     planted_oddities: tuple[oddity_planting.PlantedOddity, ...]
     spelled_id: str
-    kind: varied_patient.Kind
-    lesions: tuple[lesion.Lesion, ...]
-    places: tuple[disc_truth.Place, ...]
+    kind: varied_patient.Kind = varied_patient.Kind()
+    lesions: tuple[lesion.Lesion, ...] = ()
+    places: tuple[disc_truth.Place, ...] = ()
 
 
 def write_study(

@@ -6,15 +6,16 @@ goes by shape.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
 from spine_tf.synthesis import sequence as sequence_module
 
-_WEIGHTINGS = {
-    sequence_module.SAGITTAL_T1: (("t1", 0.9), ("t1_contrast", 0.1)),
-    sequence_module.SAGITTAL_T2: (("t2", 0.82), ("stir", 0.18)),
-    sequence_module.AXIAL_T2: (("axial", 0.88), ("axial_suppressed", 0.12)),
+_WEIGHTINGS: Mapping[str, Mapping[str, float]] = {
+    sequence_module.SAGITTAL_T1: {"t1": 0.9, "t1_contrast": 0.1},
+    sequence_module.SAGITTAL_T2: {"t2": 0.82, "stir": 0.18},
+    sequence_module.AXIAL_T2: {"axial": 0.88, "axial_suppressed": 0.12},
 }
 _FATTY = tuple(name in ("fat", "epidural_fat", "marrow") for name in sequence_module.TISSUES)
 _OF_STUDY, _OF_SERIES, _OF_FAT = 0.25, 0.2, 0.3
@@ -60,8 +61,9 @@ def with_contrast(
     sequence: sequence_module.Sequence, tissues: Tissues, rng: np.random.Generator
 ) -> sequence_module.Sequence:
     """Returns a series with signals of its own."""
-    names, shares = zip(*_WEIGHTINGS[sequence.description], strict=True)
-    base = np.array(sequence_module.SIGNALS[str(rng.choice(names, p=shares))])
+    shares = _WEIGHTINGS[sequence.description]
+    weighting = str(rng.choice(list(shares), p=list(shares.values())))
+    base = np.array(sequence_module.SIGNALS[weighting])
     spread = tissues.offsets + rng.normal(0, _OF_SERIES, len(base))
     values = base * np.exp(spread) + rng.uniform(0, 0.04, len(base))
     if tissues.is_unreal:

@@ -102,7 +102,7 @@ def test_discs_are_seen_where_they_are_said_to_be(studies):
         if (found := series.find(center)) is None:
             continue
         signal = scanner.signal(
-            series.slices[found.index], dataclasses.replace(contrast, signals=lit), rng
+            series.slices[found.place], dataclasses.replace(contrast, signals=lit), rng
         )
         seen.append(signal[round(found.y), round(found.x)] > 0.5 * np.percentile(signal, 99))
 

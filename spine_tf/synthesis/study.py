@@ -59,7 +59,7 @@ class Study:
     planted_errors: tuple[error_planting.PlantedError, ...]
     planted_oddities: tuple[oddity_planting.PlantedOddity, ...]
     spelled_id: str
-    kind: varied_patient.Kind = varied_patient.Kind()
+    kind: varied_patient.Kind = varied_patient.USUAL
     lesions: tuple[lesion.Lesion, ...] = ()
     places: tuple[disc_truth.Place, ...] = ()
 

@@ -27,7 +27,7 @@ class Study:
             part: np.random.default_rng([config.seed, index, 1 + number])
             for number, part in enumerate(phantom_config.PARTS)
         }
-        self.kind = varied_patient.Kind()
+        self.kind = varied_patient.USUAL
         if phantom_config.ANATOMY in self._parts:
             self.kind = varied_patient.draw_kind(self._rngs[phantom_config.ANATOMY])
         self._tissues = varied_sequence.draw_tissues(

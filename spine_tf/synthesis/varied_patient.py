@@ -58,6 +58,9 @@ class Kind:
     age: float = 50.0
 
 
+USUAL = Kind()
+
+
 def draw_kind(rng: np.random.Generator) -> Kind:
     """Draws one patient's kind."""
     num_lumbar = int(rng.choice(list(_LUMBAR_SHARES), p=list(_LUMBAR_SHARES.values())))

@@ -18,6 +18,8 @@ class Build:
         num_above: discs above the graded ones.
         half_width, depth: of the bodies at their upper end plates.
         taper: share of its size that a body loses towards its lower end plate.
+        concavity: millimetres by which end plates are hollow.
+        cortex: thickness of the bodies' rims.
         end_height: of the lowest body, below which no disc lies.
         disc_reach: width and depth of a disc as a share of the body's below it.
         front_loss, middle_loss: by which an upper end plate is pressed in at its front edge and in
@@ -35,6 +37,8 @@ class Build:
     half_width: tuple[float, ...] = (20.5, 21.5, 22.5, 23.5, 24.5, 25.5, 25.0, 19.0)
     depth: tuple[float, ...] = (30.5, 32.0, 33.0, 34.0, 35.0, 35.5, 33.0, 21.0)
     taper: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.28, 0.28)
+    concavity: float = 1.4
+    cortex: float = 0.8
     end_height: float = 24.0
     disc_reach: tuple[float, ...] = (1.02,) * 8
     front_loss: tuple[float, ...] = (0.0,) * 8

@@ -95,7 +95,9 @@ class Scanner:
         total *= np.float32(1 / len(_LAYERS)) * (1 + np.float32(0.05) * fine)
         if self._patient.around is not None:
             streaks, patches = self._mottles.cut(plane.shape, rng)
-            total *= surroundings.texture_gain(self._patient.around, points.v, streaks, patches)
+            front = torso.behind_wall(self._torso, y, z)
+            around = self._patient.around
+            total *= surroundings.texture_gain(around, front, points.v, streaks, patches)
         return total * torso.illumination(self._torso, sequence, x, y, z)
 
     def _grid(self, plane: protocol.Slice, depth: float) -> structure.Grid:

@@ -74,16 +74,23 @@ def add_belly(
 
 
 def texture_gain(
-    around: Surroundings, v: np.ndarray, streaks: np.ndarray, patches: np.ndarray
+    around: Surroundings,
+    front: np.ndarray,
+    v: np.ndarray,
+    streaks: np.ndarray,
+    patches: np.ndarray,
 ) -> np.ndarray:
     """Returns the factor of streaks behind the canal and of patches in the bodies.
 
     Args:
         around: of the patient.
+        front: millimetres behind the spine's posterior wall, as the crow flies, broadcastable.
         v: of the frame, broadcastable.
         streaks, patches: textures of mean 0 and deviation 1, of the slice's shape.
     """
-    behind = np.clip((v - 17) / 6, 0, 1) * np.clip((56 - v) / 8, 0, 1)
+    # Far before a hollow sacrum the frame's v is positive again.
+    behind = np.clip((front - 10) / 6, 0, 1) * np.clip((v - 17) / 6, 0, 1)
+    behind = behind * np.clip((56 - v) / 8, 0, 1)
     bodies = np.clip(-v / 3, 0, 1) * np.clip((v + 36) / 3, 0, 1)
     return np.exp(
         np.float32(around.streaks) * behind * streaks + np.float32(around.mottle) * bodies * patches

@@ -70,7 +70,7 @@ def background(
     """
     signals = sequence.signals
     depth = y + (x * x) * np.float32(1 / 420) - _at(z, torso.z, torso.fascia_y)
-    front = y - _at(z, torso.z, torso.spine_y)
+    front = behind_wall(torso, y, z)
     image = np.full(coarse.shape, signals["fat"], np.float32)
     if torso.around is None:
         organs = np.clip(0.6 + 0.7 * coarse, 0, 1) * np.clip((-55 - front) / 8, 0, 1)
@@ -90,13 +90,18 @@ def illumination(
     """Returns the factor of the coil and the saturation band, 1 at the spine, broadcastable."""
     sensitivity = 0.15 + 0.85 * np.exp(np.minimum(y, 90) / sequence.coil_mm)
     along = np.exp(-(((z - sequence.coil_center_mm) / sequence.coil_length_mm) ** 2))
-    front = y - _at(z, torso.z, torso.spine_y)
+    front = behind_wall(torso, y, z)
     band = np.clip((-front - 42) / 25, 0, 1) * (1 - sequence.saturation)
     factor = sensitivity * along * (1 - band)
     for amplitude, phase, along_x, along_y, along_z in sequence.bias:
         wave = np.sin(along_x * x + along_y * y + along_z * z + phase)
         factor = factor * np.exp(amplitude * wave)
     return factor.astype(np.float32)
+
+
+def behind_wall(torso: Torso, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Returns how far back of the vertebrae's posterior wall points lie at their height."""
+    return y - _at(z, torso.z, torso.spine_y)
 
 
 def _at(z: np.ndarray, table_z: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -179,6 +179,8 @@ def _make_build(kind: Kind, disc_reach: np.ndarray, rng: np.random.Generator) ->
         half_width=(*_HALF_WIDTH, *_SACRAL_HALF_WIDTH),
         depth=(*_DEPTH, *_SACRAL_DEPTH),
         taper=_tapers(kind, len(disc_reach), rng),
+        concavity=float(rng.uniform(0.5, 2.8)),
+        cortex=float(rng.uniform(0.5, 1.2)),
         end_height=float(rng.uniform(10, 18)),
         disc_reach=_floats(disc_reach),
         front_loss=(0.0,) * len(disc_reach),

@@ -85,7 +85,7 @@ def with_scanner(
         sequence,
         acquired_mm=sequence.acquired_mm * float(rng.uniform(0.75, 1.6)),
         noise=float(np.exp(rng.uniform(np.log(0.008), np.log(0.09)))),
-        coil_mm=float(np.exp(rng.uniform(np.log(45), np.log(400)))),
+        coil_mm=float(np.exp(rng.uniform(np.log(60), np.log(600)))),
         saturation=float(rng.uniform(0.05, 1.0)),
         ghost=float(min(rng.exponential(0.03), 0.2)),
         ghost_period=float(rng.uniform(2.1, 14.0)),

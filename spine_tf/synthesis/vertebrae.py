@@ -58,6 +58,7 @@ def _body(patient: patient_module.Patient, index: int) -> structure.Structure:
     top, bottom = body_span(patient, index)
     middle, half = (top + bottom) / 2, (bottom - top) / 2
     taper = patient.build.taper[index]
+    hollow = patient.build.concavity
     front, pressed = patient.build.front_loss[index], patient.build.middle_loss[index]
     spur = 0.03 * float(patient.degeneration[index])
 
@@ -72,13 +73,13 @@ def _body(patient: patient_module.Patient, index: int) -> structure.Structure:
             forward = np.clip(-v / depth, 0, 1)
             pressed_top = top + front * forward + 4 * pressed * forward * (1 - forward)
             plate = np.maximum(plate, pressed_top - s)
-        return np.maximum(radial, plate - 1.4 * np.minimum(radial, 0.0) / b)
+        return np.maximum(radial, plate - hollow * np.minimum(radial, 0.0) / b)
 
     return structure.Structure(
         tissue="marrow",
         box=structure.Box(u=(-half_width, half_width), v=(-depth, 1.0), s=(top - 2, bottom + 2)),
         distance=distance,
-        rim=0.8,
+        rim=patient.build.cortex,
     )
 
 

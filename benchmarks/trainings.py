@@ -47,7 +47,7 @@ class Training:
 
     @property
     def seconds(self) -> float:
-        """Of all epochs of all folds."""
+        """Steps of all epochs of all folds."""
         return seconds_of(self.run_dir)
 
     def change(self, *settings: str, **fields: Any) -> "Training":

@@ -118,7 +118,7 @@ def print_next(name: str, *arguments: object, **values: object) -> None:
     """Prints the command that usually comes next, started as this program was.
 
     Args:
-        name: of the program, as in PROGRAMS.
+        name: the program's name, as in PROGRAMS.
         arguments, values: see `program.next_line`.
     """
     is_script = program_module.own_command()[0] == "spine-tf"

@@ -272,7 +272,7 @@ class Conversion:
         Args:
             rows: what is done with the rows, such as "to convert".
             of: whose region of interest it is, such as "; the base's".
-            seed_name: of the flag with the folds' seed.
+            seed_name: name of the flag with the folds' seed.
         """
         self._rows = Rows(rows)
         self._roi = Roi(of)

@@ -26,7 +26,7 @@ def opened(path: pathlib.Path, *, expected: str, mend: str) -> Iterator[Mapping[
     """Yields the arrays of a file by name, each read when it is asked for; never a pickle.
 
     Args:
-        path: of the file.
+        path: the file.
         expected: what it should be, such as "the state of a training".
         mend: what to do where it is damaged.
 

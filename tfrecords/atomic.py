@@ -28,7 +28,7 @@ def open_binary(
     """Opens a file for writing that gets its name when the block ends without an error.
 
     Args:
-        path: of the file.
+        path: the file.
         mode: its permissions, of which the process's mask is taken.
         syncs: the disk holds it before it has its name; without, a loss of power may leave less.
     """
@@ -130,7 +130,7 @@ def remove_dead(directory: pathlib.Path, name: str | None = None) -> None:
 
     Args:
         directory: where.
-        name: of a file, whose temporary names alone are looked for; None is any.
+        name: name of the file whose temporary names alone are looked for; None is any file.
     """
     for path in directory.iterdir() if directory.is_dir() else ():
         found = _TEMPORARY.fullmatch(path.name)

@@ -58,7 +58,7 @@ def read(
     """Reads a CSV that `to_text` made, whatever a spreadsheet has put before it.
 
     Args:
-        path: of the file.
+        path: the CSV file.
         columns: it has to have; None is any.
         expected: what it is, for messages, such as "the predictions that train writes".
 

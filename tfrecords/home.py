@@ -13,7 +13,7 @@ def expand(text: str, name: str) -> str:
 
     Args:
         text: a path, or any other text.
-        name: of the flag, for the message.
+        name: the flag's name, for the message.
 
     Raises:
         ValueError: there is no such user, nor a file of that name.

@@ -36,7 +36,7 @@ def read(path: pathlib.Path, *, expected: str, mend: str) -> dict[str, Any]:
     """Returns the object that a file holds.
 
     Args:
-        path: of the file.
+        path: the JSON file.
         expected: what it should be, such as "the figures that train writes".
         mend: what to do where it is damaged, such as "train the run again".
 
@@ -91,7 +91,7 @@ def build(cls: type[_Made], values: Mapping[str, Any], prefix: str = "") -> _Mad
     Args:
         cls: the dataclass.
         values: by field; what is left out keeps its default.
-        prefix: of the field names in messages, such as "model.".
+        prefix: what field names in messages begin with, such as "model.".
 
     Raises:
         ValueError: a field that is missing or does not exist, a value of another type or out of

@@ -33,7 +33,7 @@ def require(
     Args:
         directory: that was received.
         listed: sha256 of each file by its name below the directory, with "/".
-        list_name: of the file that has the list, for messages; there is no need to list it.
+        list_name: name of the file that has the list, for messages; there is no need to list it.
         mend: what to do where a file is another.
         may_be_empty: folders that need to hold no file.
         copy_dir: where copies of the very bytes that were compared are made.

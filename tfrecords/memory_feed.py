@@ -28,7 +28,7 @@ class MemoryFeed:
 
         Args:
             arrays: n rows each. `seed` is added to every batch.
-            rows: of an array with other rows, which of them are the examples', int64 (n,). Such
+            rows: in an array with other rows, which of them are the examples', int64 (n,). Such
                 an array is shared with others: it must stay as it is.
             balanced: a shuffled epoch has as many examples of each value of `label` that there is.
 

@@ -14,7 +14,7 @@ def require_file(path: pathlib.Path, name: str) -> None:
     """Raises ValueError where no file of that path can be written; nothing is left behind.
 
     Args:
-        path: of the file; folders above it need not exist yet.
+        path: the file; folders above it need not exist yet.
         name: what the user gave it by, such as "--output".
     """
     try:
@@ -34,7 +34,7 @@ def require_directory(path: pathlib.Path, name: str) -> None:
     """Raises ValueError where no directory of that path can be made or written into.
 
     Args:
-        path: of the directory; it and folders above it need not exist yet.
+        path: the directory; it and folders above it need not exist yet.
         name: what the user gave it by, such as "--run_dir".
     """
     if os.path.lexists(path) and not path.is_dir():

@@ -101,7 +101,7 @@ def next_line(command: Sequence[str], *arguments: object, **values: object) -> s
     Args:
         command: what starts the program.
         arguments: that follow it.
-        values: of flags; those that are None are left out, True and False set a switch, and a
+        values: flags' values; those that are None are left out, True and False set a switch, and a
             list's are joined by commas.
     """
     given = {name: value for name, value in values.items() if value is not None}

@@ -69,7 +69,7 @@ def read_bytes(path: str | os.PathLike[str], limit: int = MAX_BYTES) -> bytes:
     """Returns all bytes of a file.
 
     Args:
-        path: of the file.
+        path: the file.
         limit: the most that it may have, whatever size it says.
 
     Raises:

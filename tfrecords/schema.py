@@ -21,7 +21,7 @@ class Feature:
         name: matches [a-z0-9_]+.
         dtype: "int64" and "float32" are stored as such; "uint16" as raw little-endian bytes of the
             whole array; "bytes" is one string of any length.
-        shape: of the value; () is a scalar. "bytes" is always a scalar.
+        shape: the value's shape; () is a scalar. "bytes" is always a scalar.
         class_names: what the values 0, 1, ... of an int64 scalar stand for, if they are classes.
     """
 

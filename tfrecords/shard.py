@@ -87,7 +87,7 @@ def read_records(path: pathlib.Path, digest: Digest | None = None) -> Iterator[b
     """Yields the records of a file.
 
     Args:
-        path: of the file.
+        path: the shard's file.
         digest: told every byte that is read.
 
     Raises:
@@ -121,7 +121,7 @@ def read_record_at(file: IO[bytes], offset: int) -> bytes:
     """Returns one record of an open file.
 
     Args:
-        file: of records.
+        file: a file of records, open for reading.
         offset: where the record begins.
 
     Raises:

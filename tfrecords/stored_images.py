@@ -21,10 +21,10 @@ class StoredImages:
     """Images that stay in their shards; indexed by rows like the array of all of them.
 
     Attributes:
-        paths: of the shards.
+        paths: the shards' paths.
         files: int64 (n,), the position in `paths` of each image.
         offsets: int64 (n,), where its record begins.
-        feature: of the images.
+        feature: the schema's feature that the images are.
     """
 
     paths: tuple[pathlib.Path, ...]
@@ -37,7 +37,7 @@ class StoredImages:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the array: n, height, width, slices."""
+        """The array's shape: n, height, width, slices."""
         return (len(self), *self.feature.shape)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
@@ -87,7 +87,7 @@ class Windowed:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the array: n, height, width, slices."""
+        """The array's shape: n, height, width, slices."""
         return (len(self), *self.pixels.shape[1:])
 
     def take(self, chosen: np.ndarray) -> "Windowed":

@@ -28,7 +28,7 @@ class StreamFeed:
         splits: the splits that are read.
         label_values: the labels that take part; the position of one is its class. None: every
             record takes part, its label as it is stored.
-        fields: of a record that a batch holds; `label` among them where there are label values.
+        fields: the record's that a batch holds; `label` among them where there are label values.
     """
 
     source: records.Records

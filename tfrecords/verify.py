@@ -11,7 +11,7 @@ class Verified:
     """What was found to be right.
 
     Attributes:
-        num_shards, num_examples, num_bytes: of the whole directory.
+        num_shards, num_examples, num_bytes: how many the whole directory has.
     """
 
     num_shards: int

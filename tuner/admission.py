@@ -60,7 +60,7 @@ class Gate(grpc.ServerInterceptor):
         """Takes what is shared.
 
         Args:
-            secret: of the search directory.
+            secret: the search directory's secret.
             search: digest of what is searched.
         """
         self._secret = secret

@@ -44,7 +44,7 @@ class Dispatcher:
         """Takes what it runs with.
 
         Args:
-            settings: of the search.
+            settings: the search's settings.
             oracle: proposes trials; Keras Tuner's client of one on another machine will do.
             book: takes the outcomes.
             workers: run the trials.
@@ -148,7 +148,7 @@ def _make_job(
     """Returns the job of a trial.
 
     Args:
-        settings: of the search.
+        settings: the search's settings.
         trial_id: the oracle's name for it.
         values: the active hyperparameters, and Hyperband's own.
         finished: what came of earlier trials, in the order of their names.

@@ -145,9 +145,9 @@ def keep_best_weights(
     """Removes all weights but those of the best trials, and of these as many as the disk allows.
 
     Args:
-        search_dir: of the search.
+        search_dir: the search's directory.
         ranked: trial ids, the best first.
-        max_disk_mb: of the whole directory; None is no limit.
+        max_disk_mb: megabytes that the whole directory may take; None is no limit.
 
     Returns:
         Whether the directory is within its limit.

@@ -22,7 +22,7 @@ def write(
     """Writes the page; while the search runs, one that is a few seconds old stays as it is.
 
     Args:
-        settings: of the search.
+        settings: the search's settings.
         ranked: the leaderboard.
         ended_by: what ended the search; None while it runs.
     """

@@ -85,7 +85,7 @@ class Outcome:
         reason: why it was stopped or failed, or what else happened to it.
         fold_scores: the objective on each fold that was run.
         curves: for each fold, one dict of logged figures an epoch.
-        num_parameters: of the model; 0 when it could not be built.
+        num_parameters: how many parameters the model has; 0 when it could not be built.
         seconds: from the start of the trial to its end.
         fit_seconds: the part of it that was spent in `fit`.
     """

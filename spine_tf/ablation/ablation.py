@@ -73,7 +73,8 @@ def run(
         work_dir: as the module's docstring says.
         is_resumed: an ablation that is there is continued; else it is refused.
         num_workers: processes that convert.
-        max_minutes: of this call; a training that is running then goes on another time.
+        max_minutes: how long this call may take; a training that is running then goes on another
+            time.
 
     Raises:
         ValueError: the directory holds something else, or an ablation with another base.

@@ -46,12 +46,13 @@ class Row:
     """One line.
 
     Attributes:
-        name, group, settings: of the variant; the base has no settings.
+        name, group, settings: what the variant is called, and what it changes; the base has no
+            settings.
         status: FINISHED, FAILED or NOT_RUN.
         reason: why it has no score.
         num_seeds: trainings.
         score: its figures; None unless finished.
-        seconds: of training.
+        seconds: how long training took.
     """
 
     name: str

@@ -112,7 +112,7 @@ class Design:
 
     @property
     def seeds(self) -> range:
-        """Of the trainings of each variant."""
+        """The seeds of each variant's trainings, one a training."""
         first = self.base.recipe.config.seed
         return range(first, first + self.num_seeds)
 
@@ -149,7 +149,7 @@ def to_json(design: Design, plan_config: Mapping[str, Any], source: Any) -> dict
     """Returns what a later call has to agree with, as JSON types.
 
     Args:
-        design: of this call.
+        design: what this call asks for.
         plan_config: the base conversion's, with files by their content.
         source: the fingerprint of the data set.
     """

@@ -55,8 +55,8 @@ def score(
         seeds: out-of-fold predictions of each training, of the same examples.
         base: those of the base; None for the base itself.
         task: whose classes they are.
-        seed: of the bootstrap.
-        num_resamples: of the bootstrap.
+        seed: seed of the bootstrap's draws.
+        num_resamples: how often the bootstrap draws, at least 1.
 
     Raises:
         ValueError: the variant shares no example with the base.

@@ -30,7 +30,7 @@ class Trainer:
     """What trains variants in a work directory.
 
     Attributes:
-        design: of the ablation.
+        design: what the ablation asks for.
         source: the data set.
         work_dir: as `ablation.run` says.
         num_workers: processes that convert.

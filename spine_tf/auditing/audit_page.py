@@ -37,8 +37,8 @@ def write(
         report_dir: where.
         audited: what to write.
         source: gives the pixels of the pictures.
-        name: of the data set, for the heading.
-        origin: of `page_origin`; "" leaves it out.
+        name: the data set's name, for the heading.
+        origin: what `page_origin` says of the page's making; "" leaves it out.
     """
     report_dir.mkdir(parents=True, exist_ok=True)
     atomic.write_text(report_dir / PAGE_FILE, render(audited, source, name=name, origin=origin))

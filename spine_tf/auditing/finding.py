@@ -108,7 +108,7 @@ class Finding:
         kind: what.
         detail: numbers and names.
         place: what it concerns: a row's key, a study, a series, or a label's target.
-        key: of the row that should be left out; empty where none should.
+        key: key of the row that should be left out; empty where none should.
         file: the image or folder, relative to the data set.
         row: the point, where there is one.
     """

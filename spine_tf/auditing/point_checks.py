@@ -30,7 +30,7 @@ class Point:
     """A row and where it is in the patient.
 
     Attributes:
-        row: of the coordinates CSV.
+        row: the point's row in the coordinates CSV.
         left, back, head: mm along the patient's axes.
     """
 
@@ -48,7 +48,7 @@ def find(
     Args:
         read: the CSVs.
         answers: the headers of the usable rows' images.
-        side: of the data set.
+        side: the data set's side, "train" or "test".
     """
     yield from _of_tables(read)
     points: dict[tuple[int, int, int], Point] = {}

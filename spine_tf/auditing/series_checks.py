@@ -27,8 +27,8 @@ def find(
     Args:
         series: the description of each (study, series) of the series CSV.
         answers: the headers of annotated slices.
-        names: of all files in the folder of images.
-        side: of the data set.
+        names: names of all files in the folder of images.
+        side: the data set's side, "train" or "test".
     """
     yield from _unknown_descriptions(series)
     yield from _of_stacks(answers, side)

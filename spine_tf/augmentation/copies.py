@@ -32,7 +32,7 @@ class Changed:
             images: float32 (n, record_px, record_px, slices) in [0, 1].
             settings: how each of them is.
             view: what the network sees of a record.
-            first_seed: of the changes; the second is the place in file order.
+            first_seed: first seed of the changes; the second is the place in file order.
         """
         self._images = images
         self._settings, self._view = settings, view
@@ -44,7 +44,7 @@ class Changed:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the array: n, input_px, input_px, slices."""
+        """The array's shape: n, input_px, input_px, slices."""
         side = self._view.input_px
         return len(self), side, side, self._images.shape[3]
 
@@ -91,8 +91,8 @@ def make_copies(
         images: float32 (n, side, side, slices) in [0, 1].
         settings: how a copy differs; each does, and what mixes two images takes no part.
         view: what the network sees of a record; copies are what it sees, the first is the record.
-        num: of copies in all, at least 1.
-        seed: of the changes.
+        num: number of copies in all, at least 1.
+        seed: seed of the changes.
 
     Raises:
         ValueError: no copies, or several that would be alike.

@@ -99,7 +99,7 @@ def make(settings: model_configs.ModelConfig, side_px: int, side_mm: float | Non
     """Returns what `model.input_mm` and `model.input_px` say of records.
 
     Args:
-        settings: of the network.
+        settings: the network's settings.
         side_px: side of a record's image in pixels.
         side_mm: the same in millimetres; only `input_mm` needs it.
 

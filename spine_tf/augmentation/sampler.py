@@ -19,7 +19,7 @@ def sample(images: tf.Tensor, of_poses: tf.Tensor, view: field_of_view.FieldOfVi
     Args:
         images: float32 (n, record_px, record_px, slices), windowed.
         of_poses: float32 (n, 2, 3), from `poses.matrices`.
-        view: of the records.
+        view: what of the records' images the network sees.
 
     Returns:
         float32 (n, input_px, input_px, slices); what lies outside the record is 0.
@@ -89,7 +89,7 @@ def at_rest(images: tf.Tensor, view: field_of_view.FieldOfView) -> tf.Tensor:
 
     Args:
         images: float32 (n, record_px, record_px, slices), windowed.
-        view: of the records.
+        view: what of the records' images the network sees.
 
     Returns:
         float32 (n, input_px, input_px, slices).

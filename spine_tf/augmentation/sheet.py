@@ -51,7 +51,7 @@ def write(source: records.Records, path: pathlib.Path, *, seed: int) -> None:
     Args:
         source: the crops are the first of its first split; the middle slice is shown.
         path: the picture.
-        seed: of the changes.
+        seed: seed of the changes.
     """
     examples = records.load_examples(source, source.splits[:1], range(3))
     images = tf.constant(examples.windowed[:_CROPS])

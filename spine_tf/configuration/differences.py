@@ -14,7 +14,7 @@ def differences(stored: Any, asked: Any, name: str = "") -> list[str]:
     Args:
         stored: what was written, as JSON types.
         asked: what is wanted now, as JSON types.
-        name: of the field that both are.
+        name: dotted name of the field that both are.
     """
     if _is_mapping_or_none(stored) and _is_mapping_or_none(asked):
         stored, asked = stored or {}, asked or {}

@@ -43,7 +43,7 @@ def describe(made: Any, prefix: str = "") -> list[Description]:
     Args:
         made: the dataclass; fields are documented under "Attributes:" of its docstring, or of that
             of a class which it inherits from.
-        prefix: of the names, such as "model.".
+        prefix: what the names begin with, such as "model.".
     """
     meanings = _meanings(type(made))
     found = []

@@ -12,8 +12,8 @@ def read_function(path: pathlib.Path, name: str, *, flag: str, purpose: str) -> 
 
     Args:
         path: ends with .py.
-        name: of the function.
-        flag: that names the file, for messages, such as "space".
+        name: the function's name in the file.
+        flag: name of the flag that leads to the file, for messages, such as "space".
         purpose: the function as it is written and what it does, for messages.
 
     Raises:

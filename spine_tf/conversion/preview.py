@@ -25,7 +25,7 @@ class Preview:
         num_images: images that would be decoded.
         num_tried: how many of them were decoded and cut to find out the next two.
         seconds: that those took, in this process alone.
-        bytes_per_row: of a record, on average; 0 where none of the images could be read.
+        bytes_per_row: bytes of a record, on average; 0 where none of the images could be read.
         rejects: reason -> rows of the tried images that gave no record.
     """
 

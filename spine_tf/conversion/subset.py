@@ -23,7 +23,7 @@ class Written:
     Attributes:
         num_images: image files.
         num_linked: how many of them are hard links, which take no room.
-        num_bytes: of the image files.
+        num_bytes: bytes of all image files.
     """
 
     num_images: int

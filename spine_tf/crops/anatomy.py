@@ -5,7 +5,7 @@ enough for short and tall people.
 """
 
 SPACING_MM = (34.0, 34.0, 33.0, 29.0)
-"""Of neighbouring discs' canal points; the 160 discs of SPIDER's T2 lie 37 apart, 28 to 55."""
+"""How far apart neighbouring discs' canal points lie: in SPIDER's T2 (160 discs) 37, 28 to 55."""
 SPACING_SD_MM = 6.5
 
 FORAMEN_ABOVE_MM = (7.2, 8.1, 5.9, 7.3, 2.7)

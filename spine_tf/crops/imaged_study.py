@@ -19,9 +19,9 @@ class SliceStack:
 
     Attributes:
         study_id, series_id: whose.
-        description: of the series CSV.
+        description: what the series CSV says of it, such as "Sagittal T1".
         numbers: instance numbers, ascending along the normal.
-        headers: of the slices, each with a position and an orientation.
+        headers: the slices' headers, each with a position and an orientation.
     """
 
     study_id: int
@@ -56,8 +56,8 @@ class ImagedStudy:
     """The stacks of a study.
 
     Attributes:
-        study_id: of the study.
-        stacks: of all series, in the order of the series CSV.
+        study_id: the study's id.
+        stacks: stacks of all series, in the order of the series CSV.
         unreadable: image files that gave no header.
     """
 
@@ -82,8 +82,8 @@ def read(source: sources.Source, study_id: int, series: Mapping[int, str]) -> Im
 
     Args:
         source: where the images are.
-        study_id: of the study.
-        series: description of each series.
+        study_id: the study's id.
+        series: what each series is, by its id.
     """
     unreadable: set[str] = set()
     reader = slice_reader.SliceReader(source, 1, unreadable)

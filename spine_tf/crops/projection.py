@@ -19,7 +19,7 @@ class Cover:
         stack: the stack.
         point: mm in the patient, float64 (3,).
         nearest: index of the plane that is nearest to the point.
-        distance_mm: of that plane.
+        distance_mm: how far away that plane is, mm.
         planes: indices of that plane and two on either side, where the stack has them.
     """
 

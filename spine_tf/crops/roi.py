@@ -149,7 +149,7 @@ def make_band(center: float, spacing: float, size: int, roi_mm: float, roi_px: i
     The last ones are kept, for the slices of a stack and for the window of their crop.
 
     Args:
-        center: of the square, in input pixels.
+        center: the square's middle, in input pixels.
         spacing: mm an input pixel.
         size: input pixels of the axis.
         roi_mm, roi_px: side of the square.
@@ -221,7 +221,7 @@ def _smallest(values: np.ndarray, sample: np.ndarray, rank: int) -> int | None:
     Args:
         values: uint16 (n,).
         sample: some of the values, sorted.
-        rank: of the value in all values.
+        rank: the value's place among all values, in ascending order.
     """
     bound = sample[_margin(rank, sample.size / values.size)]
     if bound == sample[0]:

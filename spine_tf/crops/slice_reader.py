@@ -20,8 +20,8 @@ class Stack:
         slices: uint16 (rows, columns) each, stored values on the annotated slice's scale, 0 where
             there is padding.
         paddings: bool (rows, columns) each, where that is; None where there is none.
-        headers: of the slices.
-        window: of the annotated slice, or of all slices of its acquisition.
+        headers: the slices' headers.
+        window: grey values of the annotated slice, or of all slices of its acquisition.
         is_cut_short: as `stacks.Neighbours` has it.
     """
 
@@ -33,7 +33,7 @@ class Stack:
 
     @property
     def header(self) -> header_module.Header:
-        """Of the annotated slice."""
+        """The annotated slice's header."""
         return self.headers[len(self.headers) // 2]
 
 
@@ -52,7 +52,7 @@ class SliceReader:
 
         Args:
             source: where the images are.
-            num_slices: of a stack, odd.
+            num_slices: how many slices a stack has, odd.
             unreadable: gets the files of a series that could be no neighbour, or gave nothing to
                 its window, being unreadable.
             has_series_window: windows are of all slices, which are read once a series.

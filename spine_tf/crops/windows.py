@@ -26,9 +26,9 @@ class Window:
 
     Attributes:
         study_id, series_id, instance_number: the middle slice.
-        header: of the middle slice.
+        header: header of the middle slice.
         center_xy: the square's middle, column and row in the slice's pixels, float32 values.
-        side_mm: of the square.
+        side_mm: the square's side in mm.
     """
 
     study_id: int
@@ -116,7 +116,7 @@ def cut(window: Window, reader: slice_reader.SliceReader) -> cutting.Crop:
 
     Args:
         window: where.
-        reader: of the data set, made for `NUM_SLICES`.
+        reader: reads the data set's slices, made for `NUM_SLICES`.
 
     Raises:
         reasons.Rejected: the file can't be used.

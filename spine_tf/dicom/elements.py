@@ -152,7 +152,7 @@ class Elements:
         pixel_data: raw bytes of PixelData, where the pixels are to be decoded without pydicom,
             which clears the bits beside those stored.
         dataset: the parsed file, where pydicom has to decode them.
-        pixel_tag: of the attribute that holds the pixels; 0 where there is none.
+        pixel_tag: tag of the attribute that holds the pixels; 0 where there is none.
         pixel_end: bytes that the file needs to have, up to the end of pixels whose length it says;
             0 where it doesn't.
     """

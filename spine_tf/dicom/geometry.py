@@ -26,7 +26,7 @@ def is_mirrored(condition: int, slice_header: header.Header) -> bool:
 
     Args:
         condition: index into CONDITIONS.
-        slice_header: of the annotated slice.
+        slice_header: header of the annotated slice.
 
     Raises:
         reasons.Rejected: neither the row direction nor the normal lies within 45 degrees of the
@@ -97,7 +97,7 @@ def to_patient(
     """Returns where a place on a slice is in the patient (PS3.3, C.7.6.2.1.1).
 
     Args:
-        slice_header: of the slice.
+        slice_header: the slice's header.
         place_xy: column and row in pixels; integers are pixel centres.
 
     Returns:
@@ -122,7 +122,7 @@ def locate(
 
     Args:
         point: mm to the left, to the back and to the head.
-        slice_header: of the slice, which says where it is.
+        slice_header: the slice's header, which says where it is.
 
     Returns:
         Column and row in pixels, perhaps off the image; and mm along the slice's normal.
@@ -149,8 +149,9 @@ def project(
 
     Args:
         place_xy: column and row in pixels; integers are pixel centres.
-        slice_header: of the slice that the place is on; it says where it is, as the other does.
-        other: of the parallel slice.
+        slice_header: the header where the place is given; it says where its slice is, as the other
+            does.
+        other: header of the parallel slice.
 
     Returns:
         Column and row in the other slice's pixels, perhaps off it; exactly the place itself where

@@ -25,8 +25,8 @@ class Acquisition:
         echo_time: ms, to 0.01, since writers round differently.
         echo_numbers: which echoes.
         image_type: ImageType and ComplexImageComponent, such as magnitude or phase.
-        temporal_position: of a dynamic series.
-        b_value: of diffusion, s/mm^2.
+        temporal_position: number of the time point in a dynamic series.
+        b_value: strength of the diffusion weighting, s/mm^2.
     """
 
     series_uid: str = ""
@@ -42,15 +42,15 @@ class Header:
     """What one slice is.
 
     Attributes:
-        rows, columns: of the image.
+        rows, columns: the image's height and width in pixels.
         bits_allocated, bits_stored: 8 or 16, and how many of them carry the value.
         high_bit: the highest of those that do, from 0; bits_stored - 1 but in old files.
         is_signed: pixels are two's complement.
         is_inverted: MONOCHROME1, low values are bright.
-        slope, intercept: of the modality rescale; 1 and 0 where the file has none.
+        slope, intercept: the modality rescale's; 1 and 0 where the file has none.
         padding: lowest and highest pixel value that is no tissue but fills the frame, or None.
         spacing: mm between rows and between columns, float32 values.
-        position: of the first pixel's centre in the patient, mm, or None.
+        position: place of the first pixel's centre in the patient, mm, or None.
         orientation: cosines of the direction along a row, then along a column, or None. The
             patient's axes point to the left, to the back, and to the head.
         acquisition: what the slice is a part of.

@@ -57,7 +57,7 @@ def decode(syntax: uid.UID, frame: bytes, slice_header: header.Header) -> np.nda
     Args:
         syntax: the transfer syntax, one that pydicom knows a decoder for.
         frame: the codestream.
-        slice_header: of the slice; its shape must be the codestream's.
+        slice_header: the slice's header; its shape must be the codestream's.
 
     Raises:
         reasons.Rejected: it can't be decoded, or the decoder is not installed.

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from spine_tf.dicom import geometry, header, reasons
 
 Headers = Mapping[int, header.Header]
-"""Of the slices of a folder, by instance number."""
+"""Headers of a folder's slices, by instance number."""
 
 _SAME_SPACING = 1e-4
 _SAME_PLANE_MM = 0.01
@@ -70,8 +70,8 @@ def neighbours(instance_number: int, headers: Headers, num_slices: int) -> Neigh
     or, where there are not as many, the nearest by instance number.
 
     Args:
-        instance_number: of the slice.
-        headers: of its folder, the slice among them.
+        instance_number: the slice's number.
+        headers: headers of all slices of its folder, itself among them.
         num_slices: odd.
 
     Raises:
@@ -94,8 +94,8 @@ def decisive(instance_numbers: Iterable[int], headers: Headers, num_slices: int)
     without the rest of it, the whole stack.
 
     Args:
-        instance_numbers: of the slices whose neighbours count; one without a place has none.
-        headers: of their folder.
+        instance_numbers: those of slices whose neighbours count; one without a place has none.
+        headers: headers of all slices of their folder.
         num_slices: odd; the neighbours of fewer are the same too.
     """
     enough = set(instance_numbers)
@@ -129,7 +129,7 @@ def split(headers: Headers) -> list[Stack]:
     as `neighbours` has it. Slices that don't say where they lie are in no stack.
 
     Args:
-        headers: of the slices of a folder, or of any others with numbers of their own.
+        headers: headers of a folder's slices, or of any others with numbers of their own.
     """
     left = {n: h for n, h in sorted(headers.items()) if h.position is not None and h.orientation}
     found = []
@@ -199,8 +199,8 @@ class _Stack:
     """The planes of a slice's stack.
 
     Attributes:
-        headers: of the folder.
-        instance_number: of the slice.
+        headers: headers of all slices of the folder.
+        instance_number: the slice's number.
         origin: mm of the slice's plane along the normal, from the patient's origin.
         planes: instance numbers on each plane, ascending along the normal.
         offsets: mm of each plane along the normal, from the slice's own.

@@ -145,8 +145,8 @@ def analyse(evaluated: Evaluated, *, seed: int = 0, num_resamples: int = 1000) -
 
     Args:
         evaluated: the predictions.
-        seed: of the bootstrap.
-        num_resamples: of the bootstrap.
+        seed: seed of the bootstrap's draws.
+        num_resamples: how often the bootstrap draws, at least 1.
     """
     task, predictions = evaluated.task, evaluated.predictions
     weights = bootstrap.resample_weights(
@@ -250,7 +250,7 @@ def add_ensemble(
     Args:
         analysed: what `analyse` gave.
         evaluated: what it was given.
-        names: of the runs.
+        names: the runs' names.
         of_runs: what each says alone, float64 (n, classes), NaN where it may not answer.
         num_models: that answer each example, int64 (n,).
     """

@@ -27,10 +27,10 @@ class Analysis:
     """The contents of metrics.json of a comparison.
 
     Attributes:
-        task, split: of all runs.
+        task, split: the task and the split that all runs have in common.
         runs: name -> its figures; the first is what the others are compared with.
-        comparisons: of each later run with the first.
-        test_time_copies: of each image whose answers were averaged; None where nobody says.
+        comparisons: how each later run differs from the first.
+        test_time_copies: copies of each image whose answers were averaged; None where nobody says.
     """
 
     task: str
@@ -63,8 +63,8 @@ def analyse(
     Args:
         runs: name and predictions; the first is what the others are compared with. Where only
             some tell halves apart, all are compared on the whole severities.
-        seed: of the bootstrap.
-        num_resamples: of the bootstrap.
+        seed: seed of the bootstrap's draws.
+        num_resamples: how often the bootstrap draws, at least 1.
 
     Raises:
         ValueError: the runs have other tasks or other examples.
@@ -109,7 +109,7 @@ def write(
     Args:
         report_dir: where.
         analysis: what it is made from.
-        origin: of `page_origin`; "" leaves it out.
+        origin: what `page_origin` says of the page's making; "" leaves it out.
         graded: what was graded where, in words; likewise.
     """
     pictures = draw(analysis)

@@ -21,7 +21,7 @@ class Pair:
 
     Attributes:
         first, second: their keys.
-        correlation: of the two, -1 to 1.
+        correlation: Pearson's correlation of the two, -1 to 1.
     """
 
     first: str
@@ -55,7 +55,7 @@ class Shuffled:
         chance: one over the classes.
         split: the held-out fold.
         num_examples: in it.
-        epochs: of training.
+        epochs: number of epochs that are trained.
     """
 
     balanced_accuracy: figure.Figure
@@ -112,7 +112,7 @@ def nearest_across_splits(
 
     Args:
         images: float32 (n, height, width, slices), in [0, 1]; the middle slice is compared.
-        keys: of the crops.
+        keys: the crops' keys.
         splits: the split of each.
         count: pairs to name.
     """

@@ -32,7 +32,7 @@ class Card:
     """One crop in a gallery.
 
     Attributes:
-        key: of the example.
+        key: the example's key.
         truth: its class.
         answer: the most probable class.
         probabilities: (class, probability) in the task's order.

@@ -76,8 +76,8 @@ def load_ensemble(
     """Returns what several runs say of a split together: the mean over all their models.
 
     Args:
-        runs: of one task; each example is answered by those of their models alone that did not see
-            its study.
+        runs: all of one task; each example is answered by those of their models alone that did
+            not see its study.
         source: as in `load`.
         split: as in `load`; "oof" takes every fold that any of the runs held out.
         num_augmented: as in `load`.

@@ -66,7 +66,7 @@ def predict(
 
     Args:
         evaluated: the examples; those of one split are predicted from the studies outside it.
-        grades: of all studies, from `read_grades`.
+        grades: the grades of all studies, from `read_grades`.
         train_studies: that the run was trained on.
 
     Raises:

@@ -47,7 +47,7 @@ class Content:
     """What a report is made from.
 
     Attributes:
-        name: of the run.
+        name: the run's name, for the heading.
         evaluated: its predictions.
         analysis: what `analysis.analyse` gave, and more by the caller's wish.
         images: float32 (n, height, width, slices), in [0, 1], in the predictions' order.
@@ -56,7 +56,7 @@ class Content:
         histories: training histories by fold.
         details: section -> name -> value, for the last part of the page.
         control_pairs: the pairs of crops to show beside the controls.
-        origin: of `page_origin`; "" leaves it out.
+        origin: what `page_origin` says of the page's making; "" leaves it out.
         graded: what was graded where, in words.
     """
 

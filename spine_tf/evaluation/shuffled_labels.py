@@ -26,10 +26,10 @@ def run_control(
     """Trains as a run did, on permuted labels, and judges it on the permuted held-out fold.
 
     Args:
-        run_config: of the run; at most MAX_EPOCHS epochs, without label review or halves.
+        run_config: the run's settings; at most MAX_EPOCHS epochs, without label review or halves.
         source: the records it was trained on.
-        seed: of the permutation and the bootstrap.
-        num_resamples: of the bootstrap.
+        seed: seed of the permutation and of the bootstrap's draws.
+        num_resamples: how often the bootstrap draws, at least 1.
     """
     run_config = _of_the_records_alone(run_config)
     assignment = fold_roles.assign(source, run_config.data)

@@ -25,7 +25,7 @@ class Result:
 
     Attributes:
         numbers: the contents of label_review.json.
-        page: of crops.
+        page: the page of crops.
         review: label_review.csv.
         mild_split: mild_split.csv; None where the run's task has no whole Moderate class.
     """

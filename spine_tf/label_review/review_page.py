@@ -38,9 +38,9 @@ class Part:
     """Rows of one class or one study.
 
     Attributes:
-        name: of the class or the study.
-        num_rows: of it.
-        num_flagged: of them.
+        name: the class's name or the study's id.
+        num_rows: number of its rows.
+        num_flagged: number of those that are flagged.
         agreement: share of the rows whose label is what the models answer.
     """
 
@@ -57,7 +57,7 @@ class Numbers:
     Attributes:
         task: name of the task.
         run: whose models judged.
-        manifest_sha256: of the records.
+        manifest_sha256: SHA-256 of the records' manifest, in hexadecimal digits.
         num_rows, num_flagged, num_studies: in all.
         classes: in the task's order.
         true_given_label: confident learning's estimate of how often a label is of another class;
@@ -81,7 +81,7 @@ class Neighbour:
     """A row that looks alike.
 
     Attributes:
-        key: of the row.
+        key: the row's key, study/series/instance/condition/level.
         crop: the picture's address.
     """
 
@@ -95,14 +95,14 @@ class Card:
 
     Attributes:
         rank: 1 is the most suspicious.
-        key: of the row.
+        key: the row's key, study/series/instance/condition/level.
         label: its given class.
         rival: the most probable other class.
         quality: 0 to 1.
         is_flagged: taken for wrong by confident learning.
         probabilities: (class, probability) in the task's order.
         crop: the picture's address.
-        neighbours: of the given class and of the rival.
+        neighbours: crops of the given class and of the rival that look most like it.
     """
 
     rank: int
@@ -125,7 +125,7 @@ def count(
         review: the review.
         task: whose classes the labels are.
         run: whose models judged.
-        manifest_sha256: of the records.
+        manifest_sha256: SHA-256 of the records' manifest, in hexadecimal digits.
     """
     found = review.predictions
     named = ((study, study) for study in np.unique(found.study_ids))

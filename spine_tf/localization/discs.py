@@ -38,7 +38,7 @@ class View:
 
     @property
     def height(self) -> float:
-        """Of the disc's canal point by this view, mm towards the head."""
+        """How high the disc's canal point lies by this view, mm towards the head."""
         above = 0.0 if self.part == CANAL else _MEAN_ABOVE_MM
         return float(self.spot.point[2]) - above
 
@@ -49,8 +49,8 @@ class Spine:
 
     Attributes:
         levels: views of each level's disc, the best first; empty where none was found.
-        numbering: of the discs.
-        frame: of reference.
+        numbering: which disc is which.
+        frame: UID of the frame of reference.
     """
 
     levels: tuple[tuple[View, ...], ...]

@@ -13,7 +13,7 @@ from spine_tf.crops import anatomy
 from spine_tf.localization import numbering
 
 MAX_DEVIATION = 3.0
-"""Of the routes to one level, in standard deviations: farther apart they are flagged."""
+"""How many standard deviations the routes to one level may lie apart before it is flagged."""
 
 # Below these a flag is set, or the row is left to the prior.
 _SURE_NUMBERING = 0.8
@@ -73,9 +73,10 @@ class Signals:
 
     Attributes:
         condition: index into CONDITIONS.
-        amplitude: of its peak.
-        probabilities: of the numbering's shifts.
-        deviation: of the routes to its level, in standard deviations; 0 where there is one route.
+        amplitude: height of its peak in the heatmap.
+        probabilities: how probable each of the numbering's shifts is.
+        deviation: how far apart the routes to its level are, in standard deviations; 0 where there
+            is one route.
         study_deviation: root mean square of that over the levels.
         apart_mm: left and right of the level; None where one is missing.
         known: doubts that were already there.

@@ -22,7 +22,7 @@ SAGITTAL_CHANNELS = 2 * NUM_LEVELS
 AXIAL_CHANNELS = 2
 
 AMPLITUDES = (1.0, 0.5, 0.25)
-"""Of a peak, by the distance in slices to the point's own; 0 beyond."""
+"""A peak's height, by the distance in slices to the point's own; 0 beyond."""
 SIGMA_MM = 4.5
 
 _REACH = 3.5  # in sigmas: the Gaussian is below .003 there

@@ -67,12 +67,12 @@ class Result:
 
     @property
     def points(self) -> list[annotations.Annotation]:
-        """Of all studies."""
+        """The points of all studies, study by study."""
         return [point for study in self.studies for point in study.points]
 
     @property
     def gaps(self) -> list[study_points.Gap]:
-        """Of all studies."""
+        """What has no point, of all studies."""
         return [gap for study in self.studies for gap in study.gaps]
 
     def matches(self) -> list[point_figures.Match]:

@@ -46,7 +46,7 @@ class Localizer:
     Attributes:
         directory: where it is.
         name: which weights these are, for every report.
-        temperature: of the numbering's probabilities, fitted out of fold.
+        temperature: softens the numbering's probabilities; fitted out of fold.
     """
 
     directory: pathlib.Path

@@ -21,7 +21,7 @@ class Networks:
 
         Args:
             localizer: a verified directory.
-            reader: of the studies, made for `windows.NUM_SLICES`.
+            reader: reads the studies' slices, made for `windows.NUM_SLICES`.
 
         Raises:
             ValueError: they can't be loaded, or answer something else than heatmaps.

@@ -31,7 +31,7 @@ class Numbering:
 
     Attributes:
         candidates: index of the candidate that is each level, None where there is none.
-        probabilities: of the shifts -1, 0 and 1; they sum to 1.
+        probabilities: how probable the shifts -1, 0 and 1 are; they sum to 1.
     """
 
     candidates: tuple[int | None, ...]
@@ -54,7 +54,7 @@ def number(
     Args:
         points: mm in the patient, (3,) each, of n candidates from head to feet.
         scores: float (n, 5), in [0, 1]: how much a candidate looks like each level.
-        temperature: of the shifts' softmax.
+        temperature: divides the logits of the shifts' softmax.
     """
     if not len(points):
         return _NOTHING

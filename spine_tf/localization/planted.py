@@ -39,9 +39,9 @@ def make(index: int, fault: str = SOUND, seed: int = 0) -> Case:
     """Returns study `index` of a phantom with as many slices as real studies have.
 
     Args:
-        index: of the study.
+        index: the study's number, from 0.
         fault: SOUND or one of FAULTS.
-        seed: of everything random.
+        seed: seed of everything random.
     """
     rng = np.random.default_rng([seed, index])
     config = phantom_config.PhantomConfig(axial_slices_per_level=5, sagittal_slices=15)

@@ -29,7 +29,7 @@ class Comparison:
 
     Attributes:
         tables: FOUND or a control's name -> group -> name -> figure.
-        matches: of the found points.
+        matches: the matches of the found points.
     """
 
     tables: Mapping[str, Mapping[str, Mapping[str, figure.Figure]]]

@@ -38,7 +38,7 @@ class Match:
     Attributes:
         study_id, condition, level: the row.
         found: whether there is a point.
-        confidence: of it; NaN without one.
+        confidence: how sure the localiser is of it, 0 to 1; NaN without one.
         error_mm: between both, in the plane of the given one's slice; NaN where unknown.
         slices_off: planes between both; NaN unless they are of one stack.
         is_level_right: the given point that is nearest to it is of its own level; None without
@@ -257,8 +257,8 @@ def errors_in_tail(matches: Sequence[Match], share: float = 0.1) -> float | None
     """Returns how much of the level errors the least sure points hold; None without an error.
 
     Args:
-        matches: of several studies.
-        share: of the found points that is looked at.
+        matches: the matches of several studies.
+        share: share of the found points that is looked at, 0 to 1.
     """
     right = _by_confidence(matches)
     if right.all():

@@ -57,8 +57,8 @@ def write(
         result: the points.
         compared: how good they are; empty where nobody knows.
         source: gives the pixels of the pictures.
-        name: of the data set, for the heading.
-        origin: of `page_origin`; "" leaves it out.
+        name: the data set's name, for the heading.
+        origin: what `page_origin` says of the page's making; "" leaves it out.
     """
     report_dir.mkdir(parents=True, exist_ok=True)
     page = render(result, compared, source, name=name, origin=origin)

@@ -25,7 +25,7 @@ class Spot:
     """A structure on the slice that it is on.
 
     Attributes:
-        window: of that slice.
+        window: the window around that slice.
         plane: index of the slice among the windows.
         grid_xy: where on the window.
         scores: height of each channel there: what the structure may be.

@@ -63,9 +63,10 @@ class Localized:
         study: the study.
         points: in the order of conditions and levels; labels are None.
         gaps: rows without a point.
-        probabilities: of the numbering's shifts, of the sagittal series that count.
-        deviations: of the routes to each level, in standard deviations: sagittal, axial; None
-            where there is one route.
+        probabilities: how probable each of the numbering's shifts is, by each sagittal series that
+            counts.
+        deviations: how far apart the routes to each level are, in standard deviations: sagittal,
+            axial; None where there is one route.
     """
 
     study: imaged_study.ImagedStudy
@@ -92,7 +93,7 @@ def localize(
     Args:
         study: the study.
         source: draws heatmaps of its slices.
-        temperature: of the numbering.
+        temperature: divides the logits of the numbering's softmax.
         brightness: tells whether T1 and T2 are exchanged; None takes the series CSV's word.
     """
     spines = discs.find(study, source, temperature)

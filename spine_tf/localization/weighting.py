@@ -12,7 +12,7 @@ from spine_tf.dicom import reasons
 from spine_tf.localization import discs, spots
 
 Brightness = Callable[[spots.Spot], float | None]
-"""Of the place of a spot against what is around it; None where the image can't be read."""
+"""How bright a spot's place is against what is around it; None where the image can't be read."""
 
 _NEAR_MM, _AROUND_MM = 3.0, 30.0
 

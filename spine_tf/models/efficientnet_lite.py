@@ -47,7 +47,7 @@ def build(
 
     Args:
         input_shape: height, width, channels.
-        pooling: of the last feature map: "avg", "max", or None, which keeps it a map.
+        pooling: how the last feature map is pooled: "avg", "max", or None, which keeps it a map.
     """
     image = keras.Input(input_shape)
     x = _convolve(image, _STEM_FILTERS, kernel_size=3, strides=2, name="stem")

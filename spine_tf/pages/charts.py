@@ -94,9 +94,9 @@ def dot_and_whisker(
 
     Args:
         rows: from top to bottom.
-        title: of the picture, for those who don't see it.
-        label: of the horizontal axis.
-        x_range: of the horizontal axis; what lies outside is drawn at its end.
+        title: what the picture shows, for those who don't see it.
+        label: what the horizontal axis measures.
+        x_range: where the horizontal axis begins and ends; what lies outside is drawn at its end.
         guide: a value at which a dashed vertical line stands.
         is_percent: numbers are written as percent.
     """
@@ -241,11 +241,12 @@ def curves(
 
     Args:
         series: the lines.
-        title: of the picture, for those who don't see it.
-        x_label: of the horizontal axis.
-        y_label: of the vertical axis.
-        x_range: of the horizontal axis; None is a little more than the values need.
-        y_range: of the vertical axis, likewise; a y outside it is drawn at its end.
+        title: what the picture shows, for those who don't see it.
+        x_label: what the horizontal axis measures.
+        y_label: what the vertical axis measures.
+        x_range: where the horizontal axis begins and ends; None is a little more than the values
+            need.
+        y_range: likewise of the vertical axis; a y outside it is drawn at its end.
         x_is_percent: numbers are written as percent.
         y_is_percent: numbers are written as percent.
         x_scale: "whole" has ticks at whole numbers alone.

@@ -20,7 +20,7 @@ def parse(text: str, text_columns: Collection[str]) -> "pd.DataFrame":
     """Returns the frame of a CSV.
 
     Args:
-        text: of the CSV, with a header.
+        text: what the CSV holds, with a header.
         text_columns: those that are text, where the CSV has them; the others are numbers.
     """
     import pandas as pd
@@ -44,8 +44,8 @@ def read_csv(path: pathlib.Path, text_columns: Collection[str], *, writer: str) 
     """Reads a CSV that this package wrote.
 
     Args:
-        path: of the file.
-        text_columns: as of `parse`.
+        path: the CSV file.
+        text_columns: as `parse` takes them.
         writer: the program that writes it, for the message.
 
     Raises:

@@ -18,7 +18,7 @@ def load(package: str, name: str, **filters: Callable[..., str]) -> jinja2.Templ
 
     Args:
         package: that the template lies in, as `spine_tf.evaluation`.
-        name: of the template's file.
+        name: name of the template's file.
         filters: more of them, by name.
     """
     environment = jinja2.Environment(

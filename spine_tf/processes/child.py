@@ -46,7 +46,7 @@ class Child:
         """Starts the process.
 
         Args:
-            function: of a module; called in the child with its end of the pipe and `arguments`.
+            function: a module's function; called in the child with its pipe's end and `arguments`.
             arguments: what can be pickled.
             start_method: "spawn" starts afresh, so that the child may import TensorFlow whatever
                 has been imported here; "fork" shares what is imported.

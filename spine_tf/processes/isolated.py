@@ -30,7 +30,7 @@ def call(
     may import TensorFlow whatever has been imported here.
 
     Args:
-        function: of a module; it imports TensorFlow itself.
+        function: a module's function; it imports TensorFlow itself.
         arguments: what can be pickled.
         log_path: what the process writes to stdout and stderr is added to it; None is ours.
         is_over: asked several times a second; when it says so, the process is killed.

@@ -26,12 +26,12 @@ class Experiment:
 
     Attributes:
         tasks: names of tasks.
-        families: of models.
+        families: names of the models' families.
         changes: `field=value`, for every family that has the field, or `family:field=value` for
             one alone.
-        num_trials: of a search for each task and family; 0 takes the families' defaults.
+        num_trials: trials of a search for each task and family; 0 takes the families' defaults.
         is_fast: few epochs on small crops.
-        seed: of models and searches.
+        seed: seed of models and searches.
     """
 
     tasks: tuple[str, ...] = labels.WHOLE_TASKS
@@ -55,7 +55,7 @@ class Experiment:
 
     @property
     def num_resamples(self) -> int:
-        """Of the bootstraps."""
+        """How often each bootstrap draws."""
         return 200 if self.is_fast else 1000
 
     def make_config(
@@ -65,7 +65,7 @@ class Experiment:
 
         Args:
             task: name of the task.
-            family: of the model.
+            family: name of the model's family.
             best: configuration that a search found; None is the family's default.
         """
         base = config.read_config(best) if best else config.default_config(task, family)

@@ -20,7 +20,7 @@ class Trained:
     Attributes:
         predictions_file: its out-of-fold predictions, in the run's directory.
         class_prior: share of each class in the training examples.
-        seconds: of training, over all folds and interruptions.
+        seconds: how long training took, over all folds and interruptions.
     """
 
     predictions_file: str

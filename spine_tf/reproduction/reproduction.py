@@ -39,9 +39,9 @@ class _Step:
 
     Attributes:
         task, family: names of the task and the model.
-        config: of the run.
+        config: the run's settings.
         run_dir, report_dir: as the module's docstring says.
-        num_resamples: of the bootstrap.
+        num_resamples: how often the bootstrap draws, at least 1.
         has_evidence: draws evidence maps.
         data_dir: what the records were converted from.
     """
@@ -68,7 +68,7 @@ def convert_and_reproduce(
 
     Args:
         experiment: what.
-        conversion: of the records.
+        conversion: settings that the records are made with.
         data_dir: the data set.
         work_dir: as the module's docstring says.
         num_workers: processes that convert.

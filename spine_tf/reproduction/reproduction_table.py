@@ -25,7 +25,7 @@ class Row:
         model: family, "majority", "labels only" or "the report".
         oof: figures of all folds, by name.
         test: figures of the test split, by name.
-        seconds: of training, all folds together; None for what is not trained.
+        seconds: how long training took, all folds together; None for what is not trained.
         reason: why there are no figures; empty where there are.
         link: the detailed report, relative to the work directory; empty where there is none.
     """
@@ -78,9 +78,9 @@ def make_row(
 
     Args:
         task: name of the task.
-        family: of the model.
+        family: name of the model's family.
         found: what metrics.json holds, by split.
-        seconds: of training.
+        seconds: how long training took.
     """
     named = {split: summarized.metrics for split, summarized in found.items()}
     rows = [

@@ -22,7 +22,7 @@ class Annotation:
         condition, level: indices into `spine_tf.labels`.
         x, y: column and row in pixels; integers are pixel centres.
         label: index into SEVERITIES; None where labels were not asked for.
-        confidence: of a point that was found, in [0, 1]; 1 where somebody marked it.
+        confidence: how sure a point is that was found, in [0, 1]; 1 where somebody marked it.
         numbering: probabilities that the level is in truth the one above, itself, the one below;
             they sum to 1.
         flag: why a reader should look at it; "" where nothing is odd.
@@ -105,7 +105,7 @@ def read_annotations(
         has_labels: read train.csv and reject rows without a label; otherwise labels are None, and
             a test side may have no coordinates CSV.
         excluded_keys: keys of rows to leave out.
-        points: of `given_points`, instead of the data set's own coordinates; how sure a point is
+        points: those of `given_points`, instead of the data set's own; how sure a point is
             is read from these alone.
 
     Raises:

@@ -64,8 +64,8 @@ def rows_of(name: str, content: Mapping[str, Any], source: sources.Source) -> It
     A point that was moved lies on the slice of its series that is now nearest to it.
 
     Args:
-        name: of the file, for messages.
-        content: of the file.
+        name: the file's name, for messages.
+        content: what the file holds.
         source: has the headers.
 
     Raises:

@@ -135,7 +135,7 @@ class Archive:
     """One side of a data set in the zip file that was downloaded: nothing is unpacked.
 
     Attributes:
-        path: of the zip file.
+        path: the zip file.
         side: "train" or "test".
         members: by name relative to the data set.
         series: folder -> instance numbers, sorted.
@@ -293,7 +293,7 @@ def read_image(source: Source, name: str, limit: int | None = None) -> bytes:
 
     Args:
         source: where it is.
-        name: of the file.
+        name: the file's name.
         limit: bytes to read; None is all.
 
     Raises:

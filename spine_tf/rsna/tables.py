@@ -21,7 +21,7 @@ class Table:
     """A CSV file.
 
     Attributes:
-        name: of the file.
+        name: the file's name.
         columns: names in the header, stripped.
         rows: fields of each line that is not blank, stripped.
         lines: the line of the file that each row begins on, from 1.

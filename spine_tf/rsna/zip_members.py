@@ -32,7 +32,7 @@ class Member:
     """Where a file lies in the archive.
 
     Attributes:
-        offset: of its local header.
+        offset: where its local header begins, in bytes.
         num_bytes, num_compressed: sizes.
         crc: CRC-32 of the file.
         method: zipfile.ZIP_STORED or ZIP_DEFLATED, or -1 for what can't be read.
@@ -133,8 +133,8 @@ def read_member(path: pathlib.Path, name: str, member: Member, limit: int = -1) 
     """Returns the first bytes of a file in a zip, a whole one with its CRC checked.
 
     Args:
-        path: of the zip.
-        name: of the file, for errors.
+        path: the zip file.
+        name: the file's name, for errors.
         member: where it lies.
         limit: bytes that are wanted; -1 for all, which may be `regular_file.MAX_BYTES`.
 

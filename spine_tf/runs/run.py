@@ -177,7 +177,7 @@ def predict_probabilities(
             for are so, batch by batch. Changed ones have been sampled, and go behind the sampler.
             A model that is told what it looks at finds it in their columns.
         batch_size: images at a time.
-        rows: of the images, int64 (k,); None is all of them.
+        rows: which of the images, int64 (k,); None is all of them.
 
     Returns:
         float64 (k, classes); each row sums to 1.

@@ -43,7 +43,7 @@ def resample_weights(study_ids: np.ndarray, *, seed: int, num_resamples: int) ->
 
     Args:
         study_ids: int64 (n,).
-        seed: of the draws.
+        seed: seed of the draws.
         num_resamples: at least 1.
 
     Returns:
@@ -66,7 +66,7 @@ def with_intervals(
     Args:
         predictions: n of them.
         task: whose classes they are.
-        weights: of the resamples, float64 (num_resamples, n).
+        weights: how often each resample holds each example, float64 (num_resamples, n).
     """
     studies = predictions.study_ids
     num_studies = len(np.unique(studies))

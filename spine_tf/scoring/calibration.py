@@ -67,8 +67,8 @@ def read_temperature(path: pathlib.Path, fold: str | None = None) -> float:
     """Reads the temperature of a run's calibration.json.
 
     Args:
-        path: of the file.
-        fold: whose of a run of all folds; None: of a run of one.
+        path: the JSON file.
+        fold: the fold of a run of all folds whose calibration it is; None in a run of one.
 
     Raises:
         ValueError: the file is missing, or holds none; names file and value.

@@ -49,9 +49,9 @@ def differences(
 
     Args:
         first: n predictions.
-        second: of the same examples in the same order.
+        second: predictions of the same examples in the same order.
         task: whose classes they are.
-        weights: of the resamples, float64 (num_resamples, n).
+        weights: how often each resample holds each example, float64 (num_resamples, n).
 
     Returns:
         name -> difference, undefined where a figure is.
@@ -76,8 +76,8 @@ def compare(
     Args:
         named: name and predictions of at least two runs, of the same examples in any order.
         task: whose classes they are.
-        seed: of the bootstrap.
-        num_resamples: of the bootstrap.
+        seed: seed of the bootstrap's draws.
+        num_resamples: how often the bootstrap draws, at least 1.
     """
     (base_name, base), *others = named
     weights = bootstrap.resample_weights(base.study_ids, seed=seed, num_resamples=num_resamples)

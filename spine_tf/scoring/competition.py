@@ -61,7 +61,8 @@ def score(
     Args:
         predictions: n of three classes.
         task: whose classes they are; all three severities.
-        weights: of the resamples, float64 (num_resamples, n), alike within a study.
+        weights: how often each resample holds each example, float64 (num_resamples, n),
+            alike within a study.
     """
     terms = _terms(predictions, task, weights)
     num_studies = len(np.unique(predictions.study_ids))

@@ -87,7 +87,7 @@ def threshold_table(
     Args:
         predictions: n of them.
         task: whose classes they are.
-        weights: of the resamples, float64 (num_resamples, n).
+        weights: how often each resample holds each example, float64 (num_resamples, n).
     """
     scores, is_counted = severe_scores(predictions, task)
     is_severe = predictions.labels == task.class_severities.index(2)
@@ -130,7 +130,7 @@ def abstention_curve(
 
     Args:
         predictions: n of them.
-        weights: of the resamples, float64 (num_resamples, n).
+        weights: how often each resample holds each example, float64 (num_resamples, n).
     """
     order = np.argsort(-predictions.probabilities.max(axis=1), kind="stable")
     is_right = (predictions.predicted == predictions.labels)[order]
@@ -163,7 +163,7 @@ def reliability(predictions: predictions_module.Predictions, weights: np.ndarray
 
     Args:
         predictions: n of them.
-        weights: of the resamples, float64 (num_resamples, n).
+        weights: how often each resample holds each example, float64 (num_resamples, n).
     """
     confidence = predictions.probabilities.max(axis=1)
     is_right = (predictions.predicted == predictions.labels).astype(np.float64)

@@ -83,7 +83,7 @@ class Summary:
     """The contents of metrics.json, under the same names; see the module's docstring.
 
     Attributes:
-        collapsed: of the predictions read as whole severities; None where the task has no halves.
+        collapsed: figures by whole severities; None where the task has no halves.
     """
 
     task: str
@@ -163,12 +163,12 @@ def summarize(
     """Returns what metrics.json says of predictions.
 
     Args:
-        predictions: of one split.
+        predictions: the predictions for one split.
         task: whose classes they are.
         split: the split's name, such as "fold_0", "oof" or "test".
         class_prior: class frequencies of the training data; None takes those of the split.
-        seed: of the bootstrap.
-        num_resamples: of the bootstrap.
+        seed: seed of the bootstrap's draws.
+        num_resamples: how often the bootstrap draws, at least 1.
     """
     if predictions.num_classes != len(task.classes):
         raise ValueError(

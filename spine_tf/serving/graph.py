@@ -50,7 +50,7 @@ class Graph:
         Args:
             members: models with their calibration temperature.
             served: what they answer together.
-            tasks: of each member, read as the served one; None: that is theirs.
+            tasks: each member's task, read as the served one; None where that is theirs.
         """
         self._members = list(members)
         self._served = served

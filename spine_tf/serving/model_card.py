@@ -54,8 +54,8 @@ def write(
     """Writes the card.
 
     Args:
-        directory: of the export.
-        runs: that are exported.
+        directory: the export's directory.
+        runs: the runs that are exported.
         served: what the model answers.
         differences: format -> as in `bundle.Bundle`.
     """

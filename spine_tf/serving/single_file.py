@@ -18,7 +18,7 @@ class FileSource:
     """A file as a source: it and the files beside it are a series, whatever their names.
 
     Attributes:
-        paths: of the files, numbered from 0 in the order of their names, as a reader counts.
+        paths: the files' paths, numbered from 0 in the order of their names, as a reader counts.
     """
 
     paths: tuple[pathlib.Path, ...]

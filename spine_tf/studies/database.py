@@ -49,7 +49,7 @@ class Database:
         """Opens or makes the file.
 
         Args:
-            path: of the file.
+            path: the SQLite file.
             schema: statements that are run first; they make a table `facts` of name and value.
         """
         # No locks of SQLite's own: not every shared file system has them, and the directory's

@@ -36,12 +36,12 @@ class Decided:
         images: (file, frame) in order along the normal.
         left_out: why it is not kept; None where it is.
         kind: as `series_kind` names it; "" where it is left out.
-        confidence: of that, 0 to 1.
+        confidence: how sure that is, 0 to 1.
         reason: for kind or leaving out, in our own words.
         rank: what orders the series of one kind, the best first.
         geometry: equal where pixels may be.
         plane, stacks: as of `series.Series`.
-        rows, columns, spacing: of the largest stack, spacing in mm.
+        rows, columns, spacing: shape of the largest stack's slices, and their pixels' size in mm.
     """
 
     series_id: int

@@ -59,7 +59,7 @@ class Place:
         folder: relative to the data set.
         series: its id.
         num_images: how many it has.
-        digest: of its files and their numbers.
+        digest: digest of its files and their numbers.
     """
 
     folder: str

@@ -59,7 +59,7 @@ class Row:
     """What a row says.
 
     Attributes:
-        line: of the file, from 1.
+        line: number of the line in the file, from 1.
         study: the column that names it, as _STUDY_COLUMNS has it, and its text.
         grades: severity of each (condition, level), indices into `spine_tf.labels`.
         point: on an image, of a row with one target; None for none.
@@ -77,7 +77,7 @@ class OwnLabels:
     """A table of grades.
 
     Attributes:
-        name: of the file.
+        name: the file's name.
         rows: in its order.
     """
 
@@ -112,7 +112,7 @@ def read_label_file(path: pathlib.Path, grades: Mapping[str, int]) -> OwnLabels:
     """Reads a CSV, with commas, semicolons or tabs, or the first sheet of an .xlsx file.
 
     Args:
-        path: of the file.
+        path: the CSV file or spreadsheet.
         grades: the severity of each word, as `parse_grades` has it.
 
     Raises:

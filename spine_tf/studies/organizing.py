@@ -36,7 +36,7 @@ class Settings:
     """What decides what is found.
 
     Attributes:
-        min_slices: of a series.
+        min_slices: slices that a series must have at least.
         labels: the user's own; None where there are none.
     """
 

@@ -39,7 +39,7 @@ class Summary:
         left_out: files by reason.
         labels: rows of the user's labels by what became of them.
         num_labelled: studies on the train side.
-        num_points: of these studies.
+        num_points: how many points these studies have.
         num_patients: whose studies these are; a fold has whole patients.
     """
 

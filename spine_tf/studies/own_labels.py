@@ -44,7 +44,7 @@ class Matched:
     Attributes:
         rows: all of the file's.
         grades: severities of each study that has any, by target.
-        patients: of these studies.
+        patients: the patients of these studies.
         points: study, series, instance number, target, x, y.
     """
 

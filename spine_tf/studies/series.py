@@ -25,10 +25,10 @@ class Series:
     """Stacks of one acquisition in one plane, such as a slab a disc, that show no plane twice.
 
     Attributes:
-        images: of all stacks, stack by stack along the patient's axis, each along its normal.
+        images: those of all stacks, stack by stack along the patient's axis, each along its normal.
         stacks: how many.
         largest: the images of the largest stack.
-        plane: of plane.PLANES.
+        plane: one of plane.PLANES.
         identity: what tells it from the others of its study.
     """
 

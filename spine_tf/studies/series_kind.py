@@ -54,7 +54,7 @@ class Decision:
     """What a series is.
 
     Attributes:
-        kind: of KINDS, or None where it is none of them or nobody can say.
+        kind: one of KINDS, or None where it is none of them or nobody can say.
         confidence: that this is right, from 0 to 1.
         reason: in our own words and numbers, without any text of a header.
     """
@@ -109,7 +109,7 @@ def rank(
     Args:
         stack: the largest of its series.
         decision: what it is.
-        num_images: of the whole series; None is those of the stack.
+        num_images: how many images the whole series has; None is as many as the stack.
     """
     is_t1 = decision.kind == KINDS[SAGITTAL, "T1"]
     return (

@@ -20,7 +20,7 @@ class Stack:
         orientation: cosines of the direction along a row, then along a column; axes point to the
             patient's left, back and head.
         pixel_spacing: mm between rows and between columns.
-        rows, columns: of every slice.
+        rows, columns: height and width of every slice in pixels.
         modality, manufacturer, body_part: such as MR, SIEMENS, LSPINE.
         study_description, series_description, protocol_name, sequence_name: free texts.
         image_type: such as ("ORIGINAL", "PRIMARY", "M").
@@ -30,7 +30,8 @@ class Stack:
         flip_angle: degrees.
         echo_train_length: echoes an excitation.
         contrast_agent: its name; None where there is none or it is empty.
-        b_value: of diffusion, s/mm^2, as the standard's attribute or a vendor's own says it.
+        b_value: strength of the diffusion weighting, s/mm^2, as the standard's attribute or a
+            vendor's own says it.
         frame_of_reference: UID of the patient's coordinates.
     """
 

@@ -40,7 +40,7 @@ def write_pages(
 
     Args:
         output_dir: made if it does not exist.
-        seed: of the first patient; the others follow.
+        seed: the first patient's seed; the others' follow.
         num_patients: how many pages.
     """
     output_dir.mkdir(parents=True, exist_ok=True)

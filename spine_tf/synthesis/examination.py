@@ -31,13 +31,13 @@ class Visit:
     """What the series of one examination share.
 
     Attributes:
-        index: of the examination, from 0.
+        index: number of the examination, from 0.
         patient: who was scanned.
         identity: under which name.
         vendor: whose scanner.
-        language: of descriptions; None where there are none.
+        language: what descriptions are written in; None where there are none.
         is_stripped: the export says neither times nor kinds of sequences, as the RSNA files.
-        study_uid, frame_uid: of the examination and its coordinates.
+        study_uid, frame_uid: UIDs of the examination and of its coordinates.
         date: YYYYMMDD.
         accession: number of the order.
     """
@@ -78,10 +78,10 @@ class Scan:
     """One series.
 
     Attributes:
-        name: of the kind of scan.
+        name: name of the kind of scan.
         kind: what it is.
         number: in the examination.
-        series_uid: of the series.
+        series_uid: UID of the series.
         images: in the order of their instance numbers.
         is_multi_frame: all images are in one file.
     """

@@ -45,8 +45,8 @@ class Truth:
         file: its name in the pile.
         truth: one of the three kinds of series, or one of scan_kinds.OTHER_TRUTHS.
         scan: name of the kind of scan; empty where the file is none.
-        acquisition: of its series, from 1.
-        stack: of parallel slices in the series, from 0.
+        acquisition: number of the acquisition in its series, from 1.
+        stack: number of the stack of parallel slices in the series, from 0.
         frames: images in the file.
         copy: 1 where another file holds the same image.
         patient_id, patient_name, accession_number: made up.

@@ -31,7 +31,7 @@ class PlantedOddity:
     """One oddity of one series.
 
     Attributes:
-        kind: of KINDS.
+        kind: one of KINDS.
         study_id: as it is spelled in the CSVs and as a folder.
         series_id: which.
         instances: images that were added, changed, moved away or, for `gap`, the two that it is
@@ -64,7 +64,7 @@ class _Series:
     """A series on disk.
 
     Attributes:
-        directory: of its images.
+        directory: where its images lie.
         late_dir: where images go that are to come later.
         marked: instances that have a point.
     """
@@ -87,7 +87,7 @@ def plant(index: int, study_dir: pathlib.Path, late_dir: pathlib.Path, marks: Ma
     """Plants the oddity of the study with this index; one in len(KINDS) + 1 studies has none.
 
     Args:
-        index: of the study, from 0, which is clean.
+        index: the study's number, from 0, which is clean.
         study_dir: its images; renamed where the oddity is its id.
         late_dir: the folder beside that of all images for those that come late.
         marks: the study's points.

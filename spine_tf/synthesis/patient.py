@@ -34,8 +34,8 @@ class Patient:
             further back.
         recess_s: float64 (2, levels): so far below the disc's middle a recess is narrowest.
         canal_size: depth of the canal against the average.
-        facet_size: of the facet joints against the average.
-        body_width: of the vertebral bodies against the average.
+        facet_size: size of the facet joints against the average, 1.
+        body_width: width of the vertebral bodies against the average, 1.
         conus_s: where the spinal cord ends.
         fat_mm: thickness of the fat under the skin of the back.
         fatty_muscle: fraction of fat in the muscles of the back.

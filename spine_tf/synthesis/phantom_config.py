@@ -19,7 +19,7 @@ class PhantomConfig:
     Attributes:
         num_studies: studies of the train side.
         num_test_studies: studies of the test side, which have no labels and no coordinates.
-        seed: of everything random.
+        seed: seed of everything random.
         with_errors: plant the errors that the real data have.
         with_oddities: plant oddities of scanners and archives, which change no right answer.
         varied: what is drawn anew for every study, of PARTS, far wider than usual. Points then lie

@@ -34,7 +34,7 @@ class Slice:
         column_direction: unit vector down a column.
         spacing: (row, column) as in PixelSpacing.
         shape: (rows, columns).
-        thickness: of the slice.
+        thickness: the slice's thickness in mm.
     """
 
     position: tuple[float, float, float]

@@ -58,10 +58,10 @@ def make_image(
 
     Args:
         visit, scan, image: what was scanned.
-        settings: of the image's kind.
+        settings: what the scanner was set to for an image of this kind.
         pixels: uint16 (rows, columns) of 12 bits.
         instance_number: from 1.
-        sop_uid: of the object.
+        sop_uid: UID of the object.
     """
     dataset = _begin(visit, _MR_IMAGE, sop_uid)
     _add_series(dataset, visit, scan)
@@ -92,7 +92,7 @@ def make_multi_frame(
     Args:
         visit, scan, settings: what was scanned.
         pixels: uint16 (frames, rows, columns) of 12 bits.
-        sop_uid: of the object.
+        sop_uid: UID of the object.
     """
     first = scan.images[0]
     dataset = _begin(visit, _ENHANCED_MR, sop_uid)

@@ -23,7 +23,7 @@ class ScanKind:
 
     Attributes:
         truth: its kind, one of the three, or the word for what it is instead: OTHER_TRUTHS.
-        weighting: of sequence.SIGNALS.
+        weighting: a name of sequence.SIGNALS.
         planes: which slices: a name of examination.PLANES.
         echo_ms, repetition_ms: lowest and highest TE and TR.
         inversion_ms: lowest and highest TI; None without inversion.
@@ -31,9 +31,9 @@ class ScanKind:
         image_type: ImageType where it isn't the vendor's usual one.
         words: what a description says beside the plane, by language; `en` stands for those missing.
         region: `lumbar`, `cervical` or `pelvis`.
-        plane_word: of wording.PLANES.
+        plane_word: a name of wording.PLANES.
         has_agent: after a contrast agent.
-        b_value: of diffusion, s/mm^2.
+        b_value: strength of the diffusion weighting, s/mm^2.
         has_second_echo: images of SECOND_ECHO are between this one's, in one series.
         is_3d: MRAcquisitionType.
         repeats: how often the series is acquired, under one UID.

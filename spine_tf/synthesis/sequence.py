@@ -57,7 +57,7 @@ class Sequence:
 
     Attributes:
         description: as in train_series_descriptions.csv.
-        signals: of each tissue.
+        signals: signal of each tissue, fluid or fat being about 1.
         acquired_mm: size of an acquired pixel, before interpolation to the stored matrix.
         noise: standard deviation of the noise in each channel, fluid or fat being about 1.
         coil_mm: distance from the back over which the coil's sensitivity falls to 1 / e.
@@ -100,8 +100,8 @@ def draw_weighting(
 
     Args:
         description: as in the series CSV; axial series have smaller pixels.
-        weighting: of SIGNALS.
-        rng: draws.
+        weighting: a name of SIGNALS.
+        rng: what draws.
         spread: standard deviation of the logarithm of each tissue's signal.
     """
     is_axial = description == AXIAL_T2

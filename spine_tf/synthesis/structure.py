@@ -31,9 +31,9 @@ class Structure:
     Attributes:
         tissue: a name of `sequence.TISSUES`.
         box: where the shape is; points outside are not looked at.
-        distance: of points (u, v, s) from the shape's surface, negative inside.
+        distance: gives the distance of points (u, v, s) from the shape's surface, negative inside.
         other: the second tissue of a mixture.
-        fraction: of `other` in the mixture.
+        fraction: share of `other` in the mixture, 0 to 1.
         rim: thickness of the rim; 0 is none.
         rim_tissue: what the rim is made of.
     """
@@ -182,7 +182,7 @@ def paint(
     Args:
         image: float32 of the grid's shape.
         structures: later ones cover earlier ones.
-        signals: of each tissue.
+        signals: signal of each tissue, fluid or fat being about 1.
         grid: where the pixels lie.
         edge: width of a border, in the unit of the grid.
     """

@@ -66,9 +66,9 @@ class Vendor:
 
     Attributes:
         manufacturer, model: as in the header.
-        uid_root: of its scanners' UIDs.
-        image_type: of an ordinary image.
-        pattern: of a description: {weighting}, {plane}, {region}.
+        uid_root: what its scanners' UIDs begin with.
+        image_type: ImageType of an ordinary image.
+        pattern: what a description is made by: {weighting}, {plane}, {region}.
         weighting_form: how T1 and T2 are spelled.
         is_upper: descriptions are in capitals.
         has_body_part: BodyPartExamined is filled in.

@@ -26,7 +26,7 @@ class Progress:
 
     Attributes:
         monitor: the figure that decides; without an inner fold nothing does, the last epoch counts.
-        more_is_better: of that figure.
+        more_is_better: whether the higher of two such figures is the better one.
         patience: epochs without a better one after which a phase ends; 0 never.
         phase: index of the present phase.
         epoch_in_phase: epochs of it that are done.

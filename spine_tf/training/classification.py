@@ -28,7 +28,7 @@ class ClassificationTask:
     (batch,).
 
     Attributes:
-        config: of the run.
+        config: the run's settings.
         record_mm: side of the records' images in millimetres, None where they don't say.
     """
 
@@ -182,7 +182,7 @@ class WeightedLoss:
 
         Args:
             settings: which loss.
-            num_classes: of the task.
+            num_classes: how many classes the task has.
         """
         self._of_classes = losses.make_loss(settings)
         # A variable, since a compiled step outlives the fold whose classes are so rare.

@@ -38,8 +38,8 @@ class Fitted:
             augmented batches), learning_rate, data_wait (share of the time in which the step waited
             for data), seconds, val_* (of the monitored split).
         best_epoch: index into the history.
-        seconds: of the fit.
-        num_examples: that an epoch trains on.
+        seconds: how long the fit took.
+        num_examples: how many examples an epoch trains on.
     """
 
     model: keras.Model
@@ -74,7 +74,7 @@ def fit(
         callbacks: called as `keras.Model.fit` calls them, see `keras_callbacks.Caller`. Weights
             that one sets at the end are not kept: those of the best epoch count.
         task: what is learned; None: what the configuration names.
-        network: of fits of the same task that differ in their data; the next one of them changes
+        network: what fits of the same task share that differ in their data; the next one changes
             what this one has given. None: a network of its own.
 
     Raises:

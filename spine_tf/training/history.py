@@ -70,7 +70,7 @@ class Board:
         """Opens the files.
 
         Args:
-            directory: of TensorBoard's files.
+            directory: where TensorBoard's files go.
             epochs: the most there will be.
             name: what is being trained, for the bar.
             watched: the figures that are shown beside the loss, where there are any.

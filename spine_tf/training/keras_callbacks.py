@@ -71,7 +71,7 @@ class Caller:
             callbacks: may be none; then nothing is done.
             model: what they are given, the one that comes out.
             epochs: the most there will be, over all phases.
-            steps: of an epoch.
+            steps: how many steps an epoch has.
         """
         self._callbacks = tuple(callbacks)
         self._model = model

@@ -37,9 +37,9 @@ class Loop:
 
     Attributes:
         task: what is learned.
-        config: of the run.
+        config: the run's settings.
         network: whose model comes out.
-        loss: of each example.
+        loss: gives the loss of each example, float32 (batch,).
         progress: filled while the loop runs.
         work_dir: where the state is kept after every epoch; None keeps none.
         on_epoch_end: called with the epoch's index and its figures.

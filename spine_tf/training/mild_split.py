@@ -35,7 +35,7 @@ class Row:
     """One Moderate row.
 
     Attributes:
-        key: of the row.
+        key: the row's key.
         fold: the split that it lies in.
         score: 0, next to Normal/Mild, to 1, next to Severe.
         half: index into labels.HALVES.
@@ -52,8 +52,8 @@ class MildSplit:
     """A file that is read.
 
     Attributes:
-        path: of the file.
-        rows: by key.
+        path: the CSV file.
+        rows: its rows, by key.
     """
 
     path: str
@@ -110,7 +110,7 @@ def split(
     """Halves the Moderate rows of predictions by models that did not see them.
 
     Args:
-        predictions: of the three severities.
+        predictions: probabilities of the three severities.
         folds: the split of each row; rows of one are scored by the same models.
         task: whose classes they are.
     """

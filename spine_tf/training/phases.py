@@ -179,9 +179,9 @@ class Predictor:
         """Returns the answers to a whole feed and the truth about it, in file order.
 
         Args:
-            source: of the batches.
-            first_seed: of random changes, where `prepare` makes some; the second is the batch's
-                number.
+            source: what gives the batches.
+            first_seed: that of random changes, where `prepare` makes some; the second is the
+                batch's number.
 
         Returns:
             The network's outputs, float32 (n, ...), in its own structure; what else than its inputs
@@ -235,9 +235,9 @@ def augmented_features(
 
     Args:
         extract: changes images by their seeds and gives their features.
-        source: of the images.
+        source: what gives the images.
         run_config: says how a copy differs from its image, and the seed of the copies.
-        num_copies: of each image, at least 1.
+        num_copies: how many copies of each image are answered, at least 1.
 
     Raises:
         ValueError: the augmentation changes nothing, so the copies would be alike.

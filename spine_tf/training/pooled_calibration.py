@@ -32,9 +32,9 @@ def fit(
     """Fits a temperature for the model of each fold and writes calibration.json above them.
 
     Args:
-        run_dir: of the run of all folds.
-        fold_dirs: of its folds' runs, each named after the fold that it holds out.
-        task: of the run.
+        run_dir: directory of the run of all folds.
+        fold_dirs: directories of its folds' runs, each named after the fold that it holds out.
+        task: the run's task.
 
     Returns:
         Fold -> temperature; nothing where there are no inner folds, whose runs keep their own.

@@ -117,8 +117,8 @@ def cure(run_config: config.Config, examples: records.Examples, splits: Sequence
     """Treats training examples as `data.label_review` says.
 
     Args:
-        run_config: of the run.
-        examples: of the training splits, with labels of the task.
+        run_config: the run's settings.
+        examples: those of the training splits, with labels of the task.
         splits: the training splits.
 
     Raises:

@@ -35,10 +35,10 @@ class Compiled:
     Attributes:
         step: takes a batch.
         optimizer: that it updates the network with.
-        rate: of the optimiser.
-        average: of the network's weights.
-        answer: to a whole feed.
-        loss: that the step was compiled with.
+        rate: sets the optimiser's learning rate.
+        average: keeps the moving average of the network's weights.
+        answer: what answers a whole feed.
+        loss: the loss that the step was compiled with.
         trained: the variables that it updates.
         initial: the optimiser's values before the first step.
     """

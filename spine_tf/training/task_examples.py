@@ -151,9 +151,9 @@ def relabel(
     """Returns examples with the classes of the run's task as labels.
 
     Args:
-        run_config: of the run.
+        run_config: the run's settings.
         examples: labelled with the severities of its task.
-        splits: that they lie in.
+        splits: the splits that they lie in.
 
     Raises:
         ValueError: as `load_examples`.

@@ -84,8 +84,8 @@ class Task(Protocol):
         """Blends the examples of a batch with each other, where the configuration says so.
 
         Args:
-            inputs: of the network, or features of them, float32 (batch, features).
-            targets: of each.
+            inputs: what the network takes, or features of it, float32 (batch, features).
+            targets: what each should be answered with.
             seeds: int32 (batch, 2), those of the feed.
         """
 
@@ -93,7 +93,7 @@ class Task(Protocol):
         """Returns every figure of `monitors`, NaN where it is undefined.
 
         Args:
-            outputs: of the whole feed, as arrays.
+            outputs: the network's answers to the whole feed, as arrays.
             truth: what else than images the batches held, in the same order.
 
         Raises:

@@ -26,7 +26,7 @@ class TrainStep:
         Args:
             phase: whose network is trained on whose batches.
             optimizer: that updates it.
-            loss: of each example.
+            loss: gives the loss of each example, float32 (batch,).
             running: the figures beside the loss, as `tasks.Task.running`.
             use_xla: compile what comes after augmentation.
         """

@@ -3,6 +3,7 @@
 import dataclasses
 import gc
 import json
+import multiprocessing
 import os
 import pathlib
 import shlex
@@ -10,6 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from multiprocessing import spawn
 from typing import Any
 
 import numpy as np
@@ -62,6 +64,15 @@ def pytest_collection_finish() -> None:
     """Takes what was imported out of the collector's sight: Keras collects at every new session."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="module")
+def warm_children() -> Iterator[None]:
+    """What multiprocessing spawns has imported TensorFlow; see warm_python.py."""
+    before = spawn.get_executable()
+    multiprocessing.set_executable(shutil.which("warm-python"))
+    yield
+    multiprocessing.set_executable(before)
 
 
 def write_records(

@@ -10,6 +10,8 @@ import time
 import psutil
 import pytest
 
+from spine_tf.processes import child
+
 _COMMAND = ("warm-python", "-m", "tfrecords", "verify")
 
 
@@ -45,3 +47,20 @@ def test_call_ends_with_its_caller(tmp_path: pathlib.Path) -> None:
     caller.send_signal(signal.SIGKILL)
     assert caller.wait() == -signal.SIGKILL
     called.wait(20)
+
+
+@pytest.mark.usefixtures("warm_children")
+def test_spawned_process_is_warm_and_its_parents_own(tmp_path: pathlib.Path) -> None:
+    log_path = tmp_path / "log"
+    one = child.Child(_tell, log_path=log_path, environment={"SAID": "so"})
+    one.send("hello")
+    assert one.receive() == ("hello", os.getpid(), "so", True)
+    one.join()
+    assert not one.is_alive
+    assert log_path.read_text() == "told\n"
+
+
+def _tell(caller: child.Connection) -> None:
+    print("told", flush=True)
+    is_warm = "tensorflow" in sys.modules
+    caller.send((caller.recv(), os.getppid(), os.environ["SAID"], is_warm))

@@ -2,17 +2,20 @@
 
 To import TensorFlow takes five seconds of a processor, in every program that a test starts. Here
 a server imports it, once for all tests, and forks for each call: a process of its own, with its
-caller's arguments, directory, variables, stdin, stdout and stderr, that is killed with its caller.
-Another server has no TensorFlow: without it, programs fork workers of their own. An ordinary
-Python is left what it alone can do: a call with other variables that are read at an import, and
-all of them where a system has no descriptors of processes.
+caller's arguments, directory, variables and descriptors, that is killed with its caller. So is what
+these programs spawn by multiprocessing, and what a test does that uses `warm_children`. Another
+server has no TensorFlow: without it, programs fork workers of their own. An ordinary Python is left
+what it alone can do: a call with other variables that are read at an import, and all of them where
+a system has no descriptors of processes.
 """
 
 import contextlib
+import ctypes
 import fcntl
 import gc
 import importlib
 import json
+import multiprocessing
 import os
 import pathlib
 import runpy
@@ -29,6 +32,7 @@ _IMPORTED = {
     "with": (
         *("tensorflow", "keras", "keras_tuner", "pandas", "scipy.stats", "matplotlib.pyplot"),
         *("spine_tf.evaluation.evaluation", "spine_tf.serving.bundle", "tuner.search"),
+        "tuner.runner",
     ),
     "without": (
         *("numpy", "pydicom", "pandas", "absl.flags", "scipy.stats", "spine_tf.ablation.ablation"),
@@ -38,7 +42,7 @@ _IMPORTED = {
 _SERVER_OF = {
     **dict.fromkeys(("spine_tf.augment", "spine_tf.clean", "spine_tf.evaluate"), "with"),
     **dict.fromkeys(("spine_tf.export", "spine_tf.predict", "spine_tf.train", "tuner"), "with"),
-    **dict.fromkeys(("spine_tf.reproduce", "-"), "with"),
+    **dict.fromkeys(("spine_tf.reproduce", "-", "-c"), "with"),
     **dict.fromkeys(("spine_tf.ablate", "spine_tf.audit", "spine_tf.config"), "without"),
     **dict.fromkeys(("spine_tf.convert", "spine_tf.organize", "spine_tf.phantom"), "without"),
     **dict.fromkeys(("spine_tf.subset", "tfrecords"), "without"),
@@ -46,6 +50,10 @@ _SERVER_OF = {
 _READ_AT_AN_IMPORT = ("PYTHON", "TF_", "CUDA", "OMP_", "MPL", "KERAS_", "MALLOC", "LD_")
 _SECONDS_TO_START = 120
 _MAX_REQUEST_BYTES = 200_000
+_MAX_DESCRIPTORS = 200
+_MAX_OWN_DESCRIPTOR = 500
+_SPAWNED = "--multiprocessing-fork"
+_PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
@@ -58,7 +66,11 @@ def main() -> None:
 
 def _call(arguments: list[str]) -> None:
     """Ends as the call did; becomes an ordinary Python where that is needed."""
-    words = arguments[arguments[:1] == ["-m"] :]
+    if arguments[-1:] == [_SPAWNED]:
+        words = ["-c", *arguments[-2:]]
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        words = arguments[arguments[:1] == ["-m"] :]
     status = None
     if hasattr(os, "pidfd_open") and words[:1] and words[0] in _SERVER_OF:
         address = pathlib.Path(os.environ["WARM_PYTHON_DIR"], _SERVER_OF[words[0]])
@@ -72,11 +84,22 @@ def _call(arguments: list[str]) -> None:
 
 
 def _asked(address: pathlib.Path, words: list[str]) -> int | None:
-    request = json.dumps([words, str(pathlib.Path.cwd()), dict(os.environ)])
+    descriptors = _descriptors() if words[0] == "-c" else [0, 1, 2]
+    call = [words, str(pathlib.Path.cwd()), dict(os.environ), os.getppid(), descriptors]
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.connect(str(address))
-        socket.send_fds(connection, [request.encode()], [0, 1, 2])
+        socket.send_fds(connection, [json.dumps(call).encode()], descriptors)
         return json.loads(connection.recv(64))
+
+
+def _descriptors() -> list[int]:
+    """Returns what the caller has left open for this process: the numbers mean something to it."""
+    found = []
+    for path in pathlib.Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # what lists them
+            os.fstat(int(path.name))
+            found.append(int(path.name))
+    return sorted(found)
 
 
 def _start_server(address: pathlib.Path) -> None:
@@ -103,15 +126,18 @@ def _start_server(address: pathlib.Path) -> None:
 def _serve(address: pathlib.Path, owner: int) -> None:
     variables = _read_at_an_import(os.environ)
     _import(_IMPORTED[address.name])
+    multiprocessing.set_executable(str(address.with_name("warm-python")))
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
         server.bind(str(address.with_suffix(".starting")))
         server.listen()
         address.with_suffix(".starting").rename(address)
         words = _Server(server, owner, variables).words()
-    sys.argv = words
-    if words[0] == "-":
-        exec(compile(sys.stdin.read(), "<stdin>", "exec"), {"__name__": "__main__"})
+    if words[0] in ("-", "-c"):
+        code = sys.stdin.read() if words[0] == "-" else words.pop(1)
+        sys.argv = words
+        exec(compile(code, "<stdin>", "exec"), {"__name__": "__main__"})
     else:
+        sys.argv = words
         runpy.run_module(words[0], run_name="__main__", alter_sys=True)
 
 
@@ -158,8 +184,10 @@ class _Server:
     def _forked(self) -> list[str] | None:
         """Returns the words in the process that is forked, None in the server."""
         connection, _ = self._server.accept()
-        message, descriptors, _, _ = socket.recv_fds(connection, _MAX_REQUEST_BYTES, 3)
-        words, directory, variables = json.loads(message)
+        message, descriptors, _, _ = socket.recv_fds(
+            connection, _MAX_REQUEST_BYTES, _MAX_DESCRIPTORS
+        )
+        words, directory, variables, parent, numbers = json.loads(message)
         if _read_at_an_import(variables) != self._variables:
             pid = None
             connection.send(b"null")
@@ -167,11 +195,14 @@ class _Server:
         elif pid := os.fork():
             self._calls[os.pidfd_open(pid)] = pid, connection
         else:
-            connection.close()
-            _become(directory, variables, descriptors)
+            for own in (connection, self._server, *(other for _, other in self._calls.values())):
+                own.detach()  # their numbers become the caller's
+            _take_over(dict(zip(numbers, descriptors, strict=True)))
+            _become(directory, variables, parent)
+            return words
         for descriptor in descriptors:
             os.close(descriptor)
-        return words if pid == 0 else None
+        return None
 
     def _answer(self, process: int) -> None:
         pid, connection = self._calls.pop(process)
@@ -181,9 +212,22 @@ class _Server:
             connection.send(str(status).encode())
 
 
-def _become(directory: str, variables: Mapping[str, str], descriptors: list[int]) -> None:
-    for own, descriptor in enumerate(descriptors):
-        os.dup2(descriptor, own)
+def _take_over(descriptors: Mapping[int, int]) -> None:
+    """Gives this process its caller's descriptors, by number, and no other but the first three."""
+    above = max(_MAX_OWN_DESCRIPTOR, *descriptors) + 1
+    moved = {
+        number: fcntl.fcntl(descriptor, fcntl.F_DUPFD, above)
+        for number, descriptor in descriptors.items()
+    }
+    os.closerange(3, above)
+    for number, descriptor in moved.items():
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+
+
+def _become(directory: str, variables: Mapping[str, str], parent: int) -> None:
+    """Gives this process what is its caller's; its parent, to all who ask, is its caller's."""
+    os.getppid = lambda: parent
     os.chdir(directory)
     os.environ.clear()
     os.environ.update(variables)

@@ -5,7 +5,8 @@ train_label_coordinates.csv, train_series_descriptions.csv, train_images/,
 test_series_descriptions.csv, test_images/) and what only a phantom can tell: truth.json (ceilings,
 planted errors and oddities) and truth.csv (latent and probabilities of each row's grades). Varied
 studies have truth_anatomy.csv and truth_discs.csv too, all discs in view under their true names.
-With oddities, late_images/ has the images that come late, to be moved into train_images/.
+With oddities, late_images/ has the images that come late, to be moved into train_images/. While
+unfinished.json lies there, the same call goes on.
 """
 
 import contextlib
@@ -13,12 +14,16 @@ import csv
 import dataclasses
 import functools
 import io
+import json
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from absl import logging
+
 from spine_tf import labels
-from spine_tf.processes import pool
+from spine_tf.configuration import differences
+from spine_tf.processes import lock, pool
 from spine_tf.rsna import layout
 from spine_tf.synthesis import (
     annotation,
@@ -27,7 +32,9 @@ from spine_tf.synthesis import (
     phantom_config,
     study as study_module,
 )
-from tfrecords import atomic, progress
+from tfrecords import atomic, json_object, progress
+
+_UNFINISHED = "unfinished.json"
 
 Row = tuple[Any, ...]
 
@@ -37,36 +44,62 @@ def write_studies(
 ) -> None:
     """Writes the train and the test side; the same bytes for any number of workers.
 
-    `train.csv` comes last: a directory without it is not complete.
+    `train.csv` comes last: a directory without it is not complete. A call that was killed is gone
+    on with by the same call: studies whose images are all there are not imaged again.
 
     Args:
         config: what to write.
-        output_dir: a new or empty directory.
+        output_dir: a new or empty directory, or an unfinished one of this configuration.
         num_workers: processes that draw and write studies.
 
     Raises:
-        ValueError: the directory is not empty, or `num_workers` is not positive.
+        ValueError: the directory holds something else, or `num_workers` is not positive.
         OSError: the disk is full, or a worker died twice on a study.
     """
     if num_workers < 1:
         raise ValueError(f"workers is {num_workers}, expected at least 1")
-    require_empty(output_dir)
-    output_dir.mkdir(parents=True, exist_ok=True)
-    studies = functools.partial(_write_images, config, output_dir, num_workers)
-    first_test = config.num_studies
-    with open_tables(output_dir, TEST_TABLES) as add:
-        for study in studies("test", range(first_test, first_test + config.num_test_studies)):
-            add(study)
-    tables = TRAIN_TABLES + (VARIED_TABLES if config.varied else ())
-    with open_tables(output_dir, tables) as add:
-        _write_truth(config, output_dir, add, studies("train", range(config.num_studies)))
+    output_dir.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        output_dir.mkdir()
+    with lock.lock_directory(output_dir, owner="phantom") as descriptor:
+        _begin(config, output_dir)
+        studies = functools.partial(_write_images, config, output_dir, num_workers, descriptor)
+        first_test = config.num_studies
+        with open_tables(output_dir, TEST_TABLES) as add:
+            for study in studies("test", range(first_test, first_test + config.num_test_studies)):
+                add(study)
+        tables = TRAIN_TABLES + (VARIED_TABLES if config.varied else ())
+        with open_tables(output_dir, tables) as add:
+            _write_truth(config, output_dir, add, studies("train", range(config.num_studies)))
+        (output_dir / _UNFINISHED).unlink()
+
+
+def _begin(config: phantom_config.PhantomConfig, output_dir: pathlib.Path) -> None:
+    """Marks the directory as one of this configuration, unless it is marked so already."""
+    marker = output_dir / _UNFINISHED
+    wanted = json.loads(json.dumps(phantom_config.to_dict(config)))
+    if not marker.exists():
+        require_empty(output_dir)
+        atomic.write_json(marker, wanted)
+        return
+    stored = json_object.read(
+        marker, expected="settings of a phantom", mend=f"remove {output_dir} and start anew"
+    )
+    found = differences.differences(stored, wanted)
+    if found:
+        raise ValueError(
+            f"{output_dir} holds an unfinished data set of other settings "
+            f"({differences.in_words(found)}): finish it with those, remove it, or name another "
+            "directory"
+        )
+    logging.info("going on with the data set in %s", output_dir)
 
 
 def require_empty(output_dir: pathlib.Path) -> None:
     """Refuses a directory that isn't new or empty; ValueError says what to do."""
     if output_dir.exists() and not output_dir.is_dir():
         raise ValueError(f"{output_dir} is a file, expected a new or empty directory")
-    if not output_dir.exists() or not any(output_dir.iterdir()):
+    if not output_dir.exists() or not atomic.contents(output_dir):
         return
     is_complete = (output_dir / layout.LABELS_CSV).exists()
     state = "is not empty" if is_complete else "is not empty and holds no complete data set"
@@ -77,6 +110,7 @@ def _write_images(
     config: phantom_config.PhantomConfig,
     output_dir: pathlib.Path,
     num_workers: int,
+    descriptor: int,
     side: str,
     indices: range,
 ) -> Iterable[study_module.Study]:
@@ -90,6 +124,7 @@ def _write_images(
             num_workers=num_workers,
             name_of=lambda index: f"study {index}",
             is_in_order=True,
+            inherited=(descriptor,),
         )
     with progress.counting(f"{side} side", total=len(indices), unit="study") as count:
         for study in results:

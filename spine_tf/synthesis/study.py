@@ -1,7 +1,10 @@
 """One study: a patient, its series on disk, and its rows of the three CSVs."""
 
+import contextlib
 import dataclasses
 import pathlib
+import shutil
+from collections.abc import Iterator
 
 import numpy as np
 import pydicom
@@ -24,6 +27,7 @@ from spine_tf.synthesis import (
 )
 
 LATE_DIR = "late_images"
+_UNFINISHED = ".unfinished"
 
 _FIRST_STUDY_ID = 4_000_000
 _STUDY_ID_STEP = 2_171
@@ -86,7 +90,11 @@ def write_study(
     is_odd = config.with_oddities and index < config.num_studies  # the others are the test side
     if is_odd:
         oddity_planting.remove_leftovers(study_dir, late_dir)
-    _write_images(varied, patient, all_series, case.removed, study_dir, image_rng)
+    if is_odd or not study_dir.exists():
+        with _new_directory(study_dir) as unfinished_dir:
+            _write_images(
+                study_id, varied, patient, all_series, case.removed, unfinished_dir, image_rng
+            )
     planted = oddity_planting.Planted(
         study_id=str(study_id), annotations=case.annotations, oddities=()
     )
@@ -138,7 +146,21 @@ def read_study(
     )
 
 
+@contextlib.contextmanager
+def _new_directory(study_dir: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields a folder that gets its name when all images are in it: what is there is whole.
+
+    The disk is not waited for, which would take longer than the images: what a loss of power leaves
+    is for who lost it to remove.
+    """
+    unfinished_dir = study_dir.with_name(f"{study_dir.name}{_UNFINISHED}")
+    shutil.rmtree(unfinished_dir, ignore_errors=True)  # a worker that died may have begun it
+    yield unfinished_dir
+    unfinished_dir.rename(study_dir)
+
+
 def _write_images(
+    study_id: int,
     varied: variation.Study,
     patient: patient_module.Patient,
     all_series: tuple[protocol.Series, ...],
@@ -150,8 +172,7 @@ def _write_images(
     has_rescale = bool(rng.random() < _HAS_RESCALE)
     for series in all_series:
         series_dir = study_dir / str(series.series_id)
-        # A worker that died may have begun it.
-        series_dir.mkdir(parents=True, exist_ok=True)
+        series_dir.mkdir(parents=True)
         contrast = varied.draw_sequence(series.description, rng)
         for number, plane in enumerate(series.slices, start=1):
             pixels = scanner.image(plane, contrast, rng)
@@ -161,7 +182,7 @@ def _write_images(
                 series_dir / f"{number}.dcm",
                 pixels,
                 plane,
-                study_id=int(study_dir.name),
+                study_id=study_id,
                 series_id=series.series_id,
                 instance_number=number,
                 has_rescale=has_rescale,

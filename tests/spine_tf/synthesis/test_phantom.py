@@ -252,23 +252,55 @@ def test_program_writes_a_data_set_and_prints_its_ceiling(tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_run_is_not_mistaken_for_a_data_set(tmp_path):
+def test_killed_run_is_gone_on_with_by_the_same_command_alone(tmp_path):
     output_dir = tmp_path / "d"
+    asked = ["--num_studies=2", "--vary=curvature,protocol", "--randomize", "--workers=2"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "spine_tf.phantom", f"--output_dir={output_dir}", "--workers=2"],
+        [sys.executable, "-m", "spine_tf.phantom", f"--output_dir={output_dir}", *asked],
         stderr=subprocess.DEVNULL,
     )
-    images_dir = output_dir / "train_images"
     deadline = time.monotonic() + 120
-    while not images_dir.is_dir() and time.monotonic() < deadline:
+    finished: list[pathlib.Path] = []
+    while not finished and time.monotonic() < deadline:
         time.sleep(0.05)
+        finished = [path for path in output_dir.glob("train_images/*") if path.name.isdigit()]
     children = psutil.Process(process.pid).children(recursive=True)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
 
     _, alive = psutil.wait_procs(children, timeout=30)
-    assert images_dir.is_dir()
-    assert not alive
+    times = {path: path.stat().st_mtime_ns for path in finished[0].rglob("*.dcm")}
+    assert times and not alive
     assert not (output_dir / "train.csv").exists()
-    with pytest.raises(ValueError, match="holds no complete data set"):
+    with pytest.raises(ValueError, match="unfinished data set of other settings"):
         phantom.write_studies(SMALL, output_dir)
+
+    result = run_program(f"--output_dir={output_dir}", *asked)
+
+    assert result.returncode == 0, result.stderr
+    assert times == {path: path.stat().st_mtime_ns for path in finished[0].rglob("*.dcm")}
+    config = phantom_config.PhantomConfig(
+        num_studies=2, varied=(phantom_config.CURVATURE, phantom_config.PROTOCOL)
+    )
+    phantom.write_studies(config, tmp_path / "undisturbed")
+    assert hashes(output_dir) == hashes(tmp_path / "undisturbed")
+
+
+def test_directory_of_one_killed_at_once_is_taken(tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "unfinished.json.tmp-99999999").touch()
+    one = phantom_config.PhantomConfig(
+        num_studies=1, num_test_studies=0, sagittal_px=(64,), axial_px=(64,)
+    )
+
+    phantom.write_studies(one, tmp_path / "d")
+
+    assert sorted(path.name for path in (tmp_path / "d").iterdir()) == [
+        "test_series_descriptions.csv",
+        "train.csv",
+        "train_images",
+        "train_label_coordinates.csv",
+        "train_series_descriptions.csv",
+        "truth.csv",
+        "truth.json",
+    ]

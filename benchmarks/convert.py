@@ -112,7 +112,7 @@ def _write_all(
     output_dir = work_dir / "shards"
     output_dir.mkdir()
     write = functools.partial(
-        write_and_weigh, source=source, output_dir=output_dir, roi=_SETTINGS.roi
+        write_and_weigh, source=source, output_dir=output_dir, record_kind=_SETTINGS.record_kind
     )
     with Clock() as clock:
         kilobytes = max(_tasks(write, made, num_workers))

@@ -81,7 +81,7 @@ def _build(run_config: config.Config, source: records.Records) -> keras.Model:
 
 
 def _dataset(
-    records_dir: str, splits: list[str], task: str, shape: tuple[int, int, int]
+    records_dir: str, splits: list[str], task: str, shape: tuple[int, ...]
 ) -> tf.data.Dataset:
     files = [
         str(path)

@@ -7,6 +7,7 @@ import typing
 from absl import flags, logging
 
 from spine_tf import cli, flags as flags_module
+from spine_tf.configuration import record_kind
 from tfrecords import program
 
 if typing.TYPE_CHECKING:
@@ -14,7 +15,7 @@ if typing.TYPE_CHECKING:
 
 _DATA_DIR = flags_module.data_dir()
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Records directory; required.")
-_CONVERSION = flags_module.Conversion("to convert")
+_CONVERSION = flags_module.Conversion("to convert", has_kinds=True)
 _WORKERS = flags_module.Workers()
 _MAX_REJECT_FRACTION = flags.DEFINE_float(
     "max_reject_fraction", 0.05, "More rejected rows end the run with exit status 3."
@@ -77,7 +78,8 @@ def main() -> None:
     logging.info("converted in %.1f s", time.monotonic() - start)
     print(f"records: {output_dir}")
     cli.print_next("records", "verify", output_dir)
-    cli.print_next_training(output_dir)
+    if conversion.kind == record_kind.ROI:
+        cli.print_next_training(output_dir)
 
 
 def _preview(data_dir: pathlib.Path) -> None:

@@ -16,6 +16,7 @@ from spine_tf.configuration import (
     config as config_module,
     directory_kind,
     model_configs,
+    record_kind,
     roi_config,
 )
 from spine_tf.processes import pool
@@ -210,16 +211,23 @@ class Rows:
     @property
     def conditions(self) -> tuple[str, ...]:
         """The conditions, unchecked."""
-        return _names(self._conditions.value, labels.CONDITIONS)
+        return _names(self._conditions, labels.CONDITIONS)
 
     @property
     def levels(self) -> tuple[str, ...]:
         """The levels, unchecked."""
-        return _names(self._levels.value, labels.LEVELS)
+        return _names(self._levels, labels.LEVELS)
+
+    def given_or_all(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Returns conditions and levels, unchecked, all of what the user doesn't choose."""
+        return (
+            self.conditions if self._conditions.present else labels.CONDITIONS,
+            self.levels if self._levels.present else labels.LEVELS,
+        )
 
 
-def _names(given: list[str], known: tuple[str, ...]) -> tuple[str, ...]:
-    return known if given == ["all"] else tuple(given)
+def _names(flag: flags.FlagHolder[list[str]], known: tuple[str, ...]) -> tuple[str, ...]:
+    return known if flag.value == ["all"] else tuple(flag.value)
 
 
 def num_slices(text: str) -> flags.FlagHolder[int]:
@@ -263,17 +271,32 @@ class Roi:
         )
 
 
+def _kind() -> flags.FlagHolder[str]:
+    said = "; ".join(f"{name}: {text}" for name, text in record_kind.NAMES.items())
+    return flags.DEFINE_enum(
+        "kind",
+        record_kind.ROI,
+        list(record_kind.NAMES),
+        f"What a record holds. {said}. Of kinds but roi, --conditions and --levels are all if not "
+        "given.",
+    )
+
+
 class Conversion:
     """Rows, region of interest and folds: all that decides the records of a conversion."""
 
-    def __init__(self, rows: str, of: str = "", seed_name: str = "seed") -> None:
+    def __init__(
+        self, rows: str, of: str = "", seed_name: str = "seed", *, has_kinds: bool = False
+    ) -> None:
         """Defines the flags.
 
         Args:
             rows: what is done with the rows, such as "to convert".
             of: whose region of interest it is, such as "; the base's".
             seed_name: name of the flag with the folds' seed.
+            has_kinds: defines --kind too; else records are regions of interest.
         """
+        self._kind = _kind() if has_kinds else None
         self._rows = Rows(rows)
         self._roi = Roi(of)
         self._num_folds = flags.DEFINE_integer("num_folds", 5, "Folds, 2 to 99.")
@@ -298,10 +321,17 @@ class Conversion:
                 raise ValueError(
                     f"--{flag.name} has no effect beside --folds_csv: leave one of them out"
                 )
+        kind = record_kind.ROI if self._kind is None else self._kind.value
+        conditions, levels = (
+            (self._rows.conditions, self._rows.levels)
+            if kind == record_kind.ROI
+            else self._rows.given_or_all()
+        )
         return plan.Settings(
-            conditions=self._rows.conditions,
-            levels=self._rows.levels,
+            conditions=conditions,
+            levels=levels,
             roi=self._roi.config(),
+            kind=kind,
             num_folds=self._num_folds.value,
             test_fraction=self._test_fraction.value,
             seed=self._seed.value,

@@ -1,16 +1,19 @@
 """What a records directory holds, as text and as a picture of crops."""
 
 import io
+import itertools
 import types
 from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tfrecords import records, schema
+from tfrecords import integrity, record_picture, records, schema
 
 _TILE_PX = 96
 _TILES_PER_CLASS = 4
+_RECORDS_PER_SPLIT = 5
+_PICTURES_PX = 1036
 _GAP_PX = 4
 _MARGIN_PX = 88
 _HEADING_PX = 26
@@ -24,7 +27,7 @@ def describe(source: records.Records) -> str:
     lines = [f"{dataset.name}, format version {dataset.format_version}", ""]
     lines += [f"  {name}: {_short(value)}" for name, value in dataset.config.items()]
     lines += ["", *(_field(feature) for feature in record_schema.features), ""]
-    classes = record_schema["label"].class_names or ()
+    classes = _classes(source)
     lines.append(f"{'split':12}{'shards':>8}{'records':>9}{'MB':>9}" + _cells(classes))
     for split in dataset.splits:
         parts = dataset.shards_of(split)
@@ -55,16 +58,30 @@ def _short(value: object) -> str:
 def draw_crops(
     source: records.Records, more: Mapping[str, object] = types.MappingProxyType({})
 ) -> bytes:
-    """Returns a PNG of a few crops of each class in each split: one look shows what there is.
+    """Returns a PNG of a few records of each split: one look shows what there is.
 
-    On top name and configuration of the records, then one row a split, one group of columns a
-    class, counts beside each.
+    On top name and configuration of the records. Where each has one class, then one row a split,
+    one group of columns a class, counts beside each; else records as `record_picture` draws them.
 
     Args:
-        source: has the features image, window and label; its manifest.json need not exist yet.
+        source: has the features image and window; its manifest.json need not exist yet.
         more: what the title says beside the configuration.
     """
-    dataset, classes = source.manifest, source.schema["label"].class_names or ()
+    sheet = _of_classes(source, more) if _classes(source) else _of_records(source, more)
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _classes(source: records.Records) -> tuple[str, ...]:
+    """The classes of which each record has one."""
+    if integrity.LABEL not in source.schema:
+        return ()
+    return source.schema[integrity.LABEL].class_names or ()
+
+
+def _of_classes(source: records.Records, more: Mapping[str, object]) -> Image.Image:
+    dataset, classes = source.manifest, _classes(source)
     group_px = _TILES_PER_CLASS * _TILE_PX + 3 * _GAP_PX
     row_px = _TILE_PX + _HEADING_PX
     width = _MARGIN_PX + len(classes) * (group_px + 4 * _GAP_PX)
@@ -87,9 +104,32 @@ def draw_crops(
             for index in range(_TILES_PER_CLASS):
                 corner = left + index * (_TILE_PX + _GAP_PX), top + _HEADING_PX
                 _paste(sheet, corner, crops[column], index)
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
-    return buffer.getvalue()
+    return sheet
+
+
+def _of_records(source: records.Records, more: Mapping[str, object]) -> Image.Image:
+    """Rows of pictures under the name of each split."""
+    dataset, font = source.manifest, ImageFont.load_default(size=14)
+    rows = []
+    for split in dataset.splits:
+        found = itertools.islice(records.iterate(source, [split]), _RECORDS_PER_SPLIT)
+        pictures = [record_picture.draw(values) for values in found]
+        each = (_PICTURES_PX + _GAP_PX) // (pictures[0].width + _GAP_PX)
+        rows += [(split, pictures[at : at + each]) for at in range(0, len(pictures), each)]
+    width = _MARGIN_PX + _PICTURES_PX + 2 * _GAP_PX
+    title = title_lines({**dataset.config, **more}, dataset.name, width - 16, font)
+    top = len(title) * _LINE_PX + 2 * _GAP_PX
+    height = top + sum(pictures[0].height + _GAP_PX for _, pictures in rows)
+    sheet = Image.new("RGB", (width, height), _BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    for number, line in enumerate(title):
+        draw.text((8, _GAP_PX + number * _LINE_PX), line, _TEXT, font)
+    for split, pictures in rows:
+        draw.text((8, top + _GAP_PX), split, _TEXT, font)
+        for index, picture in enumerate(pictures):
+            sheet.paste(picture, (_MARGIN_PX + index * (picture.width + _GAP_PX), top))
+        top += pictures[0].height + _GAP_PX
+    return sheet
 
 
 def title_lines(
@@ -114,7 +154,7 @@ def title_lines(
 def _first_crops(source: records.Records, split: str) -> list[list[np.ndarray]]:
     """The first few crops of each class of a split, uint8 (height, width)."""
     counts = source.manifest.class_counts.get(split, {})
-    classes = source.schema["label"].class_names or ()
+    classes = _classes(source)
     wanted = [min(_TILES_PER_CLASS, counts.get(name, 0)) for name in classes]
     found: list[list[np.ndarray]] = [[] for _ in classes]
     for values in records.iterate(source, [split]):
@@ -122,16 +162,8 @@ def _first_crops(source: records.Records, split: str) -> list[list[np.ndarray]]:
             break
         crops = found[values["label"]]
         if len(crops) < _TILES_PER_CLASS:
-            crops.append(_grey(values))
+            crops.append(record_picture.windowed(values["image"], values["window"]))
     return found
-
-
-def _grey(values: dict) -> np.ndarray:
-    """The windowed middle slice, as a reader maps it to [0, 1]."""
-    low, high = values["window"]
-    image = values["image"]
-    middle = image[:, :, image.shape[2] // 2].astype(np.float32)
-    return (np.clip((middle - low) / max(high - low, 1.0), 0.0, 1.0) * 255).astype(np.uint8)
 
 
 def _paste(

@@ -21,6 +21,9 @@ LABEL = "label"
 WINDOW = "window"
 STUDY = "study_id"
 
+# Height, width and slices; before them views, where a record has several.
+_IMAGE_DIMENSIONS = (3, 4)
+
 _MEND = "copy the directory again or convert again with --overwrite"
 # A record's framing and at least as much for its key.
 _LEAST_RECORD_BYTES = 17
@@ -38,8 +41,8 @@ def check_directory(
             another size.
     """
     path = directory / tfds_files.FEATURES_FILE
-    _require_feature(path, record_schema, IMAGE, "uint16", num_dimensions=3)
-    _require_feature(path, record_schema, KEY, "bytes", num_dimensions=0)
+    _require_feature(path, record_schema, IMAGE, "uint16", dimensions=_IMAGE_DIMENSIONS)
+    _require_feature(path, record_schema, KEY, "bytes", dimensions=(0,))
     if dataset.class_counts:
         require_classes(path, record_schema)
         _check_class_counts(directory, dataset, record_schema)
@@ -50,7 +53,7 @@ def check_directory(
 
 def require_classes(path: pathlib.Path, record_schema: schema.Schema) -> None:
     """Raises ValueError where records have no label with class names."""
-    feature = _require_feature(path, record_schema, LABEL, "int64", num_dimensions=0)
+    feature = _require_feature(path, record_schema, LABEL, "int64", dimensions=(0,))
     if feature.class_names is None:
         raise ValueError(f"{path}: {LABEL} has no class names: {_MEND}")
 
@@ -162,15 +165,15 @@ def _require_feature(
     name: str,
     dtype: str,
     *,
-    num_dimensions: int,
+    dimensions: Sequence[int],
 ) -> schema.Feature:
     if name not in record_schema:
         raise ValueError(f"{path} has no feature {name!r}, which every record needs: {_MEND}")
     feature = record_schema[name]
-    if feature.dtype != dtype or len(feature.shape) != num_dimensions:
+    if feature.dtype != dtype or len(feature.shape) not in dimensions:
         raise ValueError(
             f"{path}: {name} is {feature.dtype} of shape {feature.shape}, expected {dtype} with "
-            f"{num_dimensions} dimensions: {_MEND}"
+            f"{' or '.join(map(str, dimensions))} dimensions: {_MEND}"
         )
     return feature
 

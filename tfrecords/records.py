@@ -136,10 +136,9 @@ class Records:
         return self.manifest.splits
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and slices of an image."""
-        height, width, slices = self.schema[_IMAGE].shape
-        return height, width, slices
+    def image_shape(self) -> tuple[int, ...]:
+        """Height, width and slices of an image; before them its views, where it has several."""
+        return self.schema[_IMAGE].shape
 
     def shards_of(self, splits: Sequence[str]) -> list[manifest_module.Shard]:
         """Returns the shards of the splits, in order; ValueError for a split without examples."""

@@ -8,15 +8,14 @@ import pathlib
 import shlex
 from collections.abc import Sequence
 
-from spine_tf.configuration import roi_config
-from spine_tf.conversion import plan, shard_writer
+from spine_tf.conversion import kind, plan, shard_writer
 from spine_tf.rsna import sources
 
 
 def write_shards(
     parts: Sequence[plan.Shard],
     source: sources.Source,
-    roi: roi_config.RoiConfig,
+    record_kind: kind.Kind,
     output_dir: pathlib.Path,
     beam_args: str,
 ) -> None:
@@ -25,7 +24,7 @@ def write_shards(
     Args:
         parts: what to write; a shard that is done is left as it is.
         source: the data set.
-        roi: what is cut out.
+        record_kind: of the records.
         output_dir: on a file system that all workers share.
         beam_args: Beam's own flags, as on a command line: "--runner=FlinkRunner ...".
 
@@ -40,7 +39,7 @@ def write_shards(
         raise ValueError("--engine beam needs Apache Beam: pip install 'spine-tf[beam]'") from err
     options = pipeline_options.PipelineOptions(shlex.split(beam_args))
     write = functools.partial(
-        shard_writer.write_shard, source=source, roi=roi, output_dir=output_dir
+        shard_writer.write_shard, source=source, record_kind=record_kind, output_dir=output_dir
     )
     try:
         with beam.Pipeline(options=options) as pipeline:

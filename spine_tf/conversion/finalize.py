@@ -5,18 +5,11 @@ from collections.abc import Sequence
 
 import spine_tf
 from spine_tf import labels
-from spine_tf.configuration import roi_config
-from spine_tf.conversion import output_directory, plan, rejects, shard_writer
+from spine_tf.conversion import kind, output_directory, plan, rejects, shard_writer
 from spine_tf.crops import record
 from spine_tf.dicom import reasons
 from spine_tf.rsna import folds
 from tfrecords import atomic, inspection, manifest, records, tfds_files
-
-_DESCRIPTION = (
-    "Regions of interest of lumbar spine MRI, cut out in millimetres around annotated points. "
-    "Written by spine_tf.convert; manifest.json says how."
-)
-
 
 # Notes on the CSVs that the manifest holds; the counts beside them are of all.
 _NUM_NOTES = 20
@@ -31,7 +24,7 @@ class TooManyRejects(ValueError):
 def finalize(
     wanted: plan.Plan,
     *,
-    roi: roi_config.RoiConfig,
+    record_kind: kind.Kind,
     output_dir: pathlib.Path,
     max_reject_fraction: float,
 ) -> manifest.Manifest:
@@ -48,12 +41,10 @@ def finalize(
     num_records = sum(note.shard.num_examples for note in shard_notes)
     _check_rejects(counts, num_records, max_reject_fraction, output_dir)
     dataset = _make_manifest(wanted, shard_notes, counts)
-    written = records.Records(
-        directory=output_dir, manifest=dataset, schema=record.record_schema(roi)
-    )
+    written = records.Records(directory=output_dir, manifest=dataset, schema=record_kind.schema())
     tfds_files.write_schema(output_dir, written.schema)
-    tfds_files.write_info(output_dir, dataset, _DESCRIPTION)
-    sheet = inspection.draw_crops(written, {"window": roi.window})
+    tfds_files.write_info(output_dir, dataset, record_kind.description)
+    sheet = inspection.draw_crops(written, {"window": record_kind.region.window})
     atomic.write_bytes(output_dir / output_directory.CONTACT_SHEET_FILE, sheet)
     manifest.write_manifest(output_dir, dataset)
     remove_notes(wanted, dataset, output_dir)
@@ -78,14 +69,16 @@ def count_reasons(rejected: Sequence[reasons.Reject]) -> dict[str, int]:
 
 
 def summarize(dataset: manifest.Manifest) -> str:
-    """Returns records per split and class, and rejects by reason."""
-    lines = [f"{'split':10}{'records':>9}" + "".join(f"{n:>13}" for n in labels.SEVERITIES)]
-    totals = dict.fromkeys(labels.SEVERITIES, 0)
+    """Returns records per split, and class where they have one; and rejects by reason."""
+    names = labels.SEVERITIES if dataset.class_counts else ()
+    lines = [f"{'split':10}{'records':>9}" + "".join(f"{name:>13}" for name in names)]
+    totals = dict.fromkeys(names, 0)
     for split in dataset.splits:
-        counts = dataset.class_counts[split]
-        lines.append(_line(split, counts))
-        totals = {name: totals[name] + counts[name] for name in labels.SEVERITIES}
-    lines.append(_line("all", totals))
+        counts = dataset.class_counts.get(split, {})
+        lines.append(_line(split, dataset.num_examples(split), counts))
+        totals = {name: totals[name] + counts[name] for name in names}
+    num_records = sum(map(dataset.num_examples, dataset.splits))
+    lines.append(_line("all", num_records, totals))
     listed = ", ".join(f"{reason} {count}" for reason, count in dataset.rejects.items())
     lines.append(f"not converted: {listed or 'none'}")
     if empty := _empty_splits(dataset):
@@ -114,9 +107,9 @@ def _empty_splits(dataset: manifest.Manifest) -> list[str]:
     return [split for split in asked if split not in dataset.splits]
 
 
-def _line(name: str, counts: dict[str, int]) -> str:
-    columns = "".join(f"{counts[severity]:>13}" for severity in labels.SEVERITIES)
-    return f"{name:10}{sum(counts.values()):>9}{columns}"
+def _line(name: str, num_records: int, counts: dict[str, int]) -> str:
+    columns = "".join(f"{counts[severity]:>13}" for severity in labels.SEVERITIES if counts)
+    return f"{name:10}{num_records:>9}{columns}"
 
 
 def _read_notes(wanted: plan.Plan, output_dir: pathlib.Path) -> list[shard_writer.Note]:
@@ -150,16 +143,19 @@ def _make_manifest(
     wanted: plan.Plan, shard_notes: Sequence[shard_writer.Note], counts: dict[str, int]
 ) -> manifest.Manifest:
     """A split without a record has no shards: TFDS can't read one."""
+    kept = {note.shard.split for note in shard_notes if note.shard.num_examples}
     class_counts: dict[str, dict[str, int]] = {}
     for note in shard_notes:
-        of_split = class_counts.setdefault(note.shard.split, dict.fromkeys(labels.SEVERITIES, 0))
-        for name, count in note.class_counts.items():
-            of_split[name] += count
-    class_counts = {split: of for split, of in class_counts.items() if sum(of.values())}
+        if note.class_counts and note.shard.split in kept:
+            of_split = class_counts.setdefault(
+                note.shard.split, dict.fromkeys(labels.SEVERITIES, 0)
+            )
+            for name, count in note.class_counts.items():
+                of_split[name] += count
     return manifest.Manifest(
         name=record.DATASET_NAME,
         config=wanted.config,
-        shards=tuple(n.shard for n in shard_notes if n.shard.split in class_counts),
+        shards=tuple(n.shard for n in shard_notes if n.shard.split in kept),
         class_counts=class_counts,
         rejects=counts,
         details={

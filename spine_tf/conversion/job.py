@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from absl import logging
 
-from spine_tf.configuration import roi_config
-from spine_tf.conversion import beam_engine, finalize, output_directory, plan, shard_writer
+from spine_tf.conversion import beam_engine, finalize, kind, output_directory, plan, shard_writer
 from spine_tf.processes import lock, pool
 from spine_tf.rsna import sources
 from tfrecords import manifest, progress
@@ -86,8 +85,8 @@ def convert(
             return _already_complete(wanted, output_dir)
         output_directory.write_plan(output_dir, wanted)
         writer = _Writer(
-            source=_narrowed(source, wanted),
-            roi=conversion.roi,
+            source=_narrowed(source, wanted, conversion.record_kind),
+            record_kind=conversion.record_kind,
             output_dir=output_dir,
             num_workers=num_workers,
             beam_args=beam_args,
@@ -95,7 +94,7 @@ def convert(
         writer.write(wanted.shards, [descriptor])
         return finalize.finalize(
             wanted,
-            roi=conversion.roi,
+            record_kind=conversion.record_kind,
             output_dir=output_dir,
             max_reject_fraction=max_reject_fraction,
         )
@@ -123,8 +122,8 @@ def convert_slot(
         path = output_dir / output_directory.PLAN_FILE
         own = stack.enter_context(lock.lock_slot(path, slot.index))
         writer = _Writer(
-            source=_narrowed(source, wanted),
-            roi=conversion.roi,
+            source=_narrowed(source, wanted, conversion.record_kind),
+            record_kind=conversion.record_kind,
             output_dir=output_dir,
             num_workers=num_workers,
             beam_args=beam_args,
@@ -151,7 +150,7 @@ def finish(
         _require_current(source, output_dir, conversion, wanted)
         return finalize.finalize(
             wanted,
-            roi=conversion.roi,
+            record_kind=conversion.record_kind,
             output_dir=output_dir,
             max_reject_fraction=max_reject_fraction,
         )
@@ -174,7 +173,9 @@ def _require_current(
     stale = [
         part.file
         for part in noted
-        if shard_writer.read_done(part, source=source, roi=conversion.roi, output_dir=output_dir)
+        if shard_writer.read_done(
+            part, source=source, record_kind=conversion.record_kind, output_dir=output_dir
+        )
         is None
     ]
     if stale:
@@ -189,12 +190,12 @@ class _Writer:
     """Runs step 2: processes of this machine, or Apache Beam.
 
     Attributes:
-        source, roi, output_dir: what is written, and where.
+        source, record_kind, output_dir: what is written, and where.
         num_workers, beam_args: see `convert`.
     """
 
     source: sources.Source
-    roi: roi_config.RoiConfig
+    record_kind: kind.Kind
     output_dir: pathlib.Path
     num_workers: int
     beam_args: str | None
@@ -213,7 +214,7 @@ class _Writer:
             self._write_locally(missing, total, inherited)
         elif missing:
             beam_engine.write_shards(
-                missing, self.source, self.roi, self.output_dir, self.beam_args
+                missing, self.source, self.record_kind, self.output_dir, self.beam_args
             )
         seconds = time.monotonic() - start
         logging.info(
@@ -230,7 +231,7 @@ class _Writer:
         note = shard_writer.read_note(self.output_dir, part.file)
         if note is None or not note.is_settled:
             return False
-        return note.images == shard_writer.describe_images(part, self.source, self.roi)
+        return note.images == shard_writer.describe_images(part, self.source, self.record_kind)
 
     def _write_locally(
         self, parts: Sequence[plan.Shard], total: int, inherited: Sequence[int]
@@ -238,7 +239,7 @@ class _Writer:
         write = functools.partial(
             shard_writer.write_shard,
             source=self.source,
-            roi=self.roi,
+            record_kind=self.record_kind,
             output_dir=self.output_dir,
         )
         results = pool.run_tasks(
@@ -248,13 +249,15 @@ class _Writer:
             name_of=lambda part: part.file,
             inherited=inherited,
         )
-        done = total - sum(len(part.rows) for part in parts)
+        num_rows = {part.file: len(part.rows) for part in parts}
+        done = total - sum(num_rows.values())
+        noun = self.record_kind.noun
         with (
-            progress.counting("converting", total=total, unit="ROI", done=done) as count,
+            progress.counting("converting", total=total, unit=noun, done=done) as count,
             contextlib.closing(results),
         ):
             for note in results:
-                count.add(note.shard.num_examples + len(note.rejects))
+                count.add(num_rows[note.shard.file])
 
 
 @contextlib.contextmanager
@@ -270,9 +273,10 @@ def _explained_full_disk() -> Iterator[None]:
         ) from err
 
 
-def _narrowed(source: sources.Source, wanted: plan.Plan) -> sources.Source:
+def _narrowed(source: sources.Source, wanted: plan.Plan, record_kind: kind.Kind) -> sources.Source:
     """What workers need to know of the data set; all of a zip's directory would be 100 MB each."""
-    return source.narrowed({row.image[:2] for part in wanted.shards for row in part.rows})
+    rows = [row for part in wanted.shards for row in part.rows]
+    return source.narrowed(record_kind.images(rows).keys())
 
 
 def _already_complete(wanted: plan.Plan, output_dir: pathlib.Path) -> manifest.Manifest:

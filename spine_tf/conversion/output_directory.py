@@ -5,7 +5,7 @@ import pathlib
 import re
 from typing import Any
 
-from spine_tf.configuration import differences, roi_config
+from spine_tf.configuration import differences, record_kind, roi_config
 from spine_tf.conversion import plan, shard_writer
 from spine_tf.crops import record
 from tfrecords import atomic, json_object, manifest, tfds_files
@@ -22,7 +22,7 @@ _NAMES = {
     tfds_files.INFO_FILE,
     tfds_files.FEATURES_FILE,
     PLAN_FILE,
-    *(tfds_files.labels_file_name(name) for name in ("label", "condition", "level")),
+    *(tfds_files.labels_file_name(name) for name in ("label", "condition", "level", "series_kind")),
 }
 
 
@@ -62,9 +62,10 @@ def _difference(found: Any, wanted: dict[str, Any]) -> str:
 
 
 def _config_of(plan_json: dict[str, Any]) -> dict[str, Any]:
-    """The configuration of a plan; a window by slice is not written: see roi_config.to_dict."""
+    """The configuration of a plan, with what is not written where it is as it always was."""
     config = plan_json.get("config")
-    return {"window": roi_config.RoiConfig.window, **(config if isinstance(config, dict) else {})}
+    unwritten = {"kind": record_kind.ROI, "window": roi_config.RoiConfig.window}
+    return {**unwritten, **(config if isinstance(config, dict) else {})}
 
 
 def write_plan(directory: pathlib.Path, wanted: plan.Plan) -> None:

@@ -8,13 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from spine_tf import labels
-from spine_tf.configuration import roi_config
+from spine_tf.configuration import record_kind as record_kind_module, roi_config
+from spine_tf.conversion import kind as kind_module, kinds
 from spine_tf.crops import record
 from spine_tf.dicom import reasons
 from spine_tf.rsna import annotations, folds, given_points, layout, sources, tables
 from tfrecords import regular_file, shard
-
-ROWS_PER_SHARD = 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,14 +21,16 @@ class Settings:
     """The configuration that must match where a directory is continued.
 
     Attributes:
-        conditions, levels: rows of these are converted; named as in `labels`.
-        roi: what is cut out.
+        conditions, levels: rows of these are converted; named as in `labels`. All conditions are
+            those that the kind of record knows.
+        roi: what is cut out; what the kind says where that decides it.
         num_folds: number of folds.
         test_fraction: part of the studies that is the test split.
         seed: decides which study lies in which fold; any integer.
         folds_csv: a file with the columns study_id and fold that decides instead.
         exclude: a file with the column key: rows to leave out.
         points: a file of points instead of the data set's own coordinates.
+        kind: of the records, one of `configuration.record_kind.NAMES`.
     """
 
     conditions: tuple[str, ...]
@@ -41,9 +42,20 @@ class Settings:
     folds_csv: pathlib.Path | None = None
     exclude: pathlib.Path | None = None
     points: pathlib.Path | None = None
+    kind: str = record_kind_module.ROI
 
     def __post_init__(self) -> None:
+        made = kinds.make(self.kind, self.roi)
+        object.__setattr__(self, "roi", made.region)
         annotations.check_names("conditions", self.conditions, labels.CONDITIONS)
+        if set(self.conditions) == set(labels.CONDITIONS):
+            object.__setattr__(self, "conditions", made.conditions)
+        for name in self.conditions:
+            if name not in made.conditions:
+                raise ValueError(
+                    f"--conditions has {name!r}, which --kind {self.kind} knows nothing of; "
+                    f"expected all or some of {', '.join(made.conditions)}"
+                )
         annotations.check_names("levels", self.levels, labels.LEVELS)
         # In the order of the labels, so that the order on the command line changes nothing.
         in_order = tuple(name for name in labels.CONDITIONS if name in self.conditions)
@@ -57,6 +69,11 @@ class Settings:
                 f"--test_fraction is {self.test_fraction}, expected at least 0 and less than 1"
             )
 
+    @property
+    def record_kind(self) -> kind_module.Kind:
+        """The kind of the records, with its region of interest."""
+        return kinds.make(self.kind, self.roi)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shard:
@@ -65,12 +82,12 @@ class Shard:
     Attributes:
         file: its name.
         split: fold_0 ... or test.
-        rows: its records, in the order of the file.
+        rows: each a `kind.Row`, what its records are made of.
     """
 
     file: str
     split: str
-    rows: tuple[annotations.Annotation, ...]
+    rows: tuple[Any, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,8 +141,9 @@ def make_plan(source: sources.Source, settings: Settings) -> Plan:
         levels=settings.levels,
         excluded_keys=_keys(settings.exclude, exclude),
         points=points,
+        requires_labels=settings.record_kind.needs_labels,
     )
-    if not rows.rows and not rows.rejects:
+    if not settings.record_kind.rows(rows) and not rows.rejects:
         raise ValueError(
             f"{settings.points or layout.coordinates_csv(source.side)} has no row for --conditions "
             f"{','.join(settings.conditions)} and --levels {','.join(settings.levels)}; "
@@ -134,6 +152,7 @@ def make_plan(source: sources.Source, settings: Settings) -> Plan:
     return deal(
         rows,
         _splits(settings, rows.groups, folds_csv),
+        record_kind=settings.record_kind,
         config=_to_json(settings, folds_csv, exclude),
         source=_fingerprints(source, settings.points, points),
     )
@@ -179,6 +198,8 @@ def _splits(settings: Settings, groups: dict[int, str], folds_csv: bytes | None)
 def _to_json(settings: Settings, folds_csv: bytes | None, exclude: bytes | None) -> dict[str, Any]:
     """The settings as in plan.json and manifest.json: files by their content, not their path."""
     return {
+        # Records of before there were kinds are regions of interest, and say nothing of it.
+        **({} if settings.kind == record_kind_module.ROI else {"kind": settings.kind}),
         "conditions": list(settings.conditions),
         "levels": list(settings.levels),
         **roi_config.to_dict(settings.roi),
@@ -212,6 +233,7 @@ def deal(
     rows: annotations.Annotations,
     splits: Mapping[int, str],
     *,
+    record_kind: kind_module.Kind,
     config: dict[str, Any],
     source: dict[str, str],
 ) -> Plan:
@@ -220,16 +242,17 @@ def deal(
     Args:
         rows: what the CSVs say.
         splits: study -> split, of every study of the rows.
+        record_kind: says what is dealt.
         config, source: see Plan.
     """
-    of_split: dict[str, list[annotations.Annotation]] = {}
-    for row in rows.rows:
+    of_split: dict[str, list[kind_module.Row]] = {}
+    for row in record_kind.rows(rows):
         of_split.setdefault(splits[row.study_id], []).append(row)
     names = sorted(of_split, key=lambda name: (name == folds.TEST, len(name), name))
     return Plan(
         config=config,
         source=source,
-        shards=tuple(part for name in names for part in _cut(name, of_split[name])),
+        shards=tuple(part for name in names for part in _cut(name, of_split[name], record_kind)),
         rejects=tuple(sorted(rows.rejects)),
         counts=rows.counts,
         notes=tuple(_notes(rows)),
@@ -247,13 +270,13 @@ def _notes(rows: annotations.Annotations) -> Iterator[str]:
     yield from (fault.in_words() for fault in rows.faults)
 
 
-def _cut(split: str, rows: Sequence[annotations.Annotation]) -> list[Shard]:
+def _cut(split: str, rows: Sequence[kind_module.Row], record_kind: kind_module.Kind) -> list[Shard]:
     """Cuts the rows of a split into shards of about equal size.
 
     Sorted by a hash of the study, a shard is a fair sample of studies, and the rows of one image
     lie together; a cut moves to the end of an image, so that no image is decoded for two shards.
     """
-    hashes = {row.study_id: _hash(str(row.study_id)) for row in rows}
+    hashes = {row.study_id: order_of(str(row.study_id)) for row in rows}
     images = [
         list(group)
         for _, group in itertools.groupby(
@@ -261,8 +284,8 @@ def _cut(split: str, rows: Sequence[annotations.Annotation]) -> list[Shard]:
             key=lambda row: row.image,
         )
     ]
-    num_shards = -(-len(rows) // ROWS_PER_SHARD)
-    parts: list[list[annotations.Annotation]] = [[] for _ in range(num_shards)]
+    num_shards = -(-len(rows) // record_kind.rows_per_shard)
+    parts: list[list[kind_module.Row]] = [[] for _ in range(num_shards)]
     position = 0
     for image in images:
         parts[position * num_shards // len(rows)].extend(image)
@@ -271,11 +294,12 @@ def _cut(split: str, rows: Sequence[annotations.Annotation]) -> list[Shard]:
         Shard(
             file=shard.file_name(record.DATASET_NAME, split, index, num_shards),
             split=split,
-            rows=tuple(sorted(part, key=lambda row: _hash(row.key))),
+            rows=tuple(sorted(part, key=lambda row: order_of(row.key))),
         )
         for index, part in enumerate(parts)
     ]
 
 
-def _hash(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
+def order_of(key: str) -> bytes:
+    """Returns what rows and records of a shard are sorted by: a hash of their key."""
+    return hashlib.sha256(key.encode()).digest()

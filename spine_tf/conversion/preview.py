@@ -6,10 +6,9 @@ import itertools
 import time
 from collections.abc import Mapping, Sequence
 
-from spine_tf.conversion import plan
-from spine_tf.crops import cutting, record
+from spine_tf.conversion import kind, plan
 from spine_tf.dicom import reasons
-from spine_tf.rsna import annotations, sources
+from spine_tf.rsna import sources
 
 _NUM_IMAGES = 16
 # Of a TFRecord: its length and two checksums.
@@ -22,14 +21,16 @@ class Preview:
 
     Attributes:
         wanted: the plan, which says the rows, the shards and what the CSVs rule out.
-        num_images: images that would be decoded.
-        num_tried: how many of them were decoded and cut to find out the next two.
+        noun: what rows are of: an image, or a study.
+        num_images: of these, how many would be read.
+        num_tried: how many of them were read to find out the next two.
         seconds: that those took, in this process alone.
-        bytes_per_row: bytes of a record, on average; 0 where none of the images could be read.
+        bytes_per_row: bytes of its records, on average; 0 where no row gave any.
         rejects: reason -> rows of the tried images that gave no record.
     """
 
     wanted: plan.Plan
+    noun: str
     num_images: int
     num_tried: int
     seconds: float
@@ -48,15 +49,16 @@ class Preview:
         per_image = self.seconds / max(self.num_tried, 1)
         estimated = max(1.0, per_image * self.num_images / num_workers)
         by_csv = collections.Counter(reject.reason.value for reject in self.wanted.rejects)
+        nouns = {"image": "images", "study": "studies"}[self.noun]
         return "\n".join(
             [
-                f"rows: {rows} of {self.num_images} images",
+                f"rows: {rows} of {self.num_images} {nouns}",
                 f"shards: {sum(shards.values())} ({splits})",
                 f"size: about {self.bytes_per_row * rows / 1e6:.1f} MB",
                 f"time: about {estimated:.0f} s with {num_workers} workers: {self.num_tried} of "
-                f"the images took {self.seconds:.1f} s in one",
+                f"the {nouns} took {self.seconds:.1f} s in one",
                 f"ruled out by the CSVs: {_counts_in_words(by_csv)}",
-                f"rejected of the {self.num_tried} images: {_counts_in_words(self.rejects)}",
+                f"rejected of the {self.num_tried} {nouns}: {_counts_in_words(self.rejects)}",
             ]
         )
 
@@ -80,27 +82,26 @@ def preview(source: sources.Source, conversion: plan.Settings) -> Preview:
     tried = images[:: -(-len(images) // _NUM_IMAGES)] if images else []
     rows = list(itertools.chain.from_iterable(tried))
     started = time.monotonic()
-    crops = list(cutting.read_crops(source, rows, conversion.roi))
-    schema = record.record_schema(conversion.roi)
-    sizes = [
-        len(record.serialize(crop, schema)) + _FRAME_BYTES
-        for crop in crops
-        if not isinstance(crop, reasons.Reject)
-    ]
+    rejects: collections.Counter[str] = collections.Counter()
+    num_bytes: collections.Counter[str] = collections.Counter()
+    for made in conversion.record_kind.read(source, rows, set()):
+        if isinstance(made, reasons.Reject):
+            rejects[made.reason.value] += 1
+        else:
+            num_bytes[made.row] += len(made.data) + _FRAME_BYTES
     return Preview(
         wanted=wanted,
+        noun=conversion.record_kind.noun,
         num_images=len(images),
         num_tried=len(tried),
         seconds=time.monotonic() - started,
-        bytes_per_row=sum(sizes) / len(sizes) if sizes else 0.0,
-        rejects=collections.Counter(
-            crop.reason.value for crop in crops if isinstance(crop, reasons.Reject)
-        ),
+        bytes_per_row=num_bytes.total() / len(num_bytes) if num_bytes else 0.0,
+        rejects=rejects,
     )
 
 
-def _images(wanted: plan.Plan) -> list[Sequence[annotations.Annotation]]:
-    """The rows of each image, in the order of the shards."""
+def _images(wanted: plan.Plan) -> list[Sequence[kind.Row]]:
+    """The rows of each image or study, in the order of the shards."""
     return [
         list(rows)
         for part in wanted.shards

@@ -9,15 +9,13 @@ import collections
 import dataclasses
 import functools
 import hashlib
-import itertools
 import pathlib
 import tempfile
+from collections.abc import Mapping
 from typing import IO, Any
 
 from spine_tf import labels
-from spine_tf.configuration import roi_config
-from spine_tf.conversion import plan
-from spine_tf.crops import cutting, record
+from spine_tf.conversion import kind, plan
 from spine_tf.dicom import reasons
 from spine_tf.rsna import layout, sources
 from tfrecords import atomic, json_object, manifest, shard as shard_module
@@ -34,7 +32,7 @@ class Note:
 
     Attributes:
         shard: for the manifest.
-        class_counts: severity -> records.
+        class_counts: severity -> records, of kinds whose records have one each.
         rejects: rows of the plan that gave no record.
         unreadable: files that could be no neighbour of an annotated slice, being unreadable.
         images: sha256 of the names and sizes of the files that decide the shard.
@@ -58,38 +56,38 @@ def write_shard(
     part: plan.Shard,
     *,
     source: sources.Source,
-    roi: roi_config.RoiConfig,
+    record_kind: kind.Kind,
     output_dir: pathlib.Path,
 ) -> Note:
     """Writes a shard and its note, or returns the note of a shard that is done.
 
     Idempotent: whoever writes it, and however often, the bytes are the same.
     """
-    done = read_done(part, source=source, roi=roi, output_dir=output_dir)
+    done = read_done(part, source=source, record_kind=record_kind, output_dir=output_dir)
     if done is not None:
         return done
     # Taken first: what comes while the shard is written makes it be written again.
-    images = describe_images(part, source, roi)
+    images = describe_images(part, source, record_kind)
     # Another shard of the same length would pass for what an older note says.
     note_path(output_dir, part.file).unlink(missing_ok=True)
-    fields = record.record_schema(roi)
     with tempfile.SpooledTemporaryFile(_MAX_BYTES_IN_MEMORY, dir=str(output_dir)) as spool:
         rejects, num_cut_short = [], 0
         places: dict[str, tuple[int, int]] = {}
+        found: collections.Counter[int | None] = collections.Counter()
         unreadable: set[str] = set()
         # Images come in the order that decodes each once, records go in the order of the plan.
-        for crop in cutting.read_crops(source, part.rows, roi, unreadable):
-            if isinstance(crop, reasons.Reject):
-                rejects.append(crop)
+        for made in record_kind.read(source, part.rows, unreadable):
+            if isinstance(made, reasons.Reject):
+                rejects.append(made)
             else:
-                data = record.serialize(crop, fields)
-                places[crop.annotation.key] = spool.tell(), len(data)
-                spool.write(data)
-                num_cut_short += crop.is_cut_short
+                places[made.key] = spool.tell(), len(made.data)
+                spool.write(made.data)
+                found[made.label] += 1
+                num_cut_short += made.is_cut_short
         writer = _write_records(part, output_dir, spool, places)
     note = Note(
         shard=writer.shard,
-        class_counts=_class_counts(part, places),
+        class_counts=_class_counts(found) if record_kind.has_classes else {},
         rejects=tuple(sorted(rejects)),
         unreadable=tuple(sorted(unreadable)),
         images=images,
@@ -103,45 +101,44 @@ def read_done(
     part: plan.Shard,
     *,
     source: sources.Source,
-    roi: roi_config.RoiConfig,
+    record_kind: kind.Kind,
     output_dir: pathlib.Path,
 ) -> Note | None:
     """Returns the note of a shard that would turn out the same; its rejected rows are tried."""
     note = read_note(output_dir, part.file)
-    if note is None or note.images != describe_images(part, source, roi):
+    if note is None or note.images != describe_images(part, source, record_kind):
         return None
-    return note if note.is_settled or _fails_as_before(part, note, source, roi) else None
+    return note if note.is_settled or _fails_as_before(part, note, source, record_kind) else None
 
 
-def describe_images(part: plan.Shard, source: sources.Source, roi: roi_config.RoiConfig) -> str:
-    """Returns the sha256 of the names and sizes of the files that decide the crops of a shard.
+def describe_images(part: plan.Shard, source: sources.Source, record_kind: kind.Kind) -> str:
+    """Returns the sha256 of the names and sizes of the files that decide a shard's records.
 
     Neither times nor places: machines of an array job may each have a copy of the images.
     """
-    has_series = roi.num_slices > 1 or roi.window == "series"
     digest = hashlib.sha256()
-    images = sorted({row.image for row in part.rows})
-    for (study, series), group in itertools.groupby(images, key=lambda image: image[:2]):
+    for (study, series), numbers in sorted(record_kind.images(part.rows).items()):
         sizes = source.sizes(study, series)
-        for number in sorted(sizes) if has_series else [image[2] for image in group]:
+        for number in sorted(sizes) if numbers is None else numbers:
             name = layout.image_name(source.side, study, series, number)
             digest.update(f"{name} {sizes.get(number, 'missing')}\n".encode())
     return digest.hexdigest()
 
 
 def _fails_as_before(
-    part: plan.Shard, note: Note, source: sources.Source, roi: roi_config.RoiConfig
+    part: plan.Shard, note: Note, source: sources.Source, record_kind: kind.Kind
 ) -> bool:
     """Tries the rows that were rejected and those beside files that could not be read."""
-    keys = {reject.key for reject in note.rejects}
     folders = {file.rpartition("/")[0] for file in note.unreadable}
-    rows = [
-        row
-        for row in part.rows
-        if row.key in keys or layout.series_dir(source.side, row.study_id, row.series_id) in folders
-    ]
+
+    def has_failed(row: kind.Row) -> bool:
+        series = record_kind.images([row])
+        return any(kind.tell_of(reject.key, row) for reject in note.rejects) or any(
+            layout.series_dir(source.side, *ids) in folders for ids in series
+        )
+
     unreadable: set[str] = set()
-    found = list(cutting.read_crops(source, rows, roi, unreadable))
+    found = list(record_kind.read(source, filter(has_failed, part.rows), unreadable))
     rejects = sorted(item for item in found if isinstance(item, reasons.Reject))
     return tuple(rejects) == note.rejects and unreadable == set(note.unreadable)
 
@@ -154,17 +151,15 @@ def _write_records(
 ) -> shard_module.Writer:
     writer = shard_module.Writer(output_dir / part.file, part.split)
     with writer:
-        for row in part.rows:
-            if row.key in places:
-                offset, length = places[row.key]
-                spool.seek(offset)
-                writer.write(spool.read(length))
+        for key in sorted(places, key=plan.order_of):
+            offset, length = places[key]
+            spool.seek(offset)
+            writer.write(spool.read(length))
     return writer
 
 
-def _class_counts(part: plan.Shard, places: dict[str, tuple[int, int]]) -> dict[str, int]:
-    counts = collections.Counter(row.label for row in part.rows if row.key in places)
-    return {name: counts[index] for index, name in enumerate(labels.SEVERITIES)}
+def _class_counts(found: Mapping[int | None, int]) -> dict[str, int]:
+    return {name: found.get(index, 0) for index, name in enumerate(labels.SEVERITIES)}
 
 
 def _write_note(directory: pathlib.Path, note: Note) -> None:

@@ -88,18 +88,19 @@ def read_crops(
         try:
             stack = reader.read_stack(*image)
         except reasons.Rejected as rejected:
-            yield from (_reject(source, row, rejected) for row in members)
+            yield from (reject(source, row, rejected) for row in members)
             continue
         for row in members:
             try:
                 yield cut(stack, row, region)
             except reasons.Rejected as rejected:
-                yield _reject(source, row, rejected)
+                yield reject(source, row, rejected)
 
 
-def _reject(
+def reject(
     source: sources.Source, row: annotations.Annotation, rejected: reasons.Rejected
 ) -> reasons.Reject:
+    """Returns what rejects.csv says of a row whose image gave nothing."""
     return reasons.Reject(
         key=row.key,
         reason=rejected.reason,
@@ -173,14 +174,7 @@ def cut(
     Raises:
         reasons.Rejected: the coordinate is off the image, or the side can't be told.
     """
-    with np.errstate(over="ignore"):
-        center_xy = float(np.float32(row.x)), float(np.float32(row.y))
-    rows, columns = stack.header.shape
-    if not (-0.5 <= center_xy[0] < columns - 0.5 and -0.5 <= center_xy[1] < rows - 0.5):
-        raise reasons.Rejected(
-            reasons.Reason.OFF_IMAGE,
-            f"x {row.x:.9g}, y {row.y:.9g} on an image of {columns} columns and {rows} rows",
-        )
+    center_xy = place_on(stack.header, row)
     is_mirrored = region.mirror_right and geometry.is_mirrored(row.condition, stack.header)
     centers_xy = tuple(_center_on(other, stack.header, center_xy) for other in stack.headers)
     square = roi.Square(
@@ -201,6 +195,23 @@ def cut(
         is_cut_short=stack.is_cut_short,
         stack=stack.slices,
     )
+
+
+def place_on(image: header.Header, row: annotations.Annotation) -> tuple[float, float]:
+    """Returns the annotated column and row in pixels, float32 values.
+
+    Raises:
+        reasons.Rejected: it is off the image.
+    """
+    with np.errstate(over="ignore"):
+        x, y = float(np.float32(row.x)), float(np.float32(row.y))
+    rows, columns = image.shape
+    if not (-0.5 <= x < columns - 0.5 and -0.5 <= y < rows - 0.5):
+        raise reasons.Rejected(
+            reasons.Reason.OFF_IMAGE,
+            f"x {row.x:.9g}, y {row.y:.9g} on an image of {columns} columns and {rows} rows",
+        )
+    return x, y
 
 
 def _center_on(

@@ -41,6 +41,13 @@ class SliceStack:
         return geometry.normal(self.headers[0].orientation or ())
 
     @property
+    def offsets(self) -> list[float]:
+        """Mm of each plane along the normal, ascending."""
+        return [
+            geometry.position_along(self.normal, header.position or ()) for header in self.headers
+        ]
+
+    @property
     def frame(self) -> str:
         """What positions are relative to; "" where the files don't say."""
         return self.headers[0].frame_of_reference

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from spine_tf import labels
-from spine_tf.configuration import roi_config
+from spine_tf.configuration import record_kind, roi_config
 from spine_tf.crops import cutting
 from tfrecords import example, json_object, manifest, records, schema
 
@@ -55,8 +55,9 @@ def require_conversion(source: records.Records) -> roi_config.RoiConfig:
     """Returns the region of interest of a directory whose manifest says which rows it is of.
 
     Raises:
-        ValueError: it says neither, or another kind of it; names the manifest.
+        ValueError: it holds another kind of record, or says neither; names the manifest.
     """
+    record_kind.require(source.manifest.config, record_kind.ROI, str(source.directory))
     try:
         return check_conversion(source.manifest.config)
     except ValueError as err:

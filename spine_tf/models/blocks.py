@@ -9,7 +9,7 @@ from spine_tf.models import bias_field, resampling
 
 def make_input(
     model_config: model_configs.ModelConfig,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     record_mm: float | None,
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Returns the model's input, a record, and what the network sees of it, corrected."""

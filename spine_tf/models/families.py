@@ -54,7 +54,7 @@ CUSTOM_LAYERS: Mapping[str, type[keras.layers.Layer]] = types.MappingProxyType(
 
 def build_model(
     model_config: model_configs.ModelConfig,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     num_classes: int,
     *,
     record_mm: float | None = None,
@@ -90,7 +90,7 @@ def build_model(
 
 def build_network(
     model_config: model_configs.ModelConfig,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     head: heads.Head,
     *,
     record_mm: float | None = None,

@@ -12,6 +12,13 @@ _COLUMNS = ("study_id", "series_id", "instance_number", "condition", "level", "x
 _CONDITIONS = {name: index for index, name in enumerate(labels.CONDITIONS)}
 _LEVELS = {name: index for index, name in enumerate(labels.LEVELS)}
 
+# What may be wrong with a grade; the point is as good as it was.
+_OF_LABEL = {
+    reasons.Reason.NO_LABEL,
+    reasons.Reason.BAD_LABEL,
+    reasons.Reason.CONFLICTING_LABELS,
+}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Annotation:
@@ -96,6 +103,7 @@ def read_annotations(
     has_labels: bool = True,
     excluded_keys: frozenset[str] = frozenset(),
     points: tables.Table | None = None,
+    requires_labels: bool = True,
 ) -> Annotations:
     """Reads and checks the CSVs.
 
@@ -107,6 +115,7 @@ def read_annotations(
         excluded_keys: keys of rows to leave out.
         points: those of `given_points`, instead of the data set's own; how sure a point is
             is read from these alone.
+        requires_labels: with labels, a row without one is a reject; else its label is None.
 
     Raises:
         ValueError: a CSV or a column is missing, or an unknown condition or level is asked for.
@@ -124,6 +133,7 @@ def read_annotations(
         series=series,
         graded=graded,
         excluded_keys=excluded_keys,
+        requires_labels=requires_labels,
     )
     if points is not None:
         checker.check_table(points, has_doubts=True)
@@ -226,6 +236,7 @@ class _Checker:
         series: _SeriesList,
         graded: gradings.Gradings | None,
         excluded_keys: frozenset[str],
+        requires_labels: bool,
     ) -> None:
         self._side = side
         self._selected = selected
@@ -233,6 +244,7 @@ class _Checker:
         self._studies_of_series: dict[int, int] = {s: study for study, s in series.descriptions}
         self._graded = graded
         self._excluded_keys = excluded_keys
+        self._requires_labels = requires_labels
         self._lines: dict[str, tuple[int, list[str]]] = {}
         self._targets: set[tuple[int, int, int]] = set()
         self.all_keys: set[str] = set()
@@ -337,7 +349,13 @@ class _Checker:
         if self._graded is None:
             return annotation
         target = annotation.study_id, annotation.condition, annotation.level
-        return dataclasses.replace(annotation, label=self._graded.severity(target))
+        try:
+            label = self._graded.severity(target)
+        except reasons.Rejected as rejected:
+            if self._requires_labels or rejected.reason not in _OF_LABEL:
+                raise
+            return annotation
+        return dataclasses.replace(annotation, label=label)
 
 
 def _coordinate(name: str, text: str) -> float:

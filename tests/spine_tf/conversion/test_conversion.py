@@ -258,7 +258,7 @@ def test_failure_of_beam_is_one_sentence(small_data_dir, tmp_path):
         beam_engine.write_shards(
             made.shards,
             source,
-            _SETTINGS.roi,
+            _SETTINGS.record_kind,
             tmp_path / "no",
             "--runner=BundleBasedDirectRunner",
         )

@@ -8,8 +8,11 @@ import random
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from spine_tf.conversion import plan
+from spine_tf.configuration import roi_config
+from spine_tf.conversion import plan, roi_kind
 from spine_tf.rsna import annotations, folds
+
+_KIND = roi_kind.RoiKind(region=roi_config.RoiConfig())
 
 
 def _rows(num_studies, rows_per_study, seed=0):
@@ -36,7 +39,7 @@ def _plan(rows, **options):
         groups, **{"num_folds": 3, "test_fraction": 0.15, "seed": 0, **options}
     )
     checked = annotations.Annotations(rows=rows, rejects=[], groups=groups, series={}, counts={})
-    return plan.deal(checked, splits, config={"a": 1}, source={})
+    return plan.deal(checked, splits, record_kind=_KIND, config={"a": 1}, source={})
 
 
 @settings(deadline=None, max_examples=25)
@@ -64,8 +67,8 @@ def test_order_of_the_csv_changes_nothing():
 
 def test_shards_are_of_about_equal_size():
     parts = [part for part in _plan(_rows(300, 9)).shards if part.split == "fold_0"]
-    assert len(parts) == -(-sum(len(part.rows) for part in parts) // plan.ROWS_PER_SHARD)
-    assert all(len(part.rows) <= plan.ROWS_PER_SHARD + 25 for part in parts)
+    assert len(parts) == -(-sum(len(part.rows) for part in parts) // 256)
+    assert all(len(part.rows) <= 256 + 25 for part in parts)
     assert parts[0].file == "lumbar_spine-fold_0.tfrecord-00000-of-00003"
 
 
@@ -97,6 +100,6 @@ def test_number_of_shards(num_rows):
     rows = _rows(num_rows, 1)
     splits = dict.fromkeys((row.study_id for row in rows), "test")
     checked = annotations.Annotations(rows=rows, rejects=[], groups={}, series={}, counts={})
-    parts = plan.deal(checked, splits, config={}, source={}).shards
+    parts = plan.deal(checked, splits, record_kind=_KIND, config={}, source={}).shards
     assert len(parts) == -(-num_rows // 256)
     assert max(len(part.rows) for part in parts) - min(len(part.rows) for part in parts) <= 1

@@ -1,0 +1,187 @@
+"""Records of slices with their points, for networks that find points: what both planes share.
+
+A record shows what a localiser looks at: a window of `spine_tf.crops.windows`. Its points are
+annotated on its own stack, or carried over from another one through the patient.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from spine_tf.configuration import roi_config
+from spine_tf.conversion import kind, study_row
+from spine_tf.crops import imaged_study, known_points, slice_reader, windows
+from spine_tf.dicom import reasons
+from spine_tf.rsna import layout, sources
+from tfrecords import example, schema
+
+# A study gives about twenty records of 0.4 MB.
+STUDIES_PER_SHARD = 16
+
+# Of the slices that are neither annotated nor beside such a one, one in so many is taken.
+_ONE_IN = 8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Look:
+    """A record to be.
+
+    Attributes:
+        window: what it shows.
+        key: its own.
+        points: those of its channels, None where one isn't known: the others' channels are masked.
+        plane: index of its slice in its stack.
+        more: fields of one plane alone.
+    """
+
+    window: windows.Window
+    key: str
+    points: Sequence[known_points.Sight | None]
+    plane: int
+    more: dict[str, int]
+
+
+Looks = Callable[[imaged_study.ImagedStudy, Sequence[known_points.KnownPoint]], Iterable[Look]]
+"""Chooses the records of a study, those of one series together, ascending along the normal."""
+
+
+def region(side_mm: float) -> roi_config.RoiConfig:
+    """Returns the region of interest that a window is."""
+    return roi_config.RoiConfig(
+        roi_mm=side_mm,
+        roi_px=windows.SIDE_PX,
+        num_slices=windows.NUM_SLICES,
+        mirror_right=False,
+    )
+
+
+def make_schema(num_points: int, more: schema.Feature) -> schema.Schema:
+    """Returns the fields of a record.
+
+    - image: resampled stored values, uint16 (256, 256, 3), not windowed; window: of the whole
+      middle slice, as in `record.record_schema`.
+    - point_xy: column and row on the image of each point, one after the other; integers are pixel
+      centres; a point may lie off it.
+    - point_slices: how many slices each point's own slice is off the middle one, from 0.
+    - point_known: 1 where a point is known; where it isn't, both others are 0 and say nothing.
+    - study_id, series_id, instance_number: the middle slice; center_xy: px (column, row) of the
+      image's middle there; pixel_spacing: mm (row, column).
+    - key: unique in the directory.
+
+    Args:
+        num_points: of a record.
+        more: the field of one plane alone.
+    """
+    side = windows.SIDE_PX
+    return schema.Schema(
+        features=(
+            schema.Feature(name="image", dtype="uint16", shape=(side, side, windows.NUM_SLICES)),
+            schema.Feature(name="window", dtype="float32", shape=(2,)),
+            schema.Feature(name="point_xy", dtype="float32", shape=(2 * num_points,)),
+            schema.Feature(name="point_slices", dtype="float32", shape=(num_points,)),
+            schema.Feature(name="point_known", dtype="int64", shape=(num_points,)),
+            schema.Feature(name="study_id", dtype="int64"),
+            schema.Feature(name="series_id", dtype="int64"),
+            schema.Feature(name="instance_number", dtype="int64"),
+            schema.Feature(name="center_xy", dtype="float32", shape=(2,)),
+            schema.Feature(name="pixel_spacing", dtype="float32", shape=(2,)),
+            schema.Feature(name="key", dtype="bytes"),
+            more,
+        )
+    )
+
+
+def read(
+    source: sources.Source,
+    rows: Iterable[study_row.StudyRow],
+    unreadable: set[str],
+    *,
+    choose: Looks,
+    fields: schema.Schema,
+) -> Iterator[kind.Made | reasons.Reject]:
+    """Yields the records of studies, points that have no place, slices that can't be used.
+
+    Args:
+        source, rows, unreadable: as `kind.Kind.read` has them.
+        choose: what the records show.
+        fields: theirs.
+    """
+    reader = slice_reader.SliceReader(source, windows.NUM_SLICES, unreadable)
+    for row in rows:
+        study = imaged_study.read(source, row.study_id, dict(row.series))
+        unreadable.update(study.unreadable)
+        known, rejects = known_points.place(source, study, row.points)
+        yield from rejects
+        for look in choose(study, known):
+            try:
+                data = _serialize(look, reader, fields)
+            except reasons.Rejected as rejected:
+                window = look.window
+                image = window.study_id, window.series_id, window.instance_number
+                yield reasons.Reject(
+                    key=look.key,
+                    reason=rejected.reason,
+                    detail=rejected.detail,
+                    file=layout.image_name(source.side, *image),
+                )
+                continue
+            yield kind.Made(row=row.key, key=look.key, data=data)
+
+
+def _serialize(look: Look, reader: slice_reader.SliceReader, fields: schema.Schema) -> bytes:
+    window = look.window
+    crop = windows.cut(window, reader)
+    return example.serialize(
+        fields,
+        {
+            "image": crop.image,
+            "window": np.array(crop.window, np.float32),
+            **_targets(look),
+            "study_id": window.study_id,
+            "series_id": window.series_id,
+            "instance_number": window.instance_number,
+            "center_xy": np.array(crop.center_xy, np.float32),
+            "pixel_spacing": np.array(crop.spacing, np.float32),
+            "key": look.key.encode(),
+            **look.more,
+        },
+    )
+
+
+def _targets(look: Look) -> dict[str, np.ndarray]:
+    count = len(look.points)
+    places = np.zeros((count, 2), np.float32)
+    slices, known = np.zeros(count, np.float32), np.zeros(count, np.int64)
+    for index, sight in enumerate(look.points):
+        if sight is not None:
+            places[index], _ = look.window.locate(sight.point)
+            slices[index], known[index] = sight.slices_from(look.plane), 1
+    return {"point_xy": places.ravel(), "point_slices": slices, "point_known": known}
+
+
+def around(sights: Iterable[known_points.Sight], stack: imaged_study.SliceStack) -> set[int]:
+    """Returns the planes that show points, and the planes beside them.
+
+    A point that is carried over is shown by the nearest plane, unless it lies beyond the stack.
+    """
+    found = set()
+    for sight in sights:
+        nearest = round(sight.at)
+        if 0 <= nearest < len(stack.numbers):
+            found |= {nearest - 1, nearest, nearest + 1}
+    return found & set(range(len(stack.numbers)))
+
+
+def others(stack: imaged_study.SliceStack, taken: Collection[int]) -> list[int]:
+    """Returns one in eight of a stack's other planes, by a hash of the image."""
+    return [
+        plane
+        for plane, number in enumerate(stack.numbers)
+        if plane not in taken and _is_chosen(f"{stack.study_id}/{stack.series_id}/{number}")
+    ]
+
+
+def _is_chosen(image: str) -> bool:
+    return hashlib.sha256(image.encode()).digest()[0] % _ONE_IN == 0

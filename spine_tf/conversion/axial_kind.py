@@ -32,6 +32,7 @@ class AxialKind:
 
     name: ClassVar[str] = record_kind.AXIAL
     noun: ClassVar[str] = "study"
+    read_at_once: ClassVar[str] = "studies"
     description: ClassVar[str] = (
         "Axial slices of lumbar spine MRI at 0.5 mm around a level, with recess points. Written by "
         "spine_tf.convert; manifest.json says how."

@@ -54,7 +54,8 @@ class Kind(Protocol):
 
     Attributes:
         name: as given to --kind.
-        noun: what a row is, for progress and previews.
+        noun: what a row is, for progress.
+        read_at_once: what rows with one `image` are, in the plural.
         description: of the data set, for TFDS.
         conditions: those that its records know.
         fixed_region: the region of interest where the kind decides it; None: the user does.
@@ -65,6 +66,7 @@ class Kind(Protocol):
 
     name: ClassVar[str]
     noun: ClassVar[str]
+    read_at_once: ClassVar[str]
     description: ClassVar[str]
     conditions: ClassVar[tuple[str, ...]]
     fixed_region: ClassVar[roi_config.RoiConfig | None]

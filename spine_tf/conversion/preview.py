@@ -21,7 +21,7 @@ class Preview:
 
     Attributes:
         wanted: the plan, which says the rows, the shards and what the CSVs rule out.
-        noun: what rows are of: an image, or a study.
+        nouns: what is read at once: images, or studies.
         num_images: of these, how many would be read.
         num_tried: how many of them were read to find out the next two.
         seconds: that those took, in this process alone.
@@ -30,7 +30,7 @@ class Preview:
     """
 
     wanted: plan.Plan
-    noun: str
+    nouns: str
     num_images: int
     num_tried: int
     seconds: float
@@ -49,16 +49,15 @@ class Preview:
         per_image = self.seconds / max(self.num_tried, 1)
         estimated = max(1.0, per_image * self.num_images / num_workers)
         by_csv = collections.Counter(reject.reason.value for reject in self.wanted.rejects)
-        nouns = {"image": "images", "study": "studies"}[self.noun]
         return "\n".join(
             [
-                f"rows: {rows} of {self.num_images} {nouns}",
+                f"rows: {rows} of {self.num_images} {self.nouns}",
                 f"shards: {sum(shards.values())} ({splits})",
                 f"size: about {self.bytes_per_row * rows / 1e6:.1f} MB",
                 f"time: about {estimated:.0f} s with {num_workers} workers: {self.num_tried} of "
-                f"the {nouns} took {self.seconds:.1f} s in one",
+                f"the {self.nouns} took {self.seconds:.1f} s in one",
                 f"ruled out by the CSVs: {_counts_in_words(by_csv)}",
-                f"rejected of the {self.num_tried} {nouns}: {_counts_in_words(self.rejects)}",
+                f"rejected of the {self.num_tried} {self.nouns}: {_counts_in_words(self.rejects)}",
             ]
         )
 
@@ -91,7 +90,7 @@ def preview(source: sources.Source, conversion: plan.Settings) -> Preview:
             num_bytes[made.row] += len(made.data) + _FRAME_BYTES
     return Preview(
         wanted=wanted,
-        noun=conversion.record_kind.noun,
+        nouns=conversion.record_kind.read_at_once,
         num_images=len(images),
         num_tried=len(tried),
         seconds=time.monotonic() - started,

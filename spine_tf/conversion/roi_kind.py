@@ -20,7 +20,8 @@ class RoiKind:
     region: roi_config.RoiConfig
 
     name: ClassVar[str] = record_kind.ROI
-    noun: ClassVar[str] = "image"
+    noun: ClassVar[str] = "ROI"
+    read_at_once: ClassVar[str] = "images"
     description: ClassVar[str] = (
         "Regions of interest of lumbar spine MRI, cut out in millimetres around annotated points. "
         "Written by spine_tf.convert; manifest.json says how."

@@ -32,6 +32,7 @@ class SagittalKind:
 
     name: ClassVar[str] = record_kind.SAGITTAL
     noun: ClassVar[str] = "study"
+    read_at_once: ClassVar[str] = "studies"
     description: ClassVar[str] = (
         "Sagittal slices of lumbar spine MRI at 1 mm, with canal and foramen points. Written by "
         "spine_tf.convert; manifest.json says how."

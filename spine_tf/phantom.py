@@ -31,6 +31,13 @@ _VARY = flags.DEFINE_list(
     "What --randomize varies: some of anatomy, curvature, lesions, contrast, scanner, protocol; "
     "all by default.",
 )
+_EDITION = flags.DEFINE_enum(
+    "edition",
+    "1",
+    ["1", "2"],
+    "Of the truth. 1: its own view says all there is to know of a target; 2: views show it in "
+    "part, so that both views of the canal and the other targets of a level say more.",
+)
 _STYLE = flags.DEFINE_enum(
     "style",
     "rsna",
@@ -72,6 +79,7 @@ def _write_data_set(output_dir: pathlib.Path) -> None:
         seed=_SEED.value,
         with_errors=_ERRORS.value,
         with_oddities=_ODDITIES.value,
+        edition=int(_EDITION.value),
         varied=_varied_parts(),
     )
     num_workers = _WORKERS.number()
@@ -100,10 +108,10 @@ def _varied_parts() -> tuple[str, ...]:
 def _write_pile(output_dir: pathlib.Path) -> None:
     from spine_tf.synthesis import hospital, phantom_config
 
-    if _ERRORS.value or _ODDITIES.value or _varied_parts():
+    if _ERRORS.value or _ODDITIES.value or _varied_parts() or _EDITION.present:
         raise ValueError(
-            "--errors, --oddities and --randomize are for studies of --style rsna; a hospital's "
-            "pile has oddities of its own"
+            "--errors, --oddities, --randomize and --edition are for studies of --style rsna; a "
+            "hospital's pile has oddities of its own, and no grades"
         )
     config = phantom_config.PhantomConfig(num_studies=_NUM_STUDIES.value, seed=_SEED.value)
     hospital.write_pile(config, output_dir, num_workers=_WORKERS.number())

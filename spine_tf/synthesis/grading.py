@@ -89,6 +89,14 @@ def draw_latents(rng: np.random.Generator) -> np.ndarray:
     )
 
 
+def latent_covariance() -> np.ndarray:
+    """Returns the covariance of the latents, float64 (targets, targets), conditions first."""
+    condition, level = np.divmod(np.arange(len(_TARGETS)), len(labels.LEVELS))
+    is_level = level[:, None] == level
+    is_group = is_level & (_GROUPS[condition][:, None] == _GROUPS[condition])
+    return PATIENT + LEVEL * is_level + GROUP * is_group + TARGET * np.eye(len(_TARGETS))
+
+
 def narrowing(latents: np.ndarray) -> np.ndarray:
     """Returns how narrow each target is: 0 wide open, 1 closed, monotone in the latent.
 
@@ -113,16 +121,19 @@ def latents_at(position: float) -> np.ndarray:
     return cuts[..., 0] + position * (cuts[..., 1] - cuts[..., 0])
 
 
-def grade_probabilities(latents: np.ndarray) -> np.ndarray:
+def grade_probabilities(latents: np.ndarray, spread: np.ndarray | float = 0.0) -> np.ndarray:
     """Returns the probability of each grade given the latent severity: the best there can be.
 
     Args:
         latents: float64 (..., conditions, levels), standard normal.
+        spread: standard deviation of the latent around what is given, where it is not known;
+            float64 (conditions, levels).
 
     Returns:
         float64 (..., conditions, levels, severities), rows sum to 1.
     """
-    below = special.ndtr((thresholds() - latents[..., None]) / NOISE)
+    noise = np.hypot(NOISE, spread)[..., None]
+    below = special.ndtr((thresholds() - latents[..., None]) / noise)
     careful = np.stack([below[..., 0], below[..., 1] - below[..., 0], 1 - below[..., 1]], axis=-1)
     return (1 - LAPSES) * careful + LAPSES * severity_shares()
 
@@ -152,14 +163,14 @@ class Ceiling:
         self._expected = np.zeros((num_targets, num_classes))
         self._recalled = np.zeros((num_targets, num_classes))
 
-    def add(self, latents: np.ndarray, grades: np.ndarray) -> None:
+    def add(self, probabilities: np.ndarray, grades: np.ndarray) -> None:
         """Adds the rows of one study.
 
         Args:
-            latents: float64 (conditions, levels).
+            probabilities: of the grades, float64 (conditions, levels, severities).
             grades: int64 (conditions, levels); others than the task's are left out.
         """
-        best = _renormalized(grade_probabilities(latents), self._task)
+        best = _renormalized(probabilities, self._task)
         best = best.reshape(len(_TARGETS), -1)
         counts = np.isin(grades, self._task.severities).ravel().astype(float)
         accuracy = best.max(axis=1)

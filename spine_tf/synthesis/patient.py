@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from spine_tf import labels
-from spine_tf.synthesis import build as build_module, curve, grading, lesion, surroundings
+from spine_tf.synthesis import build as build_module, curve, evidence, grading, lesion, surroundings
 
 # s of the top of L1 above the disc L1/L2 reaches up to T11, s below L5/S1 down to S3.
 _ABOVE, _BELOW = -95.0, 90.0
@@ -23,6 +23,7 @@ class Patient:
 
     Attributes:
         latents: float64 (conditions, levels), standard normal.
+        shown: what the anatomy shows of them.
         narrowing: float64 (conditions, levels), 0 open to 1 closed.
         bulge_share: float64 (conditions, levels), how much of a narrowing comes from in front
             (the disc) rather than from behind (facet, flavum).
@@ -38,6 +39,7 @@ class Patient:
         body_width: width of the vertebral bodies against the average, 1.
         conus_s: where the spinal cord ends.
         fat_mm: thickness of the fat under the skin of the back.
+        sac_loss: float64 (levels,), by which the dural sac is less wide to each side at a disc.
         fatty_muscle: fraction of fat in the muscles of the back.
         build: tables of the vertebrae.
         is_bent: `lateral` changes so much that slices show it.
@@ -46,6 +48,7 @@ class Patient:
     """
 
     latents: np.ndarray
+    shown: evidence.Evidence
     narrowing: np.ndarray
     bulge_share: np.ndarray
     spine: curve.Curve
@@ -61,6 +64,7 @@ class Patient:
     body_width: float
     conus_s: float
     fat_mm: float
+    sac_loss: np.ndarray
     fatty_muscle: float
     build: build_module.Build = build_module.USUAL
     is_bent: bool = False
@@ -134,11 +138,22 @@ def foramen_u(level: int) -> float:
     return 16.0 + 0.8 * level
 
 
-def make_patient(rng: np.random.Generator, latents: np.ndarray | None = None) -> Patient:
-    """Draws a patient, with the given latents if there are any."""
+def make_patient(
+    rng: np.random.Generator,
+    latents: np.ndarray | None = None,
+    show: evidence.Show = evidence.show_all,
+) -> Patient:
+    """Draws a patient, with the given latents if there are any.
+
+    Args:
+        rng: draws.
+        latents: float64 (conditions, levels), standard normal.
+        show: what the anatomy shows of them.
+    """
     drawn = grading.draw_latents(rng)
     latents = drawn if latents is None else latents
-    narrowing = grading.narrowing(latents)
+    shown = show(latents)
+    narrowing = grading.narrowing(shown.targets)
     degeneration = _degeneration(narrowing, rng)
     disc_height = np.array([5.5, 6.5, 8.5, 9.5, 10.5, 11.5, 10.5, 3.0])
     disc_height = disc_height * rng.normal(1, 0.05, 8) * (1 - 0.35 * degeneration)
@@ -146,6 +161,7 @@ def make_patient(rng: np.random.Generator, latents: np.ndarray | None = None) ->
     scale = float(np.clip(rng.normal(1.0, 0.06), 0.86, 1.15))
     return Patient(
         latents=latents,
+        shown=shown,
         narrowing=narrowing,
         bulge_share=rng.uniform(0.15, 0.85, narrowing.shape),
         spine=_make_spine(disc_s * scale, rng),
@@ -161,8 +177,16 @@ def make_patient(rng: np.random.Generator, latents: np.ndarray | None = None) ->
         body_width=float(np.clip(rng.normal(1, 0.05), 0.88, 1.12)),
         conus_s=float(rng.normal(-8, 9)),
         fat_mm=float(np.clip(rng.gamma(4.0, 4.0) + 4, 5, 45)),
+        sac_loss=sac_loss(shown),
         fatty_muscle=float(rng.beta(2, 5)),
     )
+
+
+def sac_loss(shown: evidence.Evidence) -> np.ndarray:
+    """Returns `Patient.sac_loss`: more where the width says something of its own."""
+    most_mm = 5.5 if shown.deviation else 2.8
+    latents = np.broadcast_to(shown.width, shown.targets.shape)
+    return most_mm * grading.narrowing(latents)[CANAL]
 
 
 def _degeneration(narrowing: np.ndarray, rng: np.random.Generator) -> np.ndarray:

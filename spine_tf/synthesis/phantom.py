@@ -28,6 +28,7 @@ from spine_tf.rsna import layout
 from spine_tf.synthesis import (
     annotation,
     disc_truth,
+    evidence,
     grading,
     phantom_config,
     study as study_module,
@@ -69,6 +70,7 @@ def write_studies(
             for study in studies("test", range(first_test, first_test + config.num_test_studies)):
                 add(study)
         tables = TRAIN_TABLES + (VARIED_TABLES if config.varied else ())
+        tables += (EVIDENCE_TABLE,) if config.edition > 1 else ()
         with open_tables(output_dir, tables) as add:
             _write_truth(config, output_dir, add, studies("train", range(config.num_studies)))
         (output_dir / _UNFINISHED).unlink()
@@ -145,7 +147,7 @@ def _write_truth(
     for study in studies:
         add(study)
         for ceiling in ceilings.values():
-            ceiling.add(study.latents, study.grades)
+            ceiling.add(evidence.grade_probabilities(study.shown), study.grades)
         planted_errors += [dataclasses.asdict(error) for error in study.planted_errors]
         planted_oddities += [dataclasses.asdict(oddity) for oddity in study.planted_oddities]
     content = grading.describe(ceilings)
@@ -204,11 +206,24 @@ def _grade_rows(study: study_module.Study) -> Iterable[Row]:
 
 
 def _truth_rows(study: study_module.Study) -> Iterable[Row]:
-    probabilities = grading.grade_probabilities(study.latents)
+    probabilities = evidence.grade_probabilities(study.shown)
     for row, condition in enumerate(labels.CONDITIONS):
         for column, level in enumerate(labels.LEVELS):
             figures = (study.latents[row, column], *probabilities[row, column])
             yield (study.spelled_id, condition, level, *(f"{figure:.6f}" for figure in figures))
+
+
+def _evidence_rows(study: study_module.Study) -> Iterable[Row]:
+    """What is seen of each target, and by the width of the canal; then what follows alone."""
+    own = evidence.grade_probabilities(study.shown, evidence.OWN_VIEW)
+    level = evidence.grade_probabilities(study.shown, evidence.LEVEL)
+    for row, condition in enumerate(labels.CONDITIONS):
+        for column, name in enumerate(labels.LEVELS):
+            figures = (
+                *(study.shown.targets[row, column], study.shown.width[column]),
+                *(*own[row, column], *level[row, column]),
+            )
+            yield (study.spelled_id, condition, name, *(f"{figure:.6f}" for figure in figures))
 
 
 def _coordinate_rows(study: study_module.Study) -> Iterable[Row]:
@@ -260,6 +275,15 @@ TRAIN_TABLES = (
         rows_of=_coordinate_rows,
     ),
     Table(name=layout.series_csv("train"), columns=_SERIES_COLUMNS, rows_of=_series_rows),
+)
+EVIDENCE_TABLE = Table(
+    name="truth_evidence.csv",
+    columns=(
+        *("study_id", "condition", "level", "seen", "seen_width"),
+        *(f"{name}_own_view" for name in labels.SEVERITY_COLUMNS),
+        *(f"{name}_of_level" for name in labels.SEVERITY_COLUMNS),
+    ),
+    rows_of=_evidence_rows,
 )
 VARIED_TABLES = (
     Table(name="truth_discs.csv", columns=("study_id", *disc_truth.COLUMNS), rows_of=_disc_rows),

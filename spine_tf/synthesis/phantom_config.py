@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any
 
+from spine_tf.synthesis import evidence
+
 ANATOMY, CURVATURE, LESIONS = "anatomy", "curvature", "lesions"
 CONTRAST, SCANNER, PROTOCOL = "contrast", "scanner", "protocol"
 PARTS = (ANATOMY, CURVATURE, LESIONS, CONTRAST, SCANNER, PROTOCOL)
@@ -22,6 +24,8 @@ class PhantomConfig:
         seed: seed of everything random.
         with_errors: plant the errors that the real data have.
         with_oddities: plant oddities of scanners and archives, which change no right answer.
+        edition: of the truth. 1: a target's own view says all there is to know of it; 2: views
+            show it in part, and context helps: see `evidence`.
         varied: what is drawn anew for every study, of PARTS, far wider than usual. Points then lie
             where structures are, all of those in view and no others, and sizes and slices of a
             varied protocol are its own.
@@ -38,6 +42,7 @@ class PhantomConfig:
     seed: int = 0
     with_errors: bool = False
     with_oddities: bool = False
+    edition: int = 1
     varied: tuple[str, ...] = ()
     axial_px: tuple[int, ...] = (256, 320, 320, 320, 320, 384, 384, 512)
     axial_fov_mm: tuple[float, float] = (130.0, 190.0)
@@ -53,6 +58,8 @@ class PhantomConfig:
                 "errors and oddities are not planted together: what an oddity leaves as it is "
                 "would be wrong already"
             )
+        if self.edition not in evidence.EDITIONS:
+            raise ValueError(f"edition is {self.edition}, expected 1 or 2")
         if unknown := set(self.varied) - set(PARTS):
             raise ValueError(
                 f"varied has {', '.join(sorted(unknown))}, expected some of {', '.join(PARTS)}"
@@ -81,6 +88,8 @@ def to_dict(config: PhantomConfig) -> dict[str, Any]:
     values = dataclasses.asdict(config)
     if not config.with_oddities:
         del values["with_oddities"]
+    if config.edition == 1:
+        del values["edition"]
     if not config.varied:
         del values["varied"]
     return values

@@ -88,7 +88,7 @@ def _sac_profiles(
     return (
         along(open_front, list(10.0 * narrowing * share)),
         along(open_back, list(-10.0 * narrowing * (1 - share))),
-        along(open_width, list(-2.8 * narrowing)),
+        along(open_width, list(-patient.sac_loss)),
     )
 
 

@@ -15,6 +15,7 @@ from spine_tf.synthesis import (
     annotation,
     disc_truth,
     error_planting,
+    evidence,
     grading,
     imaging,
     lesion,
@@ -44,6 +45,7 @@ class Study:
     Attributes:
         study_id: unique, increasing with the study's index.
         latents: float64 (conditions, levels).
+        shown: what the images show of them.
         grades: int64 (conditions, levels), index into SEVERITIES, -1 where missing.
         series: (series_id, description) of each.
         annotations: the points that were marked.
@@ -57,6 +59,7 @@ class Study:
 
     study_id: int
     latents: np.ndarray
+    shown: evidence.Evidence
     grades: np.ndarray
     series: tuple[tuple[int, str], ...]
     annotations: tuple[annotation.Annotation, ...]
@@ -103,6 +106,7 @@ def write_study(
     return Study(
         study_id=study_id,
         latents=patient.latents,
+        shown=patient.shown,
         grades=case.grades,
         series=tuple((series.series_id, series.description) for series in all_series),
         annotations=planted.annotations,

@@ -4,9 +4,12 @@ Without parts to vary, all is as usual. Each part draws from a generator of its 
 more or less leaves the others as they are.
 """
 
+import functools
+
 import numpy as np
 
 from spine_tf.synthesis import (
+    evidence,
     lesions,
     patient as patient_module,
     phantom_config,
@@ -27,6 +30,10 @@ class Study:
             part: np.random.default_rng([config.seed, index, 1 + number])
             for number, part in enumerate(phantom_config.PARTS)
         }
+        self._show: evidence.Show = evidence.show_all
+        if config.edition == 2:
+            draws = np.random.default_rng([config.seed, index, 1 + len(phantom_config.PARTS)])
+            self._show = functools.partial(evidence.show_in_part, rng=draws)
         self.kind = varied_patient.USUAL
         if phantom_config.ANATOMY in self._parts:
             self.kind = varied_patient.draw_kind(self._rngs[phantom_config.ANATOMY])
@@ -38,9 +45,9 @@ class Study:
         """Returns the patient; `rng` draws a usual one."""
         if phantom_config.ANATOMY in self._parts:
             anatomy = self._rngs[phantom_config.ANATOMY]
-            patient = varied_patient.draw_patient(self.kind, anatomy)
+            patient = varied_patient.draw_patient(self.kind, anatomy, self._show)
         else:
-            patient = patient_module.make_patient(rng)
+            patient = patient_module.make_patient(rng, show=self._show)
         if phantom_config.CURVATURE in self._parts:
             patient = varied_patient.bend(patient, self._rngs[phantom_config.CURVATURE])
         if phantom_config.LESIONS in self._parts:

@@ -13,6 +13,7 @@ import numpy as np
 from spine_tf.synthesis import (
     build as build_module,
     curve,
+    evidence,
     grading,
     patient as patient_module,
     surroundings,
@@ -70,10 +71,13 @@ def draw_kind(rng: np.random.Generator) -> Kind:
     return Kind(num_lumbar=num_lumbar, transition=str(transition), age=float(rng.uniform(18, 88)))
 
 
-def draw_patient(kind: Kind, rng: np.random.Generator) -> patient_module.Patient:
-    """Draws a patient of a kind whose spine deviates little to the side."""
+def draw_patient(
+    kind: Kind, rng: np.random.Generator, show: evidence.Show
+) -> patient_module.Patient:
+    """Draws a patient of a kind whose spine deviates little to the side; `show` as usual."""
     latents = grading.draw_latents(rng)
-    narrowing = grading.narrowing(latents)
+    shown = show(latents)
+    narrowing = grading.narrowing(shown.targets)
     degeneration = _degeneration(kind, narrowing, rng)
     disc_height, disc_reach = _discs(kind, degeneration, rng)
     disc_s = _disc_positions(disc_height, rng)
@@ -81,6 +85,7 @@ def draw_patient(kind: Kind, rng: np.random.Generator) -> patient_module.Patient
     old = (kind.age - 18) / 70
     return patient_module.Patient(
         latents=latents,
+        shown=shown,
         narrowing=narrowing,
         bulge_share=rng.uniform(0.15, 0.85, narrowing.shape),
         spine=_make_spine(kind, disc_s * scale, rng),
@@ -97,6 +102,7 @@ def draw_patient(kind: Kind, rng: np.random.Generator) -> patient_module.Patient
         # The cord ends at the true L1/L2.
         conus_s=float(rng.normal(-8 + 34 * (5 - kind.num_lumbar), 11)),
         fat_mm=float(np.clip(rng.gamma(2.5, 8.0) + 3, 4, 70)),
+        sac_loss=patient_module.sac_loss(shown),
         fatty_muscle=float(np.clip(rng.beta(2, 5) + 0.5 * old * rng.random(), 0, 1)),
         build=_make_build(kind, disc_reach, rng),
         around=surroundings.draw(rng),

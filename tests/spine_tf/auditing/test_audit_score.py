@@ -56,6 +56,7 @@ def draw_study(index: int, images_dir: pathlib.Path, *, kind: str | None) -> stu
     return study.Study(
         study_id=study_id,
         latents=patient.latents,
+        shown=patient.shown,
         grades=case.grades,
         series=tuple((series.series_id, series.description) for series in all_series),
         annotations=case.annotations,

@@ -64,7 +64,7 @@ def test_probabilities_are_those_of_the_grades_that_are_drawn(latents):
 def ceiling_of(name: str, latents: np.ndarray, grades: np.ndarray) -> dict:
     ceiling = grading.Ceiling(labels.TASKS[name])
     for one_latents, one_grades in zip(latents, grades, strict=True):
-        ceiling.add(one_latents, one_grades)
+        ceiling.add(grading.grade_probabilities(one_latents), one_grades)
     return ceiling.figures()
 
 

@@ -67,10 +67,10 @@ def run_dirs(text: str) -> flags.FlagHolder[list[str] | None]:
     return flags.DEFINE_list("run_dir", None, text)
 
 
-def require_run_dirs(flag: flags.FlagHolder[list[str] | None]) -> list[pathlib.Path]:
-    """Returns the runs, at least one; ValueError where the flag is not given.
+def require_dirs(flag: flags.FlagHolder[list[str] | None]) -> list[pathlib.Path]:
+    """Returns the directories, at least one; ValueError where the flag is not given.
 
-    A run whose name has a comma is taken for what it is where it stands alone; among others it is
+    One whose name has a comma is taken for what it is where it stands alone; among others it is
     to be in quotes, as in a CSV.
     """
     if not flag.value:
@@ -99,6 +99,25 @@ def points(more: str = "") -> flags.FlagHolder[str | None]:
         None,
         f"CSV of points, .mrk.json of 3D Slicer, or a folder of those, instead of --data_dir's own "
         f"coordinates{more}.",
+    )
+
+
+def localizer_dir(text: str) -> flags.FlagHolder[str | None]:
+    """Defines --localizer_dir."""
+    return flags.DEFINE_string(
+        "localizer_dir",
+        None,
+        f"Directory of a localiser's two networks, with localizer.json{text}.",
+    )
+
+
+def study_pages() -> flags.FlagHolder[str | None]:
+    """Defines --report_dir of programs that read studies."""
+    return flags.DEFINE_string(
+        "report_dir",
+        None,
+        "Where index.html, a page a study and markups for 3D Slicer go; those of the same data are "
+        "replaced.",
     )
 
 

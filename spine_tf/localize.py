@@ -11,17 +11,11 @@ _DATA_DIR = flags_module.data_dir(
     "Folder or zip file in the RSNA layout; labels are not needed; required."
 )
 _OUTPUT = flags.DEFINE_string("output", None, "CSV of points to write; required.")
-_LOCALIZER_DIR = flags.DEFINE_string(
-    "localizer_dir", None, "Directory of a localiser's two networks, with localizer.json."
-)
+_LOCALIZER_DIR = flags_module.localizer_dir("")
 _POINTS = flags_module.points(
     " and of what the localiser finds; without --localizer_dir they are all there is"
 )
-_REPORT_DIR = flags.DEFINE_string(
-    "report_dir",
-    None,
-    "Where localize.html and markups for 3D Slicer go; those of the same data are replaced.",
-)
+_REPORT_DIR = flags_module.study_pages()
 _SIDE = flags_module.side()
 
 
@@ -32,16 +26,15 @@ def main() -> None:
     report_dir = program.require_output_dir(_REPORT_DIR) if _REPORT_DIR.value else None
     flags_module.require_kinds(data_dir=data_dir)
 
-    from spine_tf.localization import localization, point_controls, points_page
+    from spine_tf.localization import localization, point_controls
     from spine_tf.pages import page_origin
+    from spine_tf.readings import reading, report_directory
     from spine_tf.rsna import sources
 
     origin = page_origin.describe([data_dir])
     output_place.require_file(localization.report_path(output), "the report of --output")
     if report_dir is not None:
-        markups_dir = report_dir / points_page.MARKUPS_DIR
-        output_place.require_directory(markups_dir, "the markups of --report_dir")
-        page_origin.require_own(report_dir / points_page.PAGE_FILE, origin)
+        report_directory.require_place(report_dir, origin)
     source = sources.open_for_prediction(data_dir, _SIDE.value)
     result = localization.localize(
         source, localizer_dir=program.path(_LOCALIZER_DIR), points=program.path(_POINTS)
@@ -57,12 +50,16 @@ def main() -> None:
     print(f"points: {output}")
     print(f"rows without a point: {localization.report_path(output)}")
     if report_dir is not None:
-        points_page.write(
-            report_dir, result, compared, source, name=data_dir.resolve().name, origin=origin
+        readers = reading.Readers(points=result.finder)
+        report_directory.write(
+            report_dir,
+            [reading.Reading(result=one, readers=readers) for one in result.studies],
+            source,
+            name=data_dir.resolve().name,
+            origin=origin,
+            compared=compared,
         )
-        print(f"page: {report_dir / points_page.PAGE_FILE}")
-        localization.write_markups(result, report_dir / points_page.MARKUPS_DIR)
-        print(f"for 3D Slicer: {report_dir / points_page.MARKUPS_DIR}")
+        print(f"page: {report_dir / report_directory.INDEX_FILE}")
     cli.print_next(
         "predict",
         model_dir="export",

@@ -122,12 +122,15 @@ def cut_batches(
 
     Args:
         source, rows, region: as `read_crops` has them.
-        num_workers: processes.
+        num_workers: processes; 0 is this one.
     """
     parts = list(_parts(rows))
     narrowed = source.narrowed({row.image[:2] for part in parts for row in part})
+    cut_one = functools.partial(cut_batch, source=narrowed, region=region)
+    if not num_workers:
+        return map(cut_one, parts)
     return pool.run_tasks(
-        functools.partial(cut_batch, source=narrowed, region=region),
+        cut_one,
         parts,
         num_workers=num_workers,
         name_of=lambda part: f"the images from {part[0].key} on",

@@ -7,17 +7,12 @@ for, a given point takes the place of the found one.
 import collections
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from spine_tf import labels
-from spine_tf.crops import imaged_study, slice_reader, windows
-from spine_tf.localization import (
-    gate,
-    localizer as localizer_module,
-    point_figures,
-    study_points,
-    weighting,
-)
+from spine_tf.crops import imaged_study
+from spine_tf.localization import finder as finder_module, gate, point_figures, study_points
 from spine_tf.rsna import annotations, given_points, layout, markups, sources, tables
 from tfrecords import atomic, csv_text, progress
 
@@ -113,29 +108,27 @@ def localize(
         ValueError: neither is given, one can't be read, or the side names no study.
     """
     if localizer_dir is None and points is None:
-        raise ValueError(
-            "there is no localiser: this package has no trained weights yet, so give one with "
-            "--localizer_dir L, or points that somebody marked with --points F"
-        )
+        raise ValueError(f"there is no localiser: {finder_module.MISSING}")
     table = given_points.nothing() if _lacks_points(source) else None
     table = table if points is None else given_points.read(points, source)
     read = annotations.read_annotations(source, has_labels=False, points=table)
     if not read.series:
         raise ValueError(f"{layout.series_csv(source.side)} names no study: there is nothing to do")
-    given = _by_study(read.rows if points is not None else ())
-    found = _Finder(source, localizer_dir)
-    series = _series_of_studies(read.series)
+    given = by_study(read.rows if points is not None else ())
+    finder = None if localizer_dir is None else finder_module.load(localizer_dir)
+    series = series_of_studies(read.series)
     studies = []
     with progress.counting("localizing", total=len(series), unit="study") as count:
         for study, own in series.items():
-            studies.append(found.study(study, own, given.get(study, ())))
+            rows = given.get(study, ())
+            studies.append(read_study(source, study, own, given=rows, finder=finder))
             count.add()
     return Result(
         side=source.side,
         studies=studies,
-        finder=_in_words(found.localizer, points),
+        finder=in_words(finder, has_given=points is not None),
         rejects=[f"{one.key}: {one.reason}: {one.detail}" for one in read.rejects if points],
-        truth=_by_study(read.rows) if points is None else {},
+        truth=by_study(read.rows) if points is None else {},
     )
 
 
@@ -144,68 +137,72 @@ def _lacks_points(source: sources.Source) -> bool:
     return not tables.is_there(source, layout.coordinates_csv(source.side))
 
 
-def _by_study(
+def by_study(
     rows: Iterable[annotations.Annotation],
 ) -> dict[int, list[annotations.Annotation]]:
+    """Returns the rows of each study."""
     result: dict[int, list[annotations.Annotation]] = {}
     for row in rows:
         result.setdefault(row.study_id, []).append(row)
     return result
 
 
-def _series_of_studies(series: Mapping[tuple[int, int], str]) -> dict[int, dict[int, str]]:
+def series_of_studies(series: Mapping[tuple[int, int], str]) -> dict[int, dict[int, str]]:
+    """Returns the series of each study, with their descriptions."""
     result: dict[int, dict[int, str]] = {}
     for (study, number), description in series.items():
         result.setdefault(study, {})[number] = description
     return result
 
 
-def _in_words(localizer: localizer_module.Localizer | None, points: pathlib.Path | None) -> str:
-    parts = [f"the localiser {localizer.name!r}"] if localizer else []
-    return " and ".join([*parts, *(["given points"] if points else [])])
+def in_words(finder: finder_module.Finder | None, *, has_given: bool) -> str:
+    """Returns whose points they are."""
+    parts = [f"the localiser {finder.name!r}"] if finder else []
+    return " and ".join([*parts, *(["given points"] if has_given else [])])
 
 
-class _Finder:
-    """Reads studies and finds their points; loads the networks once."""
+def read_study(
+    source: sources.Source,
+    study_id: int,
+    series: Mapping[int, str],
+    *,
+    given: Sequence[annotations.Annotation] = (),
+    finder: finder_module.Finder | None = None,
+) -> StudyResult:
+    """Returns the points of one study: given ones, and found ones for the rows that lack one.
 
-    def __init__(self, source: sources.Source, localizer_dir: pathlib.Path | None) -> None:
-        self._source = source
-        self._reader = slice_reader.SliceReader(source, windows.NUM_SLICES)
-        self.localizer = None if localizer_dir is None else localizer_module.read(localizer_dir)
-        self._networks = None
-        if self.localizer is not None:
-            # TensorFlow is imported only now: given points do without it.
-            from spine_tf.localization import networks
+    Args:
+        source: where the images are.
+        study_id: of the study.
+        series: description of each of its series.
+        given: points of this study.
+        finder: finds the others; None leaves them.
+    """
+    study = imaged_study.read(source, study_id, series)
+    own = {(row.condition, row.level) for row in given}
+    localized = None if finder is None or own.issuperset(_ROWS) else finder.find(source, study)
+    seen = localized.points if localized else ()
+    found = [_beside_given(row, own) for row in seen if (row.condition, row.level) not in own]
+    points = sorted([*given, *found], key=lambda row: (row.condition, row.level))
+    filled = {(row.condition, row.level) for row in points}
+    return StudyResult(
+        study=study,
+        points=tuple(points),
+        gaps=tuple(_gaps(study, localized, filled)),
+        localized=localized,
+    )
 
-            self._networks = networks.Networks(self.localizer, self._reader)
 
-    def study(
-        self, study_id: int, series: Mapping[int, str], given: Sequence[annotations.Annotation]
-    ) -> StudyResult:
-        """Returns the points of a study."""
-        study = imaged_study.read(self._source, study_id, series)
-        localized = self._localized(study)
-        own = {(row.condition, row.level) for row in given}
-        seen = localized.points if localized else ()
-        found = [row for row in seen if (row.condition, row.level) not in own]
-        points = sorted([*given, *found], key=lambda row: (row.condition, row.level))
-        filled = {(row.condition, row.level) for row in points}
-        return StudyResult(
-            study=study,
-            points=tuple(points),
-            gaps=tuple(_gaps(study, localized, filled)),
-            localized=localized,
-        )
-
-    def _localized(self, study: imaged_study.ImagedStudy) -> study_points.Localized | None:
-        if self.localizer is None or self._networks is None:
-            return None
-        return study_points.localize(
-            study,
-            self._networks,
-            temperature=self.localizer.temperature,
-            brightness=weighting.make_brightness(self._reader),
-        )
+def _beside_given(
+    row: annotations.Annotation, own: Collection[tuple[int, int]]
+) -> annotations.Annotation:
+    """A found point is of no level that somebody else has marked."""
+    shares = [
+        0.0 if (row.condition, row.level + step) in own else share
+        for step, share in zip((-1, 0, 1), row.numbering, strict=True)
+    ]
+    above, itself, below = (share / sum(shares) for share in shares)
+    return dataclasses.replace(row, numbering=(above, itself, below))
 
 
 def _gaps(
@@ -269,19 +266,12 @@ def write(result: Result, output_path: pathlib.Path) -> None:
     atomic.write_text(output_path, csv_text.to_text(*given_points.to_table(result.points)))
 
 
-def write_markups(result: Result, directory: pathlib.Path) -> int:
-    """Writes a file a study for 3D Slicer, in a folder of their own; returns how many.
+def to_markups(one: StudyResult) -> dict[str, Any] | None:
+    """Returns a study's points as a file for 3D Slicer has them; None where it would be empty.
 
-    Points of one row and study whose slice says where it is; the others have no place there.
+    Those whose slice says where it is; the others have no place there.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    written = 0
-    for one in result.studies:
-        places = point_figures.Places(one.study)
-        placed = [(row, places.point(row)) for row in one.points]
-        known = [(row, point.tolist()) for row, point in placed if point is not None]
-        if known:
-            path = directory / f"{one.study.study_id}{markups.SUFFIX}"
-            atomic.write_json(path, markups.to_json(known))
-            written += 1
-    return written
+    places = point_figures.Places(one.study)
+    placed = [(row, places.point(row)) for row in one.points]
+    known = [(row, point.tolist()) for row, point in placed if point is not None]
+    return markups.to_json(known) if known else None

@@ -21,6 +21,8 @@ from tfrecords import atomic, json_object, listed_files
 
 FILE_NAME = "localizer.json"
 NETWORKS = ("sagittal", "axial")
+IN_EXPORT = "localizer"
+"""Where an export has its localiser, if it has one."""
 _EXPECTED = "a directory with the two networks of a localiser and the file that says so"
 _MEND = "export the localiser again"
 

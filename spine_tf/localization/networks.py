@@ -10,26 +10,50 @@ from spine_tf.crops import slice_reader, windows as windows_module
 from spine_tf.dicom import reasons
 from spine_tf.localization import heatmaps, localizer as localizer_module
 
+IMAGE_SHAPE = (windows_module.SIDE_PX, windows_module.SIDE_PX, windows_module.NUM_SLICES)
+
 
 class Networks:
-    """Draws heatmaps of windows by their pixels; a `heatmaps.Source`."""
+    """Both networks, loaded once for studies of any source."""
 
-    def __init__(
-        self, localizer: localizer_module.Localizer, reader: slice_reader.SliceReader
-    ) -> None:
-        """Loads both networks.
+    def __init__(self, localizer: localizer_module.Localizer) -> None:
+        """Loads them.
 
         Args:
             localizer: a verified directory.
-            reader: reads the studies' slices, made for `windows.NUM_SLICES`.
 
         Raises:
             ValueError: they can't be loaded, or answer something else than heatmaps.
         """
-        self._reader = reader
         # A signature loses its variables with the object that it is of.
         self._loaded = [_load(localizer, network) for network in localizer_module.NETWORKS]
-        self._sagittal, self._axial = (one.signatures["serving_default"] for one in self._loaded)
+
+    def ask(self, image: np.ndarray, window: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the heatmaps of each network, by its name.
+
+        Args:
+            image: uint16 (n, *IMAGE_SHAPE).
+            window: float32 (n, 2).
+        """
+        inputs = {"image": tf.constant(image), "window": tf.constant(window)}
+        return {
+            name: one.signatures["serving_default"](**inputs)["heatmaps"].numpy()
+            for name, one in zip(localizer_module.NETWORKS, self._loaded, strict=True)
+        }
+
+    def of(self, reader: slice_reader.SliceReader) -> "Drawn":
+        """Returns what draws heatmaps of a reader's studies."""
+        sagittal, axial = (one.signatures["serving_default"] for one in self._loaded)
+        return Drawn(sagittal, axial, reader)
+
+
+class Drawn:
+    """Draws heatmaps of windows by their pixels; a `heatmaps.Source`."""
+
+    def __init__(self, sagittal: Any, axial: Any, reader: slice_reader.SliceReader) -> None:
+        """Takes the networks' signatures, and a reader made for `windows.NUM_SLICES`."""
+        self._sagittal, self._axial = sagittal, axial
+        self._reader = reader
 
     def sagittal(self, windows: Sequence[windows_module.Window]) -> np.ndarray:
         """See `heatmaps.Source`; a slice that can't be read shows nothing."""

@@ -21,14 +21,14 @@ def read(path: pathlib.Path, source: sources.Source) -> tables.Table:
     """Reads a file of points.
 
     Args:
-        path: a CSV, an .mrk.json, or a folder of those.
+        path: a CSV, an .mrk.json, or a folder with those in it, at any depth.
         source: the side that they are of; markups ask its headers.
 
     Raises:
         ValueError: there is no such file, or it is none of these.
     """
     if path.is_dir():
-        found = sorted(path.glob(f"*{markups.SUFFIX}"))
+        found = sorted(path.rglob(f"*{markups.SUFFIX}"))
         if not found:
             raise ValueError(
                 f"--points {path} is a folder without {markups.SUFFIX} files; expected some, one "

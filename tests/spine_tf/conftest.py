@@ -1,6 +1,7 @@
 """Small data sets in the RSNA layout, built image by image."""
 
 import csv
+import importlib.util
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -171,3 +172,31 @@ def small_data_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
             data.add_row(study, series, 2, condition, x=x, severity=severity)
             data.add_row(study, series, 1 + 2 * index, condition, "l3_l4", x=x, severity=severity)
     return data.write()
+
+
+@pytest.fixture(scope="session")
+def _squares() -> Any:
+    """squares.py, which imports TensorFlow, so when it is needed."""
+    path = pathlib.Path(__file__).with_name("squares.py")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(str(path))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def squares_dir(_squares: Any, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """One study of squares.py, on the train side, with its 25 points."""
+    data = DataSet(tmp_path_factory.mktemp("squares") / "data")
+    _squares.add_study(data, 1)
+    return data.write()
+
+
+@pytest.fixture(scope="session")
+def squares_localizer_dir(_squares: Any, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A localiser that finds them."""
+    directory = tmp_path_factory.mktemp("localizer")
+    written: pathlib.Path = _squares.write_localizer(directory)
+    return written

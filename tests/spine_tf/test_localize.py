@@ -33,8 +33,11 @@ def test_given_points_become_points_page_and_markups(data_set, tmp_path):
         (row,) = csv.DictReader(file)
     assert (row["confidence"], row["numbering_0"], row["flag"]) == ("1.0000", "1.0000", "")
     assert len((tmp_path / "points_report.csv").read_text().splitlines()) == 25
-    assert (report_dir / "localize.html").is_file()
-    assert (report_dir / "markups" / "1.mrk.json").is_file()
+    written = {path.relative_to(report_dir).as_posix() for path in report_dir.rglob("*.*")}
+    assert written == {
+        *("index.html", "points.csv", "1/study.html", "1/study.json", "1/1.mrk.json")
+    }
+    assert "no model graded them" in (report_dir / "1" / "study.html").read_text()
 
 
 def test_what_lies_beside_an_output_is_asked_before_the_work(data_set, tmp_path):

@@ -25,7 +25,7 @@ from spine_tf.conversion import beam_engine, finalize, job, output_directory, pl
 from spine_tf.crops import roi
 from spine_tf.localization import localization
 from spine_tf.processes import lock
-from spine_tf.rsna import sources
+from spine_tf.rsna import markups, sources
 from tfrecords import example, manifest, schema, shard, tfds_files, verify
 
 _SETTINGS = plan.Settings(
@@ -96,7 +96,11 @@ def test_given_points_give_the_directory_of_the_coordinates(converted, small_dat
     source = sources.open_source(small_data_dir)
     found = localization.localize(source, points=copy)
     localization.write(found, tmp_path / "points.csv")
-    localization.write_markups(found, tmp_path / "markups")
+    for one in found.studies:
+        directory = tmp_path / "markups" / str(one.study.study_id)
+        directory.mkdir(parents=True)
+        content = json.dumps(localization.to_markups(one))
+        (directory / f"{directory.name}{markups.SUFFIX}").write_text(content)
     for name in ("points.csv", "markups"):
         settings = dataclasses.replace(_SETTINGS, points=tmp_path / name)
         _convert(small_data_dir, tmp_path / f"of_{name}", settings)

@@ -1,128 +1,24 @@
-"""A data set in, points out, with real if silly networks; the files, and what is refused.
-
-The structures of the studies are squares of a grey value of their own, and the networks know them
-by it: what is between the pixels and the points is the package's own.
-"""
+"""A data set in, points out, with real if silly networks (squares.py); files, what is refused."""
 
 import csv
 import json
 import math
 import shutil
 
-import numpy as np
 import pytest
-import tensorflow as tf
 
-from spine_tf import labels
-from spine_tf.crops import windows
-from spine_tf.localization import heatmaps, localization, localizer, point_controls, points_page
-from spine_tf.rsna import annotations, given_points, markups, sources
-
-_SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
-_AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-_TOP_MM, _HEIGHTS = 400.0, (60, 94, 128, 161, 190)
-_CANAL = tuple(range(300, 1050, 150))
-_FORAMEN = tuple(range(1100, 1850, 150))
-_RECESS = (600, 1000)
-
-
-class _Finder(tf.Module):
-    """Sees squares of certain grey values: a mask each, blurred to a Gaussian."""
-
-    def __init__(self, values, sigma_px, side_px):
-        super().__init__()
-        self._values = tf.constant(values, tf.float32)
-        reach = np.arange(-16, 17)
-        kernel = np.exp(-0.5 * (reach / sigma_px) ** 2)
-        kernel /= kernel[abs(reach) <= side_px // 2].sum()
-        self._kernel = tf.constant(np.tile(kernel[:, None], (1, len(values))), tf.float32)
-
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec((None, 256, 256, 3), tf.uint16, name="image"),
-            tf.TensorSpec((None, 2), tf.float32, name="window"),
-        ]
-    )
-    def __call__(self, image, window):
-        middle = tf.cast(image[..., 1:2], tf.float32)
-        mask = tf.cast(tf.abs(middle - self._values) < 20, tf.float32)
-        for axis in (0, 1):
-            kernel = tf.expand_dims(self._kernel, 1 - axis)[..., tf.newaxis]
-            mask = tf.nn.depthwise_conv2d(mask, kernel, (1, 1, 1, 1), "SAME")
-        return {"heatmaps": mask}
-
-
-def _export(directory, network, values, pixel_mm):
-    module = _Finder(values, heatmaps.SIGMA_MM / pixel_mm, round(5 / pixel_mm))
-    path = directory / network / "saved_model" / "1"
-    tf.saved_model.save(module, str(path), signatures={"serving_default": module.__call__})
+from spine_tf.localization import localization, localizer, point_controls
+from spine_tf.rsna import annotations, given_points, sources
 
 
 @pytest.fixture(scope="module")
-def localizer_dir(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("localizer")
-    _export(directory, "sagittal", (*_CANAL, *_FORAMEN), windows.SAGITTAL_MM / windows.SIDE_PX)
-    _export(directory, "axial", _RECESS, windows.AXIAL_MM / windows.SIDE_PX)
-    localizer.write(directory, name="squares")
-    return directory
-
-
-def _square(pixels, x, y, value, reach):
-    pixels[round(y) - reach : round(y) + reach + 1, round(x) - reach : round(x) + reach + 1] = value
-
-
-def _add_study(data, study):
-    """A straight spine: what is marked is what is drawn."""
-    t2, t1, axial = (10 * study + kind for kind in range(3))
-    for instance, left in enumerate(range(-20, 21, 4), start=1):
-        for series, description in ((t2, "Sagittal T2/STIR"), (t1, "Sagittal T1")):
-            pixels = np.full((256, 256), 100, np.uint16)
-            for level, down in enumerate(_HEIGHTS):
-                if series == t2 and left == 0:
-                    _square(pixels, 128, down, _CANAL[level], 2)
-                    _mark(data, study, series, instance, 0, level, 128, down)
-                if series == t1 and abs(left) == 16:
-                    _square(pixels, 130, down - 6, _FORAMEN[level], 2)
-                    condition = 1 if left > 0 else 2
-                    _mark(data, study, series, instance, condition, level, 130, down - 6)
-            data.add_image(
-                study,
-                series,
-                instance,
-                pixels,
-                description=description,
-                spacing=(1.0, 1.0),
-                position=(float(left), -128.0, _TOP_MM),
-                orientation=_SAGITTAL,
-            )
-    for instance, down in enumerate(range(52, 206, 5), start=1):
-        pixels = np.full((256, 256), 100, np.uint16)
-        for level, height in enumerate(_HEIGHTS):
-            if abs(down - height - 1) <= 2:
-                for side, x in enumerate((147, 109)):
-                    _square(pixels, x, 120, _RECESS[side], 5)
-                    _mark(data, study, axial, instance, 3 + side, level, x, 120)
-        data.add_image(
-            study,
-            axial,
-            instance,
-            pixels,
-            description="Axial T2",
-            position=(-64.0, -64.0, _TOP_MM - down),
-            orientation=_AXIAL,
-        )
-
-
-def _mark(data, study, series, instance, condition, level, x, y):
-    name = labels.CONDITIONS[condition]
-    data.add_row(study, series, instance, name, labels.LEVELS[level], x=float(x), y=float(y))
+def localizer_dir(squares_localizer_dir):
+    return squares_localizer_dir
 
 
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory, make_data_set):
-    data = make_data_set(tmp_path_factory.mktemp("squares") / "data")
-    _add_study(data, 1)
-    return data.write()
+def data_dir(squares_dir):
+    return squares_dir
 
 
 @pytest.fixture(scope="module")
@@ -155,8 +51,7 @@ def test_files_say_what_was_found(result, data_dir, tmp_path):
     assert {row.key for row in read.rows} == {row.key for row in result.points}
     with (tmp_path / "points_report.csv").open() as file:
         assert list(csv.reader(file)) == [["study_id", "condition", "level", "reason", "detail"]]
-    assert localization.write_markups(result, tmp_path / "markups") == 1
-    content = json.loads((tmp_path / "markups" / f"1{markups.SUFFIX}").read_text())
+    content = localization.to_markups(result.studies[0])
     assert len(content["markups"][0]["controlPoints"]) == 25
     assert "flagged: 0" in localization.summarize(result)
 
@@ -175,29 +70,6 @@ def test_given_points_take_the_place_of_found_ones(data_dir, localizer_dir, tmp_
     assert [row.x for row in alone.points] == [99.5]
     assert {gap.reason.value for gap in alone.gaps} == {"not_given"}
     assert len(alone.gaps) == 24
-
-
-def test_page_has_figures_pictures_and_words(result, data_dir, tmp_path, browser):
-    compared = point_controls.compare(result)
-    assert compared.tables["found"]["canal"]["slice_exact"].value == 1
-    source = sources.open_source(data_dir)
-    points_page.write(tmp_path, result, compared, source, name="squares", origin="squares (1)")
-    browser.open(tmp_path / points_page.PAGE_FILE)
-    for width in (1400, 400):
-        browser.set_width(width)
-        assert browser.needed_width() <= width
-    pictures = browser.driver.execute_script(
-        "return [...document.images].map((each) => each.naturalWidth > 0 && each.alt.length > 0)"
-    )
-    assert pictures == [True] * 8  # one canal, two foramina, five levels
-    assert not browser.logged()
-    assert all(address.startswith("file:") for address in browser.requested())
-    text = browser.driver.find_element("tag name", "body").text
-    assert "by the localiser 'squares'" in text
-    assert "projection of given" in text
-    assert "as named" in text
-    written = json.loads((tmp_path / points_page.FIGURES_FILE).read_text())
-    assert written["figures"]["found"]["canal"]["level_right"]["value"] == 1
 
 
 def test_image_that_cannot_be_read_shows_nothing(data_dir, localizer_dir, tmp_path):

@@ -1,0 +1,147 @@
+"""The page of one study: grades, what is doubtful, and its slices; a file that asks for nothing."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from spine_tf import labels
+from spine_tf.localization import gate
+from spine_tf.pages import charts, template
+from spine_tf.readings import reading, slice_pictures, study_file
+from spine_tf.rsna import annotations
+
+# Of a severity: a sign beside its word and its colour, so that none of them is needed.
+_SIGNS = ("\N{WHITE CIRCLE}", "\N{CIRCLE WITH LEFT HALF BLACK}", "\N{BLACK CIRCLE}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Cell:
+    """A grade in the table.
+
+    Attributes:
+        word: the grade.
+        sign: stands for its severity.
+        severity: index into SEVERITIES.
+        parts: (class, severity, probability) of each class.
+        by: what answered it.
+        remarks: why it is flagged, or has the prior.
+    """
+
+    word: str
+    sign: str
+    severity: int
+    parts: Sequence[tuple[str, int, float]]
+    by: reading.AnsweredBy
+    remarks: Sequence[reading.Remark]
+
+    @property
+    def in_words(self) -> str:
+        """The probabilities."""
+        return ", ".join(f"{name} {charts.percent(share, 0)}" for name, _, share in self.parts)
+
+
+def render(
+    one: reading.Reading,
+    pictures: Sequence[slice_pictures.SlicePicture],
+    *,
+    index: str = "",
+) -> str:
+    """Returns the page.
+
+    Args:
+        one: the study.
+        pictures: its slices.
+        index: address of the page of all studies; "" where there is none.
+    """
+    return template.load("spine_tf.readings", "study.html.jinja").render(
+        one=one,
+        index=index,
+        conditions=[labels.in_words(name) for name in _conditions(one)],
+        table=_table(one),
+        numbering=numbering_in_words(one),
+        missing=missing_in_words(one),
+        remarks=_remarks(one),
+        sagittal=[each for each in pictures if not each.is_axial],
+        axial=[each for each in pictures if each.is_axial],
+        flags_of=_flags_of,
+    )
+
+
+def _conditions(one: reading.Reading) -> list[str]:
+    found = sorted({grade.condition for grade in one.grades})
+    return [labels.CONDITIONS[condition] for condition in found]
+
+
+def _table(one: reading.Reading) -> list[tuple[str, list[_Cell | None]]]:
+    """(level, a cell a condition) of each level; None where nothing was asked."""
+    by_row = {(grade.condition, grade.level): grade for grade in one.grades}
+    conditions = sorted({condition for condition, _ in by_row})
+    return [
+        (
+            labels.in_words(labels.LEVELS[level]),
+            [_cell(by_row.get((condition, level)), one.readers) for condition in conditions],
+        )
+        for level in sorted({level for _, level in by_row})
+    ]
+
+
+def _cell(grade: reading.Grade | None, readers: reading.Readers) -> _Cell | None:
+    if grade is None or readers.task is None:
+        return None
+    severities = readers.task.class_severities
+    best = grade.probabilities.index(max(grade.probabilities))
+    return _Cell(
+        word=study_file.grade_of(grade, readers),
+        sign=_SIGNS[severities[best]],
+        severity=severities[best],
+        parts=list(zip(readers.task.classes, severities, grade.probabilities, strict=True)),
+        by=grade.answered_by,
+        remarks=grade.remarks,
+    )
+
+
+def numbering_in_words(one: reading.Reading) -> str:
+    """Returns how sure the levels' names are."""
+    if one.result.localized is None:
+        return "as given"
+    above, own, below = one.result.localized.probabilities
+    return (
+        f"{charts.percent(own, 0)} as named, {charts.percent(above, 0)} one higher, "
+        f"{charts.percent(below, 0)} one lower"
+    )
+
+
+def missing_in_words(one: reading.Reading) -> list[tuple[str, str]]:
+    """Returns (rows, why) of rows without a point, a line a reason."""
+    by_reason: dict[gate.Missing, list[str]] = {}
+    for gap in one.result.gaps:
+        by_reason.setdefault(gap.reason, []).append(_row_in_words(gap.condition, gap.level))
+    return [(_listed(rows), reason.meaning) for reason, rows in by_reason.items()]
+
+
+def _listed(rows: Sequence[str]) -> str:
+    return f"{len(rows)} rows" if len(rows) > 3 else ", ".join(rows)
+
+
+def _row_in_words(condition: int, level: int) -> str:
+    return (
+        f"{labels.in_words(labels.CONDITIONS[condition])} {labels.in_words(labels.LEVELS[level])}"
+    )
+
+
+def _remarks(one: reading.Reading) -> list[tuple[str, str]]:
+    """(rows, why) of rows that have the prior, or lost an image; flags are said of the study."""
+    by_reason: dict[str, list[str]] = {}
+    for grade in one.grades:
+        for remark in grade.remarks:
+            is_flag = grade.answered_by is reading.AnsweredBy.FLAGGED and not remark.file
+            if not is_flag:
+                why = f"{grade.answered_by}, since {remark.detail}"
+                row = _row_in_words(grade.condition, grade.level)
+                by_reason.setdefault(why, []).append(row)
+    return [(_listed(list(dict.fromkeys(rows))), why) for why, rows in by_reason.items()]
+
+
+def _flags_of(row: annotations.Annotation) -> str:
+    """The flags of a point, in words."""
+    known = {doubt.value: doubt.meaning for doubt in gate.Doubt}
+    return "; ".join(known.get(flag, flag) for flag in row.flag.split())

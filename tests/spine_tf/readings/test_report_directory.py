@@ -1,0 +1,164 @@
+"""Pages and files of studies: what they say, what they ask for, and how they look in a browser."""
+
+import json
+import pathlib
+import re
+import shutil
+
+import pytest
+
+from spine_tf import labels
+from spine_tf.localization import localization, point_controls
+from spine_tf.readings import reading, report_directory, slice_pictures
+from spine_tf.rsna import given_points, sources
+
+_READERS = reading.Readers(
+    points="the localiser 'squares'",
+    models=(reading.Model(name="export", sha256="ab" * 32),),
+    task=labels.TASKS["multiclass"],
+)
+
+
+@pytest.fixture(scope="module")
+def source(squares_dir):
+    return sources.open_source(squares_dir)
+
+
+@pytest.fixture(scope="module")
+def located(source, squares_localizer_dir):
+    return localization.localize(source, localizer_dir=squares_localizer_dir)
+
+
+def _grade(condition, level):
+    """All severities, one row with the prior, and one that is flagged."""
+    shares = [0.2, 0.2, 0.2]
+    shares[(condition + level) % 3] = 0.6
+    by, remarks = reading.AnsweredBy.MODEL, tuple[reading.Remark, ...]()
+    if (condition, level) == (0, 0):
+        by = reading.AnsweredBy.PRIOR
+        remarks = (reading.Remark(reason="not_seen", detail="the structure was not found"),)
+    if (condition, level) == (4, 4):
+        by = reading.AnsweredBy.FLAGGED
+        remarks = (reading.Remark(reason="faint", detail="hardly seen"),)
+    return reading.Grade(
+        row_id=f"1_{labels.CONDITIONS[condition]}_{labels.LEVELS[level]}",
+        condition=condition,
+        level=level,
+        probabilities=tuple(shares),
+        answered_by=by,
+        models=("export",),
+        remarks=remarks,
+    )
+
+
+@pytest.fixture(scope="module")
+def graded(located):
+    grades = tuple(_grade(condition, level) for condition in range(5) for level in range(5))
+    return reading.Reading(result=located.studies[0], readers=_READERS, grades=grades)
+
+
+@pytest.fixture(scope="module")
+def report_dir(tmp_path_factory, graded, located, source):
+    directory = tmp_path_factory.mktemp("report")
+    compared = point_controls.compare(located)
+    report_directory.write(
+        directory, [graded], source, name="squares", origin="squares (1)", compared=compared
+    )
+    return directory
+
+
+def test_points_and_markups_are_taken_back(report_dir, located, source, tmp_path):
+    assert given_points.read(report_dir / "points.csv", source).rows
+    of_markups = given_points.read(report_dir, source)
+    assert {tuple(row[:5]) for row in of_markups.rows} == {
+        (
+            *(str(part) for part in row.image),
+            labels.CONDITIONS[row.condition],
+            labels.LEVELS[row.level],
+        )
+        for row in located.points
+    }
+
+
+def test_study_file_says_what_the_page_says(report_dir, graded):
+    written = json.loads((report_dir / "1" / "study.json").read_text())
+    assert (written["study_id"], written["numbering"]["from"]) == ("1", "lowest disc")
+    assert written["classes"]["severe"] == "Severe"
+    assert len(written["rows"]) == len(written["points"]) == 25
+    assert written["rows"][0]["answered_by"] == "prior"
+    assert written["rows"][0]["remarks"][0]["reason"] == "not_seen"
+    assert written["rows"][-1]["grade"] == "Severe"
+    assert sum(written["rows"][-1]["probabilities"].values()) == pytest.approx(1)
+    assert len(written["points"][0]["patient_mm"]) == 3
+    assert written["models"] == [{"name": "export", "sha256": "ab" * 32}]
+
+
+def test_docs_name_the_fields_of_a_study_file(report_dir):
+    text = (pathlib.Path(__file__).parents[3] / "docs" / "data.md").read_text("utf-8")
+    table = text.split("## The reading of a study")[1].split("\n## ")[0]
+    written = json.loads((report_dir / "1" / "study.json").read_text())
+    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == list(written)
+    for name in ("rows", "points", "missing", "flags", "models", "numbering"):
+        (line,) = re.findall(rf"^\| `{name}` \|(.*)", table, re.MULTILINE)
+        parts = written[name] if isinstance(written[name], list) else [written[name]]
+        assert all(f"`{key}`" in line for part in parts for key in part if key != "from")
+
+
+def test_pictures_show_each_point_where_it_lies(located, source):
+    (study,) = located.studies
+    pictures = slice_pictures.draw(study, source)
+    assert [each.is_axial for each in pictures] == [False] * 3 + [True] * 5
+    marks = [mark for each in pictures for mark in each.marks]
+    assert {mark.row.key for mark in marks} == {row.key for row in study.points}
+    for each in pictures:
+        for mark in each.marks:
+            assert 0 <= mark.x <= each.width
+            assert 0 <= mark.y <= each.height
+            if not mark.is_near:
+                x = each.left + mark.x * each.pixels[0]
+                y = each.top + mark.y * each.pixels[1]
+                assert (x, y) == pytest.approx((mark.row.x, mark.row.y))
+
+
+def test_study_that_is_no_more_goes_with_its_page(report_dir, graded, source, tmp_path):
+    directory = tmp_path / "report"
+    shutil.copytree(report_dir, directory)
+    shutil.copytree(directory / "1", directory / "22")
+    (directory / "22" / "notes.txt").write_text("mine")
+    report_directory.write(directory, [graded], source, name="squares", origin="squares (1)")
+    assert [path.name for path in (directory / "22").iterdir()] == ["1.mrk.json", "notes.txt"]
+    report_directory.require_place(directory, "squares (1)")
+    with pytest.raises(ValueError, match=r"index\.html is of squares \(1\), not of others"):
+        report_directory.require_place(directory, "others")
+
+
+@pytest.mark.slow
+def test_pages_are_read_in_a_browser(report_dir, browser):
+    for page in ("index.html", "1/study.html"):
+        browser.open(report_dir / page)
+        for scheme in ("light", "dark"):
+            browser.set_scheme(scheme)
+            for width in (1400, 400):
+                browser.set_width(width)
+                assert browser.needed_width() <= width
+        assert not browser.logged()
+        assert all(address.startswith("file:") for address in browser.requested())
+        text = browser.driver.find_element("tag name", "body").text
+        assert "the localiser 'squares'" in text
+        assert "numbered from the lowest disc" in text
+        assert "Not a medical device" in text
+    for scheme in ("light", "dark"):
+        browser.set_scheme(scheme)
+        for severity in range(3):
+            cell = f".grade.s{severity}:not(.prior)"
+            assert browser.contrast(f"{cell} strong", cell) >= 4.5
+    cells = browser.driver.find_elements("css selector", "td.grade")
+    assert len(cells) == 25
+    words = {cell.text.split("\n")[0] for cell in cells}
+    assert {"○ Normal/Mild", "◐ Moderate", "● Severe"} <= words
+    pictures = browser.driver.execute_script(
+        "return [...document.images].map((each) => each.naturalWidth > 0 && each.alt.length > 0)"
+    )
+    assert pictures == [True] * 8
+    browser.open(report_dir / "index.html")
+    assert "projection of given" in browser.driver.find_element("tag name", "body").text

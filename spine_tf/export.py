@@ -22,6 +22,9 @@ _FORMATS = flags.DEFINE_list(
 _RECORDS_DIR = flags_module.records_dir(
     "The records that the run was trained on: litert_int8 needs them."
 )
+_LOCALIZER_DIR = flags_module.localizer_dir(
+    ", which goes into the export, so that it answers studies without points"
+)
 _CHECK = flags.DEFINE_string(
     "check", None, "Checks files and answers of an exported directory, and writes nothing."
 )
@@ -42,7 +45,7 @@ def main() -> None:
 
 
 def _export() -> None:
-    run_dirs = flags_module.require_run_dirs(_RUN_DIRS)
+    run_dirs = flags_module.require_dirs(_RUN_DIRS)
     export_dir = program.require_output_dir(_EXPORT_DIR)
     if export_dir.exists():
         raise ValueError(f"{export_dir} exists; choose another --export_dir or remove it")
@@ -58,7 +61,13 @@ def _export() -> None:
     from spine_tf.serving import bundle
 
     runs = [run.load_run(directory) for directory in run_dirs]
-    exported = bundle.export(runs, export_dir, format_names=names, records_dir=records_dir)
+    exported = bundle.export(
+        runs,
+        export_dir,
+        format_names=names,
+        records_dir=records_dir,
+        localizer_dir=program.path(_LOCALIZER_DIR),
+    )
     logging.info("%d format(s) exported", len(exported.differences))
     print(exported.directory / "saved_model")
     print(exported.directory / "model_card.md")
@@ -66,7 +75,7 @@ def _export() -> None:
 
 
 def _check(export_dir: pathlib.Path) -> None:
-    if _RUN_DIRS.value or _EXPORT_DIR.value:
+    if _RUN_DIRS.value or _EXPORT_DIR.value or _LOCALIZER_DIR.value:
         raise ValueError("--check stands alone: leave out --run_dir and --export_dir")
     flags_module.require_kinds(check=export_dir)
     from spine_tf.serving import answer_check

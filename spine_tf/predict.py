@@ -2,6 +2,8 @@
 
 import pathlib
 import typing
+from collections.abc import Sequence
+from typing import Any
 
 from absl import flags, logging
 
@@ -12,9 +14,13 @@ from tfrecords import program
 if typing.TYPE_CHECKING:
     from spine_tf.serving import prediction
 
-_MODEL_DIR = flags.DEFINE_string("model_dir", None, "Directory that export wrote; required.")
+_MODEL_DIRS = flags.DEFINE_list(
+    "model_dir",
+    None,
+    "Directory that export wrote; several (a,b) answer together, each what it grades; required.",
+)
 _DATA_DIR = flags_module.data_dir(
-    "Studies in the RSNA layout; labels are not needed, rows without coordinates get the prior."
+    "Studies: a folder or zip file in the RSNA layout, or of DICOM files whatever their names."
 )
 _DICOM = flags.DEFINE_string("dicom", None, "One DICOM file, instead of --data_dir.")
 _CENTER_XY = flags.DEFINE_list(
@@ -38,47 +44,68 @@ _COMPETITION_WEIGHTED = flags.DEFINE_bool(
 )
 _SIDE = flags_module.side()
 _POINTS = flags_module.points("; with --data_dir")
+_LOCALIZER_DIR = flags_module.localizer_dir(
+    ", which finds points where none are given; the export's own if not given"
+)
+_REPORT_DIR = flags_module.study_pages()
+_IDS = flags.DEFINE_string(
+    "ids", None, "CSV that keeps which study is which of DICOM files that are in no data set."
+)
+_MIN_SLICES = flags.DEFINE_integer(
+    "min_slices", None, "Slices that a series of such DICOM files has to have, as of organize."
+)
 _WORKERS = flags_module.Workers("Processes that decode images; all cores if not given.")
+
+_OF_FOLDERS = (_SIDE, _POINTS, _LOCALIZER_DIR, _REPORT_DIR, _IDS, _MIN_SLICES)
+_OF_FILES = (_CENTER_XY, _CONDITION, _LEVEL)
 
 _USAGE = """Predicts for every study of a folder, or for a place on one DICOM file.
 
-  %s --model_dir E --data_dir D --output submission.csv [--side train]
+  %s --model_dir E --data_dir D --output submission.csv [--points F | --localizer_dir L]
   %s --model_dir E --dicom F.dcm --center_xy 210.5,188 --output one.csv
 """
 
 
 def main() -> None:
     """Predicts as the flags say."""
-    model_dir = program.require_path(_MODEL_DIR)
+    model_dirs = flags_module.require_dirs(_MODEL_DIRS)
     output = program.require_output_file(_OUTPUT)
     if (_DATA_DIR.value is None) == (_DICOM.value is None):
         raise ValueError("--data_dir or --dicom is needed, one of them")
     if _DICOM.value is not None:
-        _predict_file(model_dir, pathlib.Path(_DICOM.value), output)
+        _predict_file(model_dirs, pathlib.Path(_DICOM.value), output)
     else:
-        _predict_folder(model_dir, pathlib.Path(_DATA_DIR.value or ""), output)
+        _predict_folder(model_dirs, pathlib.Path(_DATA_DIR.value or ""), output)
 
 
-def _predict_folder(model_dir: pathlib.Path, data_dir: pathlib.Path, output: pathlib.Path) -> None:
-    for flag in (_CENTER_XY, _CONDITION, _LEVEL):
-        if flag.value is not None:
-            raise ValueError(f"--{flag.name} belongs to --dicom: leave it out with --data_dir")
-    flags_module.require_kinds(model_dir=model_dir, data_dir=data_dir)
+def _predict_folder(
+    model_dirs: list[pathlib.Path], data_dir: pathlib.Path, output: pathlib.Path
+) -> None:
+    _refuse(_OF_FILES, "--dicom", "--data_dir")
+    flags_module.require_kinds(model_dir=model_dirs)
+    ids = program.require_output_file(_IDS) if _IDS.value else None
+    report_dir = program.require_output_dir(_REPORT_DIR) if _REPORT_DIR.value else None
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
     from spine_tf.serving import prediction
 
     outcome = prediction.predict(
-        model_dir,
+        model_dirs,
         data_dir,
         output,
         num_workers=_WORKERS.number(),
         is_competition_weighted=_COMPETITION_WEIGHTED.value,
         side=_SIDE.value,
         points=program.path(_POINTS),
+        localizer_dir=program.path(_LOCALIZER_DIR),
+        report_dir=report_dir,
+        ids=ids,
+        min_slices=_MIN_SLICES.value,
     )
     for fault in outcome.faults:
         logging.warning("%s", fault)
+    if outcome.organized:
+        print(outcome.organized)
     logging.info(
         "%d rows of the %s side from %d coordinates, %d of them with the prior",
         outcome.num_rows,
@@ -86,10 +113,24 @@ def _predict_folder(model_dir: pathlib.Path, data_dir: pathlib.Path, output: pat
         outcome.num_crops,
         outcome.num_prior,
     )
+    if outcome.num_found or outcome.num_flagged:
+        logging.info(
+            "%d of these coordinates were found by the localiser; %d rows are flagged",
+            outcome.num_found,
+            outcome.num_flagged,
+        )
     print(output)
     print(outcome.report_path)
+    if report_dir is not None:
+        print(f"page: {report_dir / 'index.html'}")
     if not outcome.num_crops:
         raise ValueError(_only_priors(outcome, data_dir))
+
+
+def _refuse(given: Sequence[flags.FlagHolder[Any]], owner: str, other: str) -> None:
+    for flag in given:
+        if flag.value is not None:
+            raise ValueError(f"--{flag.name} belongs to {owner}: leave it out with {other}")
 
 
 def _only_priors(outcome: "prediction.Outcome", data_dir: pathlib.Path) -> str:
@@ -100,21 +141,24 @@ def _only_priors(outcome: "prediction.Outcome", data_dir: pathlib.Path) -> str:
     other = "" if outcome.side == "train" or is_alone else " or choose --side train,"
     return (
         f"all {outcome.num_rows} rows of the {outcome.side} side have the prior, since {why}: "
-        f"give some that can be used by --points,{other} and see {outcome.report_path}"
+        f"give some that can be used by --points, or a localiser that finds them by "
+        f"--localizer_dir,{other} and see {outcome.report_path}"
     )
 
 
-def _predict_file(model_dir: pathlib.Path, dicom: pathlib.Path, output: pathlib.Path) -> None:
-    for flag in (_SIDE, _POINTS):
-        if flag.value is not None:
-            raise ValueError(f"--{flag.name} belongs to --data_dir: leave it out with --dicom")
+def _predict_file(
+    model_dirs: list[pathlib.Path], dicom: pathlib.Path, output: pathlib.Path
+) -> None:
+    _refuse(_OF_FOLDERS, "--data_dir", "--dicom")
     center_xy = _parse_center(_CENTER_XY.value)
-    flags_module.require_kinds(model_dir=model_dir)
+    flags_module.require_kinds(model_dir=model_dirs)
+    if len(model_dirs) > 1:
+        raise ValueError("--model_dir names several models: one file is answered by one of them")
 
     from spine_tf.serving import single_file
 
     probabilities = single_file.predict_file(
-        model_dir,
+        model_dirs[0],
         dicom,
         output,
         center_xy=center_xy,

@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 
-from spine_tf.serving import formats, golden, saved_model, spec, verification
+from spine_tf.serving import formats, golden, own_localizer, saved_model, spec, verification
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,8 @@ def check(export_dir: pathlib.Path) -> Findings:
     """
     with verification.verified(export_dir, has_all_formats=True) as received:
         differences, unchecked = _ask_all(received.directory)
+        if own_localizer.place(received.directory).is_dir():
+            differences[own_localizer.NAME] = own_localizer.check(received.directory)
     return Findings(num_files=received.num_files, differences=differences, unchecked=unchecked)
 
 

@@ -20,6 +20,7 @@ from spine_tf.serving import (
     golden,
     graph,
     model_card,
+    own_localizer,
     saved_model,
     spec,
     training_studies,
@@ -52,6 +53,7 @@ def export(
     *,
     format_names: Sequence[str] = (),
     records_dir: pathlib.Path | None = None,
+    localizer_dir: pathlib.Path | None = None,
 ) -> Bundle:
     """Writes the export beside its place and renames it when every format gave the same answers.
 
@@ -68,6 +70,7 @@ def export(
         export_dir: must not exist.
         format_names: keys of `formats.FORMATS`.
         records_dir: the records that the runs were trained on; int8 takes its ranges from them.
+        localizer_dir: goes along, so that the export answers studies without points.
 
     Raises:
         ValueError: the place is taken or one that TensorFlow can't name, runs don't fit together, a
@@ -90,7 +93,7 @@ def export(
     export_dir.parent.mkdir(parents=True, exist_ok=True)
     try:
         with atomic.new_directory(export_dir) as directory:
-            differences = _fill(directory, runs, served, format_names, crops)
+            differences = _fill(directory, runs, served, format_names, crops, localizer_dir)
     except tf.errors.OpError as err:  # which names files of a directory that has gone
         raise OSError(f"{export_dir} can't be written: {errors.in_words(err)}") from err
     return Bundle(directory=export_dir, differences=differences)
@@ -168,6 +171,7 @@ def _fill(
     served: spec.Spec,
     format_names: Sequence[str],
     crops: formats.Crops | None,
+    localizer_dir: pathlib.Path | None,
 ) -> dict[str, float]:
     members = [(member.model, member.temperature) for one in runs for member in one.members]
     tasks = [one.config.task_spec for one in runs for _ in one.members]
@@ -188,6 +192,9 @@ def _fill(
             differences[name] = _compare_format(directory, name, inputs, outputs, crops)
     for name, difference in differences.items():
         logging.info("%s differs by %.1e from the run's own probabilities", name, difference)
+    if localizer_dir is not None:
+        with progress.waiting("copying and asking the localiser"):
+            own_localizer.put(localizer_dir, directory)
     seen = (study for one in runs for study in one.provenance["train_studies"])
     training_studies.write(directory, seen)
     model_card.write(directory, runs, served, differences)

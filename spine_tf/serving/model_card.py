@@ -7,6 +7,7 @@ from typing import Any
 
 import spine_tf
 from spine_tf.configuration import config
+from spine_tf.localization import localizer
 from spine_tf.runs import run, run_directory
 from spine_tf.scoring import summary
 from spine_tf.serving import formats, golden, spec
@@ -65,7 +66,7 @@ def write(
         _section("Input", _input(served)),
         _section("Trained on", "\n".join(_training(one) for one in runs)),
         _section("Figures", "\n".join(map(_figures, runs)) + _reservation(runs)),
-        _section("Files", _files(differences)),
+        _section("Files", _files(differences) + _own_localizer(directory)),
         _section("Limits", _LIMITS),
         _section("Licence", _LICENCE),
         _section("Made with", _origin(runs)),
@@ -203,6 +204,16 @@ def _reservation(runs: Sequence[run.Run]) -> str:
     return (
         "\nThese are the figures of the parts, each on data that it did not see. The exported mean "
         "itself was not measured; `python -m spine_tf.evaluate --split test` does that.\n"
+    )
+
+
+def _own_localizer(directory: pathlib.Path) -> str:
+    path = directory / localizer.IN_EXPORT
+    if not path.is_dir():
+        return ""
+    return (
+        f"\n`{path.name}/` is the localiser {localizer.read(path).name!r}: `predict` finds points "
+        "with it where none are given.\n"
     )
 
 

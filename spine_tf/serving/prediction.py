@@ -1,29 +1,20 @@
-"""A data folder in the RSNA layout -> answers of an exported model for all that it is asked.
+"""A data folder, or any pile of DICOM -> answers of exported models for all that is asked.
 
 The answer is a CSV with one row for everything that was asked, none left out.
 """
 
-import collections
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Sequence
-
-import numpy as np
-from absl import logging
+from collections.abc import Sequence
 
 from spine_tf import labels
-from spine_tf.auditing import point_checks
-from spine_tf.crops import cutting
-from spine_tf.dicom import reasons
-from spine_tf.rsna import annotations, given_points, layout, sources
-from spine_tf.serving import saved_model, spec, training_studies, verification
-from tfrecords import atomic, csv_text, output_place, progress
-
-REPORT_NAME = "predict_report.csv"
-# Outputs whose report has that name; any other's has the output's own name before it.
-_USUAL_OUTPUTS = ("submission.csv", "predictions.csv")
-NO_COORDINATE = "no_coordinate"
-_REPORT_COLUMNS = ("row_id", "answered_by", "reason", "detail", "file")
+from spine_tf.localization import finder as finder_module, localization
+from spine_tf.pages import page_origin
+from spine_tf.readings import reading, report_directory
+from spine_tf.rsna import annotations, given_points, layout, sources, tables
+from spine_tf.serving import asked_rows, caution, grader as grader_module, study_reader, submission
+from spine_tf.studies import intake
+from tfrecords import output_place
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,130 +23,32 @@ class Outcome:
 
     Attributes:
         num_rows: rows of the submission.
-        num_crops: coordinates that the model answered.
+        num_crops: points that a model answered.
+        num_found: those among them that the localiser found.
+        num_flagged: rows that were answered with a doubt.
         num_prior: rows that got the prior.
         report_path: says why.
         side: that was answered, test or train.
-        lacks: the coordinates CSV, where the side has none; else "".
+        lacks: what would give points, where nothing does: the coordinates CSV of a data set, a
+            localiser of a pile; else "".
         faults: rows of the series CSV that can't be read or contradict others, in words.
+        organized: what became of a pile, in words; "" where there was none.
     """
 
     num_rows: int
     num_crops: int
+    num_found: int
+    num_flagged: int
     num_prior: int
     report_path: pathlib.Path
     side: str
     lacks: str
     faults: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, order=True)
-class Gap:
-    """A coordinate that could not be used, or a row that has none.
-
-    Attributes:
-        row_id: the row, as far as it could be read.
-        reason: a code of `dicom.reasons`, or NO_COORDINATE.
-        detail: what came and what was expected.
-        file: the image, relative to the data folder; empty if there is none.
-    """
-
-    row_id: str
-    reason: str
-    detail: str
-    file: str = ""
-
-
-class Submission:
-    """Collects answers; several for one row are averaged, each as sure as its level is.
-
-    A row is answered by points of its own; those of the levels beside it only have a share.
-    """
-
-    def __init__(
-        self, served: spec.Spec, studies: Iterable[int], *, is_competition_weighted: bool
-    ) -> None:
-        """Args: served names conditions and levels; studies are asked for all of them."""
-        self._task = served.task_spec
-        self._prior = np.array(served.class_prior)
-        if is_competition_weighted:
-            self._prior *= self._task.class_weights
-        self._row_ids = [
-            row_id(study, condition, level)
-            for study in studies
-            for condition in served.conditions
-            for level in served.levels
-        ]
-        num_classes = len(self._task.classes)
-        self._sums = {name: np.zeros(num_classes) for name in self._row_ids}
-        self._shares = dict.fromkeys(self._row_ids, 0.0)
-        self._counts = dict.fromkeys(self._row_ids, 0)
-
-    def add(self, row: annotations.Annotation, probabilities: np.ndarray) -> None:
-        """Adds one image's answer, where the numbering doubts its level to those beside it too.
-
-        Args:
-            row: whose image it is.
-            probabilities: float (classes,).
-        """
-        for step, share in zip((-1, 0, 1), row.numbering, strict=True):
-            level = row.level + step
-            if not share or not 0 <= level < len(labels.LEVELS):
-                continue
-            name = row_id(row.study_id, labels.CONDITIONS[row.condition], labels.LEVELS[level])
-            if name in self._sums:
-                self._sums[name] += share * probabilities
-                self._shares[name] += share
-                self._counts[name] += step == 0
-
-    @property
-    def unanswered(self) -> list[str]:
-        """Row ids without an answer, in order; they get the prior."""
-        return [name for name in self._row_ids if not self._counts[name]]
-
-    def __len__(self) -> int:
-        return len(self._row_ids)
-
-    def write(self, path: pathlib.Path) -> None:
-        """Writes `row_id` and one probability a class; every row sums to 1."""
-        rows = ((name, self._probabilities(name)) for name in self._row_ids)
-        write_rows(path, self._task, rows)
-
-    def write_report(self, path: pathlib.Path, gaps: Iterable[Gap], no_coordinate: str) -> None:
-        """Writes what could not be used, and every row that has the prior for an answer.
-
-        `answered_by` is `prior`, `other coordinates`, or `nothing`: the row was not asked for, or
-        can't be read.
-
-        Args:
-            path: CSV to write.
-            gaps: what could not be used.
-            no_coordinate: why a row that none of them explains has no answer.
-        """
-        listed = set(gaps)
-        explained = {gap.row_id for gap in listed}
-        for name in self.unanswered:
-            if name not in explained:
-                listed.add(Gap(row_id=name, reason=NO_COORDINATE, detail=no_coordinate))
-        rows = [
-            [gap.row_id, self._answered_by(gap.row_id), gap.reason, gap.detail, gap.file]
-            for gap in sorted(listed)
-        ]
-        _write_csv(path, _REPORT_COLUMNS, rows)
-
-    def _answered_by(self, name: str) -> str:
-        if name not in self._counts:
-            return "nothing"
-        return "other coordinates" if self._counts[name] else "prior"
-
-    def _probabilities(self, name: str) -> np.ndarray:
-        if not self._counts[name]:
-            return self._prior
-        return self._sums[name] / self._shares[name]
+    organized: str
 
 
 def predict(
-    model_dir: pathlib.Path,
+    model_dir: pathlib.Path | Sequence[pathlib.Path],
     data_dir: pathlib.Path,
     output_path: pathlib.Path,
     *,
@@ -163,8 +56,12 @@ def predict(
     is_competition_weighted: bool = False,
     side: str | None = None,
     points: pathlib.Path | None = None,
+    localizer_dir: pathlib.Path | None = None,
+    report_dir: pathlib.Path | None = None,
+    ids: pathlib.Path | None = None,
+    min_slices: int | None = None,
 ) -> Outcome:
-    """Writes an answer for every study of the series CSV, and a report of what had no image.
+    """Writes an answer for every study, and a report of how each row was answered.
 
     Example:
         >>> import pathlib
@@ -180,123 +77,141 @@ def predict(
         True
 
     Args:
-        model_dir: an exported directory.
-        data_dir: the studies; a test side may lack coordinates, and gets the prior.
+        model_dir: an exported directory, or several that answer together: each the rows that it
+            grades, their mean where several do.
+        data_dir: a side in the RSNA layout, or any folder or zip of DICOM files.
         output_path: CSV to write; the report goes beside it, see `report_path`.
         num_workers: processes that decode.
         is_competition_weighted: write probabilities that are best for the competition's metric.
         side: test or train; None is the test side where there is one, else the train side.
         points: a file of points, instead of the side's own coordinates.
+        localizer_dir: finds points where none are given; None is the export's own, if it has one.
+        report_dir: gets a page a study, see `readings.report_directory`; None is nowhere.
+        ids: the file that keeps which study of a pile is which; None is nowhere.
+        min_slices: slices that a series of a pile has to have; None is organize's default.
 
     Returns:
         How many rows were written, and by what they were answered. Each row of the CSV is a row_id
-        and one probability a class, float in [0, 1]; they sum to 1.
+        and one probability a class, float in [0, 1]; they sum to 1. The rows are those of a test
+        side's sample_submission.csv where there is one, else what the models grade of every study.
 
     Raises:
-        ValueError: no exported model, or one that was changed; no data set in the RSNA layout, or
-            no study in it.
+        ValueError: no exported model, or one that was changed; no study of lumbar MRI.
     """
-    # Nothing of the model is looked at before all of it is what its list says.
-    output_place.require_file(report_path(output_path), "the report of --output")
-    with verification.verified(model_dir) as received:
-        return _predict(
-            received.directory,
-            data_dir,
-            output_path,
-            num_workers=num_workers,
+    output_place.require_file(submission.report_path(output_path), "the report of --output")
+    origin = page_origin.describe([data_dir])
+    if report_dir is not None:
+        report_directory.require_place(report_dir, origin)
+    model_dirs = [model_dir] if isinstance(model_dir, pathlib.Path) else list(model_dir)
+    opened = intake.opened(
+        data_dir, side=side, ids=ids, min_slices=min_slices, num_workers=num_workers
+    )
+    # Nothing of a model is looked at before all of it is what its list says.
+    with grader_module.opened(model_dirs) as graders, opened as taken_in:
+        copies = [one.directory for one in graders]
+        reader = study_reader.StudyReader(
+            graders=graders,
+            finder=finder_module.choose(localizer_dir, copies),
             is_competition_weighted=is_competition_weighted,
-            side=side,
-            points=points,
         )
+        side_read = _read_side(taken_in, reader, points)
+        answered = _answer(
+            taken_in.source, reader, side_read, num_workers, has_pages=report_dir is not None
+        )
+        path = submission.report_path(output_path)
+        output_path.parent.mkdir(parents=True, exist_ok=True)
+        submission.write_report(path, answered.grades, answered.unasked)
+        submission.write(output_path, graders[0].served.task_spec, answered.grades)
+        if report_dir is not None:
+            has_given = bool(side_read.found.rows)
+            report_directory.write(
+                report_dir,
+                study_reader.readings_of(answered, reader.readers(has_given=has_given)),
+                taken_in.source,
+                name=data_dir.resolve().name,
+                origin=origin,
+            )
+    return Outcome(
+        num_rows=len(answered.grades),
+        num_crops=answered.num_crops,
+        num_found=answered.num_found,
+        num_flagged=_count(answered, reading.AnsweredBy.FLAGGED),
+        num_prior=_count(answered, reading.AnsweredBy.PRIOR),
+        report_path=path,
+        side=taken_in.source.side,
+        lacks=side_read.lacks,
+        faults=tuple(fault.in_words() for fault in side_read.found.faults),
+        organized=taken_in.in_words,
+    )
 
 
-def _predict(
-    model_dir: pathlib.Path,
-    data_dir: pathlib.Path,
-    output_path: pathlib.Path,
-    *,
-    num_workers: int,
-    is_competition_weighted: bool,
-    side: str | None,
-    points: pathlib.Path | None,
-) -> Outcome:
-    served = spec.read(model_dir)
-    source = sources.open_for_prediction(data_dir, side)
+def _count(answered: study_reader.Answered, by: reading.AnsweredBy) -> int:
+    return sum(one.answered_by is by for one in answered.grades)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Side:
+    """What a side's CSVs say, and what it lacks: see `Outcome.lacks`."""
+
+    found: annotations.Annotations
+    lacks: str
+
+
+def _read_side(
+    taken_in: intake.TakenIn, reader: study_reader.StudyReader, points: pathlib.Path | None
+) -> _Side:
+    """Points that are given pass as they are; a side may have none where they can be found."""
+    source = taken_in.source
+    csv = layout.coordinates_csv(source.side)
+    has_points = points is not None or tables.is_there(source, csv)
+    table = None if points is None else given_points.read(points, source)
+    if reader.finder is not None and not has_points:
+        table = given_points.nothing()
+    served = [one.served for one in reader.graders]
+    levels = _in_order(labels.LEVELS, [level for one in served for level in one.levels])
     found = annotations.read_annotations(
         source,
-        conditions=served.conditions,
-        levels=_looked_at(served.levels) if points else served.levels,
+        conditions=_in_order(
+            labels.CONDITIONS, [name for one in served for name in one.conditions]
+        ),
+        levels=_looked_at(levels) if points else levels,
         has_labels=False,
-        points=None if points is None else given_points.read(points, source),
+        points=table,
     )
-    rows = [row for row in found.rows if _has_share(row, served.levels)]
     _require_studies(found, source.side)
-    lacks = "" if found.has_points else layout.coordinates_csv(source.side)
-    collected = Submission(
-        served,
-        dict.fromkeys(study for study, _ in found.series),
-        is_competition_weighted=is_competition_weighted,
-    )
-    _warn_of_what_is_known(model_dir, source, found)
-    gaps = [_gap(reject) for reject in found.rejects]
-    gaps += [Gap(row_id="", reason=f.reason, detail=f.in_words()) for f in found.faults]
-    batches = cutting.cut_batches(source, rows, served.roi, num_workers=num_workers)
-    model = saved_model.SavedModel(model_dir)
-    model.require(served)
-    output_name = saved_model.output_name(is_competition_weighted)
-    num_crops = 0
-    with progress.counting("predicting", total=len(rows), unit="row") as count:
-        for batch in batches:
-            gaps += [_gap(reject) for reject in batch.rejects]
-            num_crops += _answer(model, served, batch, collected, output_name)
-            count.add(len(batch.rows) + len(batch.rejects))
-    path = report_path(output_path)
-    output_path.parent.mkdir(parents=True, exist_ok=True)
-    collected.write_report(
-        path, gaps, f"there is no {lacks}" if lacks else "no row has coordinates"
-    )
-    collected.write(output_path)
-    return Outcome(
-        num_rows=len(collected),
-        num_crops=num_crops,
-        num_prior=len(collected.unanswered),
-        report_path=path,
-        side=source.side,
-        lacks=lacks,
-        faults=tuple(fault.in_words() for fault in found.faults),
+    caution.warn_of_images(found)
+    for one in reader.graders:
+        caution.warn_of_studies(one, {study for study, _ in found.series})
+    lacks = "localiser" if taken_in.in_words else csv
+    return _Side(found=found, lacks="" if has_points or reader.finder is not None else lacks)
+
+
+def _answer(
+    source: sources.Source,
+    reader: study_reader.StudyReader,
+    side: _Side,
+    num_workers: int,
+    *,
+    has_pages: bool,
+) -> study_reader.Answered:
+    studies = localization.series_of_studies(side.found.series)
+    asked = asked_rows.asked_of_sample(source, reader.graders[0].served.task_spec)
+    return reader.read(
+        source,
+        studies,
+        localization.by_study(side.found.rows),
+        asked=asked_rows.asked_of_models(reader.graders, studies) if asked is None else asked,
+        has_headers=has_pages,
+        rejects=side.found.rejects,
+        faults=side.found.faults,
+        no_coordinate=f"there is no {side.lacks}" if side.lacks else "no row has coordinates",
+        num_workers=num_workers,
     )
 
 
-def _warn_of_what_is_known(
-    model_dir: pathlib.Path, source: sources.Source, found: annotations.Annotations
-) -> None:
-    """Says what makes answers look better than they are, or worse: studies and images of a kind."""
-    studies = {study for study, _ in found.series}
-    known = training_studies.known_of(model_dir, studies)
-    if known:
-        logging.warning(
-            "%d of %d studies, such as %d, were in the model's training data: its answers to them "
-            "say nothing of new studies",
-            *(len(known), len(studies), known[0]),
-        )
-    for (condition, expected, given), number in sorted(_unexpected(found).items()):
-        logging.warning(
-            "%d of %d rows of %s are on %s series, while it is graded on %s: images of another "
-            "kind, unless the model was trained on such",
-            *(number, sum(labels.CONDITIONS[row.condition] == condition for row in found.rows)),
-            *(condition, given, expected),
-        )
-
-
-def _unexpected(found: annotations.Annotations) -> dict[tuple[str, str, str], int]:
-    """Rows on another kind of series: (condition, expected, given) -> how many."""
-    counts: dict[tuple[str, str, str], int] = collections.Counter()
-    for row in found.rows:
-        given = found.series[row.study_id, row.series_id]
-        expected = point_checks.expected_description(row.condition)
-        if given != expected and given in point_checks.DESCRIPTIONS.values():
-            counts[labels.CONDITIONS[row.condition], expected, given] += 1
-    return counts
+def _in_order(known: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """The names, each once, in the usual order."""
+    return tuple(name for name in known if name in names)
 
 
 def _looked_at(levels: Sequence[str]) -> tuple[str, ...]:
@@ -307,35 +222,6 @@ def _looked_at(levels: Sequence[str]) -> tuple[str, ...]:
         for index, level in enumerate(labels.LEVELS)
         if any(abs(index - other) <= 1 for other in indices)
     )
-
-
-def _has_share(row: annotations.Annotation, levels: Sequence[str]) -> bool:
-    """Whether a row's image may be of one of the levels."""
-    indices = [labels.LEVELS.index(level) for level in levels]
-    shares = zip((-1, 0, 1), row.numbering, strict=True)
-    return any(share > 0 and row.level + step in indices for step, share in shares)
-
-
-def report_path(output_path: pathlib.Path) -> pathlib.Path:
-    """Returns where the report of an output lies, so that no two outputs share one.
-
-    That is predict_report.csv beside submission.csv or predictions.csv, x_predict_report.csv
-    beside x.csv; where both usual ones lie in a folder, the later one's has its own name too.
-    """
-    usual = output_path.with_name(REPORT_NAME)
-    own = output_path.with_name(_own_report_name(output_path.name))
-    if output_path.name not in _USUAL_OUTPUTS or own.exists():
-        return own
-    others = [output_path.with_name(name) for name in _USUAL_OUTPUTS if name != output_path.name]
-    is_others = usual.exists() and any(
-        other.exists() and not other.with_name(_own_report_name(other.name)).exists()
-        for other in others
-    )
-    return own if is_others else usual
-
-
-def _own_report_name(output_name: str) -> str:
-    return f"{output_name.removesuffix('.csv')}_{REPORT_NAME}"
 
 
 def _require_studies(found: annotations.Annotations, side: str) -> None:
@@ -350,50 +236,3 @@ def _require_studies(found: annotations.Annotations, side: str) -> None:
             else ""
         )
     )
-
-
-def _answer(
-    model: saved_model.SavedModel,
-    served: spec.Spec,
-    batch: cutting.Batch,
-    collected: Submission,
-    output_name: str,
-) -> int:
-    if not batch.rows:
-        return 0
-    told = served.tell(batch.rows)
-    answer = model.ask("serving_default", image=batch.images, window=batch.windows, **told)
-    for row, probabilities in zip(batch.rows, answer[output_name], strict=True):
-        collected.add(row, probabilities)
-    return len(batch.rows)
-
-
-def _gap(reject: reasons.Reject) -> Gap:
-    """The row that an unusable coordinate would have answered."""
-    study, _, _, condition, level, *_ = [*reject.key.split("/"), "", "", "", ""]
-    return Gap(
-        row_id=row_id(study, condition, level),
-        reason=reject.reason,
-        detail=reject.detail,
-        file=reject.file,
-    )
-
-
-def write_rows(
-    path: pathlib.Path, task: labels.Task, rows: Iterable[tuple[str, np.ndarray]]
-) -> None:
-    """Writes named rows of probabilities; each is brought to a sum of 1."""
-    _write_csv(
-        path,
-        ("row_id", *task.columns),
-        ([name, *(f"{value / sum(values):.9f}" for value in values)] for name, values in rows),
-    )
-
-
-def row_id(study: int | str, condition: str, level: str) -> str:
-    """Returns the competition's name of a row."""
-    return f"{study}_{condition}_{level}"
-
-
-def _write_csv(path: pathlib.Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    atomic.write_text(path, csv_text.to_text(columns, rows))

@@ -9,7 +9,7 @@ from spine_tf import labels
 from spine_tf.crops import cutting
 from spine_tf.dicom import reasons
 from spine_tf.rsna import annotations, layout
-from spine_tf.serving import prediction, saved_model, spec, verification
+from spine_tf.serving import saved_model, spec, submission, verification
 from tfrecords import regular_file
 
 
@@ -138,7 +138,8 @@ def _predict_file(
     answer = model.ask("serving_default", image=batch.images, window=batch.windows, **told)
     probabilities = answer[saved_model.output_name(is_competition_weighted)][0]
     output_path.parent.mkdir(parents=True, exist_ok=True)
-    prediction.write_rows(output_path, served.task_spec, [(_name(dicom_path), probabilities)])
+    written = [(_name(dicom_path), probabilities / sum(probabilities))]
+    submission.write_rows(output_path, served.task_spec, written)
     return dict(zip(served.task_spec.columns, map(float, probabilities), strict=True))
 
 

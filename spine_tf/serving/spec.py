@@ -216,7 +216,7 @@ def _from_labels(roi: roi_config.RoiConfig, values: Mapping[str, Any]) -> Spec:
 def _read(directory: pathlib.Path, name: str, make: Callable[[dict[str, Any]], _Made]) -> _Made:
     def make_checked(values: dict[str, Any]) -> _Made:
         version = values.get("format_version")
-        if version != FORMAT_VERSION:
+        if type(version) is not int or version != FORMAT_VERSION:
             raise ValueError(
                 f"it has format version {version!r}, this program reads {FORMAT_VERSION}"
             )

@@ -15,6 +15,7 @@ import tempfile
 import unicodedata
 from collections.abc import Iterator
 
+from spine_tf.localization import localizer
 from spine_tf.serving import formats, spec, training_studies
 from tfrecords import atomic, listed_files, regular_file
 
@@ -24,6 +25,10 @@ _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
 _MAX_LIST_BYTES = 2**20
 _REQUIRED = (spec.LABELS_FILE, spec.PREPROCESS_FILE, f"{formats.SAVED_MODEL_DIR}/saved_model.pb")
 _EMPTY = f"{formats.SAVED_MODEL_DIR}/assets"  # TensorFlow makes it, whether it has any or not
+_MODELS = (
+    f"{formats.SAVED_MODEL_DIR}/",
+    *(f"{localizer.IN_EXPORT}/{name}/saved_model/1/" for name in localizer.NETWORKS),
+)
 _MODEL_FILE = re.compile(r"saved_model\.(pb|pbtxt|cpb)", re.IGNORECASE)
 _MEND = "get the export again from where it came from"
 
@@ -96,7 +101,7 @@ def verified(export_dir: pathlib.Path, *, has_all_formats: bool = False) -> Iter
 
 def _is_of_model(name: str) -> bool:
     is_named = name in (*_REQUIRED, training_studies.FILE)
-    return is_named or name.startswith(f"{formats.SAVED_MODEL_DIR}/")
+    return is_named or name.startswith((f"{formats.SAVED_MODEL_DIR}/", f"{localizer.IN_EXPORT}/"))
 
 
 def _read_list(export_dir: pathlib.Path) -> dict[str, str]:
@@ -136,7 +141,7 @@ def _require_name(name: str, where: str) -> None:
     if name == CHECKSUMS_FILE:
         raise ValueError(f"{where} names the list itself: remove that line")
     is_model = bool(_MODEL_FILE.fullmatch(parts[-1])) or parts[0].casefold() == "saved_model"
-    if is_model and not name.startswith(f"{formats.SAVED_MODEL_DIR}/"):
+    if is_model and not name.startswith(_MODELS):
         raise ValueError(
             f"{where} names {name!r}, a model beside {formats.SAVED_MODEL_DIR}, which TensorFlow "
             f"Serving would take for a newer version: {_MEND}"

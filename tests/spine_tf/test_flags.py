@@ -78,7 +78,7 @@ def test_configuration_is_the_one_asked_for_else_that_of_the_run_that_goes_on(tm
 
 def test_a_run_may_have_a_comma_in_its_name(tmp_path):
     (tmp_path / "a,b").mkdir()
-    asked = "*map(str, flags.require_run_dirs(_RUN_DIRS))"
+    asked = "*map(str, flags.require_dirs(_RUN_DIRS))"
     assert _run(tmp_path, asked, "--run_dir=a,b").stdout == "a,b\n"
     assert _run(tmp_path, asked, '--run_dir="a,b",c').stdout == "a,b c\n"
 
@@ -93,7 +93,7 @@ def test_number_of_workers_is_given_or_all_cores(tmp_path):
     [
         ("_WORKERS.number()", ["--workers=0"], "--workers is 0, expected 1 to 1024"),
         ("_WORKERS.number()", ["--workers=1025"], "--workers is 1025, expected 1 to 1024"),
-        ("flags.require_run_dirs(_RUN_DIRS)", [], "--run_dir is missing"),
+        ("flags.require_dirs(_RUN_DIRS)", [], "--run_dir is missing"),
         ("_CONVERSION.settings()", ["--roi_px=3"], "roi_px is 3"),
         (
             "_CONVERSION.settings()",

@@ -11,19 +11,23 @@ import keras
 import numpy as np
 import pytest
 
+from spine_tf import labels
 from spine_tf.configuration import config, roi_config
 from spine_tf.crops import cutting
+from spine_tf.localization import localization
 from spine_tf.models import families
 from spine_tf.rsna import annotations, sources
 from spine_tf.runs import run
-from spine_tf.serving import bundle, prediction, single_file, verification
+from spine_tf.serving import answer_check, bundle, prediction, single_file, submission, verification
 
 _SIDES = ("left_subarticular_stenosis", "right_subarticular_stenosis")
 _LEVELS = ("l3_l4", "l4_l5")
 _PX = 16
 
 
-def _export(directory, *, task="multiclass", conditions=_SIDES, num_slices=1, **changes):
+def _export(
+    directory, *, task="multiclass", conditions=_SIDES, num_slices=1, localizer_dir=None, **changes
+):
     """An exported model whose weights are random."""
     run_config = config.from_dict(
         {"task": task, "model": {"family": "simple", "filters": [4], "units": 4}}
@@ -52,7 +56,7 @@ def _export(directory, *, task="multiclass", conditions=_SIDES, num_slices=1, **
         },
         class_prior=tuple(prior),
     )
-    return one, bundle.export([one], directory).directory
+    return one, bundle.export([one], directory, localizer_dir=localizer_dir).directory
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +84,7 @@ def data(data_set):
 
 def _predict(model_dir, data_dir, tmp_path, **options):
     output = tmp_path / "out" / "submission.csv"
-    outcome = prediction.predict(model_dir, data_dir, output, **{"num_workers": 1, **options})
+    outcome = prediction.predict(model_dir, data_dir, output, **{"num_workers": 0, **options})
     return _read(output), _read(output.with_name("predict_report.csv")), outcome
 
 
@@ -105,7 +109,8 @@ def test_every_condition_and_level_of_every_study_is_answered(model_dir, data, t
         for level in _LEVELS
     ]
     assert list(rows[0]) == ["row_id", "normal_mild", "moderate", "severe"]
-    assert not report
+    assert {(row["answered_by"], row["reason"]) for row in report} == {("model", "")}
+    assert [row["row_id"] for row in report] == [row["row_id"] for row in rows]
     assert (outcome.num_rows, outcome.num_crops, outcome.num_prior) == (8, 8, 0)
 
 
@@ -183,7 +188,8 @@ def test_a_zip_is_answered_as_its_folder(model_dir, data, tmp_path):
     expected, _, _ = _predict(model_dir, data_dir, tmp_path)
     rows, report, _ = _predict(model_dir, archive, tmp_path)
     assert rows == expected
-    assert not report
+    assert {(row["answered_by"], row["reason"]) for row in report} == {("model", "")}
+    assert [row["row_id"] for row in report] == [row["row_id"] for row in rows]
 
 
 @pytest.mark.slow
@@ -225,6 +231,87 @@ def _pairs(rows):
     return zip(rows[::2], rows[1::2], strict=True)
 
 
+@pytest.fixture
+def unmarked(squares_dir, tmp_path):
+    """A test side without points: one study of squares.py."""
+    copy = tmp_path / "unmarked"
+    shutil.copytree(squares_dir / "train_images", copy / "test_images")
+    shutil.copy(
+        squares_dir / "train_series_descriptions.csv", copy / "test_series_descriptions.csv"
+    )
+    return copy
+
+
+def test_points_that_nobody_gave_are_found(model_dir, unmarked, squares_localizer_dir, tmp_path):
+    found, report, outcome = _predict(
+        model_dir, unmarked, tmp_path, localizer_dir=squares_localizer_dir
+    )
+    assert (outcome.num_rows, outcome.num_prior, outcome.lacks) == (4, 0, "")
+    assert {row["answered_by"] for row in report} <= {"model", "model, flagged"}
+    # What localize writes gives the same answers, and a point that is given counts alone.
+    located = localization.localize(
+        sources.open_source(unmarked, "test"), localizer_dir=squares_localizer_dir
+    )
+    points = tmp_path / "points.csv"
+    localization.write(located, points)
+    given, _, _ = _predict(model_dir, unmarked, tmp_path, points=points)
+    for row, other in zip(found, given, strict=True):
+        np.testing.assert_allclose(_numbers(row), _numbers(other), atol=1e-4)
+    points.write_text(
+        "study_id,series_id,instance_number,condition,level,x,y\n"
+        "1,12,9,Left Subarticular Stenosis,L3/L4,20,30\n"
+    )
+    alone, _, alone_outcome = _predict(model_dir, unmarked, tmp_path, points=points)
+    assert alone_outcome.num_prior == 3
+    both, _, outcome = _predict(
+        model_dir, unmarked, tmp_path, points=points, localizer_dir=squares_localizer_dir
+    )
+    assert outcome.num_prior == 0
+    assert both[0] == alone[0] != found[0]
+
+
+@pytest.mark.slow
+def test_models_answer_together_for_the_rows_of_the_sample(
+    exported, unmarked, squares_localizer_dir, tmp_path
+):
+    model_dir = exported[1]
+    _, canal = _export(tmp_path / "canal", conditions=("spinal_canal_stenosis",))
+    names = [
+        *(f"1_spinal_canal_stenosis_{level}" for level in labels.LEVELS),
+        "1_right_subarticular_stenosis_l4_l5",
+        "44_left_neural_foraminal_narrowing_l1_l2",
+    ]
+    lines = [f"{name},0.3,0.3,0.4" for name in names]
+    header = "row_id,normal_mild,moderate,severe"
+    (unmarked / "sample_submission.csv").write_text("\n".join([header, *lines]))
+    rows, report, outcome = _predict(
+        [model_dir, canal], unmarked, tmp_path, localizer_dir=squares_localizer_dir
+    )
+    assert [row["row_id"] for row in rows] == names
+    assert outcome.num_prior == 4
+    answered = {row["row_id"]: (row["answered_by"], row["models"]) for row in report}
+    assert answered["1_spinal_canal_stenosis_l4_l5"] == ("model", "canal")
+    assert answered["1_right_subarticular_stenosis_l4_l5"] == ("model", "e")
+    with pytest.raises(ValueError, match=r"names .* twice: once is enough"):
+        _predict([canal, canal], unmarked, tmp_path)
+    _, binary = _export(tmp_path / "binary", task="binary")
+    with pytest.raises(ValueError, match=r"answers binary, .* multiclass: one output has"):
+        _predict([canal, binary], unmarked, tmp_path)
+
+
+@pytest.mark.slow
+def test_export_brings_its_localizer_along(unmarked, squares_localizer_dir, tmp_path):
+    _, model_dir = _export(tmp_path / "e", localizer_dir=squares_localizer_dir)
+    assert "finds points" in (model_dir / "model_card.md").read_text()
+    assert answer_check.check(model_dir).differences["localizer"] == 0
+    _, _, outcome = _predict(model_dir, unmarked, tmp_path)
+    assert (outcome.num_prior, outcome.num_found) == (0, outcome.num_crops)
+    network = model_dir / "localizer/axial/saved_model/1/saved_model.pb"
+    network.write_bytes(network.read_bytes() + b"\0")
+    with pytest.raises(ValueError, match=r"axial/saved_model/1/saved_model\.pb was changed"):
+        _predict(model_dir, unmarked, tmp_path)
+
+
 def _answer_of(model_dir, data_dir, tmp_path):
     rows, _, _ = _predict(model_dir, data_dir, tmp_path)
     row_id = f"4_{_SIDES[0]}_{_LEVELS[0]}"
@@ -240,11 +327,11 @@ _FAULTS = {
     14: (lambda data, row: _spoil(data, row, lambda old: old[: len(old) // 2]), "bad_", "prior"),
     15: (lambda data, row: _spoil(data, row, lambda old: b"text"), "not_dicom", "prior"),
     16: (lambda data, row: _spoil(data, row, lambda old: b""), "not_dicom", "prior"),
-    17: (lambda data, row: data.rows.append([*row[:5], 9, 1]), "duplicate", "other coordinates"),
+    17: (lambda data, row: data.rows.append([*row[:5], 9, 1]), "duplicate", "model"),
     18: (
         lambda data, row: data.rows.append([*row[:2], 9, *row[3:]]),
         "missing_file",
-        "other coordinates",
+        "model",
     ),
 }
 
@@ -386,7 +473,7 @@ def test_report_that_cannot_be_written_is_found_before_the_work(both_sides, tmp_
 
 def test_report_belongs_to_its_output(tmp_path):
     def report_of(name):
-        path = prediction.report_path(tmp_path / name)
+        path = submission.report_path(tmp_path / name)
         path.touch()
         (tmp_path / name).touch()
         return path.name
@@ -399,7 +486,7 @@ def test_report_belongs_to_its_output(tmp_path):
     for _ in range(2):
         assert report_of("predictions.csv") == "predictions_predict_report.csv"
         assert report_of("submission.csv") == "predict_report.csv"
-    assert prediction.report_path(tmp_path / "sub/predictions.csv").name == "predict_report.csv"
+    assert submission.report_path(tmp_path / "sub/predictions.csv").name == "predict_report.csv"
 
 
 @pytest.mark.slow

@@ -27,7 +27,10 @@ _SPEC = spec.Spec(
     roi=roi_config.RoiConfig(),
 )
 _MODEL = "saved_model/1/saved_model.pb"
-_FILES = (_MODEL, "saved_model/1/variables/variables.index", "golden/outputs.npz", "model_card.md")
+_FILES = (
+    *(_MODEL, "saved_model/1/variables/variables.index", "golden/outputs.npz", "model_card.md"),
+    *("localizer/localizer.json", "localizer/axial/saved_model/1/saved_model.pb"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +206,7 @@ def test_what_is_not_as_it_was_is_refused(
         (f"{'0' * 64}  saved_model/2/variables/variables.index", "a model beside saved_model/1"),
         (f"{'0' * 64}  Saved_Model/1/x", "a model beside saved_model/1"),
         (f"{'0' * 64}  1/saved_model.pbtxt", "a model beside saved_model/1"),
+        (f"{'0' * 64}  localizer/axial/saved_model/2/saved_model.pb", "a model beside saved_model"),
         (f"{'0' * 64}  more.txt", "more.txt is missing"),
     ],
 )

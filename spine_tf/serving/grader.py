@@ -1,0 +1,101 @@
+"""An export that is ready to answer: verified, loaded, and asked for batches of crops."""
+
+import contextlib
+import dataclasses
+import hashlib
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from spine_tf import labels
+from spine_tf.crops import cutting
+from spine_tf.readings import reading
+from spine_tf.rsna import annotations
+from spine_tf.serving import saved_model, spec, verification
+
+Row = tuple[int, int]
+"""Condition and level, as indices into `spine_tf.labels`."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Grader:
+    """A loaded export.
+
+    Attributes:
+        label: its name and what it is, for reports.
+        directory: the private copy that it was loaded from.
+        served: what it answers, and how it wants its pixels.
+        model: the SavedModel.
+    """
+
+    label: reading.Model
+    directory: pathlib.Path
+    served: spec.Spec
+    model: saved_model.SavedModel
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """What it grades, in its order."""
+        return tuple(
+            (labels.CONDITIONS.index(condition), labels.LEVELS.index(level))
+            for condition in self.served.conditions
+            for level in self.served.levels
+        )
+
+    def may_answer(self, row: annotations.Annotation) -> bool:
+        """Returns whether a point may be of one of its rows."""
+        rows = set(self.rows)
+        shares = zip((-1, 0, 1), row.numbering, strict=True)
+        return any(
+            share > 0 and (row.condition, row.level + step) in rows for step, share in shares
+        )
+
+    def answer(self, batch: cutting.Batch, *, is_competition_weighted: bool) -> np.ndarray:
+        """Returns the probabilities of a batch's rows, float32 (n, classes)."""
+        told = self.served.tell(batch.rows)
+        answer = self.model.ask("serving_default", image=batch.images, window=batch.windows, **told)
+        return answer[saved_model.output_name(is_competition_weighted)]
+
+
+@contextlib.contextmanager
+def opened(model_dirs: Sequence[pathlib.Path]) -> Iterator[tuple[Grader, ...]]:
+    """Verifies and loads exports that answer together; their copies live in the block.
+
+    Raises:
+        ValueError: one is no export or was changed, one is named twice, or their classes differ.
+    """
+    _require_once(model_dirs)
+    with contextlib.ExitStack() as stack:
+        graders: list[Grader] = []
+        for directory in model_dirs:
+            received = stack.enter_context(verification.verified(directory))
+            graders.append(_load(directory, received.directory))
+        _require_one_task(model_dirs, graders)
+        yield tuple(graders)
+
+
+def _require_once(model_dirs: Sequence[pathlib.Path]) -> None:
+    places = [directory.resolve() for directory in model_dirs]
+    for directory, place in zip(model_dirs, places, strict=True):
+        if places.count(place) > 1:
+            raise ValueError(f"--model_dir names {directory} twice: once is enough")
+
+
+def _load(directory: pathlib.Path, copy: pathlib.Path) -> Grader:
+    served = spec.read(copy)
+    model = saved_model.SavedModel(copy)
+    model.require(served)
+    listed = (directory / verification.CHECKSUMS_FILE).read_bytes()
+    label = reading.Model(name=directory.resolve().name, sha256=hashlib.sha256(listed).hexdigest())
+    return Grader(label=label, directory=copy, served=served, model=model)
+
+
+def _require_one_task(model_dirs: Sequence[pathlib.Path], graders: Sequence[Grader]) -> None:
+    first = graders[0].served.task
+    for directory, one in zip(model_dirs, graders, strict=True):
+        if one.served.task != first:
+            raise ValueError(
+                f"{directory} answers {one.served.task}, {model_dirs[0]} {first}: one output has "
+                "the classes of one task, so predict with each by itself"
+            )

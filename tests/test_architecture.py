@@ -57,7 +57,6 @@ _MODULES_WITHOUT_TENSORFLOW = (
     "spine_tf.convert",
     "spine_tf.training.reviewed_labels",
     "spine_tf.localization.localization",
-    "spine_tf.localization.planted",
     "spine_tf.readings.report_directory",
     "spine_tf.label_review.quality",
     "spine_tf.serving.verification",

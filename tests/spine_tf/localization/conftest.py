@@ -2,9 +2,11 @@
 
 import functools
 
+import oracle
+import planted
 import pytest
 
-from spine_tf.localization import oracle, planted, study_points
+from spine_tf.localization import study_points
 
 FAULTS = oracle.Faults(
     blur=1.15, displacement_mm=0.7, missed=0.01, false_peaks=0.3, noise=0.01, leak=0.2

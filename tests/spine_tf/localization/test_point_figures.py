@@ -3,9 +3,10 @@
 import dataclasses
 
 import numpy as np
+import planted
 import pytest
 
-from spine_tf.localization import localization, planted, point_controls, point_figures
+from spine_tf.localization import localization, point_controls, point_figures
 
 
 def _result(cases, change):

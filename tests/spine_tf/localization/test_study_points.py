@@ -3,10 +3,12 @@
 import dataclasses
 
 import numpy as np
+import oracle
+import planted
 import pytest
 
 from spine_tf.crops import imaged_study
-from spine_tf.localization import gate, oracle, planted, point_figures, study_points
+from spine_tf.localization import gate, point_figures, study_points
 
 
 def _matches(localized, indices, fault=planted.SOUND):

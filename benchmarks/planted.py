@@ -1,4 +1,4 @@
-"""Phantom studies without pixels, sound or with a planted fault: what the decoding is proven on.
+"""Phantom studies without pixels: sound, varied, or with a planted fault, to prove decoding on.
 
 The geometry of a study takes milliseconds, its images seconds. The truth is where structures are,
 not where simulated readers mark them, 2 mm off.
@@ -8,15 +8,22 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import oracle
 
 from spine_tf import labels
 from spine_tf.crops import imaged_study
 from spine_tf.dicom import header
-from spine_tf.localization import oracle
 from spine_tf.rsna import annotations
-from spine_tf.synthesis import patient as patient_module, phantom_config, protocol, sequence
+from spine_tf.synthesis import (
+    patient as patient_module,
+    phantom_config,
+    protocol,
+    sequence,
+    variation,
+)
 
-SOUND = "sound"
+SOUND, VARIED, OUT_OF_VIEW = "sound", "varied", "varied, sacrum unseen"
+_BEHIND_MM = 8.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,7 +34,7 @@ class Case:
         known: what an oracle draws.
         truth: the points that are right, in the order of conditions and levels; of rows that the
             study's series show.
-        fault: what was planted, or SOUND.
+        fault: what was planted, or SOUND; VARIED, OUT_OF_VIEW of varied studies.
     """
 
     known: oracle.Known
@@ -53,6 +60,39 @@ def make(index: int, fault: str = SOUND, seed: int = 0) -> Case:
     )
     if fault != SOUND:
         scene = FAULTS[fault](scene, rng)
+    return _make_case(study_id, scene, fault)
+
+
+def make_varied(index: int, seed: int = 0) -> Case:
+    """Returns study `index` of a varied phantom.
+
+    Where no sagittal slice shows the disc below the lowest graded one, nothing tells which disc is
+    the lowest, and the oracle is unsure of it as a network would be.
+    """
+    config = phantom_config.PhantomConfig(seed=seed, varied=phantom_config.PARTS)
+    varied, rng = variation.Study(config, index), np.random.default_rng([seed, index])
+    patient = varied.make_patient(rng)
+    all_series = varied.make_series(patient, 1000 * (index + 1), rng)
+    scene = _Scene(
+        series=all_series,
+        structures=_structures(patient),
+        patient=patient,
+        confusion=(0, 0.0),
+        is_cut=True,
+    )
+    if _sees(scene, patient.sacral_s):
+        return _make_case(index + 1, scene, VARIED)
+    keeps_lowest = _sees(scene, float(patient.level_s[-1]))
+    scene = dataclasses.replace(scene, confusion=_draw_confusion(keeps_lowest, rng))
+    return _make_case(index + 1, scene, OUT_OF_VIEW)
+
+
+def _sees(scene: "_Scene", s: float) -> bool:
+    point = scene.patient.position(0.0, _BEHIND_MM, s)
+    return any(one.find(point) for one in scene.series if one.description != sequence.AXIAL_T2)
+
+
+def _make_case(study_id: int, scene: "_Scene", fault: str) -> Case:
     study = imaged_study.ImagedStudy(
         study_id=study_id,
         stacks=tuple(
@@ -81,6 +121,7 @@ class _Scene:
     patient: patient_module.Patient
     confusion: tuple[int, float]
     drawn_at: Mapping[int, np.ndarray] = dataclasses.field(default_factory=dict)
+    is_cut: bool = False
 
 
 def _structures(patient: patient_module.Patient) -> tuple[oracle.Structure, ...]:
@@ -90,8 +131,9 @@ def _structures(patient: patient_module.Patient) -> tuple[oracle.Structure, ...]
             point = patient.landmark(condition, level)
             found.append(oracle.Structure(_kind(condition), index, point))
     # The canal at T12/L1 and S1/S2 looks like that of their neighbours.
-    for outside, s in ((-1, patient.disc_s[1]), (5, patient.disc_s[7])):
-        point = patient.position(0.0, 8.0, float(s))
+    upper = patient.disc_s[patient.build.num_above - 1]
+    for outside, s in ((-1, upper), (5, patient.sacral_s)):
+        point = patient.position(0.0, _BEHIND_MM, float(s))
         found.append(oracle.Structure(oracle.CANAL, outside, point))
     return tuple(found)
 
@@ -149,14 +191,19 @@ def _mark(
 ) -> annotations.Annotation | None:
     """The point on the nearest slice of the series that lies nearest, None where that ends."""
 
-    def distance(series: protocol.Series) -> float:
-        place = point + scene.drawn_at.get(series.series_id, 0.0)
-        return abs(series.slices[series.nearest(place)].project(place)[2])
+    def place(series: protocol.Series) -> np.ndarray:
+        return point + scene.drawn_at.get(series.series_id, 0.0)
 
+    def distance(series: protocol.Series) -> float:
+        return abs(series.slices[series.nearest(place(series))].project(place(series))[2])
+
+    if scene.is_cut:
+        fitting = [one for one in fitting if one.find(place(one))]
+    if not fitting:
+        return None
     series = min(fitting, key=distance)
-    place = point + scene.drawn_at.get(series.series_id, 0.0)
-    index = series.nearest(place)
-    x, y, _ = series.slices[index].project(place)
+    index = series.nearest(place(series))
+    x, y, _ = series.slices[index].project(place(series))
     rows, columns = series.slices[index].shape
     if not (0 <= x < columns and 0 <= y < rows):
         return None
@@ -177,17 +224,21 @@ def _mark(
 
 def _sacrum_cut_off(scene: _Scene, rng: np.random.Generator) -> _Scene:
     """Sagittal slices end above the lowest disc, or just below it; the network then guesses."""
-    keeps_lowest = rng.random() < 0.5
+    keeps_lowest = bool(rng.random() < 0.5)
     level = labels.LEVELS[4 if keeps_lowest else 3]
     lowest = scene.patient.landmark(labels.CONDITIONS[0], level)
     series = tuple(
         one if one.description == sequence.AXIAL_T2 else _cut_below(one, lowest)
         for one in scene.series
     )
-    # The lowest disc that is seen passes for L5/S1 the more, the less is seen below it.
+    confusion = _draw_confusion(keeps_lowest, rng)
+    return dataclasses.replace(scene, series=series, confusion=confusion)
+
+
+def _draw_confusion(keeps_lowest: bool, rng: np.random.Generator) -> tuple[int, float]:
+    """The lowest disc that is seen passes for L5/S1 the more, the less is seen below it."""
     share = float(rng.uniform(0.1, 0.55) if keeps_lowest else rng.uniform(0.3, 0.8))
-    shift = int(rng.choice([-1, 1])) if keeps_lowest else 1
-    return dataclasses.replace(scene, series=series, confusion=(shift, share))
+    return int(rng.choice([-1, 1])) if keeps_lowest else 1, share
 
 
 _BELOW_MM = 14.0

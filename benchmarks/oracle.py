@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spine_tf.crops import imaged_study, windows as windows_module
+from spine_tf.crops import imaged_study, landmark_kinds, windows as windows_module
 from spine_tf.dicom import geometry
 from spine_tf.localization import heatmaps
 
@@ -115,7 +115,7 @@ class Oracle:
             *self._true_blobs(window, kinds),
             *self._false_blobs(num_channels, rng),
         ]
-        sigma_px = heatmaps.SIGMA_MM / window.pixel_mm * self._faults.blur
+        sigma_px = landmark_kinds.SIGMA_MM / window.pixel_mm * self._faults.blur
         drawn = heatmaps.draw(blobs, num_channels, sigma_px)
         if self._faults.noise:
             noise = rng.standard_normal(drawn.shape[:2], np.float32)
@@ -132,10 +132,10 @@ class Oracle:
         known = self._known[window.study_id]
         for seen in self._seen_in(known, stack):
             steps = abs(seen.plane - plane)
-            if seen.structure.kind not in kinds or steps >= len(heatmaps.AMPLITUDES):
+            if seen.structure.kind not in kinds or steps >= len(landmark_kinds.AMPLITUDES):
                 continue
             (x, y), _ = window.locate(seen.point.tolist())
-            height = seen.height * heatmaps.AMPLITUDES[steps]
+            height = seen.height * landmark_kinds.AMPLITUDES[steps]
             for channel, share in self._channels(seen.structure, known.confusion):
                 yield heatmaps.Blob(channel, x, y, height * share)
 

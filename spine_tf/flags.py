@@ -161,7 +161,7 @@ def configured_seed(of: str) -> flags.FlagHolder[int | None]:
     return flags.DEFINE_integer("seed", None, f"Seed of {of}; overrides the configuration.")
 
 
-def task(names: Collection[str] = tuple(labels.TASKS)) -> flags.FlagHolder[str | None]:
+def task(names: Collection[str] = config_module.TASKS) -> flags.FlagHolder[str | None]:
     """Defines --task, one of the names."""
     text = "Which classes are told apart; required without --config."
     return flags.DEFINE_enum("task", None, list(names), text)
@@ -366,7 +366,7 @@ class Configuration:
     def __init__(
         self,
         *,
-        task_names: Collection[str] = tuple(labels.TASKS),
+        task_names: Collection[str] = config_module.TASKS,
         of: str = "",
         changed: str = ", such as model.dropout=0.3",
         seeded: str = "everything random",

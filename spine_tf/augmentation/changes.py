@@ -1,9 +1,28 @@
 """Random changes of training images: batched, stateless, and a function of the examples' seeds."""
 
+import dataclasses
+
 import tensorflow as tf
 
-from spine_tf.augmentation import field_of_view, poses, sampler
+from spine_tf.augmentation import field_of_view, poses, sampler, scanning
 from spine_tf.configuration import data_config
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Changed:
+    """Images that were changed, and how points of their records move with them.
+
+    Attributes:
+        images: float32 (batch, input_px, input_px, slices) in [0, 1].
+        poses: float32 (batch, 2, 3), as of `poses.matrices`.
+        is_flipped: bool (batch,), left is right.
+        field: float32 (batch, 2, 2), what is left of the field of view, as `scanning.draw_field`.
+    """
+
+    images: tf.Tensor
+    poses: tf.Tensor
+    is_flipped: tf.Tensor
+    field: tf.Tensor
 
 
 def augment(
@@ -12,6 +31,16 @@ def augment(
     settings: data_config.AugmentationConfig,
     view: field_of_view.FieldOfView,
 ) -> tf.Tensor:
+    """Returns the images of `change`."""
+    return change(images, seeds, settings, view).images
+
+
+def change(
+    images: tf.Tensor,
+    seeds: tf.Tensor,
+    settings: data_config.AugmentationConfig,
+    view: field_of_view.FieldOfView,
+) -> Changed:
     """Samples each image in a pose of its own and changes it; equal seeds give equal changes.
 
     Args:
@@ -19,16 +48,23 @@ def augment(
         seeds: int32 (batch, 2), those of the feed.
         settings: the strength of each change; what has strength zero costs nothing.
         view: what the network sees of a record.
-
-    Returns:
-        float32 (batch, input_px, input_px, slices) in [0, 1].
     """
     seed = seeds[0]
     kept_share = _kept_share(settings, view)
     is_kept = _happens(fold_in(seed, 13), images, kept_share)
-    sampled = images = _move(images, seed, settings, view, is_kept[:, 0, 0, 0])
+    moved = _move(images, seed, settings, view, is_kept[:, 0, 0, 0])
+    sampled = images = moved.images
     if settings.slice_shuffle:
         images = _shuffle_slices(images, fold_in(seed, 11), settings.slice_shuffle)
+    if settings.slice_reversal:
+        is_turned = _happens(fold_in(seed, 15), images, settings.slice_reversal)
+        images = tf.where(is_turned, tf.reverse(images, [3]), images)
+    if settings.curve:
+        images = scanning.bend(images, fold_in(seed, 16), settings.curve)
+    if settings.bias:
+        images = scanning.shade(images, fold_in(seed, 17), settings.bias)
+    if settings.ghost:
+        images = scanning.add_ghost(images, fold_in(seed, 18), settings.ghost)
     if settings.blur:
         images = _blur(images, fold_in(seed, 12), settings.blur)
     if settings.gamma:
@@ -45,7 +81,14 @@ def augment(
     images = tf.clip_by_value(images, 0.0, 1.0)
     if settings.cutout:
         images = _cut_out(images, fold_in(seed, 6), settings.cutout)
-    return tf.where(is_kept, sampled, images) if kept_share else images
+    field = moved.field
+    if settings.field_cut:
+        drawn = scanning.draw_field(tf.shape(images)[0], fold_in(seed, 19), settings.field_cut)
+        field = tf.where(is_kept[:, :, :, 0], field, drawn)
+        images = scanning.cut_field(images, drawn)
+    if kept_share:
+        images = tf.where(is_kept, sampled, images)
+    return dataclasses.replace(moved, images=images, field=field)
 
 
 def _kept_share(settings: data_config.AugmentationConfig, view: field_of_view.FieldOfView) -> float:
@@ -118,15 +161,27 @@ def _move(
     settings: data_config.AugmentationConfig,
     view: field_of_view.FieldOfView,
     is_kept: tf.Tensor,
-) -> tf.Tensor:
+) -> Changed:
     """What the network sees of images, in random poses but for those that are kept, bool (n,)."""
-    if not poses.are_drawn(settings):
-        return sampler.at_rest(images, view)
     count = tf.shape(images)[0]
-    drawn = poses.matrices(poses.draw(count, seed, settings), view)
+    whole = tf.tile([[[0.0, 1.0]]], [count, 2, 1])
     at_rest = poses.matrices(poses.at_rest(count), view)
+    if not poses.are_drawn(settings):
+        return Changed(
+            images=sampler.at_rest(images, view),
+            poses=at_rest,
+            is_flipped=tf.zeros((count,), tf.bool),
+            field=whole,
+        )
+    of_poses = poses.draw(count, seed, settings)
+    drawn = poses.matrices(of_poses, view)
     drawn = tf.where(is_kept[:, tf.newaxis, tf.newaxis], at_rest, drawn)
-    return sampler.sample(images, drawn, view)
+    return Changed(
+        images=sampler.sample(images, drawn, view),
+        poses=drawn,
+        is_flipped=of_poses.is_flipped & ~is_kept,
+        field=whole,
+    )
 
 
 def _cut_out(images: tf.Tensor, seed: tf.Tensor, fraction: float) -> tf.Tensor:

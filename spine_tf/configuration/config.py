@@ -18,20 +18,25 @@ from spine_tf import labels
 from spine_tf.configuration import data_config, fields, limits, model_configs, training_config
 from tfrecords import json_object
 
+TASKS = tuple(
+    dict.fromkeys(task for family in model_configs.MODEL_CONFIGS.values() for task in family.tasks)
+)
+"""What some family learns: the tasks of classes, and the others."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     """Everything that decides what a run computes from a records directory.
 
     Attributes:
-        task: which classes are told apart.
+        task: which classes are told apart, or what else is learned.
         model: the network; its family decides which fields it has.
         data: which examples a run sees, and how.
         training: how the model is fitted.
         seed: seed of everything random in the run.
     """
 
-    task: Annotated[str, limits.Choice(tuple(labels.TASKS))]
+    task: Annotated[str, limits.Choice(TASKS)]
     model: model_configs.ModelConfig
     data: data_config.DataConfig = dataclasses.field(default_factory=data_config.DataConfig)
     training: training_config.TrainingConfig = dataclasses.field(
@@ -41,6 +46,11 @@ class Config:
 
     def __post_init__(self) -> None:
         limits.check(self)
+        if self.task not in self.model.tasks:
+            raise ValueError(
+                f"task {self.task} is not learned by model family {self.model.family}: choose one "
+                f"of {', '.join(families_of(self.task))}"
+            )
         if self.data.sampling == self.training.class_weights == "balanced":
             raise ValueError(
                 "data.sampling and training.class_weights are both balanced, which would correct "
@@ -58,6 +68,12 @@ class Config:
     def task_spec(self) -> labels.Task:
         """The task that `task` names."""
         return labels.get_task(self.task)
+
+
+def families_of(task: str) -> tuple[str, ...]:
+    """Returns the model families that learn a task."""
+    configs = model_configs.MODEL_CONFIGS
+    return tuple(name for name, family in configs.items() if task in family.tasks)
 
 
 def default_config(task: str, family: str) -> Config:
@@ -104,7 +120,7 @@ def field_names(family: str) -> tuple[str, ...]:
     Raises:
         ValueError: there is no such family.
     """
-    any_task = next(iter(labels.TASKS))
+    any_task = _model_config_class(family).tasks[0]
     return tuple(fields.flatten(to_dict(default_config(any_task, family))))
 
 

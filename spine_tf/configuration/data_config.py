@@ -26,6 +26,12 @@ class AugmentationConfig:
         gamma: exponent between exp(-this) and exp(this).
         noise: standard deviation of added Gaussian noise.
         blur: largest standard deviation of a Gaussian blur, in pixels.
+        curve: how far the grey values are bent by a rising curve drawn anew, 0 to 1: dark tissue
+            may become bright beside other tissue, never brighter than what was above it.
+        bias: largest natural logarithm of a smooth shading, either way.
+        ghost: largest strength of a copy of the image that is shifted along its rows.
+        field_cut: share of the side that is set to zero at each border, up to this.
+        slice_reversal: probability that the slices of a crop are put in the opposite order.
         cutout: side of an erased square, as a fraction of the image's side.
         flip: probability of a left-right flip; refused where crops are mirrored by side.
         slice_shuffle: probability that the slices of a crop are put in another order.
@@ -44,6 +50,11 @@ class AugmentationConfig:
     gamma: Annotated[float, limits.Range(0.0, 2.0)] = 0.0
     noise: Annotated[float, limits.Range(0.0, 0.95)] = 0.0
     blur: Annotated[float, limits.Range(0.0, 16.0)] = 0.0
+    curve: Annotated[float, limits.Range(0.0, 1.0)] = 0.0
+    bias: Annotated[float, limits.Range(0.0, 2.0)] = 0.0
+    ghost: Annotated[float, limits.Range(0.0, 0.95)] = 0.0
+    field_cut: Annotated[float, limits.Range(0.0, 0.45)] = 0.0
+    slice_reversal: Annotated[float, limits.Range(0.0, 1.0)] = 0.0
     cutout: Annotated[float, limits.Range(0.0, 0.95)] = 0.0
     flip: Annotated[float, limits.Range(0.0, 1.0)] = 0.0
     slice_shuffle: Annotated[float, limits.Range(0.0, 1.0)] = 0.0

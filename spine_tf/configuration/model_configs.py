@@ -6,6 +6,7 @@ import types
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
+from spine_tf import labels
 from spine_tf.configuration import backbones, limits
 
 _MOST_BLOCKS = max(backbone.num_blocks for backbone in backbones.BACKBONES.values())
@@ -31,6 +32,7 @@ class ModelConfig:
     """
 
     family: ClassVar[str]
+    tasks: ClassVar[tuple[str, ...]] = tuple(labels.TASKS)
 
     weights: str = "none"
     input_mm: Annotated[float, limits.Range(1.0, 1000.0, or_zero=True)] = 0.0
@@ -216,6 +218,50 @@ class SlicesConfig(StagesConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class UNetConfig(ConvolutionalConfig):
+    """Heatmaps: down to the whole image's context, and up again beside what was seen on the way.
+
+    `pooling` halves the side on the way down; `dropout` acts at the lowest stage. There is no
+    vector of features, so `head` and `condition_input` have no choice.
+
+    Attributes:
+        filters: width of each stage, before `width`; each after the first halves the side.
+        kernel_size: side of the kernels of the stages' convolutions, in pixels.
+        blocks_per_stage: convolutions of a stage on the way down; on the way up there is one.
+        output_stride: pixels of the input from one pixel of the heatmaps to the next.
+    """
+
+    family: ClassVar[str] = "unet"
+    tasks: ClassVar[tuple[str, ...]] = ("landmarks",)
+
+    pooling: Annotated[str, limits.Choice(("average", "max"))] = "max"
+    dropout: Annotated[float, limits.Range(0.0, 0.95)] = 0.0
+    filters: Annotated[tuple[int, ...], limits.Widths()] = (12, 32, 48, 64, 96, 128)
+    kernel_size: Annotated[int, limits.Range(1, 11)] = 3
+    blocks_per_stage: Annotated[int, limits.Range(1, 16)] = 2
+    output_stride: Annotated[int, limits.Range(1, 64)] = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.head != "softmax":
+            raise ValueError(f"head is {self.head!r}, but heatmaps have none: leave it out")
+        if self.condition_input:
+            raise ValueError(
+                "condition_input is true, but windows are of no condition: leave it out"
+            )
+        if self.output_stride not in self.strides:
+            raise ValueError(
+                f"output_stride is {self.output_stride}, expected that of a stage: one of "
+                f"{', '.join(map(str, self.strides))}, by stem_stride and filters"
+            )
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels of the input from one pixel of each stage to the next."""
+        return tuple(self.stem_stride * 2**stage for stage in range(len(self.filters)))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainedConfig(ModelConfig, abc.ABC):
     """A published network with a new head: a frozen phase, then fine-tuning of the last blocks.
 
@@ -316,6 +362,7 @@ MODEL_CONFIGS: Mapping[str, type[ModelConfig]] = types.MappingProxyType(
             DenseNetConfig,
             ResidualConfig,
             SlicesConfig,
+            UNetConfig,
             ResNet50Config,
             TransferConfig,
         )

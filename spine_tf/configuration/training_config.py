@@ -19,6 +19,17 @@ MONITORS: Mapping[str, bool] = types.MappingProxyType(
         "val_quadratic_kappa": True,
     }
 )
+# The same of heatmaps, see training/landmark_figures.py.
+LANDMARK_MONITORS: Mapping[str, bool] = types.MappingProxyType(
+    {
+        "val_log_loss": False,
+        "val_median_mm": False,
+        "val_p95_mm": False,
+        "val_level_right": True,
+        "val_slice_error": False,
+    }
+)
+ALL_MONITORS: Mapping[str, bool] = types.MappingProxyType({**MONITORS, **LANDMARK_MONITORS})
 _SWITCH = limits.Choice(("auto", "on", "off"))
 
 
@@ -69,7 +80,7 @@ class TrainingConfig:
     label_softness: Annotated[float, limits.Range(0.05, 10.0, or_zero=True)] = 0.0
     class_weights: Annotated[str, limits.Choice(("none", "balanced", "competition"))] = "none"
     patience: Annotated[int, limits.Range(0, 100_000)] = 15
-    monitor: Annotated[str, limits.Choice(tuple(MONITORS))] = "val_log_loss"
+    monitor: Annotated[str, limits.Choice(tuple(ALL_MONITORS))] = "val_log_loss"
     mixed_precision: Annotated[str, _SWITCH] = "auto"
     xla: Annotated[str, _SWITCH] = "auto"
     deterministic: bool = True

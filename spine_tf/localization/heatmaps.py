@@ -1,8 +1,4 @@
-"""Heatmaps, the seam between networks and geometry: who draws them, and how they are drawn.
-
-A point is a Gaussian on its own slice, a lower one on the slices beside it: the peak is place,
-slice, presence and confidence at once.
-"""
+"""Heatmaps, the seam between networks and geometry: who draws them, and how they are drawn."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -11,19 +7,16 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from spine_tf import labels
-from spine_tf.crops import windows as windows_module
+from spine_tf.configuration import record_kind
+from spine_tf.crops import landmark_kinds, windows as windows_module
 
 NUM_LEVELS = len(labels.LEVELS)
-# Of a sagittal heatmap: five levels each. A foramen looks alike on both sides, so the side is no
-# channel: it is the side of the midline.
-CANAL, FORAMEN = slice(0, NUM_LEVELS), slice(NUM_LEVELS, 2 * NUM_LEVELS)
-SAGITTAL_CHANNELS = 2 * NUM_LEVELS
+# Of a sagittal heatmap: five levels each.
+_SAGITTAL = landmark_kinds.KINDS[record_kind.SAGITTAL]
+CANAL, FORAMEN = _SAGITTAL.groups
+SAGITTAL_CHANNELS = len(_SAGITTAL.channels)
 # Of an axial heatmap: the patient's left and right recess.
-AXIAL_CHANNELS = 2
-
-AMPLITUDES = (1.0, 0.5, 0.25)
-"""A peak's height, by the distance in slices to the point's own; 0 beyond."""
-SIGMA_MM = 4.5
+AXIAL_CHANNELS = len(landmark_kinds.KINDS[record_kind.AXIAL].channels)
 
 _REACH = 3.5  # in sigmas: the Gaussian is below .003 there
 

@@ -14,9 +14,9 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from spine_tf import labels
-from spine_tf.crops import windows
-from spine_tf.localization import heatmaps, numbering
+from spine_tf.configuration import record_kind
+from spine_tf.crops import landmark_kinds, windows
+from spine_tf.localization import numbering
 from tfrecords import atomic, json_object, listed_files
 
 FILE_NAME = "localizer.json"
@@ -33,11 +33,9 @@ _GEOMETRY: dict[str, Any] = {
     "num_slices": windows.NUM_SLICES,
     "sagittal_mm": windows.SAGITTAL_MM,
     "axial_mm": windows.AXIAL_MM,
-    "sagittal_channels": [
-        f"{kind}_{level}" for kind in ("canal", "foramen") for level in labels.LEVELS
-    ],
-    "axial_channels": ["left_recess", "right_recess"],
-    "amplitudes": list(heatmaps.AMPLITUDES),
+    "sagittal_channels": list(landmark_kinds.KINDS[record_kind.SAGITTAL].channels),
+    "axial_channels": list(landmark_kinds.KINDS[record_kind.AXIAL].channels),
+    "amplitudes": list(landmark_kinds.AMPLITUDES),
 }
 
 

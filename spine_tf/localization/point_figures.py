@@ -189,9 +189,13 @@ def _figures(matches: Sequence[Match]) -> dict[str, figure.Figure]:
     shares = {f"slice_within_{steps}": _at_most(off, steps) for steps in (1, 2)}
     shares |= {"slice_exact": _at_most(off, 0), "level_right": right, "side_right": side}
     values = {
-        name: _mean(share, weights) for name, share in (shares | {"rows_filled": filled}).items()
+        name: bootstrap.mean(share, weights)
+        for name, share in (shares | {"rows_filled": filled}).items()
     }
-    values |= {"median_mm": _quantile(mm, weights, 0.5), "p95_mm": _quantile(mm, weights, 0.95)}
+    values |= {
+        "median_mm": bootstrap.quantile(mm, weights, 0.5),
+        "p95_mm": bootstrap.quantile(mm, weights, 0.95),
+    }
     return {
         name: bootstrap.figure(
             values[name], len(np.unique(studies)), is_share=not name.endswith("_mm")
@@ -206,25 +210,6 @@ def _as_number(claim: bool | None) -> float:
 
 def _at_most(values: np.ndarray, bound: int) -> np.ndarray:
     return np.where(np.isnan(values), np.nan, values <= bound)
-
-
-def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted means of what is known, float64 (resamples,); NaN where nothing is."""
-    is_known = ~np.isnan(values)
-    total = weights[:, is_known].sum(axis=1)
-    sums = weights[:, is_known] @ values[is_known]
-    return np.divide(sums, total, out=np.full(len(weights), np.nan), where=total > 0)
-
-
-def _quantile(values: np.ndarray, weights: np.ndarray, share: float) -> np.ndarray:
-    """Weighted quantiles of what is known: the first value that so much lies at or below."""
-    order = np.argsort(values)[: int((~np.isnan(values)).sum())]
-    if not order.size:
-        return np.full(len(weights), np.nan)
-    below = np.cumsum(weights[:, order], axis=1)
-    total = below[:, -1:]
-    index = (below >= share * total - 1e-9).argmax(axis=1)
-    return np.where(total[:, 0] > 0, values[order][index], np.nan)
 
 
 # ---- What the confidence is worth.

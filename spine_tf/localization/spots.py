@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spine_tf.crops import windows as windows_module
+from spine_tf.crops import landmark_kinds, windows as windows_module
 from spine_tf.dicom import geometry
-from spine_tf.localization import heatmaps, peaks
+from spine_tf.localization import peaks
 
 # Structures of one kind on a slice are farther apart: levels, and the recesses of a level.
 _RADIUS_MM = 7.0
 # A structure's peaks on the slices beside it lie so near.
 _DRIFT_MM = 8.0
-_REACH_PLANES = len(heatmaps.AMPLITUDES) - 1
+_REACH_PLANES = len(landmark_kinds.AMPLITUDES) - 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,7 @@ def _best(own: Sequence[_Found]) -> _Found:
 
     def likeness(found: _Found) -> tuple[float, float]:
         total = sum(
-            heights.get(found.plane + step, 0.0) * heatmaps.AMPLITUDES[abs(step)]
+            heights.get(found.plane + step, 0.0) * landmark_kinds.AMPLITUDES[abs(step)]
             for step in range(-_REACH_PLANES, _REACH_PLANES + 1)
         )
         return total, found.peak.height

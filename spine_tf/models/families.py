@@ -19,6 +19,7 @@ from spine_tf.models import (
     simple,
     slices,
     told as told_module,
+    unet,
 )
 
 # (images, configuration, head) -> what the head makes of the family's features of the images.
@@ -30,6 +31,7 @@ _BUILDERS: Mapping[str, Callable[[keras.KerasTensor, Any, heads.Head], Any]] = (
             "densenet": densenet.build,
             "residual": residual.build,
             "slices": slices.build,
+            "unet": unet.build,
             "resnet50": pretrained.build,
             "transfer": pretrained.build,
         }

@@ -1,6 +1,7 @@
 """What makes a vector of features into a network's answers."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,10 @@ from spine_tf.configuration import model_configs
 
 # (features (batch, n), configuration) -> outputs: a tensor or a dict of tensors.
 Head = Callable[[keras.KerasTensor, model_configs.ModelConfig], Any]
+
+
+# The height that heatmaps begin with: most of them is background, and costs little from the start.
+_PRIOR = 0.01
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,30 @@ class Classes:
             return OrdinalThresholds(self.num_classes, dtype="float32", name="probabilities")(score)
         logits = keras.layers.Dense(self.num_classes, name="logits")(x)
         return keras.layers.Activation("softmax", dtype="float32", name="probabilities")(logits)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Heatmaps:
+    """The head of a map of features: how high a point's Gaussian stands at each place.
+
+    Attributes:
+        num_channels: points to mark.
+    """
+
+    num_channels: int
+
+    def __call__(
+        self, x: keras.KerasTensor, model_config: model_configs.ModelConfig
+    ) -> keras.KerasTensor:
+        """Returns float32 heights (batch, side, side, channels) in [0, 1]."""
+        del model_config
+        logits = keras.layers.Conv2D(
+            self.num_channels,
+            1,
+            bias_initializer=keras.initializers.Constant(math.log(_PRIOR / (1.0 - _PRIOR))),
+            name="logits",
+        )(x)
+        return keras.layers.Activation("sigmoid", dtype="float32", name="heatmaps")(logits)
 
 
 @keras.saving.register_keras_serializable("spine_tf")

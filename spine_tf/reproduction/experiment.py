@@ -43,7 +43,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         _check_names("tasks", self.tasks, labels.WHOLE_TASKS)
-        _check_names("models", self.families, tuple(model_configs.MODEL_CONFIGS))
+        _check_names("models", self.families, config.families_of(labels.WHOLE_TASKS[0]))
         if self.num_trials < 0:
             raise ValueError(f"--search is {self.num_trials}, expected 0 or a number of trials")
         if self.is_fast and self.num_trials:

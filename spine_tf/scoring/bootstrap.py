@@ -58,6 +58,25 @@ def resample_weights(study_ids: np.ndarray, *, seed: int, num_resamples: int) ->
     return counts.astype(np.float64)[:, index]
 
 
+def mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Returns weighted means of what is known, float64 (resamples,); NaN where nothing is."""
+    is_known = ~np.isnan(values)
+    total = weights[:, is_known].sum(axis=1)
+    sums = weights[:, is_known] @ values[is_known]
+    return np.divide(sums, total, out=np.full(len(weights), np.nan), where=total > 0)
+
+
+def quantile(values: np.ndarray, weights: np.ndarray, share: float) -> np.ndarray:
+    """Returns weighted quantiles of what is known: the first value with so much at or below."""
+    order = np.argsort(values)[: int((~np.isnan(values)).sum())]
+    if not order.size:
+        return np.full(len(weights), np.nan)
+    below = np.cumsum(weights[:, order], axis=1)
+    total = below[:, -1:]
+    index = (below >= share * total - 1e-9).argmax(axis=1)
+    return np.where(total[:, 0] > 0, values[order][index], np.nan)
+
+
 def with_intervals(
     predictions: predictions_module.Predictions, task: labels.Task, weights: np.ndarray
 ) -> Scores:

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from spine_tf import labels
-from spine_tf.crops import windows
-from spine_tf.localization import heatmaps, localizer
+from spine_tf.crops import landmark_kinds, windows
+from spine_tf.localization import localizer
 
 _SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
 _AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -58,7 +58,7 @@ def write_localizer(directory: pathlib.Path) -> pathlib.Path:
 def _export(
     directory: pathlib.Path, network: str, values: tuple[int, ...], pixel_mm: float
 ) -> None:
-    module = _Finder(values, heatmaps.SIGMA_MM / pixel_mm, round(5 / pixel_mm))
+    module = _Finder(values, landmark_kinds.SIGMA_MM / pixel_mm, round(5 / pixel_mm))
     path = directory / network / "saved_model" / "1"
     tf.saved_model.save(module, str(path), signatures={"serving_default": module.__call__})
 

@@ -6,11 +6,11 @@ from typing import Any
 import keras_tuner
 import pytest
 
-from spine_tf.configuration import config, model_configs, overrides
+from spine_tf.configuration import config, overrides
 from tfrecords import records
 from tuner import search_settings, space, space_presets
 
-FAMILIES = tuple(model_configs.MODEL_CONFIGS)
+FAMILIES = config.families_of("binary")
 
 
 def _bases(task: str, *set_values: str) -> tuple[dict[str, config.Config], frozenset[str]]:

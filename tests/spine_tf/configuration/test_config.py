@@ -10,7 +10,7 @@ from spine_tf.configuration import config, model_configs, overrides, roi_config
 @pytest.mark.parametrize("family", model_configs.MODEL_CONFIGS)
 def test_json_round_trip_keeps_every_field(family: str) -> None:
     made = overrides.apply(
-        config.default_config("binary", family),
+        config.default_config(model_configs.MODEL_CONFIGS[family].tasks[0], family),
         ["model.dropout=0.25", "data.augmentation.mixup=0.4", "seed=7"],
     )
     assert config.from_dict(json.loads(json.dumps(config.to_dict(made)))) == made

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import pytest
 
-from spine_tf import labels
 from spine_tf.configuration import config, fields, limits, model_configs
 
 
@@ -51,7 +50,7 @@ def test_meaning_comes_from_the_nearest_docstring_and_names_may_share_one():
 
 @pytest.mark.parametrize("family", model_configs.MODEL_CONFIGS)
 def test_every_field_of_every_configuration_has_a_meaning_and_a_kind(family: str) -> None:
-    for task in labels.TASKS:
+    for task in model_configs.MODEL_CONFIGS[family].tasks:
         made = config.default_config(task, family)
         described = config.describe(made)
         flat = fields.flatten(config.to_dict(made))

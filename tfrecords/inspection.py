@@ -12,7 +12,6 @@ from tfrecords import integrity, record_picture, records, schema
 
 _TILE_PX = 96
 _TILES_PER_CLASS = 4
-_RECORDS_PER_SPLIT = 5
 _PICTURES_PX = 1036
 _GAP_PX = 4
 _MARGIN_PX = 88
@@ -108,14 +107,15 @@ def _of_classes(source: records.Records, more: Mapping[str, object]) -> Image.Im
 
 
 def _of_records(source: records.Records, more: Mapping[str, object]) -> Image.Image:
-    """Rows of pictures under the name of each split."""
+    """Pictures of the first records of each split: a row, or two where one picture fills it."""
     dataset, font = source.manifest, ImageFont.load_default(size=14)
     rows = []
     for split in dataset.splits:
-        found = itertools.islice(records.iterate(source, [split]), _RECORDS_PER_SPLIT)
-        pictures = [record_picture.draw(values) for values in found]
-        each = (_PICTURES_PX + _GAP_PX) // (pictures[0].width + _GAP_PX)
-        rows += [(split, pictures[at : at + each]) for at in range(0, len(pictures), each)]
+        drawn = map(record_picture.draw, records.iterate(source, [split]))
+        first = next(drawn)
+        each = (_PICTURES_PX + _GAP_PX) // (first.width + _GAP_PX)
+        found = [first, *itertools.islice(drawn, max(each, 2) - 1)]
+        rows += [(split, found[at : at + each]) for at in range(0, len(found), each)]
     width = _MARGIN_PX + _PICTURES_PX + 2 * _GAP_PX
     title = title_lines({**dataset.config, **more}, dataset.name, width - 16, font)
     top = len(title) * _LINE_PX + 2 * _GAP_PX

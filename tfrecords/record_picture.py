@@ -50,7 +50,7 @@ def draw(values: Mapping[str, Any]) -> Image.Image:
     width = len(views) * (side + _GAP_PX) - _GAP_PX
     picture = Image.new("RGB", (width, side + _CAPTION_PX), _BACKGROUND)
     pen = ImageDraw.Draw(picture)
-    pen.text((0, 0), values["key"].decode(errors="replace"), _TEXT, ImageFont.load_default(size=11))
+    pen.text((0, 0), _caption(values), _TEXT, ImageFont.load_default(size=11))
     for index, view in enumerate(views):
         corner = index * (side + _GAP_PX), _CAPTION_PX
         if is_there[index]:
@@ -65,6 +65,13 @@ def draw(values: Mapping[str, Any]) -> Image.Image:
         box = x - _RADIUS_PX, y - _RADIUS_PX, x + _RADIUS_PX, y + _RADIUS_PX
         pen.ellipse(box, point.colour if point.slices < 0.5 else None, point.colour)
     return picture
+
+
+def _caption(values: Mapping[str, Any]) -> str:
+    """The key, and the labels of the views."""
+    labels = np.ravel(values.get("label", ())).tolist()
+    said = f": {', '.join(map(str, labels))}" if labels else ""
+    return values["key"].decode(errors="replace") + said
 
 
 class _Point(NamedTuple):

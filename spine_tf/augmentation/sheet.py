@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from spine_tf.augmentation import changes, field_of_view, mixing
 from spine_tf.configuration import data_config
+from spine_tf.crops import record
 from spine_tf.pages import image
 from tfrecords import atomic, inspection, records
 
@@ -53,6 +54,7 @@ def write(source: records.Records, path: pathlib.Path, *, seed: int) -> None:
         path: the picture.
         seed: seed of the changes.
     """
+    record.require_regions(source)
     examples = records.load_examples(source, source.splits[:1], range(3))
     images = tf.constant(examples.windowed[:_CROPS])
     seeds = tf.stack([tf.fill([len(images)], seed), tf.range(len(images))], axis=1)

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-ROI, SAGITTAL, AXIAL = "roi", "sagittal", "axial"
+ROI, LEVEL, SAGITTAL, AXIAL = "roi", "level", "sagittal", "axial"
 
 # What a record of each shows; how it is made is in spine_tf/conversion, a file a kind.
 NAMES = {
     ROI: "one region of interest, with its grade",
+    LEVEL: "all views of one level, with their grades",
     SAGITTAL: "a sagittal slice, with its canal and foramen points",
     AXIAL: "an axial slice around a level, with its recess points",
 }

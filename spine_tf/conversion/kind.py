@@ -19,7 +19,7 @@ class Row(Protocol):
 
     @property
     def key(self) -> str:
-        """Unique in a plan. The key of what comes of a row is this, or goes on behind it by a /."""
+        """Unique in a plan; begins with the study, as the keys of all that comes of a row do."""
 
     @property
     def image(self) -> tuple[int, ...]:
@@ -100,8 +100,3 @@ class Kind(Protocol):
             rows: in any order.
             unreadable: gets files that could have had a share in a record, being unreadable.
         """
-
-
-def tell_of(key: str, row: Row) -> bool:
-    """Returns whether a reject's key is that of a row, or of something made of it."""
-    return key == row.key or key.startswith(f"{row.key}/")

@@ -1,10 +1,11 @@
 """The table of the kinds of record."""
 
 from spine_tf.configuration import limits, record_kind, roi_config
-from spine_tf.conversion import axial_kind, kind, roi_kind, sagittal_kind
+from spine_tf.conversion import axial_kind, kind, level_kind, roi_kind, sagittal_kind
 
 _KINDS: dict[str, type[kind.Kind]] = {
     record_kind.ROI: roi_kind.RoiKind,
+    record_kind.LEVEL: level_kind.LevelKind,
     record_kind.SAGITTAL: sagittal_kind.SagittalKind,
     record_kind.AXIAL: axial_kind.AxialKind,
 }

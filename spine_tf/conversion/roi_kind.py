@@ -41,14 +41,8 @@ class RoiKind:
         return found.rows
 
     def images(self, rows: Iterable[annotations.Annotation]) -> kind.Images:
-        """Returns the annotated images, or their series where others have a share in a crop."""
-        has_series = self.region.num_slices > 1 or self.region.window == "series"
-        found: dict[tuple[int, int], set[int]] = {}
-        for study, series, instance in (row.image for row in rows):
-            found.setdefault((study, series), set()).add(instance)
-        return {
-            series: None if has_series else sorted(numbers) for series, numbers in found.items()
-        }
+        """See `annotated_images`."""
+        return annotated_images(rows, self.region)
 
     def read(
         self,
@@ -69,3 +63,14 @@ class RoiKind:
                     label=crop.annotation.label,
                     is_cut_short=crop.is_cut_short,
                 )
+
+
+def annotated_images(
+    rows: Iterable[annotations.Annotation], region: roi_config.RoiConfig
+) -> kind.Images:
+    """Returns the images of points, or their whole series where others have a share in a crop."""
+    has_series = region.num_slices > 1 or region.window == "series"
+    found: dict[tuple[int, int], set[int]] = {}
+    for study, series, instance in (row.image for row in rows):
+        found.setdefault((study, series), set()).add(instance)
+    return {series: None if has_series else sorted(numbers) for series, numbers in found.items()}

@@ -128,13 +128,13 @@ def describe_images(part: plan.Shard, source: sources.Source, record_kind: kind.
 def _fails_as_before(
     part: plan.Shard, note: Note, source: sources.Source, record_kind: kind.Kind
 ) -> bool:
-    """Tries the rows that were rejected and those beside files that could not be read."""
+    """Tries studies with rejects again, and rows beside files that could not be read."""
     folders = {file.rpartition("/")[0] for file in note.unreadable}
+    studies = {reject.key.partition("/")[0] for reject in note.rejects}
 
     def has_failed(row: kind.Row) -> bool:
-        series = record_kind.images([row])
-        return any(kind.tell_of(reject.key, row) for reject in note.rejects) or any(
-            layout.series_dir(source.side, *ids) in folders for ids in series
+        return str(row.study_id) in studies or any(
+            layout.series_dir(source.side, *ids) in folders for ids in record_kind.images([row])
         )
 
     unreadable: set[str] = set()

@@ -57,12 +57,17 @@ def require_conversion(source: records.Records) -> roi_config.RoiConfig:
     Raises:
         ValueError: it holds another kind of record, or says neither; names the manifest.
     """
-    record_kind.require(source.manifest.config, record_kind.ROI, str(source.directory))
+    require_regions(source)
     try:
         return check_conversion(source.manifest.config)
     except ValueError as err:
         path = source.directory / manifest.FILE_NAME
         raise ValueError(f"{path}: config: {err}: convert again with --overwrite") from err
+
+
+def require_regions(source: records.Records) -> None:
+    """Raises ValueError where a directory holds another kind of record than regions of interest."""
+    record_kind.require(source.manifest.config, record_kind.ROI, str(source.directory))
 
 
 def check_conversion(config: Mapping[str, Any]) -> roi_config.RoiConfig:

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from spine_tf import labels
+from spine_tf.crops import record
 from spine_tf.evaluation import held_out
 from spine_tf.label_review import quality, review_page
 from spine_tf.models import told
@@ -60,6 +61,7 @@ def clean(
         raise ValueError(
             f"{path} exists, and a reader may have written into it: choose another --output_dir"
         )
+    record.require_regions(source)
     _require_out_of_fold(run_dir, source)
     trained = run.load_run(run_dir)
     source = source.keeping(trained.config.data.keep_mb)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from spine_tf import labels
 from spine_tf.dicom import reasons
@@ -82,6 +82,7 @@ class Annotations:
         faults: rows of train.csv and of the series CSV that can't be read or contradict others.
         unmatched: excluded keys that no row has.
         has_points: the coordinates CSV is there; a test side may lack it.
+        severities: target -> index into SEVERITIES, of all labels that can be used.
     """
 
     rows: list[Annotation]
@@ -93,6 +94,7 @@ class Annotations:
     faults: tuple[tables.Fault, ...] = ()
     unmatched: tuple[str, ...] = ()
     has_points: bool = True
+    severities: Mapping[gradings.Target, int] = dataclasses.field(default_factory=dict)
 
 
 def read_annotations(
@@ -115,7 +117,8 @@ def read_annotations(
         excluded_keys: keys of rows to leave out.
         points: those of `given_points`, instead of the data set's own; how sure a point is
             is read from these alone.
-        requires_labels: with labels, a row without one is a reject; else its label is None.
+        requires_labels: with labels, a row without one is a reject. Else its label is None, and
+            words that are no severity are among the faults.
 
     Raises:
         ValueError: a CSV or a column is missing, or an unknown condition or level is asked for.
@@ -152,9 +155,14 @@ def read_annotations(
         series=series.descriptions,
         counts=counts,
         unplaced=tuple(unplaced),
-        faults=(*(graded.faults if graded else ()), *series.faults),
+        faults=(
+            *(graded.faults if graded else ()),
+            *(graded.unknown_words() if graded and not requires_labels else ()),
+            *series.faults,
+        ),
         unmatched=tuple(sorted(excluded_keys - checker.all_keys)),
         has_points=has_points,
+        severities=graded.usable() if graded else {},
     )
 
 

@@ -2,7 +2,7 @@
 
 import collections
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from spine_tf import labels
 from spine_tf.dicom import reasons
@@ -55,6 +55,27 @@ class Gradings:
                 f"{tables.shown(severity)} is none of {', '.join(labels.SEVERITIES)}",
             )
         return severity
+
+    def usable(self) -> dict[Target, int]:
+        """Returns the targets whose severity can be read and is the only one."""
+        return {
+            target: severity
+            for target, severity in self.severities.items()
+            if isinstance(severity, int) and not {target, target[0]} & self.conflicts.keys()
+        }
+
+    def unknown_words(self) -> Iterator[tables.Fault]:
+        """Yields a fault for each target that has something else than a severity."""
+        for (study, condition, level), severity in self.severities.items():
+            if isinstance(severity, str):
+                yield tables.Fault(
+                    reason=reasons.Reason.BAD_LABEL,
+                    place=layout.LABELS_CSV,
+                    detail=f"{labels.CONDITIONS[condition]}_{labels.LEVELS[level]} of study "
+                    f"{study} is {tables.shown(severity)}, expected one of "
+                    f"{', '.join(labels.SEVERITIES)}",
+                    study=study,
+                )
 
 
 def read_gradings(

@@ -13,6 +13,7 @@ import tensorflow as tf
 from absl import logging
 
 from spine_tf.configuration import roi_config
+from spine_tf.crops import record
 from spine_tf.runs import run
 from spine_tf.scoring import predictions
 from spine_tf.serving import (
@@ -149,6 +150,7 @@ def _representative_crops(
             "format litert_int8 needs --records_dir: crops from there set its value ranges"
         )
     opened = records.open_records(records_dir)
+    record.require_regions(opened)
     if opened.image_shape != served.image_shape:
         raise ValueError(
             f"{records_dir} has crops of {opened.image_shape}, the model takes "

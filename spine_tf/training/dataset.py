@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from spine_tf import labels
-from spine_tf.configuration import data_config
+from spine_tf.configuration import data_config, record_kind
 from spine_tf.training import losses
 from tfrecords import manifest, tf_dataset
 
@@ -73,6 +73,8 @@ def open_dataset(
     classes = _whole_task(task)
     if isinstance(splits, str):
         raise ValueError(f"splits is {splits!r}, expected a list of names, such as [{splits!r}]")
+    held = manifest.read_manifest(pathlib.Path(records_dir)).config
+    record_kind.require(held, record_kind.ROI, str(records_dir))
     return tf_dataset.open_dataset(
         records_dir,
         splits=splits,

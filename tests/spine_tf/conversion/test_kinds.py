@@ -1,17 +1,19 @@
-"""Records of slices with their points: the pixels under a point, whatever series it comes from."""
+"""Kinds of record: pixels under a point, whatever series it comes from; a level's views."""
 
 import dataclasses
+import io
 import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from spine_tf import labels
 from spine_tf.configuration import record_kind, roi_config
 from spine_tf.conversion import finalize, job, kinds, plan
 from spine_tf.crops import record
 from spine_tf.rsna import sources
-from tfrecords import inspection, manifest, records
+from tfrecords import inspection, manifest, record_picture, records
 
 _SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
 _SPACING_MM, _STEP_MM = 2.0, 4.0
@@ -95,20 +97,35 @@ def data_dir(make_data_set, tmp_path_factory):
 
 
 def _settings(kind, **options):
-    values = {"conditions": labels.CONDITIONS, "levels": labels.LEVELS, "num_folds": 3, **options}
+    values = {
+        "conditions": labels.CONDITIONS,
+        "levels": labels.LEVELS,
+        "num_folds": 3,
+        **_OPTIONS.get(kind, {}),
+        **options,
+    }
     return plan.Settings(kind=kind, **values)
 
 
-def _convert(data_dir, output_dir, kind, **options):
-    source = sources.open_source(data_dir)
-    return job.convert(source, output_dir, _settings(kind, **options), num_workers=1)
+def _convert(data_dir, output_dir, kind, max_reject_fraction=0.05, **options):
+    return job.convert(
+        sources.open_source(data_dir),
+        output_dir,
+        _settings(kind, **options),
+        num_workers=1,
+        max_reject_fraction=max_reject_fraction,
+    )
+
+
+_ROI = {"roi": roi_config.RoiConfig(roi_px=24, num_slices=3)}
+_OPTIONS = {record_kind.ROI: _ROI, record_kind.LEVEL: _ROI}
 
 
 @pytest.fixture(scope="module")
 def converted(data_dir, tmp_path_factory):
     """Kind -> finished directory."""
     made = {}
-    for kind in (record_kind.ROI, record_kind.SAGITTAL, record_kind.AXIAL):
+    for kind in record_kind.NAMES:
         made[kind] = tmp_path_factory.mktemp("converted") / kind
         _convert(data_dir, made[kind], kind)
     return made
@@ -228,6 +245,7 @@ def test_folds_are_those_of_regions_of_interest(converted):
         split_of[kind] = dict(zip(found.columns["study_id"].tolist(), found.splits, strict=True))
     assert len(set(split_of[record_kind.ROI].values())) > 2
     assert split_of[record_kind.SAGITTAL] == split_of[record_kind.ROI]
+    assert split_of[record_kind.LEVEL] == split_of[record_kind.ROI]
     assert split_of[record_kind.AXIAL].items() < split_of[record_kind.ROI].items()
 
 
@@ -235,7 +253,72 @@ def _bytes_of(path):
     return {file.name: file.read_bytes() for file in sorted(path.iterdir())}
 
 
-@pytest.mark.parametrize("kind", _OF_POINTS)
+def test_views_of_a_level_are_its_regions_of_interest(converted):
+    crops = {
+        (values["study_id"], values["condition"]): values
+        for values in _read(converted[record_kind.ROI]).values()
+    }
+    levels = _read(converted[record_kind.LEVEL])
+    assert len(levels) == 8
+    for key, values in levels.items():
+        assert key == f"{values['study_id']}/l4_l5"
+        for condition in range(5):
+            own = crops.get((values["study_id"], condition))
+            windows = values["window"].reshape(5, 2)
+            assert values["present"][condition] == (own is not None)
+            if own is None:
+                assert not values["image"][condition].any()
+                assert values["label"][condition] == -1
+                assert windows[condition].tolist() == [0, 1]
+            else:
+                np.testing.assert_array_equal(values["image"][condition], own["image"])
+                assert windows[condition].tolist() == own["window"].tolist()
+                assert values["label"][condition] == own["label"]
+                assert values["mirrored"][condition] == own["mirrored"]
+    assert levels["101/l4_l5"]["present"].tolist() == [1, 1, 0, 1, 1]
+    assert levels["102/l4_l5"]["present"].tolist() == [1, 1, 1, 0, 0]
+    assert levels["103/l4_l5"]["mirrored"].tolist() == [0, 0, 0, 0, 1]
+
+
+def test_level_has_its_record_whatever_is_missing(make_data_set, tmp_path):
+    data = make_data_set(tmp_path / "data")
+    for study in range(1, 8):
+        data.add_image(study, study, 1)
+        data.add_row(study, study, 1, severity="Severe" if study != 3 else None)
+    data.grades[1]["spinal_canal_stenosis_l1_l2"] = "Moderate"
+    data.grades[2]["spinal_canal_stenosis_l4_l5"] = "Bad"
+    data.add_row(4, 4, 2, "right_subarticular_stenosis")  # there is no such image
+    data.add_image(5, 6000, 1)
+    data.add_row(5, 6000, 1, severity="Severe")  # sorted by key, the other point comes first
+    _convert(
+        data.write(),
+        tmp_path / "r",
+        record_kind.LEVEL,
+        num_folds=2,
+        roi=roi_config.RoiConfig(roi_px=16),
+        max_reject_fraction=0.2,
+    )
+    found = _read(tmp_path / "r")
+    left = labels.CONDITIONS.index("left_subarticular_stenosis")
+    assert len(found) == 8
+    for key, present, label in (
+        ("1/l4_l5", [left], [-1, -1, -1, 2, -1]),
+        ("1/l1_l2", [], [1, -1, -1, -1, -1]),
+        ("2/l4_l5", [left], [-1, -1, -1, 2, -1]),
+        ("3/l4_l5", [left], [-1] * 5),
+        ("4/l4_l5", [left], [-1, -1, -1, 2, 0]),
+    ):
+        assert np.flatnonzero(found[key]["present"]).tolist() == present
+        assert found[key]["label"].tolist() == label
+    assert (
+        "4/4/2/right_subarticular_stenosis/l4_l5,missing_file"
+        in (tmp_path / "r/rejects.csv").read_text()
+    )
+    (note,) = manifest.read_manifest(tmp_path / "r").details["notes"][1:]
+    assert "spinal_canal_stenosis_l4_l5 of study 2 is 'Bad'" in note
+
+
+@pytest.mark.parametrize("kind", (*_OF_POINTS, record_kind.LEVEL))
 def test_slots_and_what_was_begun_give_the_same_bytes(data_dir, converted, tmp_path, kind):
     source, wanted = sources.open_source(data_dir), _settings(kind)
     for index in (1, 0):
@@ -288,6 +371,21 @@ def test_summary_and_inspection_do_without_classes(converted):
     lines = finalize.summarize(dataset).splitlines()
     assert lines[0].split() == ["split", "records"]
     assert "kind: sagittal" in inspection.describe(records.open_records(directory))
+
+
+@pytest.mark.parametrize("kind", (*_OF_POINTS, record_kind.LEVEL))
+def test_picture_shows_records_with_their_points(converted, kind):
+    opened = records.open_records(converted[kind])
+    sheet = Image.open(io.BytesIO(inspection.draw_crops(opened))).convert("RGB")
+    pixels = np.asarray(sheet).astype(int)
+    is_coloured = np.ptp(pixels, axis=2) > 100
+    assert is_coloured.any() == (kind in _OF_POINTS)
+    (values, *_) = records.iterate(opened, opened.splits[:1])
+    picture = np.asarray(record_picture.draw(values)).astype(int)
+    assert any(
+        (pixels[top : top + len(picture), 88 : 88 + picture.shape[1]] == picture).all()
+        for top in range(80)
+    )
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,8 @@ def _take_over(descriptors: Mapping[int, int]) -> None:
 
 def _become(directory: str, variables: Mapping[str, str], parent: int) -> None:
     """Gives this process what is its caller's; its parent, to all who ask, is its caller's."""
-    os.getppid = lambda: parent
+    own, of_any = os.getpid(), os.getppid
+    os.getppid = lambda: parent if os.getpid() == own else of_any()
     os.chdir(directory)
     os.environ.clear()
     os.environ.update(variables)

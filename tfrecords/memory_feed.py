@@ -91,7 +91,8 @@ class MemoryFeed:
         return batch
 
     def _prefetched(self, elements: tf.data.Dataset) -> tf.data.Dataset:
-        batches = elements.map(self._gather, num_parallel_calls=_PARALLEL_GATHERS).prefetch(2)
+        gathered = feed.mapped(elements, self._gather, num_parallel_calls=_PARALLEL_GATHERS)
+        batches = gathered.prefetch(2)
         # There is nothing to optimise, and looking for it takes longer than an epoch of few crops.
         options = tf.data.Options()
         options.experimental_optimization.apply_default_optimizations = False

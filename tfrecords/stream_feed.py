@@ -57,8 +57,9 @@ class StreamFeed:
         # Parsed in large batches, since one vectorised parse serves them all, and cut to size after
         # the rows of other tasks are gone.
         batches = self._parsed(serialized).rebatch(batch_size, drop_remainder=True)
-        batches = batches.enumerate().map(
-            lambda step, batch: {**batch, "seed": _seeds(seed, epoch, step, batch_size)}
+        batches = feed.mapped(
+            batches.enumerate(),
+            lambda step, batch: {**batch, "seed": _seeds(seed, epoch, step, batch_size)},
         )
         return feed.unsharded(batches).prefetch(2)
 
@@ -72,11 +73,12 @@ class StreamFeed:
 
     def ordered(self, *, batch_size: int) -> tf.data.Dataset:
         batches = self._parsed(tf.data.TFRecordDataset(self._paths())).rebatch(batch_size)
-        batches = batches.map(
+        batches = feed.mapped(
+            batches,
             lambda batch: {
                 **batch,
                 "seed": tf.zeros((tf.shape(batch[self.fields[0]])[0], 2), tf.int32),
-            }
+            },
         )
         return feed.unsharded(batches).prefetch(2)
 
@@ -100,8 +102,11 @@ class StreamFeed:
             parsed["label"] = tf.argmax(tf.cast(matches, tf.int8), axis=1)
             return {name: tf.boolean_mask(value, takes_part) for name, value in parsed.items()}
 
-        return serialized.batch(_PARSE_BATCH).map(
-            parse, num_parallel_calls=_PARALLEL_PARSES, deterministic=True
+        return feed.mapped(
+            serialized.batch(_PARSE_BATCH),
+            parse,
+            num_parallel_calls=_PARALLEL_PARSES,
+            deterministic=True,
         )
 
 

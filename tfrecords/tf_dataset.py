@@ -60,7 +60,8 @@ def open_dataset(
             return element
         return (*element, tf.gather(tf.constant(class_weights, tf.float32), batch["label"]))
 
-    elements = batches.map(to_element, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+    mapped = feed.mapped(batches, to_element, num_parallel_calls=tf.data.AUTOTUNE)
+    elements = mapped.prefetch(2)
     # Keras shows how far an epoch has come only where it knows how long it is.
     return elements.apply(tf.data.experimental.assert_cardinality(num_batches))
 

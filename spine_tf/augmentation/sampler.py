@@ -54,7 +54,7 @@ def _resample(images: tf.Tensor, of_poses: tf.Tensor, side: int, box: float) -> 
     return total
 
 
-_compiled = tf.function(_resample, jit_compile=True)
+_compiled = tf.function(_resample, jit_compile=True, autograph=False)
 
 
 def _places(of_poses: tf.Tensor, side: int) -> tuple[tf.Tensor, tf.Tensor]:

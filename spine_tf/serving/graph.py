@@ -62,6 +62,7 @@ class Graph:
                 tf.TensorSpec([None, *served.image_shape], tf.float32),
                 {name: tf.TensorSpec([None], tf.int64, name=name) for name in served.told},
             ],
+            autograph=False,
         )
 
     def save(self, path: pathlib.Path) -> None:

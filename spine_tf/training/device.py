@@ -86,7 +86,7 @@ def make_strategy(settings: data_config.DataConfig) -> tf.distribute.Strategy:
 
 
 def _convolution_compiles() -> bool:
-    compiled = tf.function(tf.nn.conv2d, jit_compile=True)
+    compiled = tf.function(tf.nn.conv2d, jit_compile=True, autograph=False)
     with contextlib.suppress(tf.errors.OpError):
         compiled(tf.zeros((1, 8, 8, 1)), tf.zeros((3, 3, 1, 4)), strides=1, padding="SAME")
         return True

@@ -23,7 +23,7 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):
     def follow(self, schedule: keras.optimizers.schedules.LearningRateSchedule) -> None:
         """Takes a schedule; `move` brings its first rate."""
         # As a graph of its own it gives the bits that it gives inside a step.
-        self._scheduled = tf.function(schedule)
+        self._scheduled = tf.function(schedule, autograph=False)
 
     def move(self, step: tf.Tensor) -> None:
         """Takes the rate of a step, int (), counted from 0."""
@@ -125,7 +125,7 @@ class WeightAverage:
         """What a resumed run has to restore."""
         return [*self.values, self._num_updates] if self._weights else []
 
-    @tf.function
+    @tf.function(autograph=False)
     def update(self) -> None:
         """Takes in the weights of one more step; early ones count less, so that short runs work."""
         count = tf.cast(self._num_updates, tf.float32)

@@ -203,6 +203,7 @@ class Predictor:
             self._calls[batch_size] = tf.function(
                 lambda batch: self._network(self._prepare(batch), training=False),
                 reduce_retracing=True,
+                autograph=False,
             )
         return self._calls[batch_size]
 

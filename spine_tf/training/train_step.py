@@ -38,7 +38,9 @@ class TrainStep:
         self._strategy = tf.distribute.get_strategy()
         # Replicas can't meet inside a nested tf.function, so there is one only where XLA needs it.
         self._replica_step = (
-            tf.function(self._update, jit_compile=True) if use_xla else self._update
+            tf.function(self._update, jit_compile=True, autograph=False)
+            if use_xla
+            else self._update
         )
         optimizer.build(phase.network.trainable_variables)
 
@@ -57,7 +59,8 @@ class TrainStep:
         """Returns the means since `reset`: the weighted loss, then the running figures."""
         return {name: float(mean.result()) for name, mean in self._means.items()}
 
-    @tf.function
+    # No control flow depends on a value, and to convert it takes seconds of each process.
+    @tf.function(autograph=False)
     def __call__(self, batch: feed.Batch) -> None:
         """Takes one batch."""
         self._strategy.run(self._take, args=(batch,))

@@ -62,7 +62,7 @@ def test_trial_of_a_lost_worker_is_run_by_another(
     tmp_path: pathlib.Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(chief, "LOST_SECONDS", 20.0)
+    monkeypatch.setattr(chief, "LOST_SECONDS", 12.0)
     started: list[subprocess.Popen] = []
 
     def play_workers() -> None:
@@ -90,7 +90,7 @@ def test_worker_may_start_first_and_a_second_chief_is_refused(
 ) -> None:
     search_dir = tmp_path / "s"
     worker = _start_worker("w0", records_dir, search_dir)
-    time.sleep(6.0)  # it has imported what it needs, and looks for its chief
+    time.sleep(3.0)  # it looks for its chief
     assert worker.poll() is None
     assert not search_dir.exists()
     chief_process = _start_worker("chief", records_dir, search_dir)

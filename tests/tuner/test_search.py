@@ -13,14 +13,17 @@ from typing import Any
 
 import psutil
 import pytest
+from selenium.webdriver.common.by import By
 
 from spine_tf.configuration import config
 from tfrecords import records
 from tuner import search, search_directory, search_settings, trial
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_children")]
 
 _TIMEOUT = 240.0
+# A line of a series, in a chart.
+_LINE = "path[style*='stroke: var(--c'][style*='fill: none']"
 
 
 def _settings(
@@ -88,13 +91,17 @@ def _table(search_dir: pathlib.Path) -> list[dict[str, str]]:
 def finished(
     records_dir: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[pathlib.Path]:
-    """A search of two families, of which one can't be built, with an unreadable test split."""
+    """A search of three families, of which one can't be built; its test split is unreadable."""
     base = tmp_path_factory.mktemp("finished")
     copy = base / "records"
     shutil.copytree(records_dir, copy)
     for path in copy.glob("*-test.tfrecord*"):
         path.write_bytes(b"\xff" * path.stat().st_size)
-    flags = ["--models=simple,resnet50", "--set=model.weights=none", "--set=model.input_px=16"]
+    flags = [
+        "--models=simple,dense,resnet50",
+        "--set=model.weights=none",
+        "--set=model.input_px=16",
+    ]
     flags += ["--folds=2", "--workers=2", "--max_trials=6", "--max_epochs=2", "--oracle=random"]
     process = _start(copy, base / "search", *flags, python="warm-python")
     assert process.wait(_TIMEOUT) == 0
@@ -131,8 +138,8 @@ def test_objective_is_the_mean_over_the_folds(finished: pathlib.Path) -> None:
 
 def test_best_configuration_is_the_first_of_the_leaderboard(finished: pathlib.Path) -> None:
     best = config.read_config(finished / "best.json")
-    assert best == config.read_config(finished / "best" / "simple.json")
     first = _table(finished)[0]
+    assert best == config.read_config(finished / "best" / f"{first['family']}.json")
     assert str(best.model.dropout) == first["hp.model.dropout"]
     assert (best.model.input_px, best.training.epochs, best.task) == (16, 2, "binary")
     assert not (finished / "best" / "resnet50.json").exists()
@@ -146,6 +153,30 @@ def test_weights_of_the_best_few_are_kept(finished: pathlib.Path) -> None:
 
 def test_every_trial_has_a_tensorboard_run(finished: pathlib.Path) -> None:
     assert len(list(finished.glob("tensorboard/trial_*/events*"))) == 6
+
+
+def test_page_shows_what_the_leaderboard_says(finished: pathlib.Path, browser: Any) -> None:
+    rows = _table(finished)
+
+    browser.open(finished / "search.html")
+
+    driver = browser.driver
+    shown = [
+        [cell.text for cell in row.find_elements(By.TAG_NAME, "td")[1:5]]
+        for row in driver.find_elements(By.CSS_SELECTOR, "#trials tbody tr")
+    ]
+    assert [cells[:3] for cells in shown] == [
+        [row["trial_id"], row["family"], row["status"]] for row in rows
+    ]
+    scores = [float(row["objective"]) for row in rows if row["objective"]]
+    # Both are rounded.
+    assert [float(cells[3]) for cells in shown[: len(scores)]] == pytest.approx(scores, abs=2e-4)
+    best = driver.find_element(By.ID, "best-value").text
+    assert float(best) == pytest.approx(scores[0], abs=2e-4)
+    lines = driver.find_elements(By.CSS_SELECTOR, f"#curves svg {_LINE}")
+    assert len(lines) >= len(scores)
+    assert driver.find_elements(By.CSS_SELECTOR, "#hyperparameters svg")
+    assert browser.logged() == []
 
 
 def test_finished_search_can_be_resumed_with_more_trials_only_by_the_same_settings(
@@ -210,7 +241,7 @@ def test_running_trial_ends_in_order_when_the_time_is_over(
         _settings(
             *(records_dir, tmp_path / "s", "training.patience=0"),
             max_epochs=10_000,
-            max_minutes=0.25,
+            max_minutes=0.15,
         )
     )
     assert result.ended_by == search_settings.MINUTES

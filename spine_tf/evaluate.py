@@ -6,7 +6,7 @@ from typing import Any
 
 from absl import flags, logging
 
-from spine_tf import cli, flags as flags_module
+from spine_tf import cli, flags as flags_module, labels
 from spine_tf.configuration import directory_kind
 from tfrecords import program
 
@@ -143,6 +143,8 @@ def _train_control(run_dir: pathlib.Path, source: Any) -> Any:
     from spine_tf.training import trainer
 
     trained = run.load_run(run_dir)
+    if trained.config.task not in labels.TASKS:
+        raise ValueError(f"--controls are of single crops, {run_dir} grades levels: leave them out")
     # A run of all folds has no held-out one of its own: the first that it has stands for them.
     held_out = trained.provenance["val_split"] or trained.provenance["folds"][0]
     logging.info("training on shuffled labels, at most %d epochs", shuffled_labels.MAX_EPOCHS)

@@ -5,11 +5,13 @@ import pathlib
 from absl import flags, logging
 
 from spine_tf import cli, flags as flags_module
+from spine_tf.configuration import directory_kind
 from spine_tf.serving import formats
 from tfrecords import program
 
 _RUN_DIRS = flags_module.run_dirs(
-    "A run of train; several (a,b,c) give one model, their mean; required without --check."
+    "A run of train, several (a,b,c), which give one model, their mean, or a stack; required "
+    "without --check."
 )
 _EXPORT_DIR = flags.DEFINE_string(
     "export_dir", None, "Directory to write; must not exist; required without --check."
@@ -46,6 +48,9 @@ def main() -> None:
 
 def _export() -> None:
     run_dirs = flags_module.require_dirs(_RUN_DIRS)
+    stacks = [path for path in run_dirs if directory_kind.of(path) is directory_kind.Kind.STACK]
+    if stacks and len(run_dirs) > 1:
+        raise ValueError(f"{stacks[0]} is a stack, which is exported alone: leave out the others")
     export_dir = program.require_output_dir(_EXPORT_DIR)
     if export_dir.exists():
         raise ValueError(f"{export_dir} exists; choose another --export_dir or remove it")
@@ -54,20 +59,26 @@ def _export() -> None:
     records_dir = program.path(_RECORDS_DIR)
     if records_dir is not None and formats.INT8 not in names:
         raise ValueError("--records_dir has no effect without --formats litert_int8: leave it out")
-    flags_module.require_kinds(run_dir=run_dirs, records_dir=records_dir)
+    runs_alone = [path for path in run_dirs if path not in stacks]
+    flags_module.require_kinds(run_dir=runs_alone, records_dir=records_dir)
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
     from spine_tf.runs import run
     from spine_tf.serving import bundle
 
-    runs = [run.load_run(directory) for directory in run_dirs]
-    exported = bundle.export(
-        runs,
-        export_dir,
-        format_names=names,
-        records_dir=records_dir,
-        localizer_dir=program.path(_LOCALIZER_DIR),
-    )
+    localizer_dir = program.path(_LOCALIZER_DIR)
+    if stacks:
+        exported = bundle.export_stack(
+            stacks[0], export_dir, format_names=names, localizer_dir=localizer_dir
+        )
+    else:
+        exported = bundle.export(
+            [run.load_run(directory) for directory in run_dirs],
+            export_dir,
+            format_names=names,
+            records_dir=records_dir,
+            localizer_dir=localizer_dir,
+        )
     logging.info("%d format(s) exported", len(exported.differences))
     print(exported.directory / "saved_model")
     print(exported.directory / "model_card.md")

@@ -77,7 +77,7 @@ class Windowed:
         columns: what else is known of each, (n, ...) by name.
     """
 
-    pixels: "np.ndarray | StoredImages"
+    pixels: "np.ndarray | StoredImages | Any"
     rows: np.ndarray
     windows: np.ndarray
     columns: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tuner import leaderboard, search
 
 _RECORDS_DIR = flags_module.records_dir()
-_TASK = flags_module.task()
+_TASK = flags_module.task(search_settings.TASKS)
 _MODELS = flags_module.models((), "to search; required without --config")
 _SEARCH_DIR = flags.DEFINE_string("search_dir", None, "Where the search is written; required.")
 _ORACLE = flags.DEFINE_enum(
@@ -49,7 +49,7 @@ _SEED = flags_module.configured_seed("the oracle and the models")
 
 _USAGE = """Searches architectures and hyperparameters with Keras Tuner.
 
-%s --records_dir R --task binary|multiclass|multiclass_split
+%s --records_dir R --task binary|multiclass|multiclass_split|levels
    --models dense,residual --search_dir S
    [--oracle bayesian|random|hyperband|grid] [--max_trials 30] [--max_minutes M]
    [--folds 1] [--workers 1] [--set field=value] [--resume | --overwrite] ...
@@ -64,7 +64,9 @@ def main() -> None:
         *(", ".join(settings.bases), settings.records_dir, settings.oracle),
         *(settings.space_name, settings.objective.name),
     )
-    search_settings.check_folds(records.open_records(settings.records_dir), settings.folds)
+    search_settings.check_folds(
+        records.open_records(settings.records_dir), settings.folds, settings.task
+    )
     _warn_of_few_trials(settings)
     # Keras Tuner brings TensorFlow: 6 s that a wrong flag should not cost.
     from tuner import search

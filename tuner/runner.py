@@ -12,9 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from spine_tf.augmentation import field_of_view
 from spine_tf.configuration import config
-from spine_tf.models import families
 from spine_tf.rsna import folds as folds_module
 from spine_tf.training import fit, fold_roles, shared_network, tasks
 from tfrecords import atomic, records
@@ -159,13 +157,7 @@ class Runner:
     def _check_size(self, run_config: config.Config, source: records.Records) -> None:
         if self.max_parameters is None:
             return
-        num_classes = len(run_config.task_spec.classes)
-        model = families.build_model(
-            run_config.model,
-            source.image_shape,
-            num_classes,
-            record_mm=field_of_view.record_mm(source),
-        )
+        model = tasks.make_task(run_config, source).build_network(source)
         if model.count_params() > self.max_parameters:
             raise TrialFailedError(
                 f"the model has {model.count_params()} parameters, "

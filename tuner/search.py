@@ -57,7 +57,7 @@ def run(settings: search_settings.Settings, *, resume: bool, overwrite: bool) ->
             another search.
     """
     source = records.open_records(settings.records_dir, verifies=settings.verifies)
-    search_settings.check_folds(source, settings.folds)
+    search_settings.check_folds(source, settings.folds, settings.task)
     hyperparameters = space.make_space(
         settings.declare, settings.bases, settings.fixed, source=source
     )

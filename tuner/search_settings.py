@@ -9,7 +9,7 @@ from spine_tf import labels
 from spine_tf.configuration import config, model_configs, overrides, training_config
 from spine_tf.crops import record
 from spine_tf.rsna import folds as folds_module
-from spine_tf.training import fold_roles
+from spine_tf.training import fold_roles, level_examples
 from tfrecords import records
 from tuner import space_presets
 
@@ -21,6 +21,10 @@ DISK = "the disk budget was used up"
 
 _PREFIX = "val_"
 OBJECTIVES = tuple(monitor.removeprefix(_PREFIX) for monitor in training_config.MONITORS)
+
+
+# What a search can be of: the tasks that spaces are declared for.
+TASKS = (*labels.TASKS, "levels")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,7 +102,8 @@ class Settings:
     verifies: bool = True
 
     def __post_init__(self) -> None:
-        labels.get_task(self.task)
+        if self.task not in TASKS:
+            raise ValueError(f"task is {self.task!r}, expected one of {', '.join(TASKS)}")
         for name in ("folds", "workers", "max_trials"):
             _require_at_least_one(name, getattr(self, name))
         for name in ("max_minutes", "max_disk_mb", "max_parameters"):
@@ -193,12 +198,16 @@ def is_fixed(family: str, field: str, fixed: Collection[str]) -> bool:
     return field in fixed or f"{family}:{field}" in fixed
 
 
-def check_folds(source: records.Records, folds: int) -> None:
+def check_folds(source: records.Records, folds: int, task: str) -> None:
     """Raises ValueError unless the folds that are asked for, from fold_0 on, have examples.
 
-    So it does where the records don't say which rows and crops they are, as a training would.
+    So it does where the records don't say which rows and crops they are, or are not of the kind
+    that the task learns from, as a training would.
     """
-    record.require_conversion(source)
+    if task == "levels":
+        level_examples.require_kind(source)
+    else:
+        record.require_conversion(source)
     names = fold_roles.fold_splits(source)
     if len(names) < 2:
         raise ValueError(
@@ -226,7 +235,7 @@ def _checked_names(
                 "add it, or leave --config out"
             )
     if not task:
-        raise ValueError(f"--task is missing, expected one of {', '.join(labels.TASKS)}")
+        raise ValueError(f"--task is missing, expected one of {', '.join(TASKS)}")
     if not families:
         raise ValueError(
             f"--models is missing, expected some of {', '.join(model_configs.MODEL_CONFIGS)}"

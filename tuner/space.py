@@ -74,7 +74,7 @@ def _is_held(base: config.Config, side_mm: float, source: records.Records) -> bo
     try:
         field_of_view.make(
             dataclasses.replace(base.model, input_mm=side_mm),
-            source.image_shape[0],
+            source.image_shape[-2],
             field_of_view.record_mm(source),
         )
     except ValueError:

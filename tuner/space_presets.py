@@ -29,7 +29,7 @@ def declare_small(hp: "keras_tuner.HyperParameters", config: config_module.Confi
     hp.Choice("model.input_mm", list(_SIDES_MM))
     with _unless_frozen(hp, config):
         hp.Choice("data.augmentation.rotation_degrees", [0.0, 10.0, 20.0], default=10.0)
-    if len(config.task_spec.classes) > 2:
+    if _has_heads(config):
         hp.Choice("model.head", ["softmax", "ordinal"])
     for name, values in _SMALL_ARCHITECTURE[config.model.family].items():
         hp.Choice(name, list(values))
@@ -40,7 +40,7 @@ def declare_full(hp: "keras_tuner.HyperParameters", config: config_module.Config
     _declare_architecture(hp, config)
     _declare_optimizer(hp)
     with _unless_frozen(hp, config):
-        _declare_augmentation(hp)
+        _declare_augmentation(hp, config)
     _declare_loss(hp, config)
 
 
@@ -64,6 +64,7 @@ _SMALL_ARCHITECTURE: Mapping[str, Mapping[str, tuple[str | int, ...]]] = {
         "model.filters": ("[16, 32, 64, 96]", "[16, 32, 64]"),
         "model.slice_pooling": ("attention", "lstm"),
     },
+    "level": {"model.filters": ("[16, 32, 64, 96]", "[16, 32, 64]"), "model.units": (64, 128)},
     "resnet50": {"model.units": ("[]", "[128]")},
     "transfer": {"model.units": ("[]", "[128]")},
 }
@@ -97,6 +98,14 @@ _FULL_ARCHITECTURE: Mapping[str, Mapping[str, tuple[str | int | float, ...]]] = 
         "model.slice_pooling": ("attention", "lstm", "average", "max"),
         "model.slice_units": (16, 32, 64),
     },
+    "level": {
+        "model.filters": ("[16, 32, 64]", "[16, 32, 64, 96]", "[32, 64, 96, 128]"),
+        "model.blocks_per_stage": (1, 2),
+        "model.units": (32, 64, 128),
+        "model.num_heads": (2, 4, 8),
+        "model.view_dropout": (0.0, 0.15, 0.3),
+        "model.single_share": (0.0, 0.3, 1.0),
+    },
     "resnet50": {"model.units": ("[]", "[64]", "[128]", "[256]")},
     "transfer": {"model.units": ("[]", "[64]", "[128]", "[256]")},
 }
@@ -125,7 +134,8 @@ def _declare_architecture(hp: "keras_tuner.HyperParameters", config: config_modu
     hp.Choice("model.pooling", ["average", "max"])
     if isinstance(config.model, model_configs.ConvolutionalConfig):
         hp.Choice("model.activation", ["relu", "gelu", "silu"])
-        hp.Choice("model.norm", ["batch", "group"])
+        # The first is the family's own.
+        hp.Choice("model.norm", ["group", "layer"] if _is_of_levels(config) else ["batch", "group"])
         hp.Choice("model.stem_stride", [2, 1])
     with _unless_frozen(hp, config):
         if is_pretrained(config.model):
@@ -144,7 +154,7 @@ def _declare_optimizer(hp: "keras_tuner.HyperParameters") -> None:
     hp.Choice("training.schedule", ["cosine", "constant"])
 
 
-def _declare_augmentation(hp: "keras_tuner.HyperParameters") -> None:
+def _declare_augmentation(hp: "keras_tuner.HyperParameters", config: config_module.Config) -> None:
     hp.Float("data.augmentation.rotation_degrees", 0.0, 30.0)
     hp.Float("data.augmentation.shift", 0.0, 0.15)
     hp.Float("data.augmentation.scale", 0.0, 0.3)
@@ -153,20 +163,33 @@ def _declare_augmentation(hp: "keras_tuner.HyperParameters") -> None:
     hp.Float("data.augmentation.gamma", 0.0, 0.5)
     hp.Float("data.augmentation.noise", 0.0, 0.1)
     hp.Choice("data.augmentation.cutout", [0.0, 0.25])
-    hp.Choice("data.augmentation.mixup", [0.0, 0.2, 0.4])
+    if not _is_of_levels(config):
+        hp.Choice("data.augmentation.mixup", [0.0, 0.2, 0.4])
 
 
 def _declare_loss(hp: "keras_tuner.HyperParameters", config: config_module.Config) -> None:
     is_ordered = len(config.task_spec.classes) > 2
-    losses = ["cross_entropy", "focal", *(["quadratic_kappa"] if is_ordered else [])]
+    has_kappa = is_ordered and not _is_of_levels(config)
+    losses = ["cross_entropy", "focal", *(["quadratic_kappa"] if has_kappa else [])]
     hp.Choice("training.loss", losses)
     with hp.conditional_scope("training.loss", ["focal"]):
         hp.Float("training.focal_gamma", 0.5, 3.0)
     hp.Float("training.label_smoothing", 0.0, 0.2)
-    hp.Choice("training.class_weights", ["none", "balanced", "competition"])
+    balanced = [] if _is_of_levels(config) else ["balanced"]
+    hp.Choice("training.class_weights", ["none", *balanced, "competition"])
     if is_ordered:
         hp.Choice("training.label_softness", [0.0, 0.25, 0.5])
+    if _has_heads(config):
         hp.Choice("model.head", ["softmax", "ordinal"])
+
+
+def _is_of_levels(config: config_module.Config) -> bool:
+    return config.task == "levels"
+
+
+def _has_heads(config: config_module.Config) -> bool:
+    """Whether there is an ordinal head to choose: of three classes in an order."""
+    return not _is_of_levels(config) and len(config.task_spec.classes) > 2
 
 
 def is_pretrained(model: model_configs.ModelConfig) -> bool:

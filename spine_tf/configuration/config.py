@@ -24,6 +24,10 @@ TASKS = tuple(
 """What some family learns: the tasks of classes, and the others."""
 
 
+# What a task's training has for defaults beside those of all.
+_TRAINING_OF_TASK: Mapping[Any, Mapping[str, Any]] = {"levels": {"class_weights": "competition"}}
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     """Everything that decides what a run computes from a records directory.
@@ -67,7 +71,8 @@ class Config:
     @property
     def task_spec(self) -> labels.Task:
         """The task that `task` names."""
-        return labels.get_task(self.task)
+        # The rows of a level have the grades of crops.
+        return labels.get_task("multiclass" if self.task == "levels" else self.task)
 
 
 def families_of(task: str) -> tuple[str, ...]:
@@ -102,6 +107,9 @@ def from_dict(values: Mapping[str, Any]) -> Config:
             f"with one of {', '.join(model_configs.MODEL_CONFIGS)}"
         )
     own = {name: value for name, value in model.items() if name != "family"}
+    training = values.get("training", {})
+    if isinstance(training, Mapping):
+        values["training"] = {**_TRAINING_OF_TASK.get(values.get("task"), {}), **training}
     values["model"] = json_object.build(_model_config_class(model["family"]), own, "model.")
     return json_object.build(Config, values, "")
 

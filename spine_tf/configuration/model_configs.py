@@ -262,6 +262,42 @@ class UNetConfig(ConvolutionalConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class LevelConfig(StagesConfig):
+    """All views of a level together: one residual encoder of slices, attention, five answers.
+
+    A missing view is no picture: `norm` has no kind that would mix it with others.
+
+    Attributes:
+        units: width of a slice's token and of the attention.
+        num_heads: of the attention; they share the units.
+        view_dropout: share of the views that a training step leaves out.
+        single_share: weight of answers from a condition's own view alone, beside those from all.
+    """
+
+    family: ClassVar[str] = "level"
+    tasks: ClassVar[tuple[str, ...]] = ("levels",)
+
+    norm: Annotated[str, limits.Choice(("group", "layer", "none"))] = "group"
+    units: Annotated[int, limits.Range(4, 1024)] = 64
+    num_heads: Annotated[int, limits.Range(1, 64)] = 4
+    view_dropout: Annotated[float, limits.Range(0.0, 0.9)] = 0.15
+    single_share: Annotated[float, limits.Range(0.0, 1.0)] = 0.3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.units % self.num_heads:
+            raise ValueError(
+                f"units is {self.units}, which {self.num_heads} heads can't share: expected a "
+                "multiple of num_heads"
+            )
+        for name, default in (("head", "softmax"), ("condition_input", False)):
+            if getattr(self, name) != default:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}, which family level has not: leave it out"
+                )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainedConfig(ModelConfig, abc.ABC):
     """A published network with a new head: a frozen phase, then fine-tuning of the last blocks.
 
@@ -363,6 +399,7 @@ MODEL_CONFIGS: Mapping[str, type[ModelConfig]] = types.MappingProxyType(
             ResidualConfig,
             SlicesConfig,
             UNetConfig,
+            LevelConfig,
             ResNet50Config,
             TransferConfig,
         )

@@ -14,11 +14,13 @@ from spine_tf.evaluation import (
     controls as controls_module,
     held_out,
     label_baseline,
+    level_held_out,
     report,
     run_details,
 )
 from spine_tf.pages import image, page_origin
 from spine_tf.runs import run, run_directory
+from spine_tf.training import level_task
 from tfrecords import atomic, records
 
 
@@ -133,7 +135,7 @@ def evaluate_run(
         )
     origin = require_report_dir(report_dir, [trained.run_dir])
     source = source.keeping(trained.config.data.keep_mb)
-    found = held_out.load(trained, source, options.split, num_augmented=options.num_augmented)
+    found = _load(trained, source, options)
     logging.info(
         "%d predictions of %s by %d model(s)",
         len(found.evaluated.predictions),
@@ -244,13 +246,24 @@ def compare(
     for name, run_dir in zip(names, run_dirs, strict=True):
         trained = run.load_run(run_dir)
         source = source.keeping(trained.config.data.keep_mb)
-        found = held_out.load(trained, source, options.split, num_augmented=options.num_augmented)
+        found = _load(trained, source, options)
         runs.append((name, found.evaluated))
         logging.info("%s: %d predictions", name, len(found.evaluated.predictions))
     analysed = comparison_page.analyse(runs, seed=options.seed, num_resamples=options.num_resamples)
     analysed = dataclasses.replace(analysed, test_time_copies=options.num_augmented)
     page = comparison_page.write(report_dir, analysed, origin, _graded(source))
     return Compared(page=page, analysis=analysed)
+
+
+def _load(trained: run.Run, source: records.Records, options: Options) -> held_out.HeldOut:
+    if trained.config.task != level_task.NAME:
+        return held_out.load(trained, source, options.split, num_augmented=options.num_augmented)
+    if options.has_controls or options.num_augmented > 1:
+        raise ValueError(
+            f"--controls and --tta have no effect on {trained.run_dir}, a run of levels: leave "
+            "them out"
+        )
+    return level_held_out.load(trained, source, options.split)
 
 
 def _graded(source: records.Records) -> str:

@@ -55,6 +55,7 @@ def load(
     Raises:
         ValueError: the split does not exist, was trained on, or the records do not fit the run.
     """
+    _require_crops([trained])
     if _is_external(trained, source):
         return _external([trained], source, split, num_augmented)
     if split in (None, "test"):
@@ -85,6 +86,7 @@ def load_ensemble(
     Raises:
         ValueError: as `load`, or the runs can't answer together.
     """
+    _require_crops(runs)
     _require_alike(runs)
     if any(_is_external(one, source) for one in runs):
         return _external(runs, source, split, num_augmented)
@@ -98,6 +100,15 @@ def load_ensemble(
         )
     name = "oof" if split == "oof" else splits[0]
     return _predicted(runs, source, splits, name, num_augmented)
+
+
+def _require_crops(runs: Sequence[run.Run]) -> None:
+    for one in runs:
+        if one.config.task not in labels.TASKS:
+            raise ValueError(
+                f"{one.run_dir} is of task {one.config.task}, which grades no single crops: "
+                f"expected a run of one of {', '.join(labels.TASKS)}"
+            )
 
 
 def _require_alike(runs: Sequence[run.Run]) -> None:
@@ -179,7 +190,7 @@ def _predicted(
     examples = _relabel_alike(runs, examples, splits)
     if name in ("test", EXTERNAL):
         for one in runs:
-            _require_unseen(one, source, examples)
+            require_unseen(one, source, examples.columns["study_id"])
     images, study_ids = examples.windowed, examples.columns["study_id"]
     answers = unseen.predict(runs, images, study_ids, num_augmented=num_augmented)
     weights = [len(one.members) for one in runs]
@@ -320,13 +331,7 @@ def load_examples(
     Raises:
         ValueError: a split does not exist, or none of its examples is of the task.
     """
-    for split in splits:
-        if split not in source.splits:
-            raise ValueError(
-                f"{source.directory} has no {split} split: it was converted without one "
-                f"(it has {', '.join(source.splits)}); evaluate with --split "
-                "oof what was trained with --val_fold all, with --split val another run"
-            )
+    require_splits(source, splits)
     examples = records.load_examples(source, splits, task.severities)
     if not len(examples):
         raise ValueError(
@@ -335,12 +340,23 @@ def load_examples(
     return examples
 
 
-def _require_unseen(trained: run.Run, source: records.Records, examples: records.Examples) -> None:
-    """Stops where a study was seen in training: such figures would say nothing."""
+def require_splits(source: records.Records, splits: Sequence[str]) -> None:
+    """Raises ValueError where a split does not exist."""
+    for split in splits:
+        if split not in source.splits:
+            raise ValueError(
+                f"{source.directory} has no {split} split: it was converted without one "
+                f"(it has {', '.join(source.splits)}); evaluate with --split "
+                "oof what was trained with --val_fold all, with --split val another run"
+            )
+
+
+def require_unseen(trained: run.Run, source: records.Records, study_ids: np.ndarray) -> None:
+    """Raises ValueError where a study was seen in training: such figures would say nothing."""
     seen = set(trained.provenance["train_studies"]).union(
         *(member.train_studies for member in trained.members)
     )
-    shared = set(examples.columns["study_id"].tolist()) & seen
+    shared = set(study_ids.tolist()) & seen
     if shared:
         raise ValueError(
             f"{len(shared)} studies of {source.directory}, such as {min(shared)}, were in the "

@@ -13,6 +13,7 @@ from spine_tf.models import (
     dense,
     densenet,
     heads,
+    level,
     pretrained,
     resampling,
     residual,
@@ -49,6 +50,10 @@ CUSTOM_LAYERS: Mapping[str, type[keras.layers.Layer]] = types.MappingProxyType(
             slices.SplitSlices,
             slices.JoinSlices,
             told_module.Modulation,
+            level.SplitViews,
+            level.MeanOfSlices,
+            level.KindHeads,
+            level.ViewAttention,
         )
     }
 )
@@ -109,13 +114,19 @@ def build_network(
         ValueError: `build_model` would raise it.
     """
     image, x = blocks.make_input(model_config, input_shape, record_mm)
+    if model_config.family not in _BUILDERS:
+        raise ValueError(
+            f"model family {model_config.family} learns {', '.join(model_config.tasks)}, not from "
+            "single crops: choose another family"
+        )
     build = _BUILDERS[model_config.family]
     if not model_config.is_told:
         return keras.Model(image, build(x, model_config, head), name=model_config.family)
-    told = told_module.make_inputs()
+    inputs = told_module.make_inputs()
+    told = told_module.passed_on(inputs)
 
     def told_head(features: keras.KerasTensor, config: model_configs.ModelConfig) -> Any:
         return head(told_module.modulate(features, told), config)
 
     outputs = build(x, model_config, told_head)
-    return keras.Model({"image": image, **told}, outputs, name=model_config.family)
+    return keras.Model({"image": image, **inputs}, outputs, name=model_config.family)

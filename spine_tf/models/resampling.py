@@ -1,5 +1,7 @@
 """The layer that gives a network what it sees of a record, and the network behind it."""
 
+import warnings
+
 import keras
 import tensorflow as tf
 
@@ -56,7 +58,10 @@ def behind(model: keras.Model) -> keras.Model:
     layer = _find(model)
     if layer is None:
         return model
-    return keras.Model(told.with_image(model, layer.output), model.output, name=model.name)
+    with warnings.catch_warnings():
+        # That tensors inside a model have other names than the inputs' keys.
+        warnings.simplefilter("ignore", UserWarning)
+        return keras.Model(told.behind(model, layer.output), model.output, name=model.name)
 
 
 def view_of(model: keras.Model, record_mm: float | None) -> field_of_view.FieldOfView:

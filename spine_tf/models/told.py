@@ -17,6 +17,8 @@ Images: TypeAlias = stored_images.Images | copies.Changed
 # Inputs beside `image`, int64 (batch,), and how many values each may have.
 SIZES: Mapping[str, int] = {"condition": len(labels.CONDITIONS), "level": len(labels.LEVELS)}
 
+_PASSED = "_passed_on"
+
 
 def make_inputs() -> dict[str, keras.KerasTensor]:
     """Returns the inputs by name."""
@@ -58,6 +60,26 @@ def modulate(x: keras.KerasTensor, told: Mapping[str, keras.KerasTensor]) -> ker
     return Modulation(name="told")([x, *(told[name] for name in SIZES)])
 
 
+def passed_on(inputs: Mapping[str, keras.KerasTensor]) -> dict[str, keras.KerasTensor]:
+    """Returns inputs as a network behind the sampler can begin with them.
+
+    Keras can't save a model any more once another one was made of its layers that begins in part
+    with its own inputs (3.15).
+    """
+    return {
+        name: keras.layers.Identity(name=f"{name}{_PASSED}")(tensor)
+        for name, tensor in inputs.items()
+    }
+
+
+def behind(model: keras.Model, image: keras.KerasTensor) -> Any:
+    """Returns what a network takes that begins with a tensor inside a model instead of images."""
+    if not is_told(model):
+        return image
+    others = [name for name in model.input if name != "image"]
+    return {"image": image, **{n: model.get_layer(f"{n}{_PASSED}").output for n in others}}
+
+
 def is_told(model: keras.Model) -> bool:
     """Says whether a model takes more than images."""
     return isinstance(model.input, dict)
@@ -66,11 +88,6 @@ def is_told(model: keras.Model) -> bool:
 def image_of(model: keras.Model) -> keras.KerasTensor:
     """Returns a model's input of images."""
     return model.input["image"] if is_told(model) else model.input
-
-
-def with_image(model: keras.Model, image: Any) -> Any:
-    """Returns what a model takes, with another image: the image alone unless it is told more."""
-    return {**model.input, "image": image} if is_told(model) else image
 
 
 def inputs(model: keras.Model, images: Images, rows: np.ndarray) -> Any:

@@ -57,8 +57,13 @@ class Member:
 
     def predict(self, images: Images, batch_size: int = 256) -> np.ndarray:
         """Returns calibrated probabilities, float64 (n, classes)."""
-        probabilities = predict_probabilities(self.model, images, batch_size)
-        return calibration.apply_temperature(probabilities, self.temperature)
+        return self.calibrated(predict_probabilities(self.model, images, batch_size))
+
+    def calibrated(self, probabilities: np.ndarray) -> np.ndarray:
+        """Returns probabilities at the temperature of this model, float64 (..., classes)."""
+        flat = probabilities.reshape(-1, probabilities.shape[-1])
+        found = calibration.apply_temperature(flat, self.temperature)
+        return found.reshape(probabilities.shape)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,15 @@
 import dataclasses
 import pathlib
 
-from spine_tf.serving import formats, golden, own_localizer, saved_model, spec, verification
+from spine_tf.serving import (
+    formats,
+    golden,
+    level_golden,
+    own_localizer,
+    saved_model,
+    spec,
+    verification,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,9 +44,15 @@ def check(export_dir: pathlib.Path) -> Findings:
 
 def _ask_all(directory: pathlib.Path) -> tuple[dict[str, float], dict[str, str]]:
     model = saved_model.SavedModel(directory)
-    model.require(spec.read(directory))
-    inputs, expected = golden.read(directory)
-    answers = golden.ask_all(model, inputs)
+    served = spec.read(directory)
+    model.require(served)
+    answers: spec.Answer
+    if served.views:
+        of_levels, expected = level_golden.read(directory)
+        inputs, answers = of_levels.crops, level_golden.ask_all(model, of_levels)
+    else:
+        of_crops, expected = golden.read(directory)
+        inputs, answers = of_crops.crops, golden.ask_all(model, of_crops)
     differences = {formats.SAVED_MODEL: golden.compare(expected, answers, formats.SAVED_MODEL)}
     unchecked = {}
     for name, fmt in formats.FORMATS.items():
@@ -54,9 +68,9 @@ def _ask_all(directory: pathlib.Path) -> tuple[dict[str, float], dict[str, str]]
 
 
 def _ask_format(
-    directory: pathlib.Path, name: str, inputs: golden.Inputs, outputs: spec.Answer
+    directory: pathlib.Path, name: str, inputs: formats.Crops, outputs: spec.Answer
 ) -> float:
-    answer = formats.load(directory, name)(inputs.crops)
+    answer = formats.load(directory, name)(inputs)
     if formats.FORMATS[name].is_exact:
         return golden.compare(golden.crop_answers(outputs), answer, name)
     own = golden.read_answers(directory, formats.FORMATS[name].outputs_file)

@@ -6,30 +6,29 @@ A run that tells the halves of a severity apart is served as one that doesn't: t
 import dataclasses
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from spine_tf.configuration import roi_config
-from spine_tf.crops import record
+from spine_tf import labels
 from spine_tf.runs import run
-from spine_tf.scoring import predictions
 from spine_tf.serving import (
     formats,
     golden,
-    graph,
     model_card,
     own_localizer,
     saved_model,
+    served_crops,
+    served_levels,
     spec,
     training_studies,
     verification,
 )
-from tfrecords import atomic, errors, progress, records, stored_images
+from tfrecords import atomic, errors, progress
 
-_NUM_REPRESENTATIVE = 200
 # What TensorFlow takes for a pattern, and bytes that are no UTF-8, which Python has as surrogates.
 _UNNAMEABLE = re.compile(r"[*?\[\\\ud800-\udfff]")
 
@@ -77,6 +76,45 @@ def export(
         ValueError: the place is taken or one that TensorFlow can't name, runs don't fit together, a
             format can't be written, or an answer differs from the runs' own.
     """
+
+    def served_by_runs() -> served_crops.Served:
+        if any(one.config.task not in labels.TASKS for one in runs):
+            return served_levels.ServedLevels(runs)
+        return served_crops.ServedCrops(runs)
+
+    return _export(served_by_runs, export_dir, format_names, records_dir, localizer_dir)
+
+
+def export_stack(
+    stack_dir: pathlib.Path,
+    export_dir: pathlib.Path,
+    *,
+    format_names: Sequence[str] = (),
+    localizer_dir: pathlib.Path | None = None,
+) -> Bundle:
+    """Writes the export of a stack with the runs that it weighs, as one model.
+
+    Args:
+        stack_dir: that spine_tf.stack wrote.
+        export_dir: must not exist.
+        format_names: keys of `formats.FORMATS`.
+        localizer_dir: as of `export`.
+
+    Raises:
+        ValueError: as `export`, or a run of the stack is gone or was trained again.
+    """
+    return _export(
+        lambda: served_levels.ServedStack(stack_dir), export_dir, format_names, None, localizer_dir
+    )
+
+
+def _export(
+    made: Callable[[], served_crops.Served],
+    export_dir: pathlib.Path,
+    format_names: Sequence[str],
+    records_dir: pathlib.Path | None,
+    localizer_dir: pathlib.Path | None,
+) -> Bundle:
     if export_dir.exists():
         raise ValueError(f"{export_dir} exists; choose another --export_dir or remove it")
     if _UNNAMEABLE.search(str(export_dir)):
@@ -87,103 +125,33 @@ def export(
         )
     for name in format_names:
         formats.require(name)
-    served = spec_of(runs)
+    served = made()
     crops = None
     if formats.INT8 in format_names:
-        crops = _representative_crops(runs, records_dir, served)
+        crops = served.representative(records_dir)
     export_dir.parent.mkdir(parents=True, exist_ok=True)
     try:
         with atomic.new_directory(export_dir) as directory:
-            differences = _fill(directory, runs, served, format_names, crops, localizer_dir)
+            differences = _fill(directory, served, format_names, crops, localizer_dir)
     except tf.errors.OpError as err:  # which names files of a directory that has gone
         raise OSError(f"{export_dir} can't be written: {errors.in_words(err)}") from err
     return Bundle(directory=export_dir, differences=differences)
 
 
-def spec_of(runs: Sequence[run.Run]) -> spec.Spec:
-    """Returns what the exported model answers and how it wants its pixels.
-
-    Raises:
-        ValueError: no run, or runs of another task, region of interest, conditions or levels.
-    """
-    if not runs:
-        raise ValueError("--run_dir names no run, expected at least one")
-    specs = [_spec_of_one(one) for one in runs]
-    for other, described in zip(runs[1:], specs[1:], strict=True):
-        for name in ("task", "roi", "conditions", "levels"):
-            first, second = getattr(specs[0], name), getattr(described, name)
-            if first != second:
-                raise ValueError(
-                    f"{other.run_dir} has {name} {second}, {runs[0].run_dir} has {first}: runs "
-                    "that are exported together have to share it"
-                )
-    prior = np.average(
-        [described.class_prior for described in specs], axis=0, weights=_weights(runs)
-    )
-    told = max((described.told for described in specs), key=len)
-    return dataclasses.replace(specs[0], class_prior=tuple(prior.tolist()), told=told)
-
-
-def _spec_of_one(one: run.Run) -> spec.Spec:
-    prior = predictions.collapse_probabilities(np.array(one.class_prior), one.config.task_spec)
-    converted = one.provenance["records"]["config"]
-    return spec.Spec(
-        task=one.config.task_spec.collapsed.name,
-        conditions=tuple(converted["conditions"]),
-        levels=tuple(converted["levels"]),
-        class_prior=tuple(prior.tolist()),
-        roi=roi_config.from_dict(converted),
-        told=spec.TOLD if one.config.model.is_told else (),
-    )
-
-
-def _weights(runs: Sequence[run.Run]) -> list[int]:
-    return [len(one.members) for one in runs]
-
-
-def _representative_crops(
-    runs: Sequence[run.Run], records_dir: pathlib.Path | None, served: spec.Spec
-) -> formats.Crops:
-    """Crops that the first run was trained on, for the ranges of int8; none of them is exported."""
-    if records_dir is None:
-        raise ValueError(
-            "format litert_int8 needs --records_dir: crops from there set its value ranges"
-        )
-    opened = records.open_records(records_dir)
-    record.require_regions(opened)
-    if opened.image_shape != served.image_shape:
-        raise ValueError(
-            f"{records_dir} has crops of {opened.image_shape}, the model takes "
-            f"{served.image_shape}: give the records that it was trained on"
-        )
-    splits = [split for split in opened.splits if split in runs[0].provenance["train_splits"]]
-    examples = records.load_examples(opened, splits, served.task_spec.severities)
-    if not len(examples):
-        raise ValueError(f"{records_dir} has no example of the splits that the run trained on")
-    count = min(_NUM_REPRESENTATIVE, len(examples))
-    chosen = np.random.default_rng(0).choice(len(examples), count, replace=False)
-    crops = examples.take(chosen)
-    told = {name: crops.columns[name] for name in served.told}
-    return {"image": crops.images, "window": crops.windows, **told}
-
-
 def _fill(
     directory: pathlib.Path,
-    runs: Sequence[run.Run],
-    served: spec.Spec,
+    served: served_crops.Served,
     format_names: Sequence[str],
     crops: formats.Crops | None,
     localizer_dir: pathlib.Path | None,
 ) -> dict[str, float]:
-    members = [(member.model, member.temperature) for one in runs for member in one.members]
-    tasks = [one.config.task_spec for one in runs for _ in one.members]
     with progress.waiting("writing the SavedModel"):
-        graph.Graph(members, served, tasks).save(directory / formats.SAVED_MODEL_DIR)
-    spec.write(directory, served)
-    inputs = golden.make_inputs(served)
+        served.save(directory / formats.SAVED_MODEL_DIR)
+    spec.write(directory, served.spec)
+    inputs = served.golden_inputs()
     with progress.waiting("asking the SavedModel and the runs"):
-        outputs = golden.ask_all(saved_model.SavedModel(directory), inputs)
-        own = golden.reference_answers(lambda images: _predict(runs, images), served, inputs)
+        outputs = served.ask_all(saved_model.SavedModel(directory), inputs)
+        own = served.own_answers(inputs)
     differences = {
         formats.SAVED_MODEL: golden.compare(own, outputs, "the SavedModel beside the run")
     }
@@ -197,26 +165,17 @@ def _fill(
     if localizer_dir is not None:
         with progress.waiting("copying and asking the localiser"):
             own_localizer.put(localizer_dir, directory)
-    seen = (study for one in runs for study in one.provenance["train_studies"])
+    seen = (study for one in served.runs for study in one.provenance["train_studies"])
     training_studies.write(directory, seen)
-    model_card.write(directory, runs, served, differences)
+    model_card.write(directory, served.runs, served.spec, differences, served.more_of_card())
     verification.write_checksums(directory)
     return differences
-
-
-def _predict(runs: Sequence[run.Run], images: stored_images.Images) -> np.ndarray:
-    """The mean over all members of all runs, of whole severities, float64 (n, classes)."""
-    answers = [
-        predictions.collapse_probabilities(one.predict(images), one.config.task_spec)
-        for one in runs
-    ]
-    return np.average(answers, axis=0, weights=_weights(runs))
 
 
 def _compare_format(
     directory: pathlib.Path,
     name: str,
-    inputs: golden.Inputs,
+    inputs: Any,
     outputs: spec.Answer,
     crops: formats.Crops | None,
 ) -> float:

@@ -6,6 +6,7 @@ The inputs are synthetic, so that an export carries no pixel of anybody's study.
 import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -100,14 +101,14 @@ class Inputs:
 def make_inputs(served: spec.Spec, *, seed: int = 0) -> Inputs:
     """Returns smooth random fields in the range of 12-bit MRI."""
     rng = np.random.default_rng(seed)
-    crops = np.stack([_field(rng, served.image_shape) for _ in range(_NUM_CROPS)])
+    crops = np.stack([smooth_field(rng, served.image_shape) for _ in range(_NUM_CROPS)])
     low = rng.uniform(0, 100, _NUM_CROPS)
     high = rng.uniform(600, _LARGEST_STORED, _NUM_CROPS)
     rows, columns = _SLICE_SHAPE
     return Inputs(
         image=crops,
         window=np.stack([low, high], axis=1).astype(np.float32),
-        slice_image=_field(rng, (rows, columns, served.roi.num_slices)),
+        slice_image=smooth_field(rng, (rows, columns, served.roi.num_slices)),
         slice_pixel_spacing=np.array([0.72, 0.6], np.float32),
         slice_center_xy=_centers(columns, served.roi.num_slices),
         slice_mirror=np.array([False, True, False, True]),
@@ -133,8 +134,8 @@ def _centers(columns: int, num_slices: int) -> np.ndarray:
     return centers[:, None] + steps[:, None] * shifts[:, None]
 
 
-def _field(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
-    """Blobs of several sizes with a little noise, uint16 (rows, columns, slices)."""
+def smooth_field(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns blobs of several sizes with a little noise, uint16 (rows, columns, slices)."""
     rows, columns, _ = shape
     field = rng.normal(0, 0.05, shape)
     for sigma in (2.0, 6.0, 15.0):
@@ -260,8 +261,8 @@ def crop_answers(outputs: spec.Answer) -> spec.Answer:
     }
 
 
-def write(directory: pathlib.Path, inputs: Inputs, outputs: spec.Answer) -> None:
-    """Writes both files below `golden/`."""
+def write(directory: pathlib.Path, inputs: Any, outputs: spec.Answer) -> None:
+    """Writes both files below `golden/`, of inputs of any kind."""
     (directory / FOLDER).mkdir()
     _save(directory / FOLDER / INPUTS_FILE, vars(inputs))
     write_answers(directory, OUTPUTS_FILE, outputs)
@@ -336,12 +337,12 @@ def _compare_labels(expected: spec.Answer, found: spec.Answer, what: str, tolera
     for name in expected:
         if not name.endswith("label"):
             continue
-        probabilities = np.sort(expected[name.removesuffix("label") + "probabilities"], axis=1)
-        is_clear = probabilities[:, -1] - probabilities[:, -2] > 2 * tolerance
+        probabilities = np.sort(expected[name.removesuffix("label") + "probabilities"], axis=-1)
+        is_clear = probabilities[..., -1] - probabilities[..., -2] > 2 * tolerance
         differing = np.flatnonzero((expected[name] != found[name]) & is_clear)
         if differing.size:
             row = differing[0]
             raise ValueError(
-                f"{what}: {name} of input {row} is {found[name][row]!r}, "
-                f"expected {expected[name][row]!r}"
+                f"{what}: {name} of input {row} is {found[name].flat[row]!r}, "
+                f"expected {expected[name].flat[row]!r}"
             )

@@ -5,6 +5,7 @@ integers, inside the graph. Weights lie on a grid of 2^-14, so every sum of weig
 in float64; no kernel, device or thread count changes it.
 """
 
+import math
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -126,16 +127,7 @@ class Graph:
                 **{name: tf.io.FixedLenFeature([], tf.int64) for name in self._served.told},
             },
         )
-        height, width, slices = self._served.image_shape
-        expected = 2 * height * width * slices
-        sizes = tf.strings.length(parsed["image"])
-        message = (
-            f"a record has an image of another size than {height} x {width} x {slices} uint16 "
-            f"({expected} bytes): convert with the roi_px and num_slices of this model. Bytes:"
-        )
-        checked = _where(tf.reduce_all(sizes == expected), [message, sizes], parsed["image"])
-        flat = tf.io.decode_raw(checked, tf.uint16, little_endian=True)
-        images = tf.reshape(flat, [-1, height, width, slices])
+        images = decode_images(parsed["image"], self._served.image_shape)
         told = [parsed[name] for name in self._served.told]
         return self.serve_crops(images, parsed["window"], *told)
 
@@ -195,11 +187,24 @@ class Graph:
             asked = {"image": images, **told} if told_module.is_told(model) else images
             raw = model(asked, training=False)
             logits = tf.math.log(tf.maximum(raw, _SMALLEST))
-            calibrated.append(_collapse(tf.nn.softmax(logits / temperature), task))
+            calibrated.append(collapse(tf.nn.softmax(logits / temperature), task))
         return tf.add_n(calibrated) / len(calibrated)
 
 
-def _collapse(probabilities: tf.Tensor, task: labels.Task) -> tf.Tensor:
+def decode_images(serialized: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+    """Returns the raw images of records, uint16 (batch, *shape), once their size is right."""
+    expected = 2 * math.prod(shape)
+    sizes = tf.strings.length(serialized)
+    message = (
+        f"a record has an image of another size than {' x '.join(map(str, shape))} uint16 "
+        f"({expected} bytes): convert with the roi_px and num_slices of this model. Bytes:"
+    )
+    checked = _where(tf.reduce_all(sizes == expected), [message, sizes], serialized)
+    flat = tf.io.decode_raw(checked, tf.uint16, little_endian=True)
+    return tf.reshape(flat, [-1, *shape])
+
+
+def collapse(probabilities: tf.Tensor, task: labels.Task) -> tf.Tensor:
     """Adds up the halves of a severity, where the task has them."""
     if not task.has_halves:
         return probabilities

@@ -51,6 +51,7 @@ def write(
     runs: Sequence[run.Run],
     served: spec.Spec,
     differences: Mapping[str, float],
+    more: str = "",
 ) -> None:
     """Writes the card.
 
@@ -59,9 +60,11 @@ def write(
         runs: the runs that are exported.
         served: what the model answers.
         differences: format -> as in `bundle.Bundle`.
+        more: how the answers of the runs are put together, where it is not their mean.
     """
     parts = [
-        _title(runs, served),
+        _title(runs, served, more),
+        *([_section("Stacked", more)] if more else []),
         _section("Answers", _answers(served)),
         _section("Input", _input(served)),
         _section("Trained on", "\n".join(_training(one) for one in runs)),
@@ -74,9 +77,12 @@ def write(
     atomic.write_text(directory / FILE_NAME, "\n".join(parts))
 
 
-def _title(runs: Sequence[run.Run], served: spec.Spec) -> str:
+def _title(runs: Sequence[run.Run], served: spec.Spec, more: str) -> str:
     members = sum(len(one.members) for one in runs)
-    mean = f"the mean of {members} calibrated models" if members > 1 else "one calibrated model"
+    together = "answers" if more else "mean"
+    mean = (
+        f"the {together} of {members} calibrated models" if members > 1 else "one calibrated model"
+    )
     families = " and ".join(sorted({one.config.model.family for one in runs}))
     return (
         f"# Lumbar spine {served.task} classifier ({families})\n\n"
@@ -109,6 +115,15 @@ def _answers(served: spec.Spec) -> str:
 
 def _input(served: spec.Spec) -> str:
     roi = served.roi
+    if served.views:
+        return (
+            f"A level by {len(served.views)} views, each a square of {roi.roi_mm:g} mm on "
+            f"{roi.roi_px} x {roi.roi_px} pixels, {roi.num_slices} slice(s), as stored values "
+            "(uint16): "
+            + "; ".join(f"{condition} on {series}" for condition, series in served.views)
+            + ". `present` says which there are; a missing one is not looked at. "
+            f"`{spec.PREPROCESS_FILE}` says how they are made.\n"
+        )
     return (
         f"A square of {roi.roi_mm:g} mm around the given coordinate on {roi.roi_px} x "
         f"{roi.roi_px} pixels, {roi.num_slices} slice(s), as stored values (uint16) with the "

@@ -18,6 +18,9 @@ LABELS_FILE = "labels.json"
 PREPROCESS_FILE = "preprocess.json"
 FORMAT_VERSION = 1
 
+# Keys of labels.json that exports of before lack.
+_LATER = ("told", "views")
+
 # What a model may be told of each crop, beside its pixels.
 TOLD = ("condition", "level")
 
@@ -73,6 +76,11 @@ _TOLD = (
     "labels.LEVELS: spinal_canal_stenosis, left and right_neural_foraminal_narrowing, left and "
     "right_subarticular_stenosis; l1_l2 to l5_s1."
 )
+_VIEWS = (
+    "A level is seen by the crops that `views` in labels.json names, in that order: of that "
+    "condition's point on a series of that description. window has low and high of each, one after "
+    "the other; present says which there are, and what stands for another changes nothing."
+)
 _NEIGHBOURS = (
     "The next planes of the same acquisition (SeriesInstanceUID, EchoTime, EchoNumbers, ImageType, "
     "TemporalPositionIdentifier, b-value), orientation, shape and spacing by position along the "
@@ -93,6 +101,8 @@ class Spec:
             no image.
         roi: the crop that the model takes.
         told: what else it takes of each crop, int64 (n,): condition and level, or nothing.
+        views: of a model that grades whole levels, condition and series description of each crop
+            that it sees a level by, such as ("spinal_canal_stenosis", "Axial T2"); else nothing.
     """
 
     task: str
@@ -101,11 +111,15 @@ class Spec:
     class_prior: tuple[float, ...]
     roi: roi_config.RoiConfig
     told: tuple[str, ...] = ()
+    views: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if self.told not in ((), TOLD):
             raise ValueError(f"told is {list(self.told)}, expected nothing or {', '.join(TOLD)}")
         _require_known("condition", self.conditions, labels.CONDITIONS)
+        if self.views:
+            views = tuple(condition for condition, _ in self.views)
+            _require_known("views: condition", views, labels.CONDITIONS)
         _require_known("level", self.levels, labels.LEVELS)
         num_classes = len(self.task_spec.classes)
         is_share = all(0.0 <= share <= 1.0 for share in self.class_prior)
@@ -125,9 +139,10 @@ class Spec:
         return labels.get_task(self.task)
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and slices of a crop."""
-        return self.roi.roi_px, self.roi.roi_px, self.roi.num_slices
+    def image_shape(self) -> tuple[int, ...]:
+        """Height, width and slices of a crop; before them the views of a level."""
+        views = (len(self.views),) if self.views else ()
+        return (*views, self.roi.roi_px, self.roi.roi_px, self.roi.num_slices)
 
     def tell(self, rows: Sequence[annotations.Annotation]) -> dict[str, np.ndarray]:
         """Returns what the model is told of rows, int64 (n,) by name."""
@@ -138,7 +153,7 @@ class Spec:
     @property
     def has_slice_signature(self) -> bool:
         """Whether one slice is enough to answer: a window by series needs all of them."""
-        return self.roi.window != "series"
+        return self.roi.window != "series" and not self.views
 
 
 def _require_known(kind: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
@@ -162,6 +177,7 @@ def write(directory: pathlib.Path, spec: Spec) -> None:
             "mirroring": _MIRROR if spec.roi.mirror_right else "Crops are never flipped.",
             "neighbours": _NEIGHBOURS,
             **({"told": _TOLD} if spec.told else {}),
+            **({"views": _VIEWS} if spec.views else {}),
             "normalization": "clip((x - low) / max(high - low, 1), 0, 1), inside the model, which "
             "then samples what it looks at of the crop",
         },
@@ -179,6 +195,7 @@ def _labels(spec: Spec) -> dict[str, Any]:
         "conditions": list(spec.conditions),
         "levels": list(spec.levels),
         **({"told": list(spec.told)} if spec.told else {}),
+        **({"views": [list(view) for view in spec.views]} if spec.views else {}),
     }
 
 
@@ -203,10 +220,11 @@ def _roi(values: Mapping[str, Any]) -> roi_config.RoiConfig:
 
 def _from_labels(roi: roi_config.RoiConfig, values: Mapping[str, Any]) -> Spec:
     names = ("task", "conditions", "levels", "class_prior")
-    said = {name: values[name] for name in names} | {"told": values.get("told", [])}
+    said = {name: values[name] for name in names}
+    said |= {name: values.get(name, []) for name in _LATER}
     spec = json_object.build(Spec, {**said, "roi": roi})
     written = _labels(spec)
-    for name in sorted(set(written) - {*names, "told"}):
+    for name in sorted(set(written) - {*names, *_LATER}):
         if values.get(name) != written[name]:
             found = json_object.in_words(values.get(name))
             raise ValueError(f"{name} is {found}, task {spec.task} has {written[name]}")
@@ -234,8 +252,7 @@ def as_answer(values: Mapping[str, Any]) -> Answer:
     """Returns an answer with its labels as str, whatever the runtime made of them."""
     arrays = {name: np.asarray(value) for name, value in values.items()}
     if arrays["label"].dtype.kind != "U":
-        names = [
-            item.decode() if isinstance(item, bytes) else str(item) for item in arrays["label"]
-        ]
-        arrays["label"] = np.array(names, np.str_)
+        label = arrays["label"]
+        names = [item.decode() if isinstance(item, bytes) else str(item) for item in label.flat]
+        arrays["label"] = np.array(names, np.str_).reshape(label.shape)
     return arrays

@@ -30,6 +30,7 @@ class Member:
         folds: their names, in order.
         conversion: `config` of the records' manifest.
         class_prior: share of each class of `task` in the training examples.
+        series: condition -> (study, series) that its rows lie on.
     """
 
     run_dir: pathlib.Path
@@ -39,12 +40,12 @@ class Member:
     folds: tuple[str, ...]
     conversion: Mapping[str, object]
     class_prior: tuple[float, ...]
+    series: Mapping[int, set[tuple[int, int]]]
 
     @property
     def conditions(self) -> tuple[str, ...]:
         """Those that it grades, in the order of labels.CONDITIONS."""
-        found = set(self.said.conditions.tolist())
-        return tuple(name for name in labels.CONDITIONS if name in found)
+        return tuple(labels.CONDITIONS[condition] for condition in sorted(self.series))
 
 
 def read(run_dirs: Sequence[pathlib.Path]) -> tuple[Member, ...]:
@@ -93,7 +94,17 @@ def _read(run_dir: pathlib.Path) -> Member:
         folds=tuple(provenance["folds"]),
         conversion=provenance["records"]["config"],
         class_prior=tuple(predictions_module.collapse_probabilities(prior, task).tolist()),
+        series=_series(found),
     )
+
+
+def _series(found: predictions_module.Predictions) -> dict[int, set[tuple[int, int]]]:
+    series: dict[int, set[tuple[int, int]]] = {}
+    for key in found.keys:
+        study, number, _, condition, _ = key.split("/")
+        of_condition = series.setdefault(labels.CONDITIONS.index(condition), set())
+        of_condition.add((int(study), int(number)))
+    return series
 
 
 def _folds_of_studies(run_dir: pathlib.Path, task: labels.Task) -> Iterator[tuple[int, str]]:

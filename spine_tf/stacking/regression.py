@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import threadpoolctl
 from sklearn import linear_model
 
 # How far the columns are believed, from hardly to nearly without a bound.
@@ -84,11 +85,13 @@ def fit(
     inputs = _inputs(columns, center, scale)
     pseudo = np.zeros((num_classes, inputs.shape[1]))
     weights = np.asarray(class_weights, np.float64)
-    found = linear_model.LogisticRegression(C=strength, max_iter=_MOST_STEPS).fit(
-        np.concatenate([inputs, pseudo]),
-        np.concatenate([truth, np.arange(num_classes)]),
-        np.concatenate([weights[truth], _PSEUDO_WEIGHT * weights]),
-    )
+    # Matrices so small take several threads longer than one.
+    with threadpoolctl.threadpool_limits(limits=1):
+        found = linear_model.LogisticRegression(C=strength, max_iter=_MOST_STEPS).fit(
+            np.concatenate([inputs, pseudo]),
+            np.concatenate([truth, np.arange(num_classes)]),
+            np.concatenate([weights[truth], _PSEUDO_WEIGHT * weights]),
+        )
     return Regression(
         strength=strength,
         class_weights=tuple(weights.tolist()),

@@ -148,7 +148,8 @@ class ClassificationTask:
         source: records.Records,
         assignment: fold_roles.Assignment,
     ) -> None:
-        results.write(self.config, run_dir, model, source, assignment)
+        predict = functools.partial(results.predict, self.config, model, source)
+        results.write(self.config, run_dir, assignment, predict)
 
     def join_folds(self, run_dir: pathlib.Path, fold_dirs: Sequence[pathlib.Path]) -> None:
         results.join_folds(self.config, run_dir, fold_dirs)

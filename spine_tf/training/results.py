@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -21,17 +21,22 @@ _SPREAD = ("accuracy", "balanced_accuracy", "log_loss")
 def write(
     run_config: config.Config,
     run_dir: pathlib.Path,
-    model: keras.Model,
-    source: records.Records,
     assignment: fold_roles.Assignment,
+    predict: Callable[[str], predictions.Predictions],
 ) -> None:
     """Writes the results on the split held out; metrics.json last, since it marks the end.
 
+    Args:
+        run_config: of the run.
+        run_dir: where.
+        assignment: the part of each fold.
+        predict: split -> what the model says of it, not calibrated.
+
     Raises:
-        ValueError: a split has no example of the task.
+        ValueError: `predict` would raise it.
     """
-    temperature = _calibrate(run_config, run_dir, model, source, assignment.monitor_split)
-    held_out = _predict(run_config, model, source, assignment.val_split)
+    temperature = _calibrate(run_config, run_dir, assignment.monitor_split, predict)
+    held_out = predict(assignment.val_split)
     calibrated = _at_temperature(held_out, temperature)
     predictions.write_csv(
         run_dir / run_directory.PREDICTIONS_FILE, calibrated, run_config.task_spec
@@ -42,14 +47,13 @@ def write(
 def _calibrate(
     run_config: config.Config,
     run_dir: pathlib.Path,
-    model: keras.Model,
-    source: records.Records,
     monitor_split: str | None,
+    predict: Callable[[str], predictions.Predictions],
 ) -> float:
     """Fits the temperature on the inner fold; without one it is 1 and says so."""
     values: dict[str, Any] = {"temperature": 1.0, "fitted_on": None, "num_examples": 0}
     if monitor_split is not None:
-        inner = _predict(run_config, model, source, monitor_split)
+        inner = predict(monitor_split)
         predictions.write_csv(run_dir / run_directory.INNER_FILE, inner, run_config.task_spec)
         temperature = calibration.fit_temperature(inner.probabilities, inner.labels)
         calibrated = _at_temperature(inner, temperature)
@@ -64,9 +68,14 @@ def _calibrate(
     return values["temperature"]
 
 
-def _predict(
+def predict(
     run_config: config.Config, model: keras.Model, source: records.Records, split: str
 ) -> predictions.Predictions:
+    """Returns what a model of crops says of a split, not calibrated.
+
+    Raises:
+        ValueError: the split has no example of the task.
+    """
     examples = task_examples.load_examples(run_config, source, [split])
     if not len(examples):
         raise ValueError(

@@ -28,12 +28,12 @@ def open_training(
     counts = require_every_class(run_config, source, splits)
     if not run_config.data.label_review.path:
         return open_feed(run_config, source, splits), counts
-    where = _where(run_config, source, splits)
+    place = where(run_config, source, splits)
     examples = load_examples(run_config, source, splits)
     cured = reviewed_labels.cure(run_config, examples, splits)
     kept = np.bincount(cured.examples.labels, minlength=len(counts))
     _require_every_class(run_config, source, splits, kept)
-    return _in_memory(run_config, cured.examples, where, cured.extra), kept
+    return _in_memory(run_config, cured.examples, place, cured.extra), kept
 
 
 def require_every_class(
@@ -66,10 +66,10 @@ def open_feed(
     run_config: config.Config, source: records.Records, splits: Sequence[str]
 ) -> feed.Feed:
     """Returns a feed of the splits with the labels that were given."""
-    where = _where(run_config, source, splits)
-    if where != "stream":
+    place = where(run_config, source, splits)
+    if place != "stream":
         examples = load_examples(run_config, source, splits)
-        return _in_memory(run_config, examples, where)
+        return _in_memory(run_config, examples, place)
     return stream_feed.StreamFeed(
         source=source,
         splits=tuple(splits),
@@ -86,38 +86,42 @@ def _told(run_config: config.Config) -> tuple[str, ...]:
 def _in_memory(
     run_config: config.Config,
     examples: records.Examples,
-    where: str,
+    place: str,
     extra: Mapping[str, np.ndarray] | None = None,
 ) -> feed.Feed:
     return memory_feed.make_feed(
         examples,
-        on_device=where == "device",
+        on_device=place == "device",
         balanced=run_config.data.sampling == "balanced",
         extra={**{name: examples.columns[name] for name in _told(run_config)}, **(extra or {})},
     )
 
 
-def _where(run_config: config.Config, source: records.Records, splits: Sequence[str]) -> str:
-    """Where the examples of the splits are held: memory, device, or stream for nowhere."""
+def where(run_config: config.Config, source: records.Records, splits: Sequence[str]) -> str:
+    """Returns where examples of the splits are held: memory, device, or stream for nowhere.
+
+    Raises:
+        ValueError: what is configured needs them in memory, and they are streamed.
+    """
     data = run_config.data
     # One budget for all that a run holds at a time: training, inner and held-out fold.
     held = dict.fromkeys([*fold_roles.fold_splits(source), *splits])
     needed_mb = source.decoded_mb([*held])
-    where = data.feed
-    if where == "auto":
-        where = "memory" if needed_mb <= data.memory_budget_mb else "stream"
+    place = data.feed
+    if place == "auto":
+        place = "memory" if needed_mb <= data.memory_budget_mb else "stream"
     reasons = {
         "data.sampling is balanced": data.sampling == "balanced",
         "data.label_review is set": bool(data.label_review.path),
         f"task {run_config.task} has halves": run_config.task_spec.has_halves,
     }
     for reason, needs_memory in reasons.items():
-        if needs_memory and where == "stream":
+        if needs_memory and place == "stream":
             raise ValueError(
                 f"{reason}, which needs the crops in memory, {needed_mb:.0f} MiB: set "
                 "data.feed to memory, or leave it at auto and raise data.memory_budget_mb"
             )
-    return where
+    return place
 
 
 def _require_flip_keeps_the_side(run_config: config.Config, source: records.Records) -> None:

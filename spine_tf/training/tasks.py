@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from spine_tf.augmentation import field_of_view
 from spine_tf.configuration import config
-from spine_tf.training import classification, fold_roles, landmark_task, losses
+from spine_tf.training import classification, fold_roles, landmark_task, level_task, losses
 from tfrecords import feed, records
 
 Running = Mapping[str, Callable[[Any, Any], tf.Tensor]]
@@ -130,6 +130,7 @@ def make_task(run_config: config.Config, source: records.Records) -> Task:
     """Returns the task that a configuration names, of the records that it is learned from."""
     if run_config.task == landmark_task.NAME:
         return landmark_task.make(run_config, source)
-    return classification.ClassificationTask(
-        config=run_config, record_mm=field_of_view.record_mm(source)
-    )
+    record_mm = field_of_view.record_mm(source)
+    if run_config.task == level_task.NAME:
+        return level_task.LevelTask(config=run_config, record_mm=record_mm)
+    return classification.ClassificationTask(config=run_config, record_mm=record_mm)

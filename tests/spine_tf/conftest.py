@@ -1,6 +1,7 @@
-"""Small data sets in the RSNA layout, built image by image."""
+"""Small data sets in the RSNA layout, built image by image, and records of levels."""
 
 import csv
+import dataclasses
 import importlib.util
 import pathlib
 from collections.abc import Callable
@@ -13,6 +14,9 @@ from pydicom import uid
 from pydicom.dataset import FileMetaDataset
 
 from spine_tf import labels
+from spine_tf.configuration import roi_config
+from spine_tf.crops import record
+from tfrecords import example, manifest, schema, shard, tfds_files
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
@@ -200,3 +204,82 @@ def squares_localizer_dir(_squares: Any, tmp_path_factory: pytest.TempPathFactor
     directory = tmp_path_factory.mktemp("localizer")
     written: pathlib.Path = _squares.write_localizer(directory)
     return written
+
+
+def write_level_records(
+    directory: pathlib.Path, *, num_studies: int = 6, roi_px: int = 16, num_slices: int = 1
+) -> pathlib.Path:
+    """Writes level records as `convert --kind level` does: a large disc is a mild one.
+
+    Each split has two levels of each study. The canal's own view is noise, its grade the worse of
+    the recesses'. Every fifth record lacks a view, every seventh a label.
+    """
+    directory.mkdir(parents=True)
+    shape = (5, roi_px, roi_px, num_slices)
+    fields = schema.Schema(
+        features=(
+            schema.Feature(name="image", dtype="uint16", shape=shape),
+            schema.Feature(name="window", dtype="float32", shape=(10,)),
+            schema.Feature(name="present", dtype="int64", shape=(5,)),
+            schema.Feature(name="label", dtype="int64", shape=(5,)),
+            schema.Feature(name="mirrored", dtype="int64", shape=(5,)),
+            schema.Feature(name="level", dtype="int64", class_names=labels.LEVELS),
+            schema.Feature(name="study_id", dtype="int64"),
+            schema.Feature(name="key", dtype="bytes"),
+        )
+    )
+    grid = np.arange(roi_px) - (roi_px - 1) / 2
+    distance = np.hypot(*np.meshgrid(grid, grid))
+    generator, study, number, shards = np.random.default_rng(roi_px), 500, 0, []
+    for split in ("fold_0", "fold_1", "fold_2", "test"):
+        name = shard.file_name(record.DATASET_NAME, split, 0, 1)
+        with shard.Writer(directory / name, split) as writer:
+            for place in range(2 * num_studies):
+                study, number, level = study + (place + 1) % 2, number + 1, 2 + place % 2
+                grades = np.arange(5) * 2 + number + generator.integers(0, 3, 5)
+                grades %= 3
+                grades[0] = max(grades[3], grades[4])
+                image = 300 + generator.normal(0, 60, shape)
+                radii = roi_px * (0.45 - 0.15 * np.array([1, *grades[1:]]))
+                image += 500 * (distance < radii[:, None, None])[..., None]
+                present = np.ones(5, np.int64)
+                truth = grades.copy()
+                if number % 5 == 0:
+                    present[number % 4 + 1] = 0
+                if number % 7 == 0:
+                    truth[number % 5] = -1
+                image *= present[:, None, None, None]
+                values = {
+                    "image": np.clip(image, 0, 4095).astype(np.uint16),
+                    "window": np.tile(np.array([50, 1100], np.float32), 5),
+                    "present": present,
+                    "label": truth,
+                    "mirrored": np.array([0, 0, 0, 0, 1]),
+                    "level": level,
+                    "study_id": study,
+                    "key": f"{study}/{labels.LEVELS[level]}".encode(),
+                }
+                writer.write(example.serialize(fields, values))
+        shards.append(writer.shard)
+    dataset = manifest.Manifest(
+        name=record.DATASET_NAME,
+        config={
+            **dataclasses.asdict(roi_config.RoiConfig(roi_px=roi_px, num_slices=num_slices)),
+            "kind": "level",
+            "conditions": list(labels.CONDITIONS),
+            "levels": list(labels.LEVELS),
+            "num_folds": 3,
+        },
+        shards=tuple(shards),
+        class_counts={},
+    )
+    tfds_files.write_schema(directory, fields)
+    tfds_files.write_info(directory, dataset, "Levels in noise.")
+    manifest.write_manifest(directory, dataset)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def level_records_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """48 level records of 24 studies in fold_0 to fold_2 and test, 16 px, one slice."""
+    return write_level_records(tmp_path_factory.mktemp("levels") / "r")

@@ -78,7 +78,7 @@ def test_folds_are_held_out_by_name_where_one_is_empty(
     manifest.write_manifest(copy, dataclasses.replace(dataset, shards=parts))
     tfds_files.write_info(copy, manifest.read_manifest(copy), "x")
     with pytest.raises(ValueError, match=r"--folds is 1, but .* has no example in fold_0; its"):
-        search_settings.check_folds(records.open_records(copy), 1)
+        search_settings.check_folds(records.open_records(copy), 1, "multiclass")
     with pytest.raises(ValueError, match="has no examples in split 'fold_0'"):
         make_runner(records_dir=copy).run(_job(), _config())
 

@@ -10,15 +10,13 @@ from spine_tf.configuration import config, overrides
 from tfrecords import records
 from tuner import search_settings, space, space_presets
 
-FAMILIES = config.families_of("binary")
-
 
 def _bases(task: str, *set_values: str) -> tuple[dict[str, config.Config], frozenset[str]]:
-    return search_settings.make_bases(task, FAMILIES, settings=set_values)
+    return search_settings.make_bases(task, config.families_of(task), settings=set_values)
 
 
 @pytest.mark.parametrize("preset", space_presets.PRESETS)
-@pytest.mark.parametrize("task", ["binary", "multiclass"])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "levels"])
 def test_default_values_are_the_base_configuration(task: str, preset: str) -> None:
     bases, fixed = _bases(task)
     hyperparameters = space.make_space(space_presets.PRESETS[preset], bases, fixed)

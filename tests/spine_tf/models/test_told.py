@@ -12,7 +12,7 @@ from spine_tf.evaluation import held_out
 from spine_tf.models import families, told
 from spine_tf.runs import run
 from spine_tf.scoring import predictions as predictions_module
-from spine_tf.serving import answer_check, bundle, saved_model, spec
+from spine_tf.serving import answer_check, bundle, saved_model, served_crops, spec
 from spine_tf.training import task_examples, tasks, trainer
 from tfrecords import records, shard, stored_images
 
@@ -99,7 +99,8 @@ def test_batches_carry_what_the_records_say(records_dir, where):
 @pytest.mark.slow
 def test_run_answers_as_it_did_when_it_was_trained(records_dir, tmp_path):
     source = records.open_records(records_dir)
-    trainer.train(_config(), source, tmp_path / "w", resume=False)
+    # Behind a sampler, which the network begins after while it trains.
+    trainer.train(_config("model.input_mm=40"), source, tmp_path / "w", resume=False)
 
     trained = run.load_run(tmp_path / "w")
     found = held_out.load(trained, source, "val")
@@ -137,7 +138,7 @@ def _run(model, settings):
 
 
 @pytest.mark.slow
-def test_export_asks_for_condition_and_level_in_every_signature_and_format(records_dir, tmp_path):
+def test_export_asks_for_condition_and_level_in_every_signature(records_dir, tmp_path):
     model = _model()
     for table in model.get_layer("told").tables:
         table.assign(np.random.default_rng(0).normal(size=table.shape))
@@ -147,11 +148,11 @@ def test_export_asks_for_condition_and_level_in_every_signature_and_format(recor
     made = bundle.export(
         [trained, _run(_model("model.condition_input=false"), _config())],
         tmp_path / "e",
-        format_names=["onnx", "openvino", "litert"],
+        format_names=["onnx"],
     )
 
     assert spec.read(made.directory).told == ("condition", "level")
-    assert set(answer_check.check(made.directory).differences) >= {"onnx", "openvino", "litert"}
+    assert set(answer_check.check(made.directory).differences) == {"saved_model", "onnx"}
     source = records.open_records(records_dir)
     examples = records.load_examples(source, ["test"], (0, 1, 2))
     serialized = [
@@ -161,9 +162,8 @@ def test_export_asks_for_condition_and_level_in_every_signature_and_format(recor
     ]
     served = saved_model.SavedModel(made.directory)
     answer = served.ask("serve_examples", examples=np.array(serialized, object))
-    expected = bundle._predict(
-        [trained, _run(_model("model.condition_input=false"), _config())], examples.windowed
-    )
+    both = [trained, _run(_model("model.condition_input=false"), _config())]
+    expected = served_crops.ServedCrops(both).predict(examples.windowed)
     np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
     with pytest.raises(ValueError, match="did not accept its input"):
         served.ask("serving_default", image=examples.images, window=examples.windows)

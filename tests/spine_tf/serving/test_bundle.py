@@ -27,6 +27,7 @@ from spine_tf.serving import (
     golden,
     model_card,
     saved_model,
+    served_crops,
     spec,
     verification,
 )
@@ -407,7 +408,7 @@ def test_format_without_its_package_says_what_to_install(monkeypatch):
 def test_card_says_which_folds_the_members_did_not_see(one_run, tmp_path):
     provenance = {**one_run.provenance, "folds": ["fold_0", "fold_1"]}
     folded = dataclasses.replace(one_run, provenance=provenance)
-    model_card.write(tmp_path, [folded], bundle.spec_of([folded]), {})
+    model_card.write(tmp_path, [folded], served_crops.spec_of([folded]), {})
     card = (tmp_path / "model_card.md").read_text("utf-8")
     assert "one member for each of fold_0, fold_1, which it never saw" in card
     assert "itself was not measured" in card
@@ -617,7 +618,7 @@ def test_card_has_figures_limits_and_licence(one_run, tmp_path):
     }
     (run_dir / "metrics.json").write_text(json.dumps(summary))
     measured = dataclasses.replace(one_run, run_dir=run_dir, members=one_run.members[:1])
-    model_card.write(tmp_path, [measured], bundle.spec_of([measured]), {"saved_model": 1e-7})
+    model_card.write(tmp_path, [measured], served_crops.spec_of([measured]), {"saved_model": 1e-7})
     card = (tmp_path / "model_card.md").read_text("utf-8")
     assert "| Accuracy | 0.710 (0.620 to 0.790) | 0.450 |" in card
     assert "| Recall, Severe | undefined | - |" in card

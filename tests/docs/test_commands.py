@@ -4,7 +4,6 @@ import pathlib
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,15 +13,21 @@ import pytest
 _ROWS = ("--conditions=all", "--levels=all", "--roi_px=32", "--num_folds=3")
 _SMALL_MODEL = ("--set=model.input_px=16", "--set=model.filters=[4]")
 _BRIEF = (*_SMALL_MODEL, "--set=data.inner_fold=none", "--set=training.epochs=1")
+# Those of the first entry that the words begin with.
 _SMALLER: Mapping[str, Sequence[str]] = {
-    "spine_tf.phantom": ("--num_studies=5",),
-    "spine_tf.convert": _ROWS,
-    "spine_tf.train": ("--epochs=1", *_BRIEF),
-    "spine_tf.clean": ("--allow_unskilled",),
-    "spine_tf.evaluate": ("--noevidence", "--num_resamples=20"),
-    "tuner": ("--max_trials=1", "--max_epochs=1", *_SMALL_MODEL),
-    "spine_tf.ablate": (*_ROWS, *_BRIEF),
-    "spine_tf.reproduce": (
+    "-m spine_tf.phantom --output_dir data ": ("--num_studies=5",),
+    "-m spine_tf.phantom ": ("--num_studies=2",),
+    "-m spine_tf.convert ": _ROWS,
+    "-m spine_tf.train ": ("--epochs=1", *_BRIEF),
+    "-m spine_tf.clean ": ("--allow_unskilled",),
+    "-m spine_tf.evaluate ": ("--noevidence", "--num_resamples=20"),
+    # tests/spine_tf/serving/test_bundle.py writes and reads the others.
+    "-m spine_tf.export --run_dir runs/residual --export_dir export --formats ": (
+        "--formats=onnx",
+    ),
+    "-m tuner ": ("--max_trials=1", "--max_epochs=1", *_SMALL_MODEL),
+    "-m spine_tf.ablate ": (*_ROWS, *_BRIEF),
+    "-m spine_tf.reproduce ": (
         *("--conditions=all", "--models=simple", "--tasks=multiclass"),
         *_BRIEF,
     ),
@@ -31,9 +36,10 @@ _SMALLER: Mapping[str, Sequence[str]] = {
 
 def _quick_python() -> str:
     cases = [
-        f'"-m {module}") set -- "$@" {shlex.join(flags)} ;;' for module, flags in _SMALLER.items()
+        f'"{beginning}"*) set -- "$@" {shlex.join(flags)} ;;'
+        for beginning, flags in _SMALLER.items()
     ]
-    return "\n".join(['case "${1-} ${2-}" in', *cases, "esac", 'exec warm-python "$@"', ""])
+    return "\n".join(['case "$*" in', *cases, "esac", 'exec warm-python "$@"', ""])
 
 
 def _script(blocks: Iterable[Any], data_dir: pathlib.Path) -> str:
@@ -57,8 +63,8 @@ def _script(blocks: Iterable[Any], data_dir: pathlib.Path) -> str:
 @pytest.fixture(scope="module")
 def phantom_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     directory = tmp_path_factory.mktemp("phantom") / "data"
-    command = [sys.executable, "-m", "spine_tf.phantom", f"--output_dir={directory}"]
-    subprocess.run([*command, *_SMALLER["spine_tf.phantom"]], check=True, capture_output=True)
+    command = ["warm-python", "-m", "spine_tf.phantom", f"--output_dir={directory}"]
+    subprocess.run([*command, "--num_studies=5"], check=True, capture_output=True)
     return directory
 
 

@@ -242,6 +242,21 @@ def test_program_without_a_destination_says_what_to_give():
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--vary=anatomy"], "--vary says what --randomize varies"),
+        (["--randomize", "--vary=colour"], "varied has colour, expected some of anatomy"),
+        (["--style=hospital", "--edition=2"], "are for studies of --style rsna"),
+    ],
+)
+def test_flags_that_can_have_no_effect_are_refused(tmp_path, arguments, message):
+    result = run_program(f"--output_dir={tmp_path / 'd'}", *arguments)
+
+    assert result.returncode == 1
+    assert message in result.stderr and "Traceback" not in result.stderr
+
+
 @pytest.mark.slow
 def test_program_writes_a_data_set_and_prints_its_ceiling(tmp_path):
     result = run_program("--output_dir", str(tmp_path / "d"), "--num_studies", "2", "--workers=2")

@@ -13,15 +13,15 @@ step() {
   "$python" -m "${@:2}"
 }
 
-step "Synthetic studies" spine_tf.phantom --output_dir "$out/data" --num_studies 60
+step "Synthetic studies" spine_tf.phantom --output_dir "$out/data" --num_studies 120
 step "DICOM to TFRecords" spine_tf.convert --data_dir "$out/data" --output_dir "$out/records" \
-  --levels all
+  --levels all --roi_px 64
 step "Check every record" tfrecords verify "$out/records"
 step "Search small families" tuner --records_dir "$out/records" --task multiclass \
   --models dense,residual --search_dir "$out/search" --max_trials 4 --max_epochs 6
 step "One ResNet-50 at 64 px" tuner --records_dir "$out/records" --task multiclass \
   --models resnet50 --search_dir "$out/search_resnet50" --max_trials 1 --max_epochs 2 \
-  --set model.weights=none --set model.input_px=64
+  --set model.weights=none
 step "Train the best on all folds" spine_tf.train --records_dir "$out/records" \
   --config "$out/search/best.json" --val_fold all --epochs 20 --run_dir "$out/run"
 step "Out-of-fold report" spine_tf.evaluate --run_dir "$out/run" --records_dir "$out/records" \

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from absl import flags, logging
 
 from spine_tf import cli, flags as flags_module, labels
-from tfrecords import program
+from tfrecords import output_place, program
 
 if TYPE_CHECKING:
     from spine_tf.rsna import annotations
@@ -34,6 +34,8 @@ def main() -> None:
     flags_module.require_kinds(data_dir=data_dir)
     origin = page_origin.describe([data_dir])
     page_origin.require_own(report_dir / audit_page.PAGE_FILE, origin)
+    files = audit_page.PAGE_FILE, audit_page.CSV_FILE
+    output_place.require_inside(report_dir, "--report_dir", files=files)
     num_workers = _WORKERS.number()
     source = sources.open_source(data_dir)
     audited = audit.audit(source, num_workers=num_workers, points=program.path(_POINTS))

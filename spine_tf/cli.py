@@ -98,6 +98,16 @@ def _usage() -> str:
     )
 
 
+# Words that stand in such a command for what the program can't know.
+_PLACEHOLDERS = {
+    "DATA": "studies in the RSNA layout with points, a folder or a zip file",
+    "POINTS": "a CSV or markups of points",
+    "RECORDS": "a directory that convert writes",
+    "RUN": "a new directory",
+    "EXPORT": "a directory that export writes",
+}
+
+
 def print_next_training(records_dir: pathlib.Path) -> None:
     """Prints the command that trains on records, with a family that is small and good."""
     run_dir = beside(records_dir, "run")
@@ -123,4 +133,6 @@ def print_next(name: str, *arguments: object, **values: object) -> None:
     """
     is_script = program_module.own_command()[0] == "spine-tf"
     start = ["spine-tf", name] if is_script else ["python", "-m", PROGRAMS[name].module]
-    sys.stdout.write(f"{program_module.next_line(start, *arguments, **values)}\n")
+    meant = [f"{word}: {means}" for word, means in _PLACEHOLDERS.items() if word in values.values()]
+    comment = f"  # {'; '.join(meant)}" if meant else ""
+    sys.stdout.write(f"{program_module.next_line(start, *arguments, **values)}{comment}\n")

@@ -116,10 +116,21 @@ def in_words(name: str) -> str:
 
 
 def graded_in_words(conditions: Sequence[str], levels: Sequence[str]) -> str:
-    """Returns such as "left subarticular, right subarticular at L4/L5"."""
-    found, at = (
-        "all" if len(names) == len(known) else ", ".join(map(in_words, names))
-        for names, known in ((conditions, CONDITIONS), (levels, LEVELS))
-    )
-    what = "all conditions" if found == "all" else found
-    return f"{what} at {'all levels' if at == 'all' else at}"
+    """Returns such as "left and right subarticular at L4/L5"."""
+    what = ", ".join(_with_sides(conditions))
+    if len(conditions) == len(CONDITIONS):
+        what = "all conditions"
+    at = "all levels" if len(levels) == len(LEVELS) else ", ".join(map(in_words, levels))
+    return f"{what} at {at}"
+
+
+def _with_sides(conditions: Sequence[str]) -> list[str]:
+    """The conditions in words, left and right of one as one."""
+    names = list(map(in_words, conditions))
+    both = {
+        f"left {name}": f"left and right {name}"
+        for name in (each.removeprefix("right ") for each in names)
+        if {f"left {name}", f"right {name}"} <= set(names)
+    }
+    later = {f"right {name.removeprefix('left ')}" for name in both}
+    return [both.get(name, name) for name in names if name not in later]

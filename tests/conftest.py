@@ -28,6 +28,7 @@ _LONG_FILES = ("test_docs.py", "test_search.py", "test_chief.py", "test_reproduc
 _SPLITS = ("fold_0", "fold_1", "fold_2", "test")
 _CONDITION = labels.CONDITIONS.index("left_subarticular_stenosis")
 _LEVEL = labels.LEVELS.index("l4_l5")
+_FAULTS = pathlib.Path(__file__).with_name("page_faults.js").read_text("utf-8")
 _BROWSER_ARGUMENTS = (
     "--headless=new",
     "--no-sandbox",
@@ -202,6 +203,15 @@ class Browser:
     def needed_width(self) -> int:
         """Returns the width in CSS pixels below which the page scrolls sideways."""
         return self.driver.execute_script("return document.documentElement.scrollWidth")
+
+    def faults(self, width: int) -> list[list[str]]:
+        """Returns what doesn't fit, or can't be read, at a width in CSS pixels, each with its text.
+
+        Elements beyond the edge that nothing scrolls to, text of less than 11 pixels or cut off,
+        and in charts text outside the picture or over other text.
+        """
+        self.set_width(width)
+        return self.driver.execute_script(_FAULTS)
 
     def set_scheme(self, scheme: str) -> None:
         """Makes the reader prefer `scheme`, dark or light."""

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from tfrecords import regular_file
+from tfrecords import errors, regular_file
 
 # What numpy and zipfile raise of a file that is damaged, or asks for memory that it doesn't fill.
 _UNREADABLE = (
@@ -41,8 +41,9 @@ def opened(path: pathlib.Path, *, expected: str, mend: str) -> Iterator[Mapping[
         ):
             yield _Arrays(arrays)
     except _UNREADABLE as err:
-        said = " ".join(str(err).split()) or type(err).__name__
-        raise ValueError(f"{path} can't be read ({said}); expected {expected}: {mend}") from err
+        raise ValueError(
+            f"{path} can't be read ({errors.reason(err)}); expected {expected}: {mend}"
+        ) from err
 
 
 class _Arrays(Mapping[str, np.ndarray]):

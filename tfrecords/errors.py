@@ -48,7 +48,23 @@ def in_words(err: BaseException) -> str:
         return _of_system(err)
     if isinstance(err, _of_operations()):
         return _of_tensorflow(err)
+    return reason(err)
+
+
+def reason(err: BaseException) -> str:
+    """Returns what an error says on one line, for the middle of another sentence: no advice.
+
+    Of the system's errors where and what, without Python's number of them.
+    """
+    if isinstance(err, OSError) and _is_plain(err):
+        place = f"{_name(err.filename)}: " if err.filename is not None else ""
+        return f"{place}{err.strerror}"
     return _one_line(err) or type(err).__name__
+
+
+def _is_plain(err: OSError) -> bool:
+    """Whether it has a number, and no words of its own."""
+    return err.errno is not None and type(err).__str__ is OSError.__str__
 
 
 def _in_brackets(err: BaseException) -> str:
@@ -60,14 +76,11 @@ def _one_line(err: BaseException) -> str:
 
 
 def _of_system(err: OSError) -> str:
-    """Where and what, without Python's number of it; errors of our own have their words."""
-    if err.errno is None or type(err).__str__ is not OSError.__str__:
-        return _one_line(err) or type(err).__name__
-    if err.errno == errno.ENOMEM:
+    """The reason, and what helps."""
+    if err.errno == errno.ENOMEM and _is_plain(err):
         return f"there is not enough memory: {_NO_MEMORY}"
-    place = f"{_name(err.filename)}: " if err.filename is not None else ""
-    advice = f": {_ADVICE[err.errno]}" if err.errno in _ADVICE else ""
-    return f"{place}{err.strerror}{advice}"
+    advice = f": {_ADVICE[err.errno]}" if err.errno in _ADVICE and _is_plain(err) else ""
+    return f"{reason(err)}{advice}"
 
 
 def _name(filename: Any) -> str:

@@ -6,6 +6,7 @@ import os
 import pathlib
 import stat
 import tempfile
+from collections.abc import Iterable
 
 _EXPECTED = "a place that can be written to"
 
@@ -41,6 +42,34 @@ def require_directory(path: pathlib.Path, name: str) -> None:
         what = "a link that leads nowhere" if path.is_symlink() else "a file"
         raise ValueError(f"{name} {path} is {what}, expected a directory: choose another")
     _try_to_write(path, name)
+
+
+def require_inside(
+    directory: pathlib.Path,
+    name: str,
+    *,
+    files: Iterable[str] = (),
+    directories: Iterable[str] = (),
+) -> None:
+    """Raises ValueError where something else is in the place of what goes into a directory.
+
+    Args:
+        directory: that need not exist yet.
+        name: what the user gave it by, such as "--report_dir".
+        files: names of files that will be written into it, in the place of earlier ones.
+        directories: likewise, that will be written into.
+    """
+    for kind, names, is_kind in (
+        ("file", files, pathlib.Path.is_file),
+        ("directory", directories, pathlib.Path.is_dir),
+    ):
+        for each in names:
+            path = directory / each
+            if path.exists() and not is_kind(path):
+                raise ValueError(
+                    f"{path} is no {kind}, and one of that name is to be written: remove it, or "
+                    f"choose another {name}"
+                )
 
 
 def _try_to_write(path: pathlib.Path, name: str) -> None:

@@ -183,9 +183,12 @@ def given(*but: flags.FlagHolder[Any]) -> list[str]:
 
 
 def require(flag: flags.FlagHolder[str | None]) -> str:
-    """Returns the value of a flag that has to be given; ValueError names it."""
+    """Returns the value of a flag that has to be given; ValueError names it, and its choices."""
     if not flag.value:
-        raise ValueError(f"--{flag.name} is missing; see --help")
+        parser = flags.FLAGS[flag.name].parser
+        choices = parser.enum_values if isinstance(parser, flags.EnumParser) else []
+        takes = f", one of {', '.join(choices)}" if choices else ""
+        raise ValueError(f"--{flag.name} is missing{takes}; see --help")
     return flag.value
 
 

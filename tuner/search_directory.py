@@ -11,7 +11,7 @@ from typing import Any
 
 from spine_tf.configuration import differences
 from spine_tf.processes import lock
-from tfrecords import atomic, json_object
+from tfrecords import atomic, json_object, output_place
 from tuner import admission
 
 SEARCH_FILE = "search.json"
@@ -76,6 +76,8 @@ def prepare(
         )
     elif present:
         check(directory, identity)
+        files = BEST_FILE, LEADERBOARD_FILE, PAGE_FILE
+        output_place.require_inside(directory, "--search_dir", files=files)
         return
     _write(directory, identity)
 

@@ -22,6 +22,7 @@ from absl import logging
 
 from spine_tf.configuration import config
 from spine_tf.processes import child, pool
+from tfrecords import errors
 from tuner import trial
 
 if TYPE_CHECKING:
@@ -346,10 +347,10 @@ def _run(runs: "runner.Runner", job: trial.Job) -> tuple[trial.Outcome, bool]:
 
 
 def _sentence(err: BaseException) -> str:
-    text = " ".join(str(err).split())[:500]
+    text, kind = errors.reason(err)[:500], type(err).__name__
     if isinstance(err, MemoryError):
-        return f"out of memory: {text}".removesuffix(": ")
-    return text if isinstance(err, ValueError) and text else f"{type(err).__name__}: {text}"
+        return f"out of memory: {text}".removesuffix(f": {kind}")
+    return text if isinstance(err, ValueError) or text == kind else f"{kind}: {text}"
 
 
 def _resident_bytes() -> int:

@@ -29,9 +29,10 @@ from spine_tf.pages import picture
 from spine_tf.processes import isolated, lock
 from spine_tf.rsna import sources
 from spine_tf.scoring import figure
-from tfrecords import atomic, json_object, progress
+from tfrecords import atomic, errors, json_object, output_place, progress
 
 _RESULT_FILE = "result.json"
+_TABLE_FILES = "ablation.csv", "ablation.md", "ablation.html"
 _TIME_IS_OVER = "the time was over: --resume goes on"
 
 
@@ -109,6 +110,7 @@ def _prepare(work_dir: pathlib.Path, is_resumed: bool) -> None:
         )
     if not is_ours and atomic.contents(work_dir):
         raise ValueError(f"{work_dir} holds other files: choose another --work_dir")
+    output_place.require_inside(work_dir, "--work_dir", files=_TABLE_FILES, directories=["figures"])
     work_dir.mkdir(parents=True, exist_ok=True)
 
 
@@ -207,7 +209,7 @@ class _Runner:
         except isolated.Stopped:
             return dataclasses.replace(row, status=ablation_table.NOT_RUN, reason=_TIME_IS_OVER)
         except (ValueError, OSError) as err:
-            reason = " ".join(str(err).split())
+            reason = errors.reason(err)
             return dataclasses.replace(row, status=ablation_table.FAILED, reason=reason)
         result = _Result(score=found, seconds=trained.seconds)
         atomic.write_json(self._result_path(slug), figure.as_json(result))

@@ -148,8 +148,7 @@ def render(rows: Sequence[Row], *, about: Mapping[str, Any]) -> str:
     return template.load("spine_tf.ablation", "ablation.html.jinja").render(
         rows=rows,
         about=about,
-        conditions=", ".join(map(labels.in_words, about["conditions"])),
-        levels=", ".join(map(labels.in_words, about["levels"])),
+        graded=labels.graded_in_words(about["conditions"], about["levels"]),
         figure_names=tuple(scores.FIGURES),
         more_is_better=scores.FIGURES,
         pictures=draw(rows),
@@ -177,22 +176,34 @@ def sentences(rows: Sequence[Row]) -> list[str]:
         )
     for kind, is_wanted in (("better", True), ("worse", False)):
         found = [
-            f"{row.name} ({name.replace('_', ' ')} {difference.alone.change_in_words()})"
+            f"{row.name} ({', '.join(changes)})"
             for row in finished
-            for name in scores.FIGURES
-            if (difference := row.difference(name)) is not None
-            and difference.is_clear
-            and scores.is_better(name, difference) == is_wanted
+            if (changes := _clear_changes(row, is_wanted=is_wanted))
         ]
         if found:
             said.append(f"Clearly {kind} than the base: {'; '.join(found)}.")
     if finished and len(said) == 1:
-        said.append(f"None of {len(finished)} variants differs clearly from the base.")
+        said.append(
+            f"None of {len(finished)} variants differs clearly from the base."
+            if len(finished) > 1
+            else "The one variant does not differ clearly from the base."
+        )
     for status in (FAILED, NOT_RUN):
         count = sum(row.status == status for row in rows)
         if count:
             said.append(f"{count} {status}: the table says why.")
     return said
+
+
+def _clear_changes(row: Row, *, is_wanted: bool) -> list[str]:
+    """The figures that differ clearly from the base's, to the better or the worse."""
+    return [
+        f"{name.replace('_', ' ')} {difference.alone.change_in_words()}"
+        for name in scores.FIGURES
+        if (difference := row.difference(name)) is not None
+        and difference.is_clear
+        and scores.is_better(name, difference) == is_wanted
+    ]
 
 
 def _forest(variants: Sequence[Row], name: str) -> picture.Picture:

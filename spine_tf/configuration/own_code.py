@@ -6,6 +6,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from tfrecords import errors
+
 
 def read_function(path: pathlib.Path, name: str, *, flag: str, purpose: str) -> Callable[..., Any]:
     """Runs a Python file and returns one of its functions.
@@ -37,6 +39,6 @@ def failure(path: pathlib.Path, err: Exception) -> ValueError:
     for frame in traceback.extract_tb(err.__traceback__):
         if frame.filename == str(path):
             line = frame.lineno
-    message = err.msg if isinstance(err, SyntaxError) else str(err)
+    message = err.msg if isinstance(err, SyntaxError) else errors.reason(err)
     where = f"{path}, line {line}," if line else f"{path}"
     return ValueError(f"{where} can't be run: {type(err).__name__}: {message}")

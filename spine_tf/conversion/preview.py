@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from spine_tf.conversion import kind, plan
 from spine_tf.dicom import reasons
 from spine_tf.rsna import sources
+from tfrecords import progress
 
 _NUM_IMAGES = 16
 # Of a TFRecord: its length and two checksums.
@@ -76,18 +77,20 @@ def preview(source: sources.Source, conversion: plan.Settings) -> Preview:
     Raises:
         ValueError: as `plan.make_plan`.
     """
-    wanted = plan.make_plan(source, conversion)
+    with progress.waiting("planning"):
+        wanted = plan.make_plan(source, conversion)
     images = _images(wanted)
     tried = images[:: -(-len(images) // _NUM_IMAGES)] if images else []
     rows = list(itertools.chain.from_iterable(tried))
     started = time.monotonic()
     rejects: collections.Counter[str] = collections.Counter()
     num_bytes: collections.Counter[str] = collections.Counter()
-    for made in conversion.record_kind.read(source, rows, set()):
-        if isinstance(made, reasons.Reject):
-            rejects[made.reason.value] += 1
-        else:
-            num_bytes[made.row] += len(made.data) + _FRAME_BYTES
+    with progress.waiting(f"trying {len(tried)} images"):
+        for made in conversion.record_kind.read(source, rows, set()):
+            if isinstance(made, reasons.Reject):
+                rejects[made.reason.value] += 1
+            else:
+                num_bytes[made.row] += len(made.data) + _FRAME_BYTES
     return Preview(
         wanted=wanted,
         nouns=conversion.record_kind.read_at_once,

@@ -2,9 +2,7 @@
 
 import collections
 import dataclasses
-import itertools
 import pathlib
-from collections.abc import Iterator
 
 from absl import logging
 
@@ -13,7 +11,7 @@ from spine_tf.configuration import limits, roi_config
 from spine_tf.crops import slice_reader
 from spine_tf.dicom import stacks
 from spine_tf.rsna import annotations, layout, sources
-from tfrecords import atomic, file_system
+from tfrecords import atomic, file_system, progress
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,16 +59,14 @@ def write_subset(
     limits.Choice(roi_config.WINDOWS).require("--window", window)
     if (output_dir / layout.LABELS_CSV).exists():
         raise ValueError(f"--output_dir {output_dir} holds a data set: choose a new one")
-    found = annotations.read_annotations(source, conditions=conditions, levels=levels)
+    with progress.waiting("reading the CSVs"):
+        found = annotations.read_annotations(source, conditions=conditions, levels=levels)
     if not found.rows:
         raise ValueError(
             f"{layout.coordinates_csv(source.side)} has no row that can be used for --conditions "
             f"{','.join(conditions)} and --levels {','.join(levels)}: a subset would have no image"
         )
-    counts: collections.Counter[str] = collections.Counter()
-    wanted = _images(source, found.rows, num_slices, window == "series")
-    for name in wanted:
-        counts.update(_put(source, name, output_dir / name))
+    counts = _put_images(source, found.rows, output_dir, num_slices, window == "series")
     for name in sorted(layout.TRAIN_CSVS, key=lambda name: name == layout.LABELS_CSV):
         atomic.write_bytes(output_dir / name, source.read(name))
     return Written(
@@ -78,26 +74,33 @@ def write_subset(
     )
 
 
-def _images(
+def _put_images(
     source: sources.Source,
     rows: list[annotations.Annotation],
+    output_dir: pathlib.Path,
     num_slices: int,
     has_whole_series: bool,
-) -> Iterator[str]:
+) -> collections.Counter[str]:
+    counts: collections.Counter[str] = collections.Counter()
     reader = slice_reader.SliceReader(source, num_slices)
-    images = sorted({row.image for row in rows})
-    for (study, series), group in itertools.groupby(images, key=lambda image: image[:2]):
-        wanted = {image[2] for image in group}
-        there = source.instances(study, series)
-        if has_whole_series:
-            wanted |= set(there)
-        elif num_slices > 1:
-            headers = reader.series_headers(study, series)
-            wanted |= stacks.decisive(wanted & headers.keys(), headers, num_slices)
-            # A file without a header is no neighbour; that it is none must be told again.
-            wanted |= set(there) - headers.keys()
-        for instance in sorted(wanted & set(there)):
-            yield layout.image_name(source.side, study, series, instance)
+    marked: dict[tuple[int, int], set[int]] = collections.defaultdict(set)
+    for study, series, instance in sorted({row.image for row in rows}):
+        marked[study, series].add(instance)
+    with progress.counting("taking images", total=len(marked), unit="series") as count:
+        for (study, series), wanted in marked.items():
+            there = set(source.instances(study, series))
+            if has_whole_series:
+                wanted |= there
+            elif num_slices > 1:
+                headers = reader.series_headers(study, series)
+                wanted |= stacks.decisive(wanted & headers.keys(), headers, num_slices)
+                # A file without a header is no neighbour; that it is none must be told again.
+                wanted |= there - headers.keys()
+            for instance in sorted(wanted & there):
+                name = layout.image_name(source.side, study, series, instance)
+                counts.update(_put(source, name, output_dir / name))
+            count.add()
+    return counts
 
 
 def _put(source: sources.Source, name: str, path: pathlib.Path) -> dict[str, int]:

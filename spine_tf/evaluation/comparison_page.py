@@ -130,6 +130,7 @@ def render(
         analysis=analysis,
         figure_names=_FIGURES,
         split_in_words=report.split_in_words(analysis.split),
+        split_in_title=report.split_in_title(analysis.split),
         sentences=[_sentence(comparison) for comparison in analysis.comparisons],
         pictures=pictures,
     )
@@ -159,11 +160,17 @@ def draw(analysis: Analysis) -> dict[str, picture.Picture]:
 
 
 def _differences(comparisons: Sequence[comparison_module.Comparison], name: str) -> picture.Picture:
+    is_share = name == "accuracy"
+    rows = []
+    for one in comparisons:
+        found = one.differences[name]
+        alone = found.alone.change_in_points() if is_share else found.alone.change_in_words()
+        rows.append(report_charts.row(one.run, found, note=alone))
     return report_charts.differences(
-        [report_charts.row(one.run, one.differences[name]) for one in comparisons],
+        rows,
         words=name.replace("_", " "),
         against=f"that of {comparisons[0].against}",
-        is_percent=name == "accuracy",
+        is_percent=is_share,
     )
 
 

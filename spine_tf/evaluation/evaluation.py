@@ -21,7 +21,7 @@ from spine_tf.evaluation import (
 from spine_tf.pages import image, page_origin
 from spine_tf.runs import run, run_directory
 from spine_tf.training import level_task
-from tfrecords import atomic, records
+from tfrecords import atomic, output_place, records
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -344,4 +344,7 @@ def require_report_dir(report_dir: pathlib.Path, run_dirs: Sequence[pathlib.Path
         raise ValueError(f"{report_dir} holds other files: choose another --report_dir")
     origin = page_origin.describe(run_dirs)
     page_origin.require_own(report_dir / "report.html", origin)
+    output_place.require_inside(
+        report_dir, "--report_dir", files=report.FILES, directories=["figures"]
+    )
     return origin

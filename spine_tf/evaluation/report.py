@@ -17,6 +17,9 @@ from tfrecords import atomic, stored_images
 
 GALLERY_SIZE = 8
 
+FILES = "report.html", "metrics.json", "predictions.csv", "predictions_competition.csv"
+"""What a report directory holds beside figures/."""
+
 _GALLERY_TITLES = {
     "right": "Most confident and right",
     "wrong": "Most confident and wrong",
@@ -113,6 +116,8 @@ def render(content: Content, pictures: Mapping[str, picture.Picture]) -> str:
         analysis=analysis,
         summary=analysis.summary,
         split_in_words=split_in_words(analysis.summary.split),
+        split_in_title=split_in_title(analysis.summary.split),
+        baseline_names=report_charts.BASELINES,
         sentences=sentences(analysis),
         pictures=pictures,
         galleries=gallery.make_cards(
@@ -146,7 +151,16 @@ def split_in_words(split: str) -> str:
         return "all folds, each predicted by the model that did not train on it (out of fold)"
     if split == "external":
         return "another records directory than the one trained on (external validation)"
-    return f"{split}, which training, early stopping and calibration never read"
+    return f"{split.replace('_', ' ')}, which training, early stopping and calibration never read"
+
+
+def split_in_title(split: str) -> str:
+    """Returns what follows a title: of which split."""
+    return {
+        "test": "on the test split",
+        "oof": "out of fold",
+        "external": "on other records",
+    }.get(split, f"on {split.replace('_', ' ')}")
 
 
 def sentences(analysis: analysis_module.Analysis) -> list[str]:
@@ -173,12 +187,12 @@ def _against_majority(analysis: analysis_module.Analysis) -> str:
     always = f"Always giving the most frequent training grade is right in {majority.in_percent()}"
     if not lead.has_interval:
         return f"{always}; with one study nothing can be said about the difference."
-    said = f"{always}; with a lead of {lead.change_in_points()}"
+    said = f"{always}; the model's difference to that is {lead.change_in_points()}"
     if lead.is_above(0.0):
-        return f"{said} the model is better."
+        return f"{said}: it is better."
     if lead.is_below(0.0):
-        return f"{said} the model is worse."
-    return f"{said} these data do not show that the model is better."
+        return f"{said}: it is worse."
+    return f"{said}: these data do not show that it is better."
 
 
 def _against_labels(analysis: analysis_module.Analysis) -> str:
@@ -189,10 +203,10 @@ def _against_labels(analysis: analysis_module.Analysis) -> str:
     said = f"The study's other grades alone, without a pixel, are right in {accuracy.in_percent()}"
     if not lead.has_interval:
         return f"{said}."
-    said = f"{said}; with a lead of {lead.change_in_points()}"
+    said = f"{said}; the model's difference to that is {lead.change_in_points()}"
     if lead.is_above(0.0):
-        return f"{said} the model sees more than that."
-    return f"{said} these data do not show that the model sees more than that."
+        return f"{said}: it sees more than that."
+    return f"{said}: these data do not show that it sees more than that."
 
 
 def _width(summary: summary_module.Summary) -> str:

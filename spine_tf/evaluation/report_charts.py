@@ -11,6 +11,13 @@ from spine_tf.scoring import figure as figure_module, operating, summary as summ
 
 History = Sequence[Mapping[str, float]]
 
+# What a reader sees of the baselines, in this order.
+BASELINES: Mapping[str, str] = {
+    "labels": "labels only",
+    "majority": "majority",
+    "report": "the report",
+}
+
 # Of the axis of differences, to each side; smaller ones would look large.
 _LEAST_REACH = 0.05
 
@@ -41,12 +48,11 @@ def draw(
 
 
 def _accuracy(summary: summary_module.Summary) -> picture.Picture:
-    named = {"labels": "labels only", "majority": "majority", "report": "the report"}
     rows = [
         row("this run", summary.metrics["accuracy"]),
         *(
             row(written, summary.baselines[name].metrics["accuracy"], series=3)
-            for name, written in named.items()
+            for name, written in BASELINES.items()
             if name in summary.baselines
         ),
     ]
@@ -83,6 +89,7 @@ def _roc(summary: summary_module.Summary, evaluated: analysis_module.Evaluated) 
         x_label="false positive rate",
         y_label="true positive rate",
         has_diagonal=True,
+        legend_at="below",
     )
 
 
@@ -97,7 +104,7 @@ def _reliability(found: analysis_module.Reliability) -> picture.Picture:
         x_label="confidence",
         y_label="share that is right",
         has_diagonal=True,
-        legend_at="top left",
+        legend_at="below",
     )
 
 
@@ -170,7 +177,7 @@ def _groups(
     return charts.dot_and_whisker(
         rows,
         title=f"Accuracy by {name}",
-        label="accuracy, 95 % interval (crops)",
+        label="accuracy, 95 % interval",
         guide=of_all.value,
     )
 
@@ -178,7 +185,7 @@ def _groups(
 def _curves(histories: Mapping[str, History], column: str, label: str) -> picture.Picture:
     series = [
         charts.Curve(
-            name=name,
+            name=name.replace("_", " "),
             points=[(index + 1.0, row[column]) for index, row in enumerate(rows)],
             series=number,
             has_marks=len(rows) <= charts.MOST_MARKS,
@@ -240,5 +247,5 @@ def row(name: str, figure: figure_module.Figure, series: int = 0, note: str = ""
         low=figure.low,
         high=figure.high,
         series=series,
-        note=note or ("none" if figure.value is None else ""),
+        note=note or (figure_module.UNDEFINED if figure.value is None else ""),
     )

@@ -32,7 +32,7 @@ def of_run(
             "class shares in training": ", ".join(f"{share:.3f}" for share in trained.class_prior),
         },
         "Records": {
-            **{name: _joined(value) for name, value in source.manifest.config.items()},
+            **source.manifest.config,
             **{f"examples in {split}": source.num_examples(split) for split in source.splits},
         },
         "Model": {"family": trained.config.model.family, **values["model"]},
@@ -55,10 +55,6 @@ def _chosen_on(trained: run.Run) -> str:
     if len(trained.members) > 1:
         return "an inner fold of each member, never the one it is judged on"
     return trained.provenance["monitor_split"] or "nothing: the last epoch counts"
-
-
-def _joined(value: Any) -> Any:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
 def of_ensemble(found: analysis.Ensemble | None) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ from spine_tf.models import told
 from spine_tf.runs import run, run_directory
 from spine_tf.scoring import predictions as predictions_module
 from spine_tf.training import mild_split as mild_split_module, reviewed_labels
-from tfrecords import atomic, manifest, records, stored_images
+from tfrecords import atomic, manifest, output_place, records, stored_images
 
 # Images that a model looks at together for their features.
 _BATCH = 256
@@ -62,6 +62,8 @@ def clean(
             f"{path} exists, and a reader may have written into it: choose another --output_dir"
         )
     record.require_regions(source)
+    names = review_page.PAGE_FILE, review_page.NUMBERS_FILE, mild_split_module.FILE_NAME
+    output_place.require_inside(output_dir, "--output_dir", files=names)
     _require_out_of_fold(run_dir, source)
     trained = run.load_run(run_dir)
     source = source.keeping(trained.config.data.keep_mb)

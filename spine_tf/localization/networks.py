@@ -9,6 +9,7 @@ import tensorflow as tf
 from spine_tf.crops import slice_reader, windows as windows_module
 from spine_tf.dicom import reasons
 from spine_tf.localization import heatmaps, localizer as localizer_module
+from tfrecords import errors
 
 IMAGE_SHAPE = (windows_module.SIDE_PX, windows_module.SIDE_PX, windows_module.NUM_SLICES)
 
@@ -90,7 +91,7 @@ def _load(localizer: localizer_module.Localizer, network: str) -> Any:
     try:
         loaded = tf.saved_model.load(str(path))
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as err:
-        raise ValueError(f"{path} can't be loaded: {err}") from err
+        raise ValueError(f"{path} can't be loaded: {errors.reason(err)}") from err
     signature = loaded.signatures.get("serving_default")
     inputs = signature.structured_input_signature[1] if signature else {}
     outputs = signature.structured_outputs if signature else {}

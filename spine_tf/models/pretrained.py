@@ -11,6 +11,7 @@ import numpy as np
 
 from spine_tf.configuration import backbones, model_configs
 from spine_tf.models import efficientnet_lite, heads, state_dict
+from tfrecords import errors
 
 # Mean and deviation of the ImageNet training images (keras.applications, imagenet_utils).
 _CAFFE_MEAN = (103.939, 116.779, 123.68)
@@ -168,7 +169,8 @@ def _read_published(model_config: model_configs.PretrainedConfig) -> keras.Model
                 published.load_weights(path)
     except (ValueError, OSError, KeyError, TypeError) as err:
         raise ValueError(
-            f"{path} does not hold the weights of {network.constructor} without its top: {err}"
+            f"{path} does not hold the weights of {network.constructor} without its top: "
+            f"{errors.reason(err)}"
         ) from err
     for weight in published.weights:
         if np.isnan(weight.numpy()).any():

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 _ROW_PX, _SAMPLE_PX, _LETTER_PX = 18.0, 52.0, 7.6
 _MAX_COLUMNS = 3
 
+# What the numbers and the name of a vertical axis take.
+_AXIS_PX = 70.0
+
 _LEGENDS: Mapping[str, Any] = {
-    "bottom right": "lower right",
-    "top left": "upper left",
     "below": "outside lower left",
     "right": "outside right upper",
 }
@@ -106,7 +107,9 @@ def dot_and_whisker(
 
     with picture.canvas(height=len(rows) * 30.0 + 60.0) as canvas:
         axes = canvas.axes
-        axes.set(xlim=x_range, ylim=(len(rows) - 0.5, -0.5), xlabel=label)
+        axes.set(xlim=x_range, ylim=(len(rows) - 0.5, -0.5))
+        # Under the whole picture: beside long names the axis is shorter than its label.
+        axes.figure.supxlabel(label, fontsize=axes.xaxis.label.get_fontsize())
         axes.set_yticks(range(len(rows)), [row.name for row in rows])
         axes.tick_params("y", labelcolor=picture.colour("ink"))
         axes.grid(visible=False, axis="y")
@@ -233,9 +236,9 @@ def curves(
     x_names: Sequence[str] = (),
     has_diagonal: bool = False,
     guide: float | None = None,
-    legend_at: str = "bottom right",
+    legend_at: str = "below",
     description: str = "",
-    width: float = 420.0,
+    width: float = picture.WIDTH,
 ) -> picture.Picture:
     """Draws lines and points over one pair of axes, with a legend where there are several.
 
@@ -253,8 +256,7 @@ def curves(
         x_names: what stands at 0, 1, 2, ... of the horizontal axis instead of numbers.
         has_diagonal: draws the line of equal x and y.
         guide: an x at which a dashed vertical line stands.
-        legend_at: "bottom right" or "top left" of the plot area, or "below" it or at its "right",
-            which suit lines that may run anywhere.
+        legend_at: "below" the plot area or at its "right".
         description: what the picture shows in words; by default the curves' names.
         width: in CSS pixels.
     """
@@ -269,7 +271,7 @@ def curves(
                 set_limits(*limits)
         _set_ticks(axes.yaxis, y_is_percent)
         if x_names:
-            axes.set_xticks(range(len(x_names)), x_names)
+            axes.set_xticks(range(len(x_names)), _in_rows(x_names, width))
         elif x_scale == "log":
             _set_log_ticks(axes)
         else:
@@ -283,6 +285,13 @@ def curves(
         if named:
             _draw_legend(axes, legend_at, columns)
         return canvas.finish(title=title, description=description or "; ".join(named))
+
+
+def _in_rows(names: Sequence[str], width: float) -> list[str]:
+    """Puts neighbours below each other where they would run into one another."""
+    longest = max(map(len, names))
+    rows = math.ceil(_LETTER_PX * (longest + 1) * len(names) / (width - _AXIS_PX))
+    return ["\n" * (index % rows) + name for index, name in enumerate(names)]
 
 
 def _set_log_ticks(axes: "mpl_axes.Axes") -> None:
@@ -332,8 +341,7 @@ def _legend_columns(names: Sequence[str], width: float) -> int:
 
 
 def _draw_legend(axes: "mpl_axes.Axes", legend_at: str, columns: int) -> None:
-    owner = axes if legend_at in ("bottom right", "top left") else axes.figure
-    legend = owner.legend(loc=_LEGENDS[legend_at], ncols=columns)
+    legend = axes.figure.legend(loc=_LEGENDS[legend_at], ncols=columns)
     for handle in legend.legend_handles:
         if handle is not None:
             handle.set_alpha(None)

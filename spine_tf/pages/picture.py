@@ -39,6 +39,9 @@ _COLOURS: Mapping[str, tuple[str, str, str]] = {
 _UNITS_PER_INCH = 72
 _PNG_ZOOM = 2
 
+WIDTH = 400.0
+"""Of a chart in CSS pixels: on a telephone of 400 its letters still have 11 of them."""
+
 
 def css() -> str:
     """Returns the colours as variables, and the rules of a chart, for a page or a file."""
@@ -136,7 +139,7 @@ class Canvas:
 
 
 @contextlib.contextmanager
-def canvas(*, height: float, width: float = 420.0) -> Iterator[Canvas]:
+def canvas(*, height: float, width: float = WIDTH) -> Iterator[Canvas]:
     """Gives an empty canvas, and the style of all charts to draw and finish it in.
 
     Args:

@@ -1,6 +1,8 @@
 """The pages' one environment and frame: each page is a single file that asks for nothing else."""
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 import jinja2
 import markupsafe
@@ -14,7 +16,7 @@ def load(package: str, name: str, **filters: Callable[..., str]) -> jinja2.Templ
     """Returns a page's template, which extends or includes those of `spine_tf.pages` by name.
 
     Markup in values is escaped, and a name that the page isn't given is an error. Beside Jinja's
-    own filters there are `percent` and `words`.
+    own filters there are `percent` and the functions below.
 
     Args:
         package: that the template lies in, as `spine_tf.evaluation`.
@@ -30,7 +32,15 @@ def load(package: str, name: str, **filters: Callable[..., str]) -> jinja2.Templ
             [jinja2.PackageLoader(package, ""), jinja2.PackageLoader("spine_tf.pages", "")]
         ),
     )
-    environment.filters.update(percent=charts.percent, words=in_words, **filters)
+    environment.filters.update(
+        percent=charts.percent,
+        words=in_words,
+        stacked=stacked,
+        breakable=breakable,
+        counted=counted,
+        setting=setting,
+        **filters,
+    )
     environment.globals.update(
         chart_style=markupsafe.Markup(picture.css()),
         disclaimer=DISCLAIMER,
@@ -41,3 +51,31 @@ def load(package: str, name: str, **filters: Callable[..., str]) -> jinja2.Templ
 def in_words(name: str) -> str:
     """Returns log_loss as log loss."""
     return name.replace("_", " ").replace("auc", "AUC").replace("brier", "Brier score")
+
+
+def stacked(figure: str) -> markupsafe.Markup:
+    """Returns 0.706 (0.620 to 0.790) so that it breaks before its interval, and nowhere else."""
+    value, space, interval = figure.partition(" (")
+    if not space:
+        return markupsafe.escape(value)
+    return markupsafe.Markup('{} <span class="range">({}</span>').format(value, interval)
+
+
+def breakable(key: str) -> markupsafe.Markup:
+    """Returns study/series/... so that a line may end after a slash."""
+    return markupsafe.Markup("/<wbr>").join(key.split("/"))
+
+
+def setting(value: Any) -> str:
+    """Returns a value as --set takes it, but for text, which stands without quotes."""
+    if isinstance(value, tuple | list) and all(isinstance(each, str) for each in value):
+        return ", ".join(value) or "none"
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def counted(number: int, noun: str) -> str:
+    """Returns 1 crop, 1,200 crops, 2 studies."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"

@@ -108,5 +108,4 @@ def _risk_chart(matches: Sequence[point_figures.Match]) -> picture.Picture | Non
         y_range=(0.0, top),
         x_is_percent=True,
         y_is_percent=True,
-        legend_at="top left",
     )

@@ -24,6 +24,8 @@ def require_place(report_dir: pathlib.Path, origin: str) -> None:
     """Raises ValueError where no report can be written, or one of other data lies there."""
     output_place.require_directory(report_dir, "--report_dir")
     page_origin.require_own(report_dir / INDEX_FILE, origin)
+    files = INDEX_FILE, POINTS_FILE, FIGURES_FILE
+    output_place.require_inside(report_dir, "--report_dir", files=files)
 
 
 def write(

@@ -26,7 +26,7 @@ from spine_tf.processes import isolated
 from spine_tf.reproduction import experiment as experiment_module, out_of_fold, reproduction_table
 from spine_tf.rsna import sources
 from spine_tf.scoring import summary
-from tfrecords import atomic, records
+from tfrecords import atomic, output_place, records
 
 _RECORDS_DIR = "records"
 _PAGE_FILE = "report.html"
@@ -81,6 +81,9 @@ def convert_and_reproduce(
             set can't be converted.
     """
     experiment_module.begin(experiment, work_dir)
+    output_place.require_inside(
+        work_dir, "--work_dir", files=reproduction_table.FILES, directories=["figures"]
+    )
     records_dir = work_dir / _RECORDS_DIR
     dataset = job.convert(
         sources.open_source(data_dir), records_dir, conversion, num_workers=num_workers

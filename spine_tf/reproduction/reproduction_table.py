@@ -16,6 +16,10 @@ Figures = Mapping[str, figure_module.Figure]
 _FIGURES = ("accuracy", "log_loss", "balanced_accuracy")
 
 
+FILES = "table.csv", "table.md", "report.html"
+"""What `write` writes beside figures/."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
     """One line: a model, a baseline, or the report.
@@ -157,9 +161,8 @@ def comparability(conversion: Mapping[str, Any]) -> str:
     is_subarticular = all("subarticular" in name for name in conversion["conditions"])
     if is_subarticular and list(conversion["levels"]) == ["l4_l5"]:
         return f"{note} These records hold the same region: if they are the same data, a landmark."
-    conditions = ", ".join(map(labels.in_words, conversion["conditions"]))
-    levels = ", ".join(map(labels.in_words, conversion["levels"]))
-    return f"{note} These records hold {conditions} at {levels}: not comparable."
+    graded = labels.graded_in_words(conversion["conditions"], conversion["levels"])
+    return f"{note} These records hold {graded}: not comparable."
 
 
 def to_csv(rows: Sequence[Row]) -> str:
@@ -215,8 +218,7 @@ def render(
         tasks=tasks,
         rows=rows,
         classes={task: ", ".join(labels.get_task(task).classes) for task in tasks},
-        conditions=", ".join(map(labels.in_words, conversion["conditions"])),
-        levels=", ".join(map(labels.in_words, conversion["levels"])),
+        graded=labels.graded_in_words(conversion["conditions"], conversion["levels"]),
         pictures=pictures,
         compared=[
             task
@@ -239,6 +241,7 @@ def _draw(rows: Sequence[Row]) -> picture.Picture:
             row.model,
             row.oof.get("accuracy", figure_module.Figure()),
             series=0 if row.model in families else 3,
+            note="" if row.oof else "not trained",
         )
         for row in rows
         # The report measured on a split of its own: its figure has no place on this axis.

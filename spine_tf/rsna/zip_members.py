@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Collection, Iterator
 
 from spine_tf.rsna import layout
-from tfrecords import regular_file
+from tfrecords import errors, regular_file
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _ENCRYPTED = 1
@@ -55,8 +55,9 @@ def list_members(path: pathlib.Path) -> Iterator[tuple[str, Member, bool]]:
         with regular_file.open_file(path) as file, zipfile.ZipFile(file) as opened:
             infos = opened.infolist()
     except _NO_ZIP as err:
-        reason = str(err) or type(err).__name__
-        raise ValueError(f"{path} is neither a folder nor a zip file ({reason})") from err
+        raise ValueError(
+            f"{path} is neither a folder nor a zip file ({errors.reason(err)})"
+        ) from err
     for info in infos:
         # A damaged directory has names without a letter, which is_dir can't take.
         if info.filename and not info.filename.endswith("/"):

@@ -16,7 +16,7 @@ from spine_tf.configuration import config as config_module, model_configs
 from spine_tf.models import families, resampling, told
 from spine_tf.runs import provenance as provenance_module, run_directory
 from spine_tf.scoring import calibration, predictions as predictions_module, summary
-from tfrecords import atomic, progress, regular_file, stored_images
+from tfrecords import atomic, errors, progress, regular_file, stored_images
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -277,10 +277,7 @@ def load_model(run_dir: pathlib.Path) -> keras.Model:
             custom_objects=dict(families.CUSTOM_LAYERS),
         )
     except _UNREADABLE_MODEL as err:
-        path, said = (
-            run_dir / run_directory.MODEL_FILE,
-            " ".join(str(err).split())[:300] or type(err).__name__,
-        )
+        path, said = run_dir / run_directory.MODEL_FILE, errors.reason(err)[:300]
         raise ValueError(f"{path} can't be loaded ({said}): train it again") from err
 
 

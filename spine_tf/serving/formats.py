@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from spine_tf.serving import spec
+from tfrecords import errors
 
 SAVED_MODEL = "saved_model"
 SAVED_MODEL_DIR = "saved_model/1"  # TensorFlow Serving reads <model folder>/<version>
@@ -287,7 +288,8 @@ def write(export_dir: pathlib.Path, name: str, crops: Crops | None = None) -> No
             written.convert(export_dir / SAVED_MODEL_DIR, export_dir / written.file, crops)
     except written.errors() as err:
         raise ValueError(
-            f"format {name} can't be written for this model ({type(err).__name__}: {err}); "
+            f"format {name} can't be written for this model ({type(err).__name__}: "
+            f"{errors.reason(err)}); "
             "leave it out of --formats"
         ) from err
 
@@ -300,7 +302,7 @@ def load(export_dir: pathlib.Path, name: str) -> spec.Ask:
         with quiet():
             return FORMATS[name].open(path)
     except FORMATS[name].errors() as err:
-        raise ValueError(f"{path} can't be loaded: {err}") from err
+        raise ValueError(f"{path} can't be loaded: {errors.reason(err)}") from err
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from spine_tf.serving import formats, spec
+from tfrecords import errors
 
 
 class SavedModel:
@@ -23,7 +24,7 @@ class SavedModel:
         try:
             self._loaded = tf.saved_model.load(str(self._path))
         except (OSError, ValueError, RuntimeError, tf.errors.OpError) as err:
-            raise ValueError(f"{self._path} can't be loaded: {err}") from err
+            raise ValueError(f"{self._path} can't be loaded: {errors.reason(err)}") from err
 
     @property
     def signatures(self) -> frozenset[str]:

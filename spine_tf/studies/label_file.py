@@ -1,15 +1,18 @@
 """The user's own grades, and points if there are any: a table in any of the usual forms."""
 
 import dataclasses
+import difflib
 import math
 import pathlib
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 
+from absl import logging
+
 from spine_tf import labels
 from spine_tf.rsna import tables, zip_members
-from tfrecords import regular_file
+from tfrecords import errors, regular_file
 
 XLSX_HINT = "pip install 'spine-tf[xlsx]', or save the table as CSV"
 
@@ -35,6 +38,8 @@ _TARGETS = {
     for c, condition in enumerate(labels.CONDITIONS)
     for v, level in enumerate(labels.LEVELS)
 }
+# How alike two names are, 0 to 1, of which one is meant: letters changed, or a word left out.
+_MISSPELT = 0.8
 _READ = {*_STUDY_COLUMNS, *_GRADE_COLUMNS, *_IMAGE_COLUMNS, *_TARGETS, *"xy"} | {
     *("condition", "level")
 }
@@ -172,7 +177,7 @@ def _read_xlsx(path: pathlib.Path) -> tables.Table:
             ]
         except (ValueError, KeyError, OSError, IndexError, zipfile.BadZipFile) as err:
             raise ValueError(
-                f"--labels_csv {path} is no .xlsx file that can be read ({err})"
+                f"--labels_csv {path} is no .xlsx file that can be read ({errors.reason(err)})"
             ) from err
     rows = [(line, row) for line, row in rows if any(row)]
     if not rows:
@@ -222,6 +227,8 @@ class _Columns:
         if grade is not None and {"condition", "level"} <= self._places.keys():
             self._long = self._places["condition"], self._places["level"], grade
         self._require(table)
+        if not self._long:
+            _refuse_misspelt(table, plain)
 
     def _require(self, table: tables.Table) -> None:
         if not self._studies:
@@ -292,6 +299,22 @@ def _require_once(table: tables.Table, plain: Sequence[str]) -> None:
                 f"{table.name} has {len(spelled)} columns of one meaning, {', '.join(spelled)}; "
                 "expected one"
             )
+
+
+def _refuse_misspelt(table: tables.Table, plain: Sequence[str]) -> None:
+    """Raises ValueError where a column is nearly a target's: its grades would be passed over."""
+    unread = {n: c for c, n in zip(table.columns, plain, strict=True) if n and n not in _READ}
+    for name, column in unread.items():
+        nearest = difflib.get_close_matches(name, _TARGETS, n=1, cutoff=_MISSPELT)
+        if nearest and nearest[0] not in name:  # such as a comment on a target
+            condition, level = _TARGETS[nearest[0]]
+            raise ValueError(
+                f"{table.name} has a column {tables.shown(column)}, which is no target; did you "
+                f"mean {labels.CONDITIONS[condition]}_{labels.LEVELS[level]}? Rename it, or take "
+                "it out"
+            )
+    if unread:
+        logging.info("%s: not read are %s", table.name, ", ".join(unread.values()))
 
 
 def _number(text: str) -> float:

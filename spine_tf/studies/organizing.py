@@ -50,7 +50,8 @@ class Settings:
 
 def private_dir(output_dir: pathlib.Path) -> pathlib.Path:
     """Returns where what identifies patients goes: beside the data set, never in it."""
-    output_dir = output_dir.resolve()
+    if output_dir.name in ("", "..") or output_dir.is_symlink():
+        output_dir = output_dir.resolve()
     if not output_dir.name:
         raise ValueError(f"--output_dir is {output_dir}, expected a folder of its own")
     return output_dir.with_name(f"{output_dir.name}.private")
@@ -120,7 +121,7 @@ def _settle(
 
 def _check_places(dicom_dir: pathlib.Path, output_dir: pathlib.Path) -> None:
     outside = dicom_dir.resolve()
-    for inside in (output_dir.resolve(), private_dir(output_dir)):
+    for inside in (output_dir.resolve(), private_dir(output_dir).resolve()):
         if not (inside.is_relative_to(outside) or outside.is_relative_to(inside)):
             continue
         raise ValueError(

@@ -47,6 +47,7 @@ _MORE = frozenset({_CHARACTER_SET}) | frozenset(
 )
 
 # Where the frames of a multi-frame file begin: its functional groups come before, all of them.
+_NOT_SPLIT = "more than one frame in a file that is no enhanced MR, which alone is split"
 _MAX_HEADER_BYTES = 2**26
 # Of a file that is copied or decoded: one image, and many.
 _MAX_FILE_BYTES = 2**26
@@ -172,6 +173,8 @@ def read_entries(pile: pile_module.Pile, file: pile_module.File) -> list[Entry] 
         found = _read_images(file, read)
         return found if isinstance(found, outcome.LeftOut) else [_entry(i) for i in found]
     except reasons.Rejected as rejected:
+        if rejected.reason is reasons.Reason.MULTI_FRAME:
+            return outcome.LeftOut(reason=rejected.reason, detail=_NOT_SPLIT)
         if _is_zip(read):
             return outcome.LeftOut(
                 reason=outcome.Reason.ARCHIVE, detail="a zip file: unpack it, or give it by itself"

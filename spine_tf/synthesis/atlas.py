@@ -19,7 +19,7 @@ from spine_tf.synthesis import (
     protocol,
     sequence,
 )
-from tfrecords import atomic
+from tfrecords import atomic, output_place
 
 # Position between the cut to Moderate (0) and the cut to Severe (1).
 _POSITIONS = (-1.0, 0.5, 2.0)
@@ -43,13 +43,12 @@ def write_pages(
         seed: the first patient's seed; the others' follow.
         num_patients: how many pages.
     """
+    seeds = {f"phantom_{number}.png": number for number in range(seed, seed + num_patients)}
+    output_place.require_inside(output_dir, "--png", files=seeds)
     output_dir.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for number in range(num_patients):
-        path = output_dir / f"phantom_{seed + number}.png"
-        atomic.write_bytes(path, image.png(make_page(seed + number)))
-        paths.append(path)
-    return paths
+    for name, number in seeds.items():
+        atomic.write_bytes(output_dir / name, image.png(make_page(number)))
+    return [output_dir / name for name in seeds]
 
 
 def make_page(seed: int) -> Image.Image:
@@ -79,7 +78,7 @@ def _tiles(seed: int, severity: str, position: float) -> list[np.ndarray]:
         picture = image.grey(pixels, (low, high))
         tiles += [
             _whole_slice(picture, plane, point, f"{description}, {severity}"),
-            _crop(picture, plane, point, condition),
+            _crop(picture, plane, point, f"{labels.in_words(condition)}, {_CROP_MM:.0f} mm"),
         ]
     return tiles
 
@@ -110,5 +109,7 @@ def _crop(
 
 
 def _captioned(tile: Image.Image, caption: str) -> np.ndarray:
-    ImageDraw.Draw(tile).text((6, _TILE_PX - 16), caption, fill=(255, 200, 0))
+    place = (8, _TILE_PX - 8)
+    colour = (255, 200, 0)
+    ImageDraw.Draw(tile).text(place, caption, fill=colour, font_size=18, anchor="ls")
     return np.asarray(tile)

@@ -26,7 +26,7 @@ def write_csv(path: pathlib.Path, history: list[dict[str, Any]]) -> None:
 
 
 def write_curves(path: pathlib.Path, history: list[dict[str, Any]], best_epoch: int) -> None:
-    """Draws the figures over the epochs, with a dashed line at the best one, as a PNG."""
+    """Draws the figures over the epochs, with a dotted line at the best one, as a PNG."""
     panels = [
         _panel(title, names, history, best_epoch)
         for title, names in _PANELS
@@ -40,7 +40,7 @@ def _panel(
 ) -> picture.Picture:
     series = [
         charts.Curve(
-            name=name,
+            name=_in_words(name),
             points=[(epoch, row[name]) for epoch, row in enumerate(history, start=1)],
             series=number,
             has_marks=len(history) <= charts.MOST_MARKS,
@@ -51,7 +51,7 @@ def _panel(
     return charts.curves(
         series,
         title=title,
-        x_label="epoch",
+        x_label="epoch (dotted: the one whose weights count)",
         x_range=(1.0, max(2.0, float(len(history)))),
         x_scale="whole",
         y_label=title,
@@ -59,6 +59,12 @@ def _panel(
         guide=best_epoch + 1.0,
         legend_at="below",
     )
+
+
+def _in_words(name: str) -> str:
+    """Returns val_log_loss as log loss, inner fold."""
+    words = name.removeprefix("val_").replace("_", " ")
+    return f"{words}, inner fold" if name.startswith("val_") else words
 
 
 class Board:

@@ -47,3 +47,17 @@ def test_unknown_task_names_those_there_are() -> None:
 )
 def test_side_of_a_condition_is_in_its_name(condition: str, side: str | None) -> None:
     assert labels.side_of(condition) == side
+
+
+@pytest.mark.parametrize(
+    ("conditions", "said"),
+    [
+        (labels.CONDITIONS, "all conditions"),
+        (labels.CONDITIONS[3:], "left and right subarticular"),
+        (labels.CONDITIONS[:4:3], "spinal canal, left subarticular"),
+        (labels.CONDITIONS[4:2:-1], "left and right subarticular"),
+        (labels.CONDITIONS[1:], "left and right neural foraminal, left and right subarticular"),
+    ],
+)
+def test_both_sides_are_said_as_one(conditions: tuple[str, ...], said: str) -> None:
+    assert labels.graded_in_words(conditions, ["l4_l5"]) == f"{said} at L4/L5"

@@ -135,7 +135,7 @@ def test_printed_commands_lead_from_a_phantom_to_a_submission(
 def _printed(done: subprocess.CompletedProcess[str]) -> list[list[str]]:
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if line.startswith("next: ")]
-    return [shlex.split(line.removeprefix("next: ")) for line in lines]
+    return [shlex.split(line.removeprefix("next: "), comments=True) for line in lines]
 
 
 def test_audit_leads_to_a_conversion_without_what_it_found(

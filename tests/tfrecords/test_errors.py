@@ -51,3 +51,16 @@ def test_full_disk_says_where_and_that_the_command_goes_on(number: int) -> None:
 def test_fault_of_the_code_has_no_sentence() -> None:
     assert not issubclass(KeyError, errors.mendable())
     assert not issubclass(AssertionError, errors.mendable())
+
+
+@pytest.mark.parametrize(
+    ("err", "said"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "a"), "a: No such file or directory"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("of\n our own"), "of our own"),
+        (RuntimeError(), "RuntimeError"),
+    ],
+)
+def test_reason_goes_into_the_middle_of_a_sentence(err: BaseException, said: str) -> None:
+    assert errors.reason(err) == said

@@ -66,3 +66,20 @@ def test_place_that_can_be_written_is_left_as_it_is(tmp_path: pathlib.Path, plac
     if place not in ("file", "lost"):
         output_place.require_directory(tmp_path / place, "--run_dir")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("page.html", "file"), ("table.csv", "file"), ("figures", "directory")]
+)
+def test_what_is_in_the_place_of_an_output_is_named_before_the_work(
+    tmp_path: pathlib.Path, name: str, kind: str
+) -> None:
+    wanted = {"files": ["page.html", "table.csv"], "directories": ["figures"]}
+    output_place.require_inside(tmp_path / "new", "--report_dir", **wanted)
+    output_place.require_inside(tmp_path, "--report_dir", **wanted)
+    if kind == "file":
+        (tmp_path / name).mkdir()
+    else:
+        (tmp_path / name).write_text("")
+    with pytest.raises(ValueError, match=f"{name} is no {kind}, .*choose another --report_dir"):
+        output_place.require_inside(tmp_path, "--report_dir", **wanted)

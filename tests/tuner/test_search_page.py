@@ -110,3 +110,4 @@ def test_page_in_a_browser(browser: Any, tmp_path: pathlib.Path) -> None:
         assert first.text == expected
     assert browser.requested() == [path.as_uri()]
     assert browser.logged() == []
+    assert browser.faults(400) == browser.faults(1400) == []

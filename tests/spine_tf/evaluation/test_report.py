@@ -106,9 +106,9 @@ def _said(accuracy=(0.8, 0.75, 0.85), lead=(0.1, 0.05, 0.15)):
 @pytest.mark.parametrize(
     ("lead", "said"),
     [
-        ((0.1, 0.05, 0.15), "with a lead of +10.0 points (+5.0 to +15.0) the model is better"),
-        ((0.1, -0.05, 0.2), "these data do not show that the model is better"),
-        ((-0.1, -0.2, -0.05), "the model is worse"),
+        ((0.1, 0.05, 0.15), "difference to that is +10.0 points (+5.0 to +15.0): it is better"),
+        ((0.1, -0.05, 0.2), "these data do not show that it is better"),
+        ((-0.1, -0.2, -0.05), "difference to that is -10.0 points (-20.0 to -5.0): it is worse"),
         ((0.1, None, None), "with one study nothing can be said"),
     ],
 )
@@ -129,4 +129,4 @@ def test_every_split_is_said_in_words_of_its_own():
     words = {report.split_in_words(split) for split in ("test", "oof", "external", "fold_3")}
 
     assert len(words) == 4
-    assert any(sentence.startswith("fold_3, which") for sentence in words)
+    assert any(sentence.startswith("fold 3, which") for sentence in words)

@@ -208,3 +208,19 @@ def test_guide_and_grey_line_are_of_no_series():
     styles = [path.get("style", "") for path in _root(drawn).iter(f"{_SVG}path")]
     assert not any("var(--c" in style for style in styles)
     assert sum("stroke-dasharray" in style for style in styles) == 2
+
+
+def test_long_names_of_an_axis_stand_in_rows():
+    names = ["[16, 32, 64, 96, 128]", "[8, 16]", "[32, 64, 96]"]
+    drawn = charts.curves(
+        [charts.Curve(name="", points=[(0, 1), (1, 2), (2, 3)])],
+        title="t",
+        x_label="filters",
+        y_label="y",
+        x_range=None,
+        y_range=None,
+        x_names=names,
+    )
+    places = _places(drawn, "text")
+    first, second, third = (places[name][1] for name in names)
+    assert first == third < second - 10

@@ -124,8 +124,8 @@ def test_text_is_drawn():
 def test_pictures_stand_side_by_side():
     one, other = _curves(), _matrix()
     sheet = Image.open(io.BytesIO(picture.side_by_side_png([one, other])))
-    assert sheet.size == (2 * 420 + 2 * 292, 2 * 320)
-    right = np.asarray(sheet.crop((840, 0, 1424, 464)).convert("RGB"), float)
+    assert sheet.size == (2 * 400 + 2 * 292, 2 * 344)
+    right = np.asarray(sheet.crop((800, 0, 1384, 464)).convert("RGB"), float)
     assert (right == _pixels(other)).all()
 
 

@@ -56,3 +56,21 @@ def test_missing_name_is_an_error(tmp_path, monkeypatch):
     made = _page(tmp_path, monkeypatch, "{% block main %}{{ absent }}{% endblock %}")
     with pytest.raises(jinja2.UndefinedError, match="'absent' is undefined"):
         made.render()
+
+
+def test_figures_break_before_their_interval_and_keys_after_a_slash():
+    assert template.stacked("<b> (0.1 to 0.2) *") == (
+        '&lt;b&gt; <span class="range">(0.1 to 0.2) *</span>'
+    )
+    assert template.stacked("0.706") == "0.706"
+    assert template.breakable("1/<a>/l4_l5") == "1/<wbr>&lt;a&gt;/<wbr>l4_l5"
+
+
+def test_numbers_and_settings_are_written_as_a_reader_expects():
+    assert [template.counted(n, "study") for n in (0, 1, 1200)] == [
+        *("0 studies", "1 study", "1,200 studies")
+    ]
+    settings = [True, None, (4, 8), ("a", "b"), (), 0.5, "text"]
+    assert [template.setting(value) for value in settings] == [
+        *("true", "none", "[4, 8]", "a, b", "none", "0.5", "text")
+    ]

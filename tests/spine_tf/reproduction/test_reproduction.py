@@ -210,9 +210,8 @@ def test_page_in_a_browser(browser, tmp_path):
     )
     assert charts == [[True, True]] * 2
     assert "<script> & no memory" in browser.driver.find_element("id", "multiclass").text
-    for width in (360, 1280):
-        browser.set_width(width)
-        assert browser.needed_width() <= width
+    for width in (400, 1400):
+        assert browser.faults(width) == []
     for scheme in ("dark", "light"):
         browser.set_scheme(scheme)
         assert browser.contrast("section") > 7.0

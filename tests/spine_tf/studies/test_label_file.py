@@ -67,6 +67,14 @@ def test_spreadsheet_is_read_as_its_csv(tmp_path):
     assert _read(_write(tmp_path / "r.xlsx", remarks)).rows == wide.rows
 
 
+def test_columns_that_say_something_else_are_told(tmp_path, caplog):
+    caplog.set_level("INFO")
+    comment = f"{_WIDE[0][1]}_comment"
+    table = [[*_WIDE[0], comment], *([*row, ""] for row in _WIDE[1:])]
+    assert len(_read(_write(tmp_path / "o.csv", table)).rows) == 2
+    assert f"o.csv: not read are age, {comment}" in caplog.text
+
+
 def test_wide_tables_have_a_column_a_target(tmp_path):
     rows = _read(_write(tmp_path / "w.csv", _WIDE)).rows
     assert [dict(row.grades) for row in rows] == [{(0, 0): 1}, {(3, 3): 2}]
@@ -82,6 +90,8 @@ def test_wide_tables_have_a_column_a_target(tmp_path):
         ([[*_LONG[0], "GRADE"]], "has 2 columns of one meaning, Grade, GRADE; expected one"),
         ([[*_LONG[0], *_WIDE[0][1:]]], "has a grade a row and columns of targets too"),
         ([], "is empty; expected a header and rows"),
+        ([[*_WIDE[0], "spinal canal stensis L4/L5"]], "did you mean spinal_canal_stenosis_l4_l5?"),
+        ([[*_WIDE[0], "Left Subarticular L45"]], "did you mean left_subarticular_stenosis_l4_l5?"),
     ],
 )
 @pytest.mark.parametrize("suffix", [".csv", ".xlsx"])

@@ -221,6 +221,11 @@ def test_long_names_of_an_axis_stand_in_rows():
         y_range=None,
         x_names=names,
     )
-    places = _places(drawn, "text")
-    first, second, third = (places[name][1] for name in names)
+    heights = {
+        each.text: float(
+            re.search(r"[\d.]+(?=[ ,]*\)|$)", each.get("transform") or each.get("y"))[0]
+        )
+        for each in _root(drawn).iter(f"{_SVG}text")
+    }
+    first, second, third = (heights[name] for name in names)
     assert first == third < second - 10

@@ -262,7 +262,8 @@ def curves(
     """
     named = [curve.name for curve in series if curve.name]
     columns = _legend_columns(named, width) if legend_at == "below" else 1
-    below = _ROW_PX * math.ceil(len(named) / columns) + 6.0 if legend_at == "below" else 0.0
+    has_row = bool(named) and legend_at == "below"
+    below = _ROW_PX * math.ceil(len(named) / columns) + 6.0 if has_row else 0.0
     with picture.canvas(width=width, height=320.0 + below) as canvas:
         axes = canvas.axes
         axes.set(xlabel=x_label, ylabel=y_label)

@@ -47,7 +47,7 @@ PROGRAMS: Mapping[str, Program] = types.MappingProxyType(
             ("ablate", "spine_tf.ablate", "change one thing at a time and measure it"),
             ("reproduce", "spine_tf.reproduce", "the report's experiment and its table"),
             ("export", "spine_tf.export", "write a SavedModel and what belongs to it"),
-            ("predict", "spine_tf.predict", "DICOM and coordinates to a submission"),
+            ("predict", "spine_tf.predict", "studies, with points or without, to grades and pages"),
         )
     }
 )

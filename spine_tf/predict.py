@@ -86,7 +86,6 @@ def _predict_folder(
     ids = program.require_output_file(_IDS) if _IDS.value else None
     report_dir = program.require_output_dir(_REPORT_DIR) if _REPORT_DIR.value else None
 
-    # TensorFlow is imported only now: flags are checked before the seconds that it takes.
     from spine_tf.serving import prediction
 
     outcome = prediction.predict(

@@ -60,6 +60,7 @@ _MODULES_WITHOUT_TENSORFLOW = (
     "spine_tf.readings.report_directory",
     "spine_tf.label_review.quality",
     "spine_tf.serving.verification",
+    "spine_tf.serving.prediction",
     "spine_tf.ablation.ablation",
     "tfrecords.shard",
     "tfrecords.example",

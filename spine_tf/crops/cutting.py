@@ -126,11 +126,8 @@ def cut_batches(
     """
     parts = list(_parts(rows))
     narrowed = source.narrowed({row.image[:2] for part in parts for row in part})
-    cut_one = functools.partial(cut_batch, source=narrowed, region=region)
-    if not num_workers:
-        return map(cut_one, parts)
     return pool.run_tasks(
-        cut_one,
+        functools.partial(cut_batch, source=narrowed, region=region),
         parts,
         num_workers=num_workers,
         name_of=lambda part: f"the images from {part[0].key} on",

@@ -52,7 +52,7 @@ def run_tasks(
     Args:
         function: does one task; a module's function, or a partial of one.
         tasks: handed out from the first.
-        num_workers: processes.
+        num_workers: processes; 0 does all in this one.
         name_of: what to call a task in an error.
         is_in_order: yield the results in the order of the tasks, with few of them waiting.
         inherited: descriptors that a worker closes at once, so that no lock outlives its owner.
@@ -61,6 +61,9 @@ def run_tasks(
         ChildProcessError: the worker died twice on a task.
         Exception: whatever `function` raised.
     """
+    if not num_workers:
+        yield from (function(tasks[index]) for index in range(len(tasks)))
+        return
     ahead = _AHEAD * num_workers if is_in_order else len(tasks)
     workers = _Workers(function, num_workers, inherited)
     with contextlib.closing(_run(workers, tasks, name_of, ahead)) as results:

@@ -66,10 +66,10 @@ def _row(grade: reading.Grade, readers: reading.Readers) -> dict[str, Any]:
     }
 
 
-def grade_of(grade: reading.Grade, readers: reading.Readers) -> str:
-    """Returns the class that is most probable; of several the first."""
-    if readers.task is None:
-        raise ValueError(f"{grade.row_id} has a grade, but no model that gave it")
+def grade_of(grade: reading.Grade, readers: reading.Readers) -> str | None:
+    """Returns the class that is most probable, of several the first; None of a prior."""
+    if readers.task is None or grade.answered_by is reading.AnsweredBy.PRIOR:
+        return None
     values = grade.probabilities
     return readers.task.classes[values.index(max(values))]
 

@@ -18,7 +18,7 @@ class _Cell:
     """A grade in the table.
 
     Attributes:
-        word: the grade.
+        word: the grade; "" where nothing was graded.
         sign: stands for its severity.
         severity: index into SEVERITIES.
         parts: (class, severity, probability) of each class.
@@ -90,7 +90,7 @@ def _cell(grade: reading.Grade | None, readers: reading.Readers) -> _Cell | None
     severities = readers.task.class_severities
     best = grade.probabilities.index(max(grade.probabilities))
     return _Cell(
-        word=study_file.grade_of(grade, readers),
+        word=study_file.grade_of(grade, readers) or "",
         sign=_SIGNS[severities[best]],
         severity=severities[best],
         parts=list(zip(readers.task.classes, severities, grade.probabilities, strict=True)),

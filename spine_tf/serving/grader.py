@@ -1,10 +1,15 @@
-"""An export that is ready to answer: verified, loaded, and asked for batches of crops."""
+"""An export that is ready to answer: verified, loaded, and asked for batches of crops.
+
+TensorFlow is imported when a model is loaded: until then other processes can be forked.
+"""
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +17,10 @@ from spine_tf import labels
 from spine_tf.crops import cutting
 from spine_tf.readings import reading
 from spine_tf.rsna import annotations
-from spine_tf.serving import saved_model, spec, verification
+from spine_tf.serving import spec, verification
+
+if TYPE_CHECKING:
+    from spine_tf.serving import saved_model
 
 Row = tuple[int, int]
 """Condition and level, as indices into `spine_tf.labels`."""
@@ -20,19 +28,30 @@ Row = tuple[int, int]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Grader:
-    """A loaded export.
+    """A verified export.
 
     Attributes:
         label: its name and what it is, for reports.
-        directory: the private copy that it was loaded from.
+        directory: the private copy that it is loaded from.
         served: what it answers, and how it wants its pixels.
-        model: the SavedModel.
     """
 
     label: reading.Model
     directory: pathlib.Path
     served: spec.Spec
-    model: saved_model.SavedModel
+
+    @functools.cached_property
+    def model(self) -> "saved_model.SavedModel":
+        """The SavedModel; loaded when it is first asked for.
+
+        Raises:
+            ValueError: it can't be loaded, or takes other crops than the export says.
+        """
+        from spine_tf.serving import saved_model
+
+        loaded = saved_model.SavedModel(self.directory)
+        loaded.require(self.served)
+        return loaded
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -55,12 +74,12 @@ class Grader:
         """Returns the probabilities of a batch's rows, float32 (n, classes)."""
         told = self.served.tell(batch.rows)
         answer = self.model.ask("serving_default", image=batch.images, window=batch.windows, **told)
-        return answer[saved_model.output_name(is_competition_weighted)]
+        return answer[spec.output_name(is_competition_weighted)]
 
 
 @contextlib.contextmanager
 def opened(model_dirs: Sequence[pathlib.Path]) -> Iterator[tuple[Grader, ...]]:
-    """Verifies and loads exports that answer together; their copies live in the block.
+    """Verifies exports that answer together; their copies live in the block.
 
     Raises:
         ValueError: one is no export or was changed, one is named twice, or their classes differ.
@@ -70,7 +89,7 @@ def opened(model_dirs: Sequence[pathlib.Path]) -> Iterator[tuple[Grader, ...]]:
         graders: list[Grader] = []
         for directory in model_dirs:
             received = stack.enter_context(verification.verified(directory))
-            graders.append(_load(directory, received.directory))
+            graders.append(_grader(directory, received.directory))
         _require_one_task(model_dirs, graders)
         yield tuple(graders)
 
@@ -82,13 +101,11 @@ def _require_once(model_dirs: Sequence[pathlib.Path]) -> None:
             raise ValueError(f"--model_dir names {directory} twice: once is enough")
 
 
-def _load(directory: pathlib.Path, copy: pathlib.Path) -> Grader:
+def _grader(directory: pathlib.Path, copy: pathlib.Path) -> Grader:
     served = spec.read(copy)
-    model = saved_model.SavedModel(copy)
-    model.require(served)
     listed = (directory / verification.CHECKSUMS_FILE).read_bytes()
     label = reading.Model(name=directory.resolve().name, sha256=hashlib.sha256(listed).hexdigest())
-    return Grader(label=label, directory=copy, served=served, model=model)
+    return Grader(label=label, directory=copy, served=served)
 
 
 def _require_one_task(model_dirs: Sequence[pathlib.Path], graders: Sequence[Grader]) -> None:

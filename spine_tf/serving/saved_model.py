@@ -66,8 +66,3 @@ def _reason(err: Exception) -> str:
     """What an assertion of the graph says, without the trace around it."""
     found = re.search(r"assertion failed: (.*)", str(err))
     return found.group(1) if found else str(err)
-
-
-def output_name(is_competition_weighted: bool) -> str:
-    """Returns the output that holds the asked probabilities."""
-    return "competition_probabilities" if is_competition_weighted else "probabilities"

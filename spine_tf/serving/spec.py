@@ -256,3 +256,8 @@ def as_answer(values: Mapping[str, Any]) -> Answer:
         names = [item.decode() if isinstance(item, bytes) else str(item) for item in label.flat]
         arrays["label"] = np.array(names, np.str_).reshape(label.shape)
     return arrays
+
+
+def output_name(is_competition_weighted: bool) -> str:
+    """Returns the output that holds the asked probabilities."""
+    return "competition_probabilities" if is_competition_weighted else "probabilities"

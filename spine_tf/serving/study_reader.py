@@ -81,6 +81,11 @@ class StudyReader:
         readers = self.readers(has_given=bool(given))
         return readings_of(answered, readers)[0]
 
+    def load(self) -> None:
+        """Loads the models, which are else loaded when they are first asked."""
+        for one in self.graders:
+            one.model.require(one.served)
+
     def readers(self, *, has_given: bool) -> reading.Readers:
         """Returns who reads, for the page."""
         return reading.Readers(
@@ -183,6 +188,8 @@ class StudyReader:
         num_workers: int,
     ) -> int:
         of_model = [[row for row in rows if one.may_answer(row)] for one in self.graders]
+        if any(of_model):
+            self.load()  # before there are other processes: none may be forked afterwards
         num_crops = 0
         with progress.counting("predicting", total=sum(map(len, of_model)), unit="row") as count:
             for model, batch in self._batches(source, of_model, num_workers):

@@ -47,7 +47,7 @@ def opened(
         side: test or train; None is the test side where there is one.
         ids: CSV to write, with its key beside it; only the owner can read them.
         min_slices: that a series of a pile has to have; None is organize's default.
-        num_workers: processes that organize.
+        num_workers: processes that organize; 0 is this one.
 
     Raises:
         ValueError: there is nothing of the kind, no study in it, or what makes no sense of it.

@@ -85,7 +85,7 @@ def test_study_file_says_what_the_page_says(report_dir, graded):
     assert (written["study_id"], written["numbering"]["from"]) == ("1", "lowest disc")
     assert written["classes"]["severe"] == "Severe"
     assert len(written["rows"]) == len(written["points"]) == 25
-    assert written["rows"][0]["answered_by"] == "prior"
+    assert (written["rows"][0]["answered_by"], written["rows"][0]["grade"]) == ("prior", None)
     assert written["rows"][0]["remarks"][0]["reason"] == "not_seen"
     assert written["rows"][-1]["grade"] == "Severe"
     assert sum(written["rows"][-1]["probabilities"].values()) == pytest.approx(1)

@@ -27,7 +27,6 @@ def _grader(name, conditions=(_CANAL,), levels=labels.LEVELS, prior=(0.5, 0.3, 0
             class_prior=prior,
             roi=roi_config.RoiConfig(),
         ),
-        model=None,
     )
 
 

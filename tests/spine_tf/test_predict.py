@@ -14,7 +14,6 @@ import pytest
 from spine_tf import labels
 from spine_tf.configuration import config, roi_config
 from spine_tf.crops import cutting
-from spine_tf.localization import localization
 from spine_tf.models import families
 from spine_tf.rsna import annotations, sources
 from spine_tf.runs import run
@@ -243,20 +242,18 @@ def unmarked(squares_dir, tmp_path):
 
 
 def test_points_that_nobody_gave_are_found(model_dir, unmarked, squares_localizer_dir, tmp_path):
+    pages = tmp_path / "pages"
     found, report, outcome = _predict(
-        model_dir, unmarked, tmp_path, localizer_dir=squares_localizer_dir
+        model_dir, unmarked, tmp_path, localizer_dir=squares_localizer_dir, report_dir=pages
     )
     assert (outcome.num_rows, outcome.num_prior, outcome.lacks) == (4, 0, "")
     assert {row["answered_by"] for row in report} <= {"model", "model, flagged"}
-    # What localize writes gives the same answers, and a point that is given counts alone.
-    located = localization.localize(
-        sources.open_source(unmarked, "test"), localizer_dir=squares_localizer_dir
-    )
-    points = tmp_path / "points.csv"
-    localization.write(located, points)
-    given, _, _ = _predict(model_dir, unmarked, tmp_path, points=points)
+    assert (pages / "1" / "study.html").is_file()
+    # What was found gives the same answers again, and a point that is given counts alone.
+    given, _, _ = _predict(model_dir, unmarked, tmp_path, points=pages / "points.csv")
     for row, other in zip(found, given, strict=True):
         np.testing.assert_allclose(_numbers(row), _numbers(other), atol=1e-4)
+    points = tmp_path / "points.csv"
     points.write_text(
         "study_id,series_id,instance_number,condition,level,x,y\n"
         "1,12,9,Left Subarticular Stenosis,L3/L4,20,30\n"

@@ -83,7 +83,7 @@ class _Point(NamedTuple):
 
 def _points(values: Mapping[str, Any]) -> Iterator[_Point]:
     """The points that are known and near."""
-    if "point_xy" not in values:
+    if not values.keys() >= {"point_xy", "point_slices", "point_known"}:
         return
     places = np.reshape(values["point_xy"], (-1, 2)).tolist()
     slices, known = values["point_slices"].tolist(), values["point_known"].tolist()

@@ -3,6 +3,9 @@
 import dataclasses
 import io
 import shutil
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -332,6 +335,36 @@ def test_slots_and_what_was_begun_give_the_same_bytes(data_dir, converted, tmp_p
     assert _bytes_of(tmp_path / "begun") == _bytes_of(converted[kind])
     with pytest.raises(ValueError, match="another conversion"):
         job.convert(source, tmp_path / "r", _settings(record_kind.ROI), num_workers=1)
+
+
+@pytest.mark.slow
+def test_killed_conversion_is_continued_to_the_same_bytes(data_dir, converted, tmp_path):
+    flags = {"data_dir": data_dir, "output_dir": tmp_path / "r", "num_folds": 3, "workers": 1}
+    command = [sys.executable, "-m", "spine_tf.convert", "--kind=sagittal"]
+    command += [f"--{name}={value}" for name, value in flags.items()]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while not any((tmp_path / "r").glob("*.tfrecord-*.json")):
+        assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "r/manifest.json").exists()
+    subprocess.run(command, check=True, capture_output=True)
+    assert _bytes_of(tmp_path / "r") == _bytes_of(converted[record_kind.SAGITTAL])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", record_kind.NAMES)
+def test_tfds_opens_every_kind(converted, kind):
+    import tensorflow_datasets as tfds
+
+    expected = _read(converted[kind])
+    builder = tfds.builder_from_directory(str(converted[kind]))
+    for elements in builder.as_dataset().values():
+        for values in elements:
+            own = expected.pop(values.pop("key").numpy().decode())
+            for name, value in values.items():
+                np.testing.assert_array_equal(value.numpy(), own[name])
+    assert not expected
 
 
 def test_slices_that_cannot_be_used_are_said_and_tried_again(data_dir, converted, tmp_path):

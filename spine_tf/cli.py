@@ -9,6 +9,7 @@ import sys
 import types
 from collections.abc import Mapping, Sequence
 
+from spine_tf.configuration import record_kind
 from tfrecords import program as program_module, terminal
 
 
@@ -108,12 +109,20 @@ _PLACEHOLDERS = {
 }
 
 
-def print_next_training(records_dir: pathlib.Path) -> None:
-    """Prints the command that trains on records, with a family that is small and good."""
+# By kind of record, a task and a family that is small and good at it.
+_TRAININGS = {
+    record_kind.ROI: ("multiclass", "residual"),
+    record_kind.LEVEL: ("levels", "level"),
+    record_kind.SAGITTAL: ("landmarks", "unet"),
+    record_kind.AXIAL: ("landmarks", "unet"),
+}
+
+
+def print_next_training(records_dir: pathlib.Path, kind: str = record_kind.ROI) -> None:
+    """Prints the command that trains on records of a kind."""
+    task, model = _TRAININGS[kind]
     run_dir = beside(records_dir, "run")
-    print_next(
-        "train", records_dir=records_dir, task="multiclass", model="residual", run_dir=run_dir
-    )
+    print_next("train", records_dir=records_dir, task=task, model=model, run_dir=run_dir)
 
 
 def beside(path: pathlib.Path, name: str) -> pathlib.Path:

@@ -7,7 +7,6 @@ import typing
 from absl import flags, logging
 
 from spine_tf import cli, flags as flags_module
-from spine_tf.configuration import record_kind
 from tfrecords import program
 
 if typing.TYPE_CHECKING:
@@ -78,8 +77,7 @@ def main() -> None:
     logging.info("converted in %.1f s", time.monotonic() - start)
     print(f"records: {output_dir}")
     cli.print_next("records", "verify", output_dir)
-    if conversion.kind == record_kind.ROI:
-        cli.print_next_training(output_dir)
+    cli.print_next_training(output_dir, conversion.kind)
 
 
 def _preview(data_dir: pathlib.Path) -> None:

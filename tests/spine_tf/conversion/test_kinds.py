@@ -2,6 +2,8 @@
 
 import dataclasses
 import io
+import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -11,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spine_tf import labels
-from spine_tf.configuration import record_kind, roi_config
+from spine_tf import cli, labels
+from spine_tf.configuration import model_configs, record_kind, roi_config
 from spine_tf.conversion import finalize, job, kinds, plan
 from spine_tf.crops import record
 from spine_tf.rsna import sources
@@ -440,6 +442,9 @@ def test_records_of_another_kind_are_named(converted):
         record.require_conversion(opened)
 
 
-def test_every_kind_is_in_the_table():
-    for name in record_kind.NAMES:
-        assert kinds.make(name, roi_config.RoiConfig()).name == name
+@pytest.mark.parametrize("name", record_kind.NAMES)
+def test_every_kind_is_made_and_trained_on(name, capsys):
+    assert kinds.make(name, roi_config.RoiConfig()).name == name
+    cli.print_next_training(pathlib.Path("records"), name)
+    task, model = re.search(r"--task=(\w+) --model=(\w+)", capsys.readouterr().out).groups()
+    assert task in model_configs.MODEL_CONFIGS[model].tasks

@@ -42,9 +42,14 @@ _BROWSER_ARGUMENTS = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Puts `warm-python` on the PATH, one for all processes of xdist; see warm_python.py."""
-    if "WARM_PYTHON_DIR" in os.environ:
-        return
+    """Puts `warm-python` on the PATH, one for all processes of xdist; it is what they spawn too."""
+    if "WARM_PYTHON_DIR" not in os.environ:
+        _make_warm_python(config)
+    multiprocessing.set_executable(shutil.which("warm-python"))
+
+
+def _make_warm_python(config: pytest.Config) -> None:
+    """See warm_python.py."""
     directory = tempfile.mkdtemp(prefix="warm-python-")
     config.add_cleanup(lambda: shutil.rmtree(directory))
     os.environ["WARM_PYTHON_DIR"] = directory
@@ -68,10 +73,10 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="module")
-def warm_children() -> Iterator[None]:
-    """What multiprocessing spawns has imported TensorFlow; see warm_python.py."""
+def ordinary_children() -> Iterator[None]:
+    """What multiprocessing spawns is an ordinary Python, for tests of how that begins and ends."""
     before = spawn.get_executable()
-    multiprocessing.set_executable(shutil.which("warm-python"))
+    multiprocessing.set_executable(sys.executable)
     yield
     multiprocessing.set_executable(before)
 

@@ -49,7 +49,6 @@ def test_call_ends_with_its_caller(tmp_path: pathlib.Path) -> None:
     called.wait(20)
 
 
-@pytest.mark.usefixtures("warm_children")
 def test_spawned_process_is_warm_and_its_parents_own(tmp_path: pathlib.Path) -> None:
     log_path = tmp_path / "log"
     one = child.Child(_tell, log_path=log_path, environment={"SAID": "so"})

@@ -3,10 +3,10 @@
 To import TensorFlow takes five seconds of a processor, in every program that a test starts. Here
 a server imports it, once for all tests, and forks for each call: a process of its own, with its
 caller's arguments, directory, variables and descriptors, that is killed with its caller. So is what
-these programs spawn by multiprocessing, and what a test does that uses `warm_children`. Another
-server has no TensorFlow: without it, programs fork workers of their own. An ordinary Python is left
-what it alone can do: a call with other variables that are read at an import, and all of them where
-a system has no descriptors of processes.
+these programs and the tests themselves spawn by multiprocessing. Another server has no TensorFlow:
+without it, programs fork workers of their own. An ordinary Python is left what it alone can do: a
+call with other variables that are read at an import, and all of them where a system has no
+descriptors of processes.
 """
 
 import contextlib

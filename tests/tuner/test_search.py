@@ -19,7 +19,7 @@ from spine_tf.configuration import config
 from tfrecords import records
 from tuner import search, search_directory, search_settings, trial
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_children")]
+pytestmark = pytest.mark.slow
 
 _TIMEOUT = 240.0
 # A line of a series, in a chart.

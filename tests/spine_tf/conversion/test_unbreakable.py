@@ -16,6 +16,8 @@ import pytest
 
 from spine_tf.processes import pool
 
+pytestmark = pytest.mark.usefixtures("ordinary_children")
+
 
 @pytest.fixture
 def run(monkeypatch):

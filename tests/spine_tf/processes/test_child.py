@@ -13,6 +13,8 @@ import pytest
 
 from spine_tf.processes import child
 
+pytestmark = pytest.mark.usefixtures("ordinary_children")
+
 _METHODS = ("fork", "spawn")
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from spine_tf.processes import isolated
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ordinary_children")]
 
 
 def test_result_comes_from_another_process():

@@ -13,8 +13,6 @@ from spine_tf.reproduction import experiment, reproduction_table
 from spine_tf.scoring import figure, summary
 from tfrecords import records
 
-pytestmark = pytest.mark.usefixtures("warm_children")
-
 SUBARTICULAR = {
     "conditions": ["left_subarticular_stenosis", "right_subarticular_stenosis"],
     "levels": ["l4_l5"],

@@ -85,7 +85,7 @@ def test_program_plants_nothing_in_a_pile(tmp_path):
     )
 
     assert finished.returncode == 1
-    assert "--errors and --oddities are planted in studies of --style rsna" in finished.stderr
+    assert "are for studies of --style rsna; a hospital's pile has" in finished.stderr
     assert not (tmp_path / "D").exists()
 
 

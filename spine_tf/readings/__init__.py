@@ -1,1 +1,1 @@
-"""A study as it was read: its points, its grades, what is doubtful, and the page of it. No TF."""
+"""A study as it was read: points, grades, what is doubtful, and the page of it. No TensorFlow."""

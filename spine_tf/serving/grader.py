@@ -17,7 +17,7 @@ from spine_tf import labels
 from spine_tf.crops import cutting
 from spine_tf.readings import reading
 from spine_tf.rsna import annotations
-from spine_tf.serving import spec, verification
+from spine_tf.serving import level_rows, spec, verification
 
 if TYPE_CHECKING:
     from spine_tf.serving import saved_model
@@ -63,17 +63,24 @@ class Grader:
         )
 
     def may_answer(self, row: annotations.Annotation) -> bool:
-        """Returns whether a point may be of one of its rows."""
-        rows = set(self.rows)
+        """Returns whether a point may be of one of its rows, or is a view of their level."""
+        if labels.CONDITIONS[row.condition] not in self.served.looked_at:
+            return False
+        levels = {labels.LEVELS.index(level) for level in self.served.levels}
         shares = zip((-1, 0, 1), row.numbering, strict=True)
-        return any(
-            share > 0 and (row.condition, row.level + step) in rows for step, share in shares
-        )
+        return any(share > 0 and row.level + step in levels for step, share in shares)
 
     def answer(self, batch: cutting.Batch, *, is_competition_weighted: bool) -> np.ndarray:
         """Returns the probabilities of a batch's rows, float32 (n, classes)."""
         told = self.served.tell(batch.rows)
         answer = self.model.ask("serving_default", image=batch.images, window=batch.windows, **told)
+        return answer[spec.output_name(is_competition_weighted)]
+
+    def answer_levels(
+        self, levels: Sequence[level_rows.Level], *, is_competition_weighted: bool
+    ) -> np.ndarray:
+        """Returns the probabilities of whole levels, float32 (n, conditions, classes)."""
+        answer = self.model.ask("serving_default", **level_rows.inputs(levels))
         return answer[spec.output_name(is_competition_weighted)]
 
 

@@ -108,6 +108,28 @@ class Gathering:
         return next((place for place, series in views if series == given), None)
 
 
+def graded(
+    level: Level, conditions: Sequence[str]
+) -> Iterator[tuple[int, annotations.Annotation, bool]]:
+    """Yields the rows that a level's answers are of.
+
+    Args:
+        level: that was answered.
+        conditions: of the answers, in order.
+
+    Yields:
+        The place of the condition among them, a row, and whether it is a point of the condition's
+        own. A condition without one is graded by the other views; where those lie stands for it.
+    """
+    for place, name in enumerate(conditions):
+        condition = labels.CONDITIONS.index(name)
+        own = [row for row in level.rows if row.condition == condition]
+        if own:
+            yield place, own[0], True
+        else:
+            yield place, dataclasses.replace(level.rows[0], condition=condition), False
+
+
 def _place(reject: reasons.Reject) -> Place:
     study, _, _, _, level = reject.key.split("/")
     return int(study), labels.LEVELS.index(level)

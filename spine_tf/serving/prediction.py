@@ -171,9 +171,7 @@ def _read_side(
     levels = _in_order(labels.LEVELS, [level for one in served for level in one.levels])
     found = annotations.read_annotations(
         source,
-        conditions=_in_order(
-            labels.CONDITIONS, [name for one in served for name in one.conditions]
-        ),
+        conditions=_in_order(labels.CONDITIONS, [name for one in served for name in one.looked_at]),
         levels=_looked_at(levels) if points else levels,
         has_labels=False,
         points=table,

@@ -10,6 +10,7 @@ from spine_tf.rsna import annotations, tables
 from spine_tf.serving import answers as answers_module, asked_rows
 
 NO_COORDINATE, NO_MODEL, UNKNOWN_ROW = "no_coordinate", "no_model", "unknown_row"
+OTHER_VIEWS = "other_views"
 
 
 class Evidence:
@@ -28,6 +29,11 @@ class Evidence:
             self._flags[asked_rows.Target(row.study_id, row.condition, row.level)].update(
                 row.flag.split()
             )
+
+    def add_other_views(self, row: annotations.Annotation) -> None:
+        """Adds a row that has no point of its own and is graded by the other views of its level."""
+        target = asked_rows.Target(row.study_id, row.condition, row.level)
+        self._flags[target].add(OTHER_VIEWS)
 
     def add_gaps(self, result: localization.StudyResult) -> None:
         """Adds the rows of a study in which nothing was found."""
@@ -94,5 +100,6 @@ def _of_flags(flags: Sequence[str]) -> tuple[reading.Remark, ...]:
     if not flags:
         return ()
     known = {doubt.value: doubt.meaning for doubt in gate.Doubt}
+    known[OTHER_VIEWS] = "it has no point of its own: graded by the other views of its level"
     detail = "; ".join(known.get(flag, flag) for flag in flags)
     return (reading.Remark(reason=" ".join(flags), detail=detail),)

@@ -113,6 +113,11 @@ def _predict_file(
     is_competition_weighted: bool,
 ) -> dict[str, float]:
     served = spec.read(model_dir)
+    if served.views:
+        raise ValueError(
+            f"the model grades whole levels by {len(served.views)} views: give --data_dir instead "
+            "of --dicom"
+        )
     condition = _one_of("condition", served.conditions, condition)
     if served.told:
         level = _one_of("level", served.levels, level)

@@ -151,6 +151,12 @@ class Spec:
         }
 
     @property
+    def looked_at(self) -> tuple[str, ...]:
+        """The conditions whose points are looked at: those that are graded, and those of views."""
+        seen = {*self.conditions, *(condition for condition, _ in self.views)}
+        return tuple(name for name in labels.CONDITIONS if name in seen)
+
+    @property
     def has_slice_signature(self) -> bool:
         """Whether one slice is enough to answer: a window by series needs all of them."""
         return self.roi.window != "series" and not self.views

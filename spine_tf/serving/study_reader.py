@@ -15,6 +15,7 @@ from spine_tf.serving import (
     answers as answers_module,
     asked_rows,
     grader as grader_module,
+    level_rows,
     row_evidence,
 )
 from tfrecords import progress
@@ -131,7 +132,7 @@ class StudyReader:
         answers = answers_module.Answers(
             self.graders, is_competition_weighted=self.is_competition_weighted
         )
-        num_crops = self._answer(source, rows, answers, evidence, num_workers)
+        num_crops = self._answer(source, studies, rows, answers, evidence, num_workers)
         own = {id(row) for points in given.values() for row in points}
         return Answered(
             results=results,
@@ -182,6 +183,7 @@ class StudyReader:
     def _answer(
         self,
         source: sources.Source,
+        studies: Studies,
         rows: Sequence[annotations.Annotation],
         answers: answers_module.Answers,
         evidence: row_evidence.Evidence,
@@ -190,20 +192,46 @@ class StudyReader:
         of_model = [[row for row in rows if one.may_answer(row)] for one in self.graders]
         if any(of_model):
             self.load()  # before there are other processes: none may be forked afterwards
+        described = {(study, s): text for study, of in studies.items() for s, text in of.items()}
+        gatherings = [
+            level_rows.Gathering(one.served, of_one, described) if one.served.views else None
+            for one, of_one in zip(self.graders, of_model, strict=True)
+        ]
         num_crops = 0
         with progress.counting("predicting", total=sum(map(len, of_model)), unit="row") as count:
             for model, batch in self._batches(source, of_model, num_workers):
                 evidence.add_rejects(batch.rejects)
                 count.add(len(batch.rows) + len(batch.rejects))
-                if not batch.rows:
-                    continue
-                found = self.graders[model].answer(
-                    batch, is_competition_weighted=self.is_competition_weighted
-                )
-                for row, probabilities in zip(batch.rows, found, strict=True):
-                    answers.add(model, row, probabilities)
                 num_crops += len(batch.rows)
+                gathering = gatherings[model]
+                if gathering is not None:
+                    levels = [*gathering.add(batch)]
+                    self._answer_levels(model, levels, answers, evidence)
+                elif batch.rows:
+                    found = self.graders[model].answer(
+                        batch, is_competition_weighted=self.is_competition_weighted
+                    )
+                    for row, probabilities in zip(batch.rows, found, strict=True):
+                        answers.add(model, row, probabilities)
         return num_crops
+
+    def _answer_levels(
+        self,
+        model: int,
+        levels: Sequence[level_rows.Level],
+        answers: answers_module.Answers,
+        evidence: row_evidence.Evidence,
+    ) -> None:
+        """Adds what a model of levels says of those whose crops have all come."""
+        if not levels:
+            return
+        one = self.graders[model]
+        found = one.answer_levels(levels, is_competition_weighted=self.is_competition_weighted)
+        for level, said in zip(levels, found, strict=True):
+            for place, row, is_own in level_rows.graded(level, one.served.conditions):
+                answers.add(model, row, said[place])
+                if not is_own:
+                    evidence.add_other_views(row)
 
     def _batches(
         self,

@@ -14,8 +14,6 @@ from tfrecords import records, stored_images
 if TYPE_CHECKING:
     import keras
 
-KIND = "level"
-
 # Of a record, beside its image, what the task looks at.
 FIELDS = ("window", "present", "level", "label")
 
@@ -79,12 +77,7 @@ class LevelExamples:
 
 def require_kind(source: records.Records) -> None:
     """Raises ValueError where a directory holds other records than those of levels."""
-    kind = record_kind.of(source.manifest.config)
-    if kind != KIND:
-        raise ValueError(
-            f"{source.directory} holds records of kind {kind}, task levels learns from kind "
-            f"{KIND}: convert with --kind {KIND}"
-        )
+    record_kind.require(source.manifest.config, record_kind.LEVEL, str(source.directory))
 
 
 def load(source: records.Records, splits: Sequence[str]) -> LevelExamples:

@@ -1,25 +1,29 @@
 """Exports that grade levels: a run of levels, and a stack with its members."""
 
 import pathlib
+import shutil
 
 import keras
 import numpy as np
 import pytest
 
 from spine_tf import labels
-from spine_tf.configuration import config, overrides
+from spine_tf.configuration import config, overrides, roi_config
+from spine_tf.crops import cutting
 from spine_tf.models import families
+from spine_tf.rsna import annotations, sources
 from spine_tf.runs import run
 from spine_tf.scoring import predictions as predictions_module
-from spine_tf.serving import answer_check, bundle, saved_model, served_levels, spec
+from spine_tf.serving import answer_check, bundle, prediction, saved_model, served_levels, spec
 from spine_tf.stacking import level_table, members as members_module, regression, stack_directory
 from spine_tf.training import level_examples, tasks
-from tfrecords import records, shard
+from tfrecords import csv_text, records, shard
 
 _LEVELS = overrides.apply(
     config.default_config("levels", "level"),
     ["model.filters=[4]", "model.units=8", "model.num_heads=2", "model.input_mm=40"],
 )
+_ROI = roi_config.RoiConfig(roi_px=16)
 _FORMATS = ["onnx", "openvino", "litert"]
 
 
@@ -77,6 +81,50 @@ def test_run_of_levels_answers_from_records_in_every_format(source, tmp_path):
     np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
     assert answer["label"].shape == (len(examples), 5)
     assert "serve_slice" not in model.signatures
+
+
+@pytest.mark.slow
+def test_study_gets_25_rows_each_from_all_views_of_its_level(source, squares_dir, tmp_path):
+    keras.utils.set_random_seed(0)
+    trained = _run(tasks.make_task(_LEVELS, source).build_network(source), _LEVELS)
+    made = bundle.export([trained], tmp_path / "e")
+    data = pathlib.Path(shutil.copytree(squares_dir, tmp_path / "data"))
+    points = data / "train_label_coordinates.csv"
+    lines = points.read_text().splitlines()
+    # Of one level the canal has no point.
+    kept = [line for line in lines if not ("Spinal Canal" in line and "L3/L4" in line)]
+    assert len(kept) == len(lines) - 1
+    points.write_text("\n".join(kept) + "\n")
+
+    outcome = prediction.predict(
+        made.directory, data, tmp_path / "submission.csv", num_workers=1, side="train"
+    )
+
+    assert (outcome.num_rows, outcome.num_prior, outcome.num_flagged) == (25, 0, 1)
+    rows = dict(csv_text.read(tmp_path / "submission.csv", expected="a submission"))
+    said = {
+        row["row_id"]: [float(row[c]) for c in labels.SEVERITY_COLUMNS] for row in rows.values()
+    }
+    assert len(said) == 25
+    np.testing.assert_allclose([sum(values) for values in said.values()], 1.0, atol=1e-6)
+    report = (tmp_path / "predict_report.csv").read_text()
+    assert "other_views" in report
+    # The same crops put together by hand.
+    found = annotations.read_annotations(sources.open_source(data), levels=("l4_l5",))
+    batch = cutting.cut_batch(found.rows, source=sources.open_source(data), region=_ROI)
+    order = np.argsort([row.condition for row in batch.rows])
+    asked = {
+        "image": level_examples.normalize(
+            batch.images[order][None], batch.windows[order].reshape(1, -1)
+        ),
+        "present": np.ones((1, 5), np.float32),
+        "level": np.array([3]),
+    }
+    (member,) = trained.members
+    expected = member.calibrated(member.model(asked, training=False)["probabilities"].numpy())[0]
+    study = found.rows[0].study_id
+    for name, values in zip(labels.CONDITIONS, expected, strict=True):
+        np.testing.assert_allclose(said[f"{study}_{name}_l4_l5"], values, atol=1e-5)
 
 
 def _member(run_dir, series):

@@ -137,7 +137,7 @@ def test_configuration_that_does_not_fit_is_refused():
 
 def test_records_of_crops_are_refused(records_dir):
     source = records.open_records(records_dir)
-    with pytest.raises(ValueError, match="kind roi, task levels learns from kind level"):
+    with pytest.raises(ValueError, match=r"the kind roi .* expected level"):
         tasks.make_task(_config(), source).describe(source, ["fold_0"])
 
 

@@ -10,19 +10,23 @@ from spine_tf import labels
 from spine_tf.configuration import record_kind, roi_config
 from spine_tf.conversion import kind, landmarks, study_row
 from spine_tf.crops import anatomy, imaged_study, known_points, projection, windows
-from spine_tf.dicom import reasons
+from spine_tf.dicom import geometry, reasons
 from spine_tf.rsna import annotations, sources
 from tfrecords import schema
 
 _CANAL = labels.CONDITIONS[0]
 _RECESSES = labels.CONDITIONS[3:]
 
+# Half a vertebra and half a disc: what lies farther off may show the recesses of the next level.
+_MOST_MM = 18.0
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AxialKind:
     """A record a level and slice that shows a recess or lies beside one; a `kind.Kind` of studies.
 
-    Of all other slices one in eight is taken too, as one of the nearest level. A record lies
+    Of the other slices one in eight is taken too, as one of the nearest level, unless they lie so
+    far off that another disc may be theirs, which nobody annotated. A record lies
     around the place to which the level's canal point leads; where no sagittal series has one in
     the same frame of reference, around where it should be by the recesses. The points are the
     patient's left and right recess.
@@ -82,8 +86,13 @@ class _ShownLevel:
     target: np.ndarray
     planes: set[int]
 
-    def slices_from(self, plane: int) -> float:
-        return min(sight.slices_from(plane) for sight in self.sights if sight is not None)
+    def distance_mm(self, stack: imaged_study.SliceStack, plane: int) -> float:
+        """From a plane to the nearer recess."""
+        return min(
+            abs(geometry.position_along(stack.normal, sight.point) - stack.offsets[plane])
+            for sight in self.sights
+            if sight is not None
+        )
 
 
 def _choose(
@@ -95,7 +104,9 @@ def _choose(
             continue
         wanted = [(plane, one) for one in shown for plane in one.planes]
         for plane in landmarks.others(stack, {plane for plane, _ in wanted}):
-            wanted.append((plane, min(shown, key=lambda one: one.slices_from(plane))))
+            distances = [one.distance_mm(stack, plane) for one in shown]
+            if min(distances) <= _MOST_MM:
+                wanted.append((plane, shown[distances.index(min(distances))]))
         for plane, one in sorted(wanted, key=lambda pair: (pair[0], pair[1].level)):
             yield _look(stack, plane, one)
 

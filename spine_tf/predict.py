@@ -86,6 +86,7 @@ def _predict_folder(
     ids = program.require_output_file(_IDS) if _IDS.value else None
     report_dir = program.require_output_dir(_REPORT_DIR) if _REPORT_DIR.value else None
 
+    from spine_tf.readings import report_directory
     from spine_tf.serving import prediction
 
     outcome = prediction.predict(
@@ -121,7 +122,7 @@ def _predict_folder(
     print(output)
     print(outcome.report_path)
     if report_dir is not None:
-        print(f"page: {report_dir / 'index.html'}")
+        print(f"page: {report_dir / report_directory.INDEX_FILE}")
     if not outcome.num_crops:
         raise ValueError(_only_priors(outcome, data_dir))
 

@@ -14,10 +14,20 @@ import pytest
 from spine_tf import labels
 from spine_tf.configuration import config, roi_config
 from spine_tf.crops import cutting
+from spine_tf.localization import localization
 from spine_tf.models import families
 from spine_tf.rsna import annotations, sources
 from spine_tf.runs import run
-from spine_tf.serving import answer_check, bundle, prediction, single_file, submission, verification
+from spine_tf.serving import (
+    answer_check,
+    bundle,
+    grader,
+    prediction,
+    single_file,
+    study_reader,
+    submission,
+    verification,
+)
 
 _SIDES = ("left_subarticular_stenosis", "right_subarticular_stenosis")
 _LEVELS = ("l3_l4", "l4_l5")
@@ -265,6 +275,22 @@ def test_points_that_nobody_gave_are_found(model_dir, unmarked, squares_localize
     )
     assert outcome.num_prior == 0
     assert both[0] == alone[0] != found[0]
+
+
+def test_one_study_is_read_in_memory_as_predict_answers_it(model_dir, squares_dir, tmp_path):
+    rows, _, _ = _predict(model_dir, squares_dir, tmp_path)
+    source = sources.open_source(squares_dir)
+    found = annotations.read_annotations(source, has_labels=False)
+    (series,) = localization.series_of_studies(found.series).values()
+    with grader.opened([model_dir]) as graders:
+        reader = study_reader.StudyReader(graders=graders)
+        one = reader.read_study(source, 1, series, given=found.rows)
+    assert [grade.row_id for grade in one.grades] == [row["row_id"] for row in rows]
+    for grade, row in zip(one.grades, rows, strict=True):
+        np.testing.assert_allclose(grade.probabilities, _numbers(row), atol=1e-6)
+    assert len(one.result.points) == 25
+    alone = study_reader.StudyReader().read_study(source, 1, series, given=found.rows)
+    assert (len(alone.result.points), alone.grades) == (25, ())
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ step "Check every record" tfrecords verify "$out/records"
 step "Search small families" tuner --records_dir "$out/records" --task multiclass \
   --models dense,residual --search_dir "$out/search" --max_trials 4 --max_epochs 6
 step "One ResNet-50 at 64 px" tuner --records_dir "$out/records" --task multiclass \
-  --models resnet50 --search_dir "$out/search_resnet50" --max_trials 1 --max_epochs 2 \
+  --models resnet50 --search_dir "$out/search_resnet50" --max_trials 1 --max_epochs 1 \
   --set model.weights=none
 step "Train the best on all folds" spine_tf.train --records_dir "$out/records" \
   --config "$out/search/best.json" --val_fold all --epochs 20 --run_dir "$out/run"

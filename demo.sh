@@ -37,7 +37,7 @@ cat <<END
 Done. Open
   $out/report/report.html            the report: figures with intervals, pictures
   $out/records/contact_sheet.png     the crops that were learned from
-  $out/search/leaderboard.csv        every trial of the search
+  $out/search/search.html            the search, trial by trial
   $out/export/saved_model/1          the SavedModel
   $out/submission.csv                the predictions
 END

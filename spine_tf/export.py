@@ -63,6 +63,7 @@ def _export() -> None:
     flags_module.require_kinds(run_dir=runs_alone, records_dir=records_dir)
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
+    from spine_tf.pages import template
     from spine_tf.runs import run
     from spine_tf.serving import bundle
 
@@ -79,7 +80,7 @@ def _export() -> None:
             records_dir=records_dir,
             localizer_dir=localizer_dir,
         )
-    logging.info("%d format(s) exported", len(exported.differences))
+    logging.info("%s exported", template.counted(len(exported.differences), "format"))
     print(exported.directory / "saved_model")
     print(exported.directory / "model_card.md")
     _print_next(exported.directory)

@@ -40,6 +40,7 @@ def main() -> None:
     work_dir = program.require_output_dir(_WORK_DIR)
     flags_module.require_kinds(data_dir=data_dir)
 
+    from spine_tf.pages import template
     from spine_tf.reproduction import experiment, reproduction
 
     wanted = experiment.Experiment(
@@ -63,8 +64,8 @@ def main() -> None:
     if found.failed:
         names = ", ".join(f"{row.task} {row.model}" for row in found.failed)
         raise ValueError(
-            f"{len(found.failed)} model(s) could not be trained ({names}): mend what the "
-            "table says of it and run the same command again"
+            f"{template.counted(len(found.failed), 'model')} could not be trained ({names}): mend "
+            "what the table says of it and run the same command again"
         )
 
 

@@ -18,7 +18,7 @@ from spine_tf.evaluation import (
     report,
     run_details,
 )
-from spine_tf.pages import image, page_origin
+from spine_tf.pages import image, page_origin, template
 from spine_tf.runs import run, run_directory
 from spine_tf.training import level_task
 from tfrecords import atomic, output_place, records
@@ -137,10 +137,10 @@ def evaluate_run(
     source = source.keeping(trained.config.data.keep_mb)
     found = _load(trained, source, options)
     logging.info(
-        "%d predictions of %s by %d model(s)",
-        len(found.evaluated.predictions),
+        "%s of %s by %s",
+        template.counted(len(found.evaluated.predictions), "prediction"),
         found.evaluated.split,
-        len(trained.members),
+        template.counted(len(trained.members), "model"),
     )
     analysed = _analyse(trained, source, found, options, shuffled)
     content = report.Content(

@@ -8,6 +8,7 @@ from typing import Any
 import spine_tf
 from spine_tf.configuration import config
 from spine_tf.localization import localizer
+from spine_tf.pages import template
 from spine_tf.runs import run, run_directory
 from spine_tf.scoring import summary
 from spine_tf.serving import formats, golden, spec
@@ -114,11 +115,11 @@ def _answers(served: spec.Spec) -> str:
 
 
 def _input(served: spec.Spec) -> str:
-    roi = served.roi
+    roi, slices = served.roi, template.counted(served.roi.num_slices, "slice")
     if served.views:
         return (
             f"A level by {len(served.views)} views, each a square of {roi.roi_mm:g} mm on "
-            f"{roi.roi_px} x {roi.roi_px} pixels, {roi.num_slices} slice(s), as stored values "
+            f"{roi.roi_px} x {roi.roi_px} pixels, {slices}, as stored values "
             "(uint16): "
             + "; ".join(f"{condition} on {series}" for condition, series in served.views)
             + ". `present` says which there are; a missing one is not looked at. "
@@ -126,7 +127,7 @@ def _input(served: spec.Spec) -> str:
         )
     return (
         f"A square of {roi.roi_mm:g} mm around the given coordinate on {roi.roi_px} x "
-        f"{roi.roi_px} pixels, {roi.num_slices} slice(s), as stored values (uint16) with the "
+        f"{roi.roi_px} pixels, {slices}, as stored values (uint16) with the "
         f"{roi.window}'s window. `{spec.PREPROCESS_FILE}` says how they are made; "
         + (
             f"With each crop go `condition` and `level`, int64: `told` in "
@@ -147,7 +148,7 @@ def _training(one: run.Run) -> str:
     records = provenance["records"]
     lines = [
         f"- run: `{one.run_dir.name}`, model `{one.config.model.family}`, seed {one.config.seed}, "
-        f"{len(one.members)} member(s), temperature "
+        f"{template.counted(len(one.members), 'member')}, temperature "
         + ", ".join(f"{member.temperature:.3f}" for member in one.members),
         f"- records: manifest sha256 `{records['manifest_sha256']}`, "
         f"{sum(records['num_examples'].values())} examples",

@@ -1,5 +1,6 @@
 """The figures of every epoch: as table and curves, for TensorBoard, for whoever is watching."""
 
+import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -98,7 +99,7 @@ class Board:
                 self._count.in_words(),
                 figures["phase"],
                 figures["loss"],
-                "".join(f", {name} {value:.4f}" for name, value in watched.items()),
+                "".join(f", {name} {_written(value)}" for name, value in watched.items()),
                 figures["seconds"],
                 100 * figures["data_wait"],
             )
@@ -107,3 +108,8 @@ class Board:
         """Ends the files and the bar."""
         self._count.close()
         self._events.close()
+
+
+def _written(value: float) -> str:
+    """Four digits; balanced accuracy has none where the inner fold lacks a class."""
+    return f"{value:.4f}" if math.isfinite(value) else "undefined"

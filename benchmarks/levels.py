@@ -10,8 +10,8 @@ Writes phantom studies, converts all 25 targets, and trains over all folds with 
     levels    family level on records of whole levels
 
 Each is scored out of fold by the competition's metric (answers reweighted to it), paired with the
-single models over the same rows, beside what the phantom's true probabilities score; with seconds
-of training and parameters.
+single models over the same rows, beside what the phantom's true probabilities score, given a row's
+own view, all of its level, and all of its study; with seconds of training and parameters.
 
     python benchmarks/levels.py --work_dir DIR [--num_studies 300] [--epochs 30] [--num_folds 5]
         [--roi_px 96] [--num_slices 3] [--set field=value] [--set level:model.units=128]
@@ -26,6 +26,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import references
 from absl import app, flags
 
@@ -65,7 +66,8 @@ def main(_: list[str]) -> None:
     studies = work_dir / "studies"
     _once(
         studies,
-        ["phantom", f"--num_studies={_NUM_STUDIES.value}", f"--seed={_SEED.value}"],
+        # The edition in which a view shows its own grade in part, so that others can help.
+        ["phantom", "--edition=2", f"--num_studies={_NUM_STUDIES.value}", f"--seed={_SEED.value}"],
         "output_dir",
     )
     for name, conditions in {**_GROUPS, "all": labels.CONDITIONS}.items():
@@ -162,11 +164,14 @@ def _print_table(work_dir: pathlib.Path) -> None:
         **{name: _read(work_dir / f"run_{name}") for name in ("untold", "told", "levels")},
         "stack": _read(work_dir / "stack"),
     }
-    said["truth"] = _true(work_dir / "studies" / "truth.csv", said["single"])
+    evidence = references.read_truth(work_dir / "studies" / "truth_evidence.csv")
+    for name in ("own_view", "of_level"):
+        said[name] = _true(evidence, said["single"], f"_{name}")
+    said["truth"] = _true(references.read_truth(work_dir / "studies" / "truth.csv"), said["single"])
     shared = set.intersection(*(set(found.keys) for found in said.values()))
     print(f"{len(shared)} rows that all answer, of {len(said['single'])}")
     costs = _costs(work_dir)
-    print(f"{'':8}{'terms of the competition, and the difference to single (95 %)':}")
+    print(f"{'':10}{'terms of the competition, and the difference to single (95 %)':}")
     base = _select(said["single"], shared)
     for name, found in said.items():
         _print_row(name, _select(found, shared), base, costs.get(name, ""))
@@ -187,7 +192,7 @@ def _print_row(
         if term in score.terms:
             against = "" if name == "single" else _change(paired[term])
             words = score.terms[term].in_words()
-            print(f"{name:8}{term:20}{words:28}{against:32}{cost if term == 'mean' else ''}")
+            print(f"{name:10}{term:20}{words:28}{against:32}{cost if term == 'mean' else ''}")
 
 
 def _change(found: figure.Figure) -> str:
@@ -223,10 +228,11 @@ def _join(parts: Sequence[predictions_module.Predictions]) -> predictions_module
 
 
 def _true(
-    path: pathlib.Path, rows: predictions_module.Predictions
+    truth: pd.DataFrame, rows: predictions_module.Predictions, ending: str = ""
 ) -> predictions_module.Predictions:
-    """What a perfect model says of the rows."""
-    best = references.best_probabilities(references.read_truth(path), _TASK, rows.keys)
+    """What a perfect model says of the rows, by the columns with an ending."""
+    named = truth.rename(columns={f"{column}{ending}": column for column in _TASK.columns})
+    best = references.best_probabilities(named, _TASK, rows.keys)
     return predictions_module.Predictions(keys=rows.keys, labels=rows.labels, probabilities=best)
 
 

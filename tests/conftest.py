@@ -24,7 +24,7 @@ from spine_tf.configuration import roi_config
 from spine_tf.crops import record
 from tfrecords import example, manifest, shard, tfds_files
 
-_LONG_FILES = ("test_docs.py", "test_search.py", "test_chief.py", "test_reproduction.py")
+_LONG_FILES = ("test_commands.py", "test_search.py", "test_chief.py", "test_reproduction.py")
 _SPLITS = ("fold_0", "fold_1", "fold_2", "test")
 _CONDITION = labels.CONDITIONS.index("left_subarticular_stenosis")
 _LEVEL = labels.LEVELS.index("l4_l5")

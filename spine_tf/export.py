@@ -6,6 +6,7 @@ from absl import flags, logging
 
 from spine_tf import cli, flags as flags_module
 from spine_tf.configuration import directory_kind
+from spine_tf.runs import run_kinds
 from spine_tf.serving import formats
 from tfrecords import program
 
@@ -27,6 +28,9 @@ _RECORDS_DIR = flags_module.records_dir(
 _LOCALIZER_DIR = flags_module.localizer_dir(
     ", which goes into the export, so that it answers studies without points"
 )
+_NAME = flags.DEFINE_string(
+    "name", None, "What reports call a localiser; the names of its runs if not given."
+)
 _CHECK = flags.DEFINE_string(
     "check", None, "Checks files and answers of an exported directory, and writes nothing."
 )
@@ -34,6 +38,7 @@ _CHECK = flags.DEFINE_string(
 _USAGE = """Exports a trained run as a SavedModel for TensorFlow Serving and in other formats.
 
   %s --run_dir W --export_dir E [--formats onnx,openvino,litert]
+  %s --run_dir SAGITTAL,AXIAL --export_dir L --name NAME        runs of task landmarks: a localiser
   %s --check E
 """
 
@@ -55,6 +60,11 @@ def _export() -> None:
     if export_dir.exists():
         raise ValueError(f"{export_dir} exists; choose another --export_dir or remove it")
 
+    if run_kinds.are_of_points(run_dirs):
+        _export_localizer(run_dirs, export_dir)
+        return
+    if _NAME.value is not None:
+        raise ValueError("--name has no effect on runs that grade: leave it out")
     names = formats.parse_names(_FORMATS.value)
     records_dir = program.path(_RECORDS_DIR)
     if records_dir is not None and formats.INT8 not in names:
@@ -84,6 +94,22 @@ def _export() -> None:
     print(exported.directory / "saved_model")
     print(exported.directory / "model_card.md")
     _print_next(exported.directory)
+
+
+def _export_localizer(run_dirs: list[pathlib.Path], export_dir: pathlib.Path) -> None:
+    """Makes a localiser of two runs that find points."""
+    given = {"records_dir": _RECORDS_DIR, "formats": _FORMATS, "localizer_dir": _LOCALIZER_DIR}
+    for name, flag in given.items():
+        if flag.present:
+            raise ValueError(f"--{name} has no effect on runs that find points: leave it out")
+    from spine_tf.localization import localizer_export
+
+    name = _NAME.value or " and ".join(path.resolve().name for path in run_dirs)
+    differences = localizer_export.export(run_dirs, export_dir, name=name)
+    for kind, difference in differences.items():
+        print(f"{kind} network answers as its run: heights differ by {difference:.1e} at most")
+    print(f"localiser: {export_dir}")
+    cli.print_next("localize", data_dir="DATA", output="points.csv", localizer_dir=export_dir)
 
 
 def _check(export_dir: pathlib.Path) -> None:

@@ -59,6 +59,10 @@ def change(
     if settings.slice_reversal:
         is_turned = _happens(fold_in(seed, 15), images, settings.slice_reversal)
         images = tf.where(is_turned, tf.reverse(images, [3]), images)
+    if settings.slice_repeat:
+        is_alone = _happens(fold_in(seed, 21), images, settings.slice_repeat)
+        middle = images.shape[3] // 2
+        images = tf.where(is_alone, images[..., middle : middle + 1], images)
     if settings.curve:
         images = scanning.bend(images, fold_in(seed, 16), settings.curve)
     if settings.bias:

@@ -32,6 +32,7 @@ STRENGTHS: Mapping[str, tuple[float, float, float]] = types.MappingProxyType(
         "ghost": (0.1, 0.2, 0.5),
         "field_cut": (0.1, 0.2, 0.4),
         "slice_reversal": (0.25, 0.5, 1.0),
+        "slice_repeat": (0.25, 0.5, 1.0),
         "cutout": (0.1, 0.25, 0.5),
         "flip": (0.25, 0.5, 1.0),
         "slice_shuffle": (0.25, 0.5, 1.0),

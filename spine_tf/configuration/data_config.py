@@ -32,6 +32,8 @@ class AugmentationConfig:
         ghost: largest strength of a copy of the image that is shifted along its rows.
         field_cut: share of the side that is set to zero at each border, up to this.
         slice_reversal: probability that the slices of a crop are put in the opposite order.
+        slice_repeat: probability that all slices of a crop are the middle one, as where a study has
+            no others.
         cutout: side of an erased square, as a fraction of the image's side.
         flip: probability of a left-right flip; refused where crops are mirrored by side.
         slice_shuffle: probability that the slices of a crop are put in another order.
@@ -55,6 +57,7 @@ class AugmentationConfig:
     ghost: Annotated[float, limits.Range(0.0, 0.95)] = 0.0
     field_cut: Annotated[float, limits.Range(0.0, 0.45)] = 0.0
     slice_reversal: Annotated[float, limits.Range(0.0, 1.0)] = 0.0
+    slice_repeat: Annotated[float, limits.Range(0.0, 1.0)] = 0.0
     cutout: Annotated[float, limits.Range(0.0, 0.95)] = 0.0
     flip: Annotated[float, limits.Range(0.0, 1.0)] = 0.0
     slice_shuffle: Annotated[float, limits.Range(0.0, 1.0)] = 0.0

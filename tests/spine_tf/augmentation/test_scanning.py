@@ -46,7 +46,9 @@ def test_a_cut_field_is_black_outside() -> None:
     assert (left == 0).any() and (left == 1).any()
 
 
-@pytest.mark.parametrize("name", ["curve", "bias", "ghost", "field_cut", "slice_reversal"])
+@pytest.mark.parametrize(
+    "name", ["curve", "bias", "ghost", "field_cut", "slice_reversal", "slice_repeat"]
+)
 def test_each_strength_changes_the_images_it_may(name: str) -> None:
     nothing = {field: 0.0 for field in ("rotation_degrees", "shift", "scale", "contrast")}
     images = tf.random.stateless_uniform((4, 16, 16, 3), [5, 6])

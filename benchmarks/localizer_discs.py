@@ -1,0 +1,82 @@
+"""How well a localiser finds and names discs of real images whose centres somebody marked.
+
+    python benchmarks/localizer_discs.py --data_dir D --localizer_dir L --first 12
+
+D is in the RSNA layout with spinal canal points at the centres of discs. A canal point lies behind
+its disc, so what counts is the distance along the spine, less its median at each level. A name is
+right where the marked disc that is nearest along the spine has it.
+"""
+
+import pathlib
+import time
+
+import numpy as np
+from absl import app, flags
+
+from spine_tf import labels
+from spine_tf.localization import finder as finder_module, localization, point_figures
+from spine_tf.rsna import annotations, sources
+
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Data set.", required=True)
+_LOCALIZER_DIR = flags.DEFINE_string("localizer_dir", None, "Directory of the localiser.")
+_FIRST = flags.DEFINE_integer("first", None, "So many studies alone, the first by id.")
+_AFTER = flags.DEFINE_integer("after", 0, "Leaves out so many studies, the first by id.")
+_NAMES = flags.DEFINE_bool("names", False, "Prints the names of each study's discs.")
+
+
+def main(_: list[str]) -> None:
+    """Prints the figures."""
+    source = sources.open_source(pathlib.Path(_DATA_DIR.value))
+    read = annotations.read_annotations(source, has_labels=False)
+    given, series = localization.by_study(read.rows), localization.series_of_studies(read.series)
+    chosen = sorted(given)[_AFTER.value :][: _FIRST.value]
+    finder = finder_module.load(pathlib.Path(_LOCALIZER_DIR.value))
+    start, offsets, found, names = time.monotonic(), [], 0, []
+    for study in chosen:
+        result = localization.read_study(source, study, series[study], given=(), finder=finder)
+        rows = _offsets(result, given[study])
+        offsets += rows
+        found += len(rows)
+        names.append(np.mean([is_right for *_, is_right in rows]) if rows else np.nan)
+        if _NAMES.value:
+            said = " ".join(f"{labels.LEVELS[level]}:{along:+.1f}" for level, along, _ in rows)
+            print(f"{study}: {said}")
+    seconds = time.monotonic() - start
+    _print(offsets, sum(len(given[study]) for study in chosen), seconds / len(chosen))
+
+
+def _offsets(
+    result: localization.StudyResult, given: list[annotations.Annotation]
+) -> list[tuple[int, float, bool]]:
+    """Level, mm along the spine towards the feet, and whether the name is right, of each point."""
+    places = point_figures.Places(result.study)
+    marked = sorted((row.level, places.point(row)) for row in given)
+    levels, centers = [level for level, _ in marked], np.array([point for _, point in marked])
+    along = np.gradient(centers, axis=0)
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    rows = []
+    for row in result.points:
+        point = places.point(row)
+        if row.condition != 0 or row.level not in levels or point is None:
+            continue
+        ways = ((point - centers) * along).sum(axis=1)
+        index = levels.index(row.level)
+        rows.append((row.level, float(ways[index]), int(np.abs(ways).argmin()) == index))
+    return rows
+
+
+def _print(rows: list[tuple[int, float, bool]], num_marked: int, seconds: float) -> None:
+    ways = np.array([way for _, way, is_right in rows if is_right])
+    at = np.array([level for level, _, is_right in rows if is_right])
+    for level in np.unique(at):
+        ways[at == level] -= np.median(ways[at == level])
+    right = np.mean([is_right for *_, is_right in rows])
+    print(
+        f"{len(rows)} of {num_marked} discs have a point, {right:.3f} of them the right name; "
+        f"along the spine, less the median of a level: median {np.median(np.abs(ways)):.1f} mm, "
+        f"90 % within {np.percentile(np.abs(ways), 90):.1f} mm; {seconds:.2f} s a study"
+    )
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -17,8 +17,8 @@ from spine_tf import labels
 from spine_tf.localization import finder as finder_module, localization, point_figures
 from spine_tf.rsna import annotations, sources
 
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Data set.", required=True)
-_LOCALIZER_DIR = flags.DEFINE_string("localizer_dir", None, "Directory of the localiser.")
+_DATA_DIR = flags.DEFINE_string("data_dir", "", "Data set.")
+_LOCALIZER_DIR = flags.DEFINE_string("localizer_dir", "", "Directory of the localiser.")
 _FIRST = flags.DEFINE_integer("first", None, "So many studies alone, the first by id.")
 _AFTER = flags.DEFINE_integer("after", 0, "Leaves out so many studies, the first by id.")
 _NAMES = flags.DEFINE_bool("names", False, "Prints the names of each study's discs.")
@@ -31,16 +31,15 @@ def main(_: list[str]) -> None:
     given, series = localization.by_study(read.rows), localization.series_of_studies(read.series)
     chosen = sorted(given)[_AFTER.value :][: _FIRST.value]
     finder = finder_module.load(pathlib.Path(_LOCALIZER_DIR.value))
-    start, offsets, found, names = time.monotonic(), [], 0, []
+    start, offsets = time.monotonic(), []
     for study in chosen:
-        result = localization.read_study(source, study, series[study], given=(), finder=finder)
+        result = localization.read_study(source, study, series[study], finder=finder)
         rows = _offsets(result, given[study])
         offsets += rows
-        found += len(rows)
-        names.append(np.mean([is_right for *_, is_right in rows]) if rows else np.nan)
         if _NAMES.value:
-            said = " ".join(f"{labels.LEVELS[level]}:{along:+.1f}" for level, along, _ in rows)
-            print(f"{study}: {said}")
+            found = " ".join(f"{labels.LEVELS[level]}:{along:+.1f}" for level, along, _ in rows)
+            why = {gap.reason.value for gap in result.gaps if gap.condition == 0}
+            print(f"{study}: {found} {' '.join(sorted(why))}")
     seconds = time.monotonic() - start
     _print(offsets, sum(len(given[study]) for study in chosen), seconds / len(chosen))
 
@@ -66,6 +65,9 @@ def _offsets(
 
 
 def _print(rows: list[tuple[int, float, bool]], num_marked: int, seconds: float) -> None:
+    if not any(is_right for *_, is_right in rows):
+        print(f"no point with the right name for {num_marked} discs; {seconds:.2f} s a study")
+        return
     ways = np.array([way for _, way, is_right in rows if is_right])
     at = np.array([level for level, _, is_right in rows if is_right])
     for level in np.unique(at):

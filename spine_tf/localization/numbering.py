@@ -21,6 +21,8 @@ SHIFTS = (-1, 0, 1)
 """A disc that is named L4/L5 is in truth the one above, itself, or the one below."""
 
 _MIN_SCORE = 0.02
+# So high stands what is no disc, about.
+_NOISE = 0.12
 _LEVEL_MISSED = -2.5
 _IMPOSSIBLE = -1e9
 
@@ -78,12 +80,10 @@ def number(
 def _gains(scores: np.ndarray) -> np.ndarray:
     """What it is worth to take a candidate for a level, float (n, 5), against leaving it out.
 
-    A network that can't tell which of two discs it sees divides its answer: all channels together
-    say whether there is a disc, each its share which.
+    That is the logarithm of how much higher it is seen than what is no disc: a faint disc that fits
+    between others is one all the same.
     """
-    seen = np.clip(scores, _MIN_SCORE, 1.0)
-    is_disc = np.clip(scores.sum(axis=1, keepdims=True), _MIN_SCORE, 1 - _MIN_SCORE)
-    return np.log(seen) - np.log1p(-is_disc)
+    return np.log(np.clip(scores, _MIN_SCORE, 1.0) / _NOISE)
 
 
 def _held(gains: np.ndarray, path: dict[int, int], shift: int) -> np.ndarray:

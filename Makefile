@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c '$(IS_SUPPORTED)' 2>/dev/null && echo $$python && break; done)
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
-SOURCES := $(shell find spine_tf tfrecords tuner -name '*.py' -o -name '*.jinja' -o -name '*.mplstyle' -o -name py.typed)
+SOURCES := $(shell find spine_tf tfrecords tuner -name '*.py' -o -name '*.jinja' -o -name '*.mplstyle' -o -name py.typed -o -path '*/localization/weights/*' -type f)
 PACKAGE := setup.cfg pyproject.toml README.md $(SOURCES)
 
 .PHONY: demo test check lint suite clean

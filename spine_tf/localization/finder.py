@@ -13,11 +13,6 @@ from spine_tf.rsna import sources
 if TYPE_CHECKING:
     from spine_tf.localization import networks
 
-MISSING = (
-    "this package has no trained weights yet, so give one with --localizer_dir L, or points that "
-    "somebody marked with --points F"
-)
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finder:
@@ -57,8 +52,19 @@ def load(localizer_dir: pathlib.Path) -> Finder:
     """
     own = localizer_dir / localizer_module.IN_EXPORT
     is_export = own.is_dir() and not (localizer_dir / localizer_module.FILE_NAME).exists()
-    found = localizer_module.read(own if is_export else localizer_dir)
+    return _of(localizer_module.read(own if is_export else localizer_dir))
 
+
+def load_default() -> Finder:
+    """Returns the localiser that comes with the package.
+
+    Raises:
+        ValueError: see `localizer.read_default`.
+    """
+    return _of(localizer_module.read_default())
+
+
+def _of(found: localizer_module.Localizer) -> Finder:
     @functools.cache
     def loaded() -> "networks.Networks":
         # TensorFlow is imported only now: given points do without it.

@@ -101,21 +101,22 @@ def localize(
 
     Args:
         source: one side of a data set.
-        localizer_dir: a directory with `localizer.json`.
+        localizer_dir: a directory with `localizer.json`; None is the package's own, where no points
+            are given.
         points: a file of points that were marked or corrected.
 
     Raises:
-        ValueError: neither is given, one can't be read, or the side names no study.
+        ValueError: one can't be read, or the side names no study.
     """
-    if localizer_dir is None and points is None:
-        raise ValueError(f"there is no localiser: {finder_module.MISSING}")
     table = given_points.nothing() if _lacks_points(source) else None
     table = table if points is None else given_points.read(points, source)
     read = annotations.read_annotations(source, has_labels=False, points=table)
     if not read.series:
         raise ValueError(f"{layout.series_csv(source.side)} names no study: there is nothing to do")
     given = by_study(read.rows if points is not None else ())
-    finder = None if localizer_dir is None else finder_module.load(localizer_dir)
+    finder = finder_module.choose(localizer_dir, ())
+    if finder is None and points is None:
+        finder = finder_module.load_default()
     series = series_of_studies(read.series)
     studies = []
     with progress.counting("localizing", total=len(series), unit="study") as count:

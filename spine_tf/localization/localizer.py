@@ -20,6 +20,9 @@ from spine_tf.localization import numbering
 from tfrecords import atomic, json_object, listed_files
 
 FILE_NAME = "localizer.json"
+DEFAULT_DIR = pathlib.Path(__file__).with_name("weights")
+"""The localiser that comes with the package, which benchmarks/localizer_weights.py made."""
+_DEFAULT_SHA256 = "cd11812ef353fabee7f088bd5bee006ea201b168045e56f312f162f48f7c5c74"
 NETWORKS = ("sagittal", "axial")
 IN_EXPORT = "localizer"
 """Where an export has its localiser, if it has one."""
@@ -87,6 +90,22 @@ def read(directory: pathlib.Path) -> Localizer:
     localizer, listed = json_object.read_as(make, path, expected=_EXPECTED, mend=_MEND)
     _verify(directory, listed)
     return localizer
+
+
+def read_default() -> Localizer:
+    """Reads and verifies the localiser that comes with the package.
+
+    Raises:
+        ValueError: it is not there, or another than the package was made with.
+    """
+    path = DEFAULT_DIR / FILE_NAME
+    found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
+    if found != _DEFAULT_SHA256:
+        raise ValueError(
+            f"{path}, the localiser of the package, is {found}, expected the sha256 "
+            f"{_DEFAULT_SHA256}: install the package again, or name another by --localizer_dir"
+        )
+    return read(DEFAULT_DIR)
 
 
 def _from_json(directory: pathlib.Path, found: dict[str, Any]) -> tuple[Localizer, dict[str, str]]:

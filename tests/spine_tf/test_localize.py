@@ -57,7 +57,6 @@ def test_what_lies_beside_an_output_is_asked_before_the_work(data_set, tmp_path)
     [
         ([], "--data_dir is missing"),
         (["--data_dir=DATA"], "--output is missing"),
-        (["--data_dir=DATA", "--output=o.csv"], "there is no localiser: this package has no"),
         (["--data_dir=DATA", "--output=o.csv", "--localizer_dir=nowhere"], "does not exist"),
         (["--data_dir=DATA", "--output=o.csv", "--points=nowhere"], "does not exist"),
     ],

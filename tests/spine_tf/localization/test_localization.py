@@ -94,9 +94,18 @@ def test_side_without_coordinates_is_localized_and_compared_with_nothing(
     assert not point_controls.compare(found).tables
 
 
-def test_nothing_to_find_points_with_is_said(data_dir):
-    with pytest.raises(ValueError, match="no trained weights yet, so give one with"):
-        localization.localize(sources.open_source(data_dir))
+def test_the_packages_own_localiser_is_what_the_code_says(tmp_path, monkeypatch):
+    found = localizer.read_default()
+    assert found.directory == localizer.DEFAULT_DIR
+    files = [path for path in localizer.DEFAULT_DIR.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 8 * 2**20
+    copy = tmp_path / "weights"
+    shutil.copytree(localizer.DEFAULT_DIR, copy)
+    text = (copy / localizer.FILE_NAME).read_text()
+    (copy / localizer.FILE_NAME).write_text(text.replace("phantom", "patient"))
+    monkeypatch.setattr(localizer, "DEFAULT_DIR", copy)
+    with pytest.raises(ValueError, match=r"expected the sha256 .* install the package again"):
+        localizer.read_default()
 
 
 # ---- The directory of a localiser.

@@ -25,7 +25,7 @@ def test_real_lack_of_memory_is_a_failed_trial(
     search_dir = tmp_path / "s"
     command = [sys.executable, "-m", "tuner", "--task=binary", "--models=simple", "--oracle=grid"]
     command += [f"--records_dir={records_dir}", f"--search_dir={search_dir}", f"--space={space}"]
-    command += ["--max_trials=2", "--max_epochs=1", "--set=training.batch_size=16"]
+    command += ["--max_trials=3", "--max_epochs=1", "--set=training.batch_size=16"]
     result = subprocess.run(
         command,
         capture_output=True,

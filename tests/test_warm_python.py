@@ -10,7 +10,7 @@ import time
 import psutil
 import pytest
 
-from spine_tf.processes import child
+from spine_tf.processes import isolated
 
 _COMMAND = ("warm-python", "-m", "tfrecords", "verify")
 
@@ -51,15 +51,8 @@ def test_call_ends_with_its_caller(tmp_path: pathlib.Path) -> None:
 
 def test_spawned_process_is_warm_and_its_parents_own(tmp_path: pathlib.Path) -> None:
     log_path = tmp_path / "log"
-    one = child.Child(_tell, log_path=log_path, environment={"SAID": "so"})
-    one.send("hello")
-    assert one.receive() == ("hello", os.getpid(), "so", True)
-    one.join()
-    assert not one.is_alive
+    is_warm = "'tensorflow' in __import__('sys').modules"
+    assert isolated.call(eval, is_warm, log_path=log_path) == (sys.platform == "linux")
+    assert isolated.call(eval, "__import__('os').getppid()") == os.getpid()
+    assert isolated.call(print, "told", log_path=log_path) is None
     assert log_path.read_text() == "told\n"
-
-
-def _tell(caller: child.Connection) -> None:
-    print("told", flush=True)
-    is_warm = "tensorflow" in sys.modules
-    caller.send((caller.recv(), os.getppid(), os.environ["SAID"], is_warm))

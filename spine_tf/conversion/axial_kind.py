@@ -89,7 +89,7 @@ class _ShownLevel:
     def distance_mm(self, stack: imaged_study.SliceStack, plane: int) -> float:
         """From a plane to the nearer recess."""
         return min(
-            abs(geometry.position_along(stack.normal, sight.point) - stack.offsets[plane])
+            abs(geometry.locate(sight.point, stack.headers[plane])[1])
             for sight in self.sights
             if sight is not None
         )
@@ -146,6 +146,6 @@ def _look(stack: imaged_study.SliceStack, plane: int, one: _ShownLevel) -> landm
         window=window,
         key=f"{image}/{labels.LEVELS[one.level]}",
         points=one.sights,
-        plane=plane,
+        slot=stack.slots[plane],
         more={"level": one.level},
     )

@@ -32,14 +32,14 @@ class Look:
         window: what it shows.
         key: its own.
         points: those of its channels, None where one isn't known: the others' channels are masked.
-        plane: index of its slice in its stack.
+        slot: of its slice in its stack.
         more: fields of one plane alone.
     """
 
     window: windows.Window
     key: str
     points: Sequence[known_points.Sight | None]
-    plane: int
+    slot: int
     more: dict[str, int]
 
 
@@ -157,21 +157,23 @@ def _targets(look: Look) -> dict[str, np.ndarray]:
     for index, sight in enumerate(look.points):
         if sight is not None:
             places[index], _ = look.window.locate(sight.point)
-            slices[index], known[index] = sight.slices_from(look.plane), 1
+            slices[index], known[index] = sight.slices_from(look.slot), 1
     return {"point_xy": places.ravel(), "point_slices": slices, "point_known": known}
 
 
 def around(sights: Iterable[known_points.Sight], stack: imaged_study.SliceStack) -> set[int]:
     """Returns the planes that show points, and the planes beside them.
 
-    A point that is carried over is shown by the nearest plane, unless it lies beyond the stack.
+    A point that is carried over is shown by the nearest plane, unless it lies beyond the stack or
+    in a gap of it.
     """
-    found = set()
-    for sight in sights:
-        nearest = round(sight.at)
-        if 0 <= nearest < len(stack.numbers):
-            found |= {nearest - 1, nearest, nearest + 1}
-    return found & set(range(len(stack.numbers)))
+    slots = stack.slots
+    shown = {round(sight.at) for sight in sights} & set(slots)
+    return {
+        plane
+        for plane, slot in enumerate(slots)
+        if not shown.isdisjoint((slot - 1, slot, slot + 1))
+    }
 
 
 def others(stack: imaged_study.SliceStack, taken: Collection[int]) -> list[int]:

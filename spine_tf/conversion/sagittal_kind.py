@@ -17,7 +17,6 @@ from tfrecords import schema
 _CANAL, *_FORAMINA = labels.CONDITIONS[:3]
 _LEVELS = range(len(labels.LEVELS))
 _SERIES_KINDS = ("T1", "T2")
-_LEFT = (1.0, 0.0, 0.0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,7 +79,7 @@ def _choose(
                 window=squares[plane],
                 key=f"{stack.study_id}/{stack.series_id}/{stack.numbers[plane]}",
                 points=[*canal, *(_nearer(stack, plane, sides) for sides in foramina)],
-                plane=plane,
+                slot=stack.slots[plane],
                 more={"series_kind": int(not stack.is_t1)},
             )
 
@@ -95,10 +94,11 @@ def _nearer(
     """
     left, right = sides
     if left is not None and right is not None:
-        return min(left, right, key=lambda sight: sight.slices_from(plane))
+        return min(left, right, key=lambda sight: sight.slices_from(stack.slots[plane]))
     one = left or right
     if one is None:
         return None
-    toward_left = geometry.position_along(_LEFT, stack.headers[plane].position or ()) - one.point[0]
+    _, along_normal = geometry.locate(one.point, stack.headers[plane])
+    toward_left = -along_normal * stack.normal[0]
     is_beyond = (-toward_left if left else toward_left) > anatomy.FORAMEN_LATERAL_MM
     return None if is_beyond else one

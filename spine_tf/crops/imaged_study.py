@@ -1,6 +1,7 @@
 """A study as the localiser sees it: stacks of parallel slices, from headers alone."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Mapping
 
 from spine_tf.crops import slice_reader
@@ -11,6 +12,9 @@ SAGITTAL_T1, SAGITTAL_T2, AXIAL_T2 = "Sagittal T1", "Sagittal T2/STIR", "Axial T
 
 # Squared cosine of 45 degrees: nearer to left-right than that is a sagittal slice.
 _SAGITTAL = 0.5
+
+# A stack of one plane doesn't say how far apart slices are.
+_USUAL_STEP_MM = 4.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,6 +50,19 @@ class SliceStack:
         return [
             geometry.position_along(self.normal, header.position or ()) for header in self.headers
         ]
+
+    @property
+    def step_mm(self) -> float:
+        """How far apart neighbouring planes lie: the median, so that gaps don't count."""
+        gaps = sorted(b - a for a, b in itertools.pairwise(self.offsets))
+        return gaps[(len(gaps) - 1) // 2] if gaps else _USUAL_STEP_MM
+
+    @property
+    def slots(self) -> list[int]:
+        """Place of each plane, counted in slices from 0: a gap has those that would fill it."""
+        step_mm = self.step_mm
+        steps = (max(round((b - a) / step_mm), 1) for a, b in itertools.pairwise(self.offsets))
+        return list(itertools.accumulate(steps, initial=0))
 
     @property
     def frame(self) -> str:

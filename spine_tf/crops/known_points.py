@@ -3,15 +3,10 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
 from spine_tf import labels
 from spine_tf.crops import cutting, imaged_study
 from spine_tf.dicom import geometry, reasons
 from spine_tf.rsna import annotations, layout, sources
-
-# A stack of one plane doesn't say how far apart slices are.
-_USUAL_STEP_MM = 4.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,16 +33,16 @@ class Sight:
 
     Attributes:
         point: mm in the patient.
-        at: its place among the stack's planes: an index where it is annotated on that stack, else
-            a number between indices, or beyond the ends.
+        at: its place among the stack's slots: one of them where it is annotated on that stack,
+            else a number between them, or beyond the ends.
     """
 
     point: tuple[float, float, float]
     at: float
 
-    def slices_from(self, plane: int) -> float:
-        """Returns how many slices a plane is off the point's own."""
-        return abs(self.at - plane)
+    def slices_from(self, slot: int) -> float:
+        """Returns how many slices a slot is off the point's own."""
+        return abs(self.at - slot)
 
 
 def place(
@@ -111,18 +106,18 @@ def sight(
     of_target = [one for one in known if (one.condition, one.level) == wanted]
     for one in of_target:
         if one.stack is stack:
-            return Sight(point=one.point, at=float(one.plane))
+            return Sight(point=one.point, at=float(stack.slots[one.plane]))
     for one in of_target:
         if one.stack.frame == stack.frame:
-            return Sight(point=one.point, at=_among_planes(stack, one.point))
+            return Sight(point=one.point, at=_among_slots(stack, one.point))
     return None
 
 
-def _among_planes(stack: imaged_study.SliceStack, point: Sequence[float]) -> float:
-    """Where a point lies among the planes: 1.5 is the middle between the planes 1 and 2."""
-    offsets = stack.offsets
-    last = len(offsets) - 1
-    step = (offsets[-1] - offsets[0]) / last if last else _USUAL_STEP_MM
-    offset = geometry.position_along(stack.normal, point)
-    inside = float(np.interp(offset, offsets, range(len(offsets))))
-    return inside + min(offset - offsets[0], 0.0) / step + max(offset - offsets[-1], 0.0) / step
+def _among_slots(stack: imaged_study.SliceStack, point: Sequence[float]) -> float:
+    """Where a point lies among the slots: 1.5 is the middle between the slots 1 and 2.
+
+    Slices of a stack may be tilted a little against each other: what counts is the nearest one.
+    """
+    distances = [geometry.locate(point, one)[1] for one in stack.headers]
+    nearest = min(range(len(distances)), key=lambda plane: abs(distances[plane]))
+    return stack.slots[nearest] + distances[nearest] / stack.step_mm

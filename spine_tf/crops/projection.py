@@ -20,7 +20,8 @@ class Cover:
         point: mm in the patient, float64 (3,).
         nearest: index of the plane that is nearest to the point.
         distance_mm: how far away that plane is, mm.
-        planes: indices of that plane and two on either side, where the stack has them.
+        planes: indices of that plane and two on either side, where the stack has them
+            and no gap lies between.
     """
 
     stack: imaged_study.SliceStack
@@ -31,8 +32,13 @@ class Cover:
     @property
     def planes(self) -> range:
         """The planes among which a network chooses."""
-        last = len(self.stack.numbers) - 1
-        return range(max(self.nearest - _HALF_WIDTH, 0), min(self.nearest + _HALF_WIDTH, last) + 1)
+        slots = self.stack.slots
+        near = [
+            plane
+            for plane, slot in enumerate(slots)
+            if abs(slot - slots[self.nearest]) <= _HALF_WIDTH
+        ]
+        return range(near[0], near[-1] + 1)
 
 
 def recess_point(canal_point: np.ndarray, level: int) -> np.ndarray:

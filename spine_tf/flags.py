@@ -279,6 +279,12 @@ class Roi:
         )
         self._window = window(f"Pixels whose 0.5 and 99.5 percentile become black and white{of}.")
 
+    @property
+    def is_given(self) -> bool:
+        """Whether any of it is asked for."""
+        asked = (self._roi_mm, self._roi_px, self._num_slices, self._mirror_right, self._window)
+        return any(flag.present for flag in asked)
+
     def config(self) -> roi_config.RoiConfig:
         """Returns the region of interest; ValueError for a value out of range."""
         return roi_config.RoiConfig(
@@ -333,7 +339,7 @@ class Conversion:
 
     def settings(self) -> "plan.Settings":
         """Returns the settings; ValueError for what can't be, or has no effect beside the rest."""
-        from spine_tf.conversion import plan
+        from spine_tf.conversion import kinds, plan
 
         for flag in (self._test_fraction, self._seed):
             if self._folds_csv.value and flag.present:
@@ -346,10 +352,13 @@ class Conversion:
             if kind == record_kind.ROI
             else self._rows.given_or_all()
         )
+        roi = self._roi.config()
+        if self._roi.is_given:
+            kinds.require_region(kind, roi)
         return plan.Settings(
             conditions=conditions,
             levels=levels,
-            roi=self._roi.config(),
+            roi=roi,
             kind=kind,
             num_folds=self._num_folds.value,
             test_fraction=self._test_fraction.value,

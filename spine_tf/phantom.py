@@ -61,6 +61,7 @@ def main() -> None:
         raise ValueError(
             "nothing to do: give --output_dir D for a data set, --png DIR for pictures"
         )
+    _refuse_what_pictures_ignore()
     if _OUTPUT_DIR.value is not None:
         write = _write_pile if _STYLE.value == "hospital" else _write_data_set
         write(program.require_output_dir(_OUTPUT_DIR))
@@ -69,6 +70,16 @@ def main() -> None:
 
         for path in atlas.write_pages(program.require_output_dir(_PNG), seed=_SEED.value):
             print(f"picture: {path}")
+
+
+def _refuse_what_pictures_ignore() -> None:
+    of_data_set = (_NUM_STUDIES, _WORKERS.flag, _ERRORS, _ODDITIES, _RANDOMIZE, _VARY)
+    for flag in (*of_data_set, _EDITION, _STYLE):
+        if _OUTPUT_DIR.value is None and flag.present:
+            raise ValueError(
+                f"--{flag.name} has no effect on the pictures of --png: leave it out, or give "
+                "--output_dir"
+            )
 
 
 def _write_data_set(output_dir: pathlib.Path) -> None:
@@ -102,7 +113,7 @@ def _varied_parts() -> tuple[str, ...]:
         return phantom_config.PARTS if _RANDOMIZE.value else ()
     if not _RANDOMIZE.value or not _VARY.value:
         raise ValueError("--vary says what --randomize varies: give both, or --randomize alone")
-    return tuple(dict.fromkeys(_VARY.value))
+    return tuple(_VARY.value)
 
 
 def _write_pile(output_dir: pathlib.Path) -> None:

@@ -42,6 +42,7 @@ class AxialKind:
         "spine_tf.convert; manifest.json says how."
     )
     conditions: ClassVar[tuple[str, ...]] = (_CANAL, *_RECESSES)
+    needed: ClassVar[tuple[str, ...]] = _RECESSES
     fixed_region: ClassVar[roi_config.RoiConfig | None] = landmarks.region(windows.AXIAL_MM)
     rows_per_shard: ClassVar[int] = landmarks.STUDIES_PER_SHARD
     needs_labels: ClassVar[bool] = False

@@ -58,6 +58,7 @@ class Kind(Protocol):
         read_at_once: what rows with one `image` are, in the plural.
         description: of the data set, for TFDS.
         conditions: those that its records know.
+        needed: those of which at least one makes a record; the others only add to it.
         fixed_region: the region of interest where the kind decides it; None: the user does.
         rows_per_shard: about so many rows are in a shard.
         needs_labels: a row without a grade gives no record.
@@ -69,6 +70,7 @@ class Kind(Protocol):
     read_at_once: ClassVar[str]
     description: ClassVar[str]
     conditions: ClassVar[tuple[str, ...]]
+    needed: ClassVar[tuple[str, ...]]
     fixed_region: ClassVar[roi_config.RoiConfig | None]
     rows_per_shard: ClassVar[int]
     needs_labels: ClassVar[bool]

@@ -24,13 +24,17 @@ def make(name: str, region: roi_config.RoiConfig) -> kind.Kind:
     """
     limits.Choice(tuple(_KINDS)).require("--kind", name)
     found = _KINDS[name]
-    fixed = found.fixed_region
-    if fixed is None:
-        return found(region=region)
-    if region not in (roi_config.RoiConfig(), fixed):
+    if region != roi_config.RoiConfig():
+        require_region(name, region)
+    return found(region=found.fixed_region or region)
+
+
+def require_region(name: str, region: roi_config.RoiConfig) -> None:
+    """Raises ValueError where a kind of record has another region of interest, of its own."""
+    fixed = _KINDS[name].fixed_region
+    if fixed is not None and region != fixed:
         raise ValueError(
             f"--kind {name} has a region of interest of its own, {fixed.roi_mm:g} mm at "
             f"{fixed.roi_px} px and {fixed.num_slices} slices: leave --roi_mm, --roi_px, "
             "--num_slices, --mirror_right and --window out"
         )
-    return found(region=fixed)

@@ -12,7 +12,7 @@ import numpy as np
 
 from spine_tf.configuration import roi_config
 from spine_tf.conversion import kind, study_row
-from spine_tf.crops import imaged_study, known_points, slice_reader, windows
+from spine_tf.crops import cutting, imaged_study, known_points, slice_reader, windows
 from spine_tf.dicom import reasons
 from spine_tf.rsna import layout, sources
 from tfrecords import example, schema
@@ -116,7 +116,7 @@ def read(
         yield from rejects
         for look in choose(study, known):
             try:
-                data = _serialize(look, reader, fields)
+                crop = windows.cut(look.window, reader)
             except reasons.Rejected as rejected:
                 window = look.window
                 image = window.study_id, window.series_id, window.instance_number
@@ -127,12 +127,16 @@ def read(
                     file=layout.image_name(source.side, *image),
                 )
                 continue
-            yield kind.Made(row=row.key, key=look.key, data=data)
+            yield kind.Made(
+                row=row.key,
+                key=look.key,
+                data=_serialize(look, crop, fields),
+                is_cut_short=crop.is_cut_short,
+            )
 
 
-def _serialize(look: Look, reader: slice_reader.SliceReader, fields: schema.Schema) -> bytes:
+def _serialize(look: Look, crop: cutting.Crop, fields: schema.Schema) -> bytes:
     window = look.window
-    crop = windows.cut(window, reader)
     return example.serialize(
         fields,
         {

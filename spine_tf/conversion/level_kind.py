@@ -65,6 +65,7 @@ class LevelKind:
         "spine_tf.convert; manifest.json says how."
     )
     conditions: ClassVar[tuple[str, ...]] = labels.CONDITIONS
+    needed: ClassVar[tuple[str, ...]] = conditions
     fixed_region: ClassVar[roi_config.RoiConfig | None] = None
     # Their crops are five times those of as many regions of interest.
     rows_per_shard: ClassVar[int] = 128

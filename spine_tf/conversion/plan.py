@@ -56,6 +56,11 @@ class Settings:
                     f"--conditions has {name!r}, which --kind {self.kind} knows nothing of; "
                     f"expected all or some of {', '.join(made.conditions)}"
                 )
+        if self.conditions and not set(self.conditions) & set(made.needed):
+            raise ValueError(
+                f"--conditions is {','.join(self.conditions)}, of which alone --kind {self.kind} "
+                f"makes no record; expected one of {', '.join(made.needed)} among them"
+            )
         annotations.check_names("levels", self.levels, labels.LEVELS)
         # In the order of the labels, so that the order on the command line changes nothing.
         in_order = tuple(name for name in labels.CONDITIONS if name in self.conditions)
@@ -144,9 +149,10 @@ def make_plan(source: sources.Source, settings: Settings) -> Plan:
         requires_labels=settings.record_kind.needs_labels,
     )
     if not settings.record_kind.rows(rows) and not rows.rejects:
+        needed = [name for name in settings.conditions if name in settings.record_kind.needed]
         raise ValueError(
             f"{settings.points or layout.coordinates_csv(source.side)} has no row for --conditions "
-            f"{','.join(settings.conditions)} and --levels {','.join(settings.levels)}; "
+            f"{','.join(needed)} and --levels {','.join(settings.levels)}; "
             f"it has {_targets_in_words(source, points)}"
         )
     return deal(

@@ -27,6 +27,7 @@ class RoiKind:
         "Written by spine_tf.convert; manifest.json says how."
     )
     conditions: ClassVar[tuple[str, ...]] = labels.CONDITIONS
+    needed: ClassVar[tuple[str, ...]] = conditions
     fixed_region: ClassVar[roi_config.RoiConfig | None] = None
     rows_per_shard: ClassVar[int] = 256
     needs_labels: ClassVar[bool] = True

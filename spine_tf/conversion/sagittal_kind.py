@@ -37,6 +37,7 @@ class SagittalKind:
         "spine_tf.convert; manifest.json says how."
     )
     conditions: ClassVar[tuple[str, ...]] = (_CANAL, *_FORAMINA)
+    needed: ClassVar[tuple[str, ...]] = conditions
     fixed_region: ClassVar[roi_config.RoiConfig | None] = landmarks.region(windows.SAGITTAL_MM)
     rows_per_shard: ClassVar[int] = landmarks.STUDIES_PER_SHARD
     needs_labels: ClassVar[bool] = False

@@ -64,6 +64,9 @@ class PhantomConfig:
             raise ValueError(
                 f"varied has {', '.join(sorted(unknown))}, expected some of {', '.join(PARTS)}"
             )
+        # In one order, so that the order on the command line changes nothing.
+        in_order = tuple(part for part in PARTS if part in self.varied)
+        object.__setattr__(self, "varied", in_order)
         if self.varied and (self.with_errors or self.with_oddities):
             raise ValueError(
                 "errors and oddities are planted in usual studies: the points of varied ones are "

@@ -16,7 +16,7 @@ from spine_tf import flags
 from tfrecords import program
 
 _CONFIGURATION = flags.Configuration(of=" of the test")
-_CONVERSION = flags.Conversion("to test", seed_name="folds_seed")
+_CONVERSION = flags.Conversion("to test", seed_name="folds_seed", has_kinds=True)
 _WORKERS = flags.Workers()
 _RUN_DIRS = flags.run_dirs("Runs.")
 
@@ -61,6 +61,12 @@ def test_conversion_is_what_the_flags_say(tmp_path):
         "seed=0, folds_csv=PosixPath('folds.csv'), exclude=None",
     ):
         assert said in done.stdout
+
+
+def test_region_is_not_asked_for_in_vain_even_as_it_is_by_default(tmp_path):
+    done = _run(tmp_path, "_CONVERSION.settings()", "--kind=sagittal", "--num_slices=1")
+    assert done.returncode == 1
+    assert "256 px and 3 slices: leave --roi_mm" in done.stderr
 
 
 def test_configuration_is_the_one_asked_for_else_that_of_the_run_that_goes_on(tmp_path):

@@ -454,6 +454,11 @@ def test_settings_that_cannot_be_are_refused(options, said):
         dataclasses.replace(_settings(record_kind.SAGITTAL), **options)
 
 
+def test_conditions_that_make_no_record_alone_are_refused():
+    with pytest.raises(ValueError, match=r"makes no record; expected one of left_sub.*among them"):
+        _settings(record_kind.AXIAL, conditions=(_CANAL,))
+
+
 def test_records_of_another_kind_are_named(converted):
     opened = records.open_records(converted[record_kind.SAGITTAL])
     with pytest.raises(ValueError, match=r"sagittal \(a sagittal .* convert --kind roi"):

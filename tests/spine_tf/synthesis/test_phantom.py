@@ -257,6 +257,20 @@ def test_flags_that_can_have_no_effect_are_refused(tmp_path, arguments, message)
     assert message in result.stderr and "Traceback" not in result.stderr
 
 
+def test_pictures_take_no_flags_of_a_data_set(tmp_path):
+    result = run_program(f"--png={tmp_path / 'p'}", "--randomize")
+
+    assert result.returncode == 1
+    assert "--randomize has no effect on the pictures of --png" in result.stderr
+
+
+def test_order_of_what_varies_changes_nothing():
+    parts = (phantom_config.CONTRAST, phantom_config.ANATOMY)
+    assert phantom_config.PhantomConfig(varied=parts) == phantom_config.PhantomConfig(
+        varied=parts[::-1]
+    )
+
+
 @pytest.mark.slow
 def test_program_writes_a_data_set_and_prints_its_ceiling(tmp_path):
     result = run_program("--output_dir", str(tmp_path / "d"), "--num_studies", "2", "--workers=2")

@@ -105,16 +105,18 @@ _PLACEHOLDERS = {
     "POINTS": "a CSV or markups of points",
     "RECORDS": "a directory that convert writes",
     "RUN": "a new directory",
+    "OTHER": "a run of task landmarks on the other plane's records",
     "EXPORT": "a directory that export writes",
 }
 
 
 # By kind of record, a task and a family that is small and good at it.
+_LANDMARKS = "landmarks"
 _TRAININGS = {
     record_kind.ROI: ("multiclass", "residual"),
     record_kind.LEVEL: ("levels", "level"),
-    record_kind.SAGITTAL: ("landmarks", "unet"),
-    record_kind.AXIAL: ("landmarks", "unet"),
+    record_kind.SAGITTAL: (_LANDMARKS, "unet"),
+    record_kind.AXIAL: (_LANDMARKS, "unet"),
 }
 
 
@@ -123,6 +125,28 @@ def print_next_training(records_dir: pathlib.Path, kind: str = record_kind.ROI) 
     task, model = _TRAININGS[kind]
     run_dir = beside(records_dir, "run")
     print_next("train", records_dir=records_dir, task=task, model=model, run_dir=run_dir)
+
+
+def print_next_of_run(
+    run_dir: pathlib.Path, records_dir: pathlib.Path, *, task: str, split: str
+) -> None:
+    """Prints the commands that take a run; of landmarks two runs make a localiser.
+
+    Args:
+        run_dir: of a finished training.
+        records_dir: that it learned from.
+        task: what it learned.
+        split: that it has predictions of.
+    """
+    if task == _LANDMARKS:
+        localizer_dir = beside(run_dir, "localizer")
+        print_next("export", run_dir=[run_dir, "OTHER"], export_dir=localizer_dir)
+        return
+    report_dir = beside(run_dir, "report")
+    print_next(
+        "evaluate", run_dir=run_dir, records_dir=records_dir, split=split, report_dir=report_dir
+    )
+    print_next("export", run_dir=run_dir, export_dir=beside(run_dir, "export"))
 
 
 def beside(path: pathlib.Path, name: str) -> pathlib.Path:
@@ -142,6 +166,11 @@ def print_next(name: str, *arguments: object, **values: object) -> None:
     """
     is_script = program_module.own_command()[0] == "spine-tf"
     start = ["spine-tf", name] if is_script else ["python", "-m", PROGRAMS[name].module]
-    meant = [f"{word}: {means}" for word, means in _PLACEHOLDERS.items() if word in values.values()]
+    words = [word for value in values.values() for word in _listed(value)]
+    meant = [f"{word}: {means}" for word, means in _PLACEHOLDERS.items() if word in words]
     comment = f"  # {'; '.join(meant)}" if meant else ""
     sys.stdout.write(f"{program_module.next_line(start, *arguments, **values)}{comment}\n")
+
+
+def _listed(value: object) -> Sequence[object]:
+    return value if isinstance(value, list) else [value]

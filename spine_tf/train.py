@@ -66,14 +66,8 @@ def main() -> None:
     else:
         trainer.train(run_config, source, run_dir, resume=_RESUME.value, callbacks=callbacks or ())
     logging.info("the run is in %s", run_dir)
-    cli.print_next(
-        "evaluate",
-        run_dir=run_dir,
-        records_dir=records_dir,
-        split="oof" if val_fold == "all" else "val",
-        report_dir=cli.beside(run_dir, "report"),
-    )
-    cli.print_next("export", run_dir=run_dir, export_dir=cli.beside(run_dir, "export"))
+    split = "oof" if val_fold == "all" else "val"
+    cli.print_next_of_run(run_dir, records_dir, task=run_config.task, split=split)
 
 
 def _val_fold() -> str | None:

@@ -60,7 +60,10 @@ def write_subset(
     if (output_dir / layout.LABELS_CSV).exists():
         raise ValueError(f"--output_dir {output_dir} holds a data set: choose a new one")
     with progress.waiting("reading the CSVs"):
-        found = annotations.read_annotations(source, conditions=conditions, levels=levels)
+        # Points without a grade too: records of whole levels show them.
+        found = annotations.read_annotations(
+            source, conditions=conditions, levels=levels, requires_labels=False
+        )
     if not found.rows:
         raise ValueError(
             f"{layout.coordinates_csv(source.side)} has no row that can be used for --conditions "

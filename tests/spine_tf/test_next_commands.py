@@ -83,6 +83,15 @@ def test_next_command_is_started_as_this_one_was(monkeypatch, capsys) -> None:
     ]
 
 
+def test_run_of_landmarks_leads_to_a_localiser_of_two(tmp_path, capsys) -> None:
+    run_dir = tmp_path / "run"
+    cli.print_next_of_run(run_dir, tmp_path / "records", task="landmarks", split="val")
+    (line,) = capsys.readouterr().out.splitlines()
+    said, meant = line.split("  # ")
+    assert said.endswith(f"export --run_dir={run_dir},OTHER --export_dir={tmp_path / 'localizer'}")
+    assert meant.startswith("OTHER: a run of task landmarks")
+
+
 class _Chain:
     """Commands run as they were printed, in a folder whose name wants quotes."""
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import strategies
 
 from spine_tf import labels
-from spine_tf.configuration import roi_config
+from spine_tf.configuration import record_kind, roi_config
 from spine_tf.conversion import job, plan, subset
 from spine_tf.dicom import reasons
 from spine_tf.rsna import sources, tables
@@ -99,6 +99,22 @@ def test_subset_for_a_window_by_series_holds_whole_series(spoilt_dir, tmp_path):
     assert written.num_images == len(list((spoilt_dir / "train_images").rglob("*.dcm")))
     expected = _convert(spoilt_dir, tmp_path / "whole", by_series)
     assert _convert(tmp_path / "s", tmp_path / "r", by_series) == expected
+
+
+def test_subset_has_what_records_of_levels_show_without_a_grade(small_data_dir, tmp_path):
+    data_dir = shutil.copytree(small_data_dir, tmp_path / "data")
+    grades = data_dir / "train.csv"
+    grades.write_text(grades.read_text().replace("Severe", "").replace("Moderate", ""))
+    of_levels = dataclasses.replace(_SETTINGS, kind=record_kind.LEVEL)
+    subset.write_subset(
+        sources.open_source(data_dir),
+        tmp_path / "s",
+        conditions=of_levels.conditions,
+        levels=of_levels.levels,
+        num_slices=3,
+    )
+    expected = _convert(data_dir, tmp_path / "whole", of_levels)
+    assert _convert(tmp_path / "s", tmp_path / "r", of_levels) == expected
 
 
 def test_subset_without_an_image_is_refused(small_data_dir, tmp_path):

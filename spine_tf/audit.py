@@ -47,7 +47,14 @@ def main() -> None:
     print(f"table: {table}")
     records_dir = cli.beside(report_dir, "records")
     selection = {} if _has_usual(audited.rows) else {"conditions": "all", "levels": "all"}
-    cli.print_next("convert", data_dir=data_dir, **selection, exclude=table, output_dir=records_dir)
+    cli.print_next(
+        "convert",
+        data_dir=data_dir,
+        points=_POINTS.value,
+        **selection,
+        exclude=table,
+        output_dir=records_dir,
+    )
 
 
 def _has_usual(rows: "Sequence[annotations.Annotation]") -> bool:

@@ -164,6 +164,16 @@ def test_audit_leads_to_a_conversion_without_what_it_found(
     assert _run("warm-python", *words[1:], "--dry_run").returncode == 0
 
 
+def test_audit_of_given_points_leads_to_the_conversion_of_these(
+    small_data_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    points = shutil.copy(small_data_dir / "train_label_coordinates.csv", tmp_path / "points.csv")
+    flags = f"--data_dir={small_data_dir}", f"--points={points}"
+    done = _run("warm-python", "-m", "spine_tf.audit", *flags, f"--report_dir={tmp_path / 'audit'}")
+    (words,) = _printed(done)
+    assert words[3:5] == [*flags]
+
+
 def test_audit_of_rows_that_convert_would_not_choose_names_them(
     small_data_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

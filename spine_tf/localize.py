@@ -11,7 +11,7 @@ _DATA_DIR = flags_module.data_dir(
     "Folder or zip file in the RSNA layout; labels are not needed; required."
 )
 _OUTPUT = flags.DEFINE_string("output", None, "CSV of points to write; required.")
-_LOCALIZER_DIR = flags_module.localizer_dir("")
+_LOCALIZER_DIR = flags_module.localizer_dir("; without it and --points, the package's own")
 _POINTS = flags_module.points(
     " and of what the localiser finds; without --localizer_dir they are all there is"
 )

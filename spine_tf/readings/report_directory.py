@@ -57,6 +57,8 @@ def write(
     atomic.write_text(report_dir / POINTS_FILE, csv_text.to_text(*given_points.to_table(points)))
     if compared is not None and compared.tables:
         atomic.write_json(report_dir / FIGURES_FILE, compared.to_json())
+    else:  # Those of an earlier call are of other points.
+        (report_dir / FIGURES_FILE).unlink(missing_ok=True)
     page = index_page.render(readings, name=name, origin=origin, compared=compared)
     atomic.write_text(report_dir / INDEX_FILE, page)
 

@@ -125,8 +125,11 @@ def test_study_that_is_no_more_goes_with_its_page(report_dir, graded, source, tm
     shutil.copytree(report_dir, directory)
     shutil.copytree(directory / "1", directory / "22")
     (directory / "22" / "notes.txt").write_text("mine")
+    figures = directory / report_directory.FIGURES_FILE
+    figures.write_text("{}")
     report_directory.write(directory, [graded], source, name="squares", origin="squares (1)")
     assert [path.name for path in (directory / "22").iterdir()] == ["1.mrk.json", "notes.txt"]
+    assert not figures.exists()
     report_directory.require_place(directory, "squares (1)")
     with pytest.raises(ValueError, match=r"index\.html is of squares \(1\), not of others"):
         report_directory.require_place(directory, "others")

@@ -8,6 +8,10 @@ regression (paired, 95 % over studies). The last line is scored on its own shuff
 
     python benchmarks/phantom_ceiling.py --work_dir DIR [--num_studies 600] [--seed 0]
         [--roi_mm 50] [--roi_px 64] [--seeds 0,1,2] [--shares 0,0.5] [--set field=value]
+        [--train_levels l1_l2,l2_l3,l3_l4,l4_l5,l5_s1]
+
+With several seeds their probabilities' mean is scored too. --train_levels trains the CNNs on crops
+of other levels beside; scored are those of L4/L5, of the same studies, alone.
 
 --shares fits the first family for each share of unchanged images instead, and says what it makes
 of the test crops as they are and of the same crops moved: where the two are of different kinds to a
@@ -41,6 +45,7 @@ _SHARES = flags.DEFINE_list("shares", [], "Of unchanged images.")
 _EPOCHS = flags.DEFINE_integer("epochs", 40, "Of a training.")
 _MODELS = flags.DEFINE_list("models", ["dense", "residual"], "Families.")
 _TASKS = flags.DEFINE_list("tasks", ["multiclass", "binary"], "Which classes.")
+_TRAIN_LEVELS = flags.DEFINE_list("train_levels", ["l4_l5"], "Whose crops the CNNs train on.")
 _SET = flags.DEFINE_multi_string("set", [], "field=value of the configuration.")
 
 _LEVELS = ("l4_l5",)
@@ -81,13 +86,16 @@ def main(_: list[str]) -> None:
     )
     if not (shuffled_dir / "train.csv").exists():
         phantom_records.with_shuffled_labels(studies_dir, shuffled_dir, seed=0)
-    source, shuffled = (
+    train_levels = tuple(_TRAIN_LEVELS.value)
+    is_wider = train_levels != _LEVELS
+    source, shuffled, training = (
         phantom_records.convert(
-            data_dir, work_dir / name, levels=_LEVELS, test_fraction=_TEST_FRACTION, roi=roi
+            data_dir, work_dir / name, levels=levels, test_fraction=_TEST_FRACTION, roi=roi
         )
-        for data_dir, name in (
-            (studies_dir, records_name),
-            (shuffled_dir, f"{records_name}_shuffled"),
+        for data_dir, name, levels in (
+            (studies_dir, records_name, _LEVELS),
+            (shuffled_dir, f"{records_name}_shuffled", _LEVELS),
+            (studies_dir, "_".join([records_name, *train_levels * is_wider]), train_levels),
         )
     )
     truth = references.read_truth(studies_dir / "truth.csv")
@@ -97,13 +105,14 @@ def main(_: list[str]) -> None:
         if _SHARES.value:
             _print_shares(task, source, families[0], recipe, _SHARES.value, seeds)
             continue
-        scores = _scores(source, shuffled, task, families, recipe, seeds)
+        scores = _scores(source, shuffled, training, task, families, recipe, seeds)
         _print_scores(task, source, truth, scores)
 
 
 def _scores(
     source: records.Records,
     shuffled: records.Records,
+    training: records.Records,
     task: labels.Task,
     families: Sequence[str],
     recipe: Sequence[str],
@@ -111,10 +120,14 @@ def _scores(
 ) -> Iterator[Score]:
     yield _logistic_regression(source, task)
     for family in families:
+        found = []
         for seed in seeds:
             name = family if len(seeds) == 1 else f"{family}, seed {seed}"
-            yield _cnn(source, task, family, [*recipe, f"seed={seed}"], name)
-    yield _cnn(shuffled, task, families[0], recipe, name=f"{families[0]}, shuffled")
+            found.append(_cnn(training, source, task, family, [*recipe, f"seed={seed}"], name))
+            yield found[-1]
+        if len(seeds) > 1:
+            yield _averaged(found, f"{family}, averaged")
+    yield _cnn(shuffled, shuffled, task, families[0], recipe, name=f"{families[0]}, shuffled")
 
 
 def _logistic_regression(source: records.Records, task: labels.Task) -> Score:
@@ -129,15 +142,28 @@ def _logistic_regression(source: records.Records, task: labels.Task) -> Score:
 
 
 def _cnn(
+    training: records.Records,
     source: records.Records,
     task: labels.Task,
     family: str,
     recipe: Sequence[str],
-    name: str | None = None,
+    name: str,
 ) -> Score:
     run_config = overrides.apply(config.default_config(task.name, family), recipe)
-    answers = phantom_records.fit_and_answer(run_config, source)
-    return _score(name or family, answers, source, task)
+    model = phantom_records.fit_model(run_config, training)
+    test = phantom_records.load_test(source, task)
+    return _score(name, phantom_records.answer(model, test, test.windowed), source, task)
+
+
+def _averaged(scores: Sequence[Score], name: str) -> Score:
+    """The mean of the probabilities of several seeds, as one model."""
+    probabilities = np.mean([score.predicted.probabilities for score in scores], axis=0)
+    first = scores[0]
+    return Score(
+        model=name,
+        predicted=dataclasses.replace(first.predicted, probabilities=probabilities),
+        majority=first.majority,
+    )
 
 
 def _score(

@@ -13,7 +13,7 @@ from absl import logging
 from spine_tf.conversion import beam_engine, finalize, kind, output_directory, plan, shard_writer
 from spine_tf.processes import lock, pool
 from spine_tf.rsna import sources
-from tfrecords import manifest, progress
+from tfrecords import atomic, manifest, progress
 
 # Notes on the CSVs that are logged; the manifest has more of them.
 _NUM_LOGGED = 5
@@ -210,12 +210,15 @@ class _Writer:
         start = time.monotonic()
         missing = [part for part in parts if not self._is_settled(part)]
         total, to_do = (sum(len(part.rows) for part in some) for some in (parts, missing))
-        if self.beam_args is None:
-            self._write_locally(missing, total, inherited)
-        elif missing:
-            beam_engine.write_shards(
-                missing, self.source, self.record_kind, self.output_dir, self.beam_args
-            )
+        try:
+            if self.beam_args is None:
+                self._write_locally(missing, total, inherited)
+            elif missing:
+                beam_engine.write_shards(
+                    missing, self.source, self.record_kind, self.output_dir, self.beam_args
+                )
+        finally:  # where one worker fails, others end in the middle of a file
+            atomic.remove_dead(self.output_dir)
         seconds = time.monotonic() - start
         logging.info(
             "%d rows in %d shards in %.1f s, %.0f a second; %d rows were done before",

@@ -1,1 +1,1 @@
-"""An export and what it answers: graph, formats, golden answers, check, prediction."""
+"""An export and what it answers: graph, formats, golden answers, check; readings of studies."""

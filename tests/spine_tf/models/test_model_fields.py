@@ -16,6 +16,7 @@ _SHAPE = (64, 64, 3)
 _CHANGES: dict[str, tuple[str, ...]] = {
     "input_mm": ("model.input_mm=30",),
     "input_px": ("model.input_px=32",),
+    "condition_input": ("model.condition_input=true",),
     "bias_correction": ("model.bias_correction=0.1",),
     "activation": ("model.activation=gelu",),
     "pooling": ("model.pooling=max",),

@@ -124,6 +124,13 @@ _SHOWN_IN = {
     **dict.fromkeys(("training.deterministic", "training.focal_gamma"), "test_fit.py"),
     **dict.fromkeys(("training.monitor", "training.patience", "training.xla"), "test_fit.py"),
     "data.augmentation.unchanged": "../augmentation/test_changes.py",
+    **dict.fromkeys(
+        (
+            f"data.augmentation.{name}"
+            for name in ("curve", "bias", "ghost", "field_cut", "slice_reversal", "slice_repeat")
+        ),
+        "../augmentation/test_scanning.py",
+    ),
     **dict.fromkeys(("data.inner_fold", "data.val_fold"), "test_fold_roles.py"),
     **dict.fromkeys(("data.label_review.path", "data.label_review.action"), "../test_clean.py"),
     **dict.fromkeys(("data.label_review.budget", "data.mild_split"), "../test_clean.py"),

@@ -1,5 +1,6 @@
 """The U-Net: sides of its heatmaps, what it refuses, and that it sees the whole image."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -34,6 +35,7 @@ def test_heatmaps_have_the_stride_that_was_asked_for(changes: list[str], side: i
 
 
 def test_each_place_depends_on_the_whole_image() -> None:
+    keras.utils.set_random_seed(1)
     settings = _settings("model.filters=[4,6,8,8]", "model.norm=none", "model.blocks_per_stage=3")
     model = families.build_network(settings.model, (32, 32, 1), heads.Heatmaps(num_channels=1))
     image = tf.Variable(tf.random.stateless_uniform((1, 32, 32, 1), [1, 2]))

@@ -68,7 +68,7 @@ def test_spreadsheet_is_read_as_its_csv(tmp_path):
 
 
 def test_columns_that_say_something_else_are_told(tmp_path, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", "absl")
     comment = f"{_WIDE[0][1]}_comment"
     table = [[*_WIDE[0], comment], *([*row, ""] for row in _WIDE[1:])]
     assert len(_read(_write(tmp_path / "o.csv", table)).rows) == 2

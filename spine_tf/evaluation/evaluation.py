@@ -331,12 +331,11 @@ def _pairs(
 
 
 def require_report_dir(report_dir: pathlib.Path, run_dirs: Sequence[pathlib.Path]) -> str:
-    """Makes the directory and returns the origin that its page is to name.
+    """Returns the origin that the page of a directory, which need not exist yet, is to name.
 
     Raises:
         ValueError: it holds the report of other runs, a run, or other files.
     """
-    report_dir.mkdir(parents=True, exist_ok=True)
     is_report = any((report_dir / name).is_file() for name in ("report.html", "metrics.json"))
     names = {path.name for path in atomic.contents(report_dir)}
     is_other = not is_report and bool(names - {"figures"})

@@ -124,6 +124,7 @@ def test_external_records_that_do_not_fit_are_refused(
 
     with pytest.raises(ValueError, match=message):
         _evaluate(run_dir, other, tmp_path / "p", split)
+    assert not (tmp_path / "p").exists()
 
 
 @pytest.mark.slow
@@ -134,6 +135,7 @@ def test_external_records_that_do_not_fit_are_refused(
 def test_split_that_a_run_has_not_is_refused(run_dir, records_dir, tmp_path, name, split, message):
     with pytest.raises(ValueError, match=message):
         _evaluate(run_dir / name, records_dir, tmp_path / "p", split)
+    assert not (tmp_path / "p").exists()
 
 
 def test_directory_with_other_files_is_not_written_to(tmp_path):

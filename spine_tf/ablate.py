@@ -4,7 +4,7 @@ import typing
 
 from absl import flags, logging
 
-from spine_tf import cli, flags as flags_module, labels
+from spine_tf import cli, conversion_flags, flags as flags_module, labels
 from tfrecords import program
 
 if typing.TYPE_CHECKING:
@@ -18,7 +18,7 @@ _CONFIGURATION = flags_module.Configuration(
     changed=" of the base, and of every family that has the field",
     seeded="the first training",
 )
-_CONVERSION = flags_module.Conversion("to look at", of="; the base's", seed_name="folds_seed")
+_CONVERSION = conversion_flags.Conversion("to look at", of="; the base's", seed_name="folds_seed")
 _FACTORS = flags.DEFINE_multi_string(
     "factors",
     [],

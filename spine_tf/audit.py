@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags, logging
 
-from spine_tf import cli, flags as flags_module, labels
+from spine_tf import cli, conversion_flags, flags as flags_module, labels
 from tfrecords import output_place, program
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ def main() -> None:
 def _has_usual(rows: "Sequence[annotations.Annotation]") -> bool:
     """Whether convert finds a row without being told which."""
     return any(
-        labels.CONDITIONS[row.condition] in flags_module.CONDITIONS
-        and labels.LEVELS[row.level] in flags_module.LEVELS
+        labels.CONDITIONS[row.condition] in conversion_flags.CONDITIONS
+        and labels.LEVELS[row.level] in conversion_flags.LEVELS
         for row in rows
     )
 

@@ -6,7 +6,7 @@ import typing
 
 from absl import flags, logging
 
-from spine_tf import cli, flags as flags_module
+from spine_tf import cli, conversion_flags, flags as flags_module
 from tfrecords import program
 
 if typing.TYPE_CHECKING:
@@ -14,7 +14,7 @@ if typing.TYPE_CHECKING:
 
 _DATA_DIR = flags_module.data_dir()
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Records directory; required.")
-_CONVERSION = flags_module.Conversion("to convert", has_kinds=True)
+_CONVERSION = conversion_flags.Conversion("to convert", has_kinds=True)
 _WORKERS = flags_module.Workers()
 _MAX_REJECT_FRACTION = flags.DEFINE_float(
     "max_reject_fraction", 0.05, "More rejected rows end the run with exit status 3."

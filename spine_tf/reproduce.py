@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags, logging
 
-from spine_tf import cli, flags as flags_module, labels
+from spine_tf import cli, conversion_flags, flags as flags_module, labels
 from tfrecords import program
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _DATA_DIR = flags_module.data_dir()
 _WORK_DIR = flags_module.work_dir("; the same command goes on where it stopped")
-_ROWS = flags_module.Rows("to look at")
+_ROWS = conversion_flags.Rows("to look at")
 _TASKS = flags.DEFINE_list(
     "tasks", "binary,multiclass", f"Tasks, some of {', '.join(labels.TASKS)}."
 )

@@ -2,14 +2,14 @@
 
 from absl import flags, logging
 
-from spine_tf import cli, flags as flags_module
+from spine_tf import cli, conversion_flags, flags as flags_module
 from tfrecords import program
 
 _DATA_DIR = flags_module.data_dir()
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "The smaller data set; required.")
-_ROWS = flags_module.Rows("whose images are taken")
-_NUM_SLICES = flags_module.num_slices("The most slices a crop is to have, odd.")
-_WINDOW = flags_module.window("As in convert; series takes whole series.")
+_ROWS = conversion_flags.Rows("whose images are taken")
+_NUM_SLICES = conversion_flags.num_slices("The most slices a crop is to have, odd.")
+_WINDOW = conversion_flags.window("As in convert; series takes whole series.")
 
 
 def main() -> None:

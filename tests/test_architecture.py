@@ -147,7 +147,7 @@ def test_root_holds_programs_and_what_they_share() -> None:
     root = _PACKAGES["spine_tf"]
     found = {path.name for path in root.iterdir() if path.name != "__pycache__"}
     programs = {f"{name.partition('.')[2]}.py" for name in _PROGRAMS if "." in name}
-    shared = {"__init__.py", "py.typed", "cli.py", "flags.py", "labels.py"}
+    shared = {"__init__.py", "py.typed", "cli.py", "conversion_flags.py", "flags.py", "labels.py"}
     assert found == programs | shared | set(_ROOMS)
 
 

@@ -1,17 +1,17 @@
 """Records of axial slices around a level with its recess points: `convert --kind axial`."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from spine_tf import labels
 from spine_tf.configuration import record_kind, roi_config
-from spine_tf.conversion import kind, landmarks, study_row
+from spine_tf.conversion import landmarks, study_row
 from spine_tf.crops import anatomy, imaged_study, known_points, projection, windows
-from spine_tf.dicom import geometry, reasons
-from spine_tf.rsna import annotations, sources
+from spine_tf.dicom import geometry
+from spine_tf.rsna import annotations
 from tfrecords import schema
 
 _CANAL = labels.CONDITIONS[0]
@@ -22,7 +22,7 @@ _MOST_MM = 18.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AxialKind:
+class AxialKind(landmarks.SlicesKind):
     """A record a level and slice that shows a recess or lies beside one; a `kind.Kind` of studies.
 
     Of the other slices one in eight is taken too, as one of the nearest level, unless they lie so
@@ -32,11 +32,7 @@ class AxialKind:
     patient's left and right recess.
     """
 
-    region: roi_config.RoiConfig
-
     name: ClassVar[str] = record_kind.AXIAL
-    noun: ClassVar[str] = "study"
-    read_at_once: ClassVar[str] = "studies"
     description: ClassVar[str] = (
         "Axial slices of lumbar spine MRI at 0.5 mm around a level, with recess points. Written by "
         "spine_tf.convert; manifest.json says how."
@@ -44,9 +40,6 @@ class AxialKind:
     conditions: ClassVar[tuple[str, ...]] = (_CANAL, *_RECESSES)
     needed: ClassVar[tuple[str, ...]] = _RECESSES
     fixed_region: ClassVar[roi_config.RoiConfig | None] = landmarks.region(windows.AXIAL_MM)
-    rows_per_shard: ClassVar[int] = landmarks.STUDIES_PER_SHARD
-    needs_labels: ClassVar[bool] = False
-    has_classes: ClassVar[bool] = False
 
     def schema(self) -> schema.Schema:
         """See `landmarks.make_schema`; level is an index into LEVELS."""
@@ -60,15 +53,21 @@ class AxialKind:
             found, {row.study_id for row in found.rows if row.condition in recesses}
         )
 
-    def images(self, rows: Iterable[study_row.StudyRow]) -> kind.Images:
-        """See `study_row.images`."""
-        return study_row.images(rows)
-
-    def read(
-        self, source: sources.Source, rows: Iterable[study_row.StudyRow], unreadable: set[str]
-    ) -> Iterator[kind.Made | reasons.Reject]:
-        """See `landmarks.read`."""
-        return landmarks.read(source, rows, unreadable, choose=_choose, fields=self.schema())
+    def choose(
+        self, study: imaged_study.ImagedStudy, known: Sequence[known_points.KnownPoint]
+    ) -> Iterator[landmarks.Look]:
+        """See `landmarks.SlicesKind.choose`."""
+        for stack in study.axial:
+            shown = list(_levels(stack, known))
+            if not shown:
+                continue
+            wanted = [(plane, one) for one in shown for plane in one.planes]
+            for plane in landmarks.others(stack, {plane for plane, _ in wanted}):
+                distances = [one.distance_mm(stack, plane) for one in shown]
+                if min(distances) <= _MOST_MM:
+                    wanted.append((plane, shown[distances.index(min(distances))]))
+            for plane, one in sorted(wanted, key=lambda pair: (pair[0], pair[1].level)):
+                yield _look(stack, plane, one)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,22 +93,6 @@ class _ShownLevel:
             for sight in self.sights
             if sight is not None
         )
-
-
-def _choose(
-    study: imaged_study.ImagedStudy, known: Sequence[known_points.KnownPoint]
-) -> Iterator[landmarks.Look]:
-    for stack in study.axial:
-        shown = list(_levels(stack, known))
-        if not shown:
-            continue
-        wanted = [(plane, one) for one in shown for plane in one.planes]
-        for plane in landmarks.others(stack, {plane for plane, _ in wanted}):
-            distances = [one.distance_mm(stack, plane) for one in shown]
-            if min(distances) <= _MOST_MM:
-                wanted.append((plane, shown[distances.index(min(distances))]))
-        for plane, one in sorted(wanted, key=lambda pair: (pair[0], pair[1].level)):
-            yield _look(stack, plane, one)
 
 
 def _levels(

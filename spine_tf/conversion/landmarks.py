@@ -4,9 +4,11 @@ A record shows what a localiser looks at: a window of `spine_tf.crops.windows`. 
 annotated on its own stack, or carried over from another one through the patient.
 """
 
+import abc
 import dataclasses
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -41,10 +43,6 @@ class Look:
     points: Sequence[known_points.Sight | None]
     slot: int
     more: dict[str, int]
-
-
-Looks = Callable[[imaged_study.ImagedStudy, Sequence[known_points.KnownPoint]], Iterable[Look]]
-"""Chooses the records of a study, those of one series together, ascending along the normal."""
 
 
 def region(side_mm: float) -> roi_config.RoiConfig:
@@ -93,46 +91,66 @@ def make_schema(num_points: int, more: schema.Feature) -> schema.Schema:
     )
 
 
-def read(
-    source: sources.Source,
-    rows: Iterable[study_row.StudyRow],
-    unreadable: set[str],
-    *,
-    choose: Looks,
-    fields: schema.Schema,
-) -> Iterator[kind.Made | reasons.Reject]:
-    """Yields the records of studies, points that have no place, slices that can't be used.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SlicesKind(abc.ABC):
+    """What both planes have in common as a `kind.Kind` of studies, whose labels nobody needs."""
 
-    Args:
-        source, rows, unreadable: as `kind.Kind.read` has them.
-        choose: what the records show.
-        fields: theirs.
-    """
-    reader = slice_reader.SliceReader(source, windows.NUM_SLICES, unreadable)
-    for row in rows:
-        study = imaged_study.read(source, row.study_id, dict(row.series))
-        unreadable.update(study.unreadable)
-        known, rejects = known_points.place(source, study, row.points)
-        yield from rejects
-        for look in choose(study, known):
-            try:
-                crop = windows.cut(look.window, reader)
-            except reasons.Rejected as rejected:
-                window = look.window
-                image = window.study_id, window.series_id, window.instance_number
-                yield reasons.Reject(
+    region: roi_config.RoiConfig
+
+    noun: ClassVar[str] = "study"
+    read_at_once: ClassVar[str] = "studies"
+    rows_per_shard: ClassVar[int] = STUDIES_PER_SHARD
+    needs_labels: ClassVar[bool] = False
+    has_classes: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def schema(self) -> schema.Schema:
+        """Returns the fields of a record, see `make_schema`."""
+
+    @abc.abstractmethod
+    def choose(
+        self, study: imaged_study.ImagedStudy, known: Sequence[known_points.KnownPoint]
+    ) -> Iterator[Look]:
+        """Chooses a study's records, those of a series together, ascending along the normal."""
+
+    def images(self, rows: Iterable[study_row.StudyRow]) -> kind.Images:
+        """See `study_row.images`."""
+        return study_row.images(rows)
+
+    def read(
+        self, source: sources.Source, rows: Iterable[study_row.StudyRow], unreadable: set[str]
+    ) -> Iterator[kind.Made | reasons.Reject]:
+        """Yields the records of studies, points that have no place, slices that can't be used."""
+        reader = slice_reader.SliceReader(source, windows.NUM_SLICES, unreadable)
+        fields = self.schema()
+        for row in rows:
+            study = imaged_study.read(source, row.study_id, dict(row.series))
+            unreadable.update(study.unreadable)
+            known, rejects = known_points.place(source, study, row.points)
+            yield from rejects
+            for look in self.choose(study, known):
+                try:
+                    crop = windows.cut(look.window, reader)
+                except reasons.Rejected as rejected:
+                    yield _reject(source, look, rejected)
+                    continue
+                yield kind.Made(
+                    row=row.key,
                     key=look.key,
-                    reason=rejected.reason,
-                    detail=rejected.detail,
-                    file=layout.image_name(source.side, *image),
+                    data=_serialize(look, crop, fields),
+                    is_cut_short=crop.is_cut_short,
                 )
-                continue
-            yield kind.Made(
-                row=row.key,
-                key=look.key,
-                data=_serialize(look, crop, fields),
-                is_cut_short=crop.is_cut_short,
-            )
+
+
+def _reject(source: sources.Source, look: Look, rejected: reasons.Rejected) -> reasons.Reject:
+    window = look.window
+    image = window.study_id, window.series_id, window.instance_number
+    return reasons.Reject(
+        key=look.key,
+        reason=rejected.reason,
+        detail=rejected.detail,
+        file=layout.image_name(source.side, *image),
+    )
 
 
 def _serialize(look: Look, crop: cutting.Crop, fields: schema.Schema) -> bytes:

@@ -3,15 +3,15 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from spine_tf import labels
 from spine_tf.configuration import record_kind, roi_config
-from spine_tf.conversion import kind, landmarks, study_row
+from spine_tf.conversion import landmarks, study_row
 from spine_tf.crops import anatomy, imaged_study, known_points, windows
-from spine_tf.dicom import geometry, reasons
-from spine_tf.rsna import annotations, sources
+from spine_tf.dicom import geometry
+from spine_tf.rsna import annotations
 from tfrecords import schema
 
 _CANAL, *_FORAMINA = labels.CONDITIONS[:3]
@@ -20,18 +20,14 @@ _SERIES_KINDS = ("T1", "T2")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SagittalKind:
+class SagittalKind(landmarks.SlicesKind):
     """A record a slice that shows a point or lies beside one; a `kind.Kind` of studies.
 
     Of all other slices one in eight is taken too. The points are canal, then foramen, L1/L2 to
     L5/S1 each; of both foramina of a level the one that is nearer in slices.
     """
 
-    region: roi_config.RoiConfig
-
     name: ClassVar[str] = record_kind.SAGITTAL
-    noun: ClassVar[str] = "study"
-    read_at_once: ClassVar[str] = "studies"
     description: ClassVar[str] = (
         "Sagittal slices of lumbar spine MRI at 1 mm, with canal and foramen points. Written by "
         "spine_tf.convert; manifest.json says how."
@@ -39,9 +35,6 @@ class SagittalKind:
     conditions: ClassVar[tuple[str, ...]] = (_CANAL, *_FORAMINA)
     needed: ClassVar[tuple[str, ...]] = conditions
     fixed_region: ClassVar[roi_config.RoiConfig | None] = landmarks.region(windows.SAGITTAL_MM)
-    rows_per_shard: ClassVar[int] = landmarks.STUDIES_PER_SHARD
-    needs_labels: ClassVar[bool] = False
-    has_classes: ClassVar[bool] = False
 
     def schema(self) -> schema.Schema:
         """See `landmarks.make_schema`; series_kind says which weighting the series has."""
@@ -52,37 +45,27 @@ class SagittalKind:
         """Returns the studies with a point."""
         return study_row.group(found, {row.study_id for row in found.rows})
 
-    def images(self, rows: Iterable[study_row.StudyRow]) -> kind.Images:
-        """See `study_row.images`."""
-        return study_row.images(rows)
-
-    def read(
-        self, source: sources.Source, rows: Iterable[study_row.StudyRow], unreadable: set[str]
-    ) -> Iterator[kind.Made | reasons.Reject]:
-        """See `landmarks.read`."""
-        return landmarks.read(source, rows, unreadable, choose=_choose, fields=self.schema())
-
-
-def _choose(
-    study: imaged_study.ImagedStudy, known: Sequence[known_points.KnownPoint]
-) -> Iterator[landmarks.Look]:
-    for stack in study.sagittal:
-        see = functools.partial(known_points.sight, stack, known)
-        canal = [see(_CANAL, level) for level in _LEVELS]
-        foramina = [[see(side, level) for side in _FORAMINA] for level in _LEVELS]
-        seen = [sight for sight in itertools.chain(canal, *foramina) if sight is not None]
-        if not seen:
-            continue
-        near = landmarks.around(seen, stack)
-        squares = windows.around_middles(stack, windows.SAGITTAL_MM)
-        for plane in sorted((*near, *landmarks.others(stack, near))):
-            yield landmarks.Look(
-                window=squares[plane],
-                key=f"{stack.study_id}/{stack.series_id}/{stack.numbers[plane]}",
-                points=[*canal, *(_nearer(stack, plane, sides) for sides in foramina)],
-                slot=stack.slots[plane],
-                more={"series_kind": int(not stack.is_t1)},
-            )
+    def choose(
+        self, study: imaged_study.ImagedStudy, known: Sequence[known_points.KnownPoint]
+    ) -> Iterator[landmarks.Look]:
+        """See `landmarks.SlicesKind.choose`."""
+        for stack in study.sagittal:
+            see = functools.partial(known_points.sight, stack, known)
+            canal = [see(_CANAL, level) for level in _LEVELS]
+            foramina = [[see(side, level) for side in _FORAMINA] for level in _LEVELS]
+            seen = [sight for sight in itertools.chain(canal, *foramina) if sight is not None]
+            if not seen:
+                continue
+            near = landmarks.around(seen, stack)
+            squares = windows.around_middles(stack, windows.SAGITTAL_MM)
+            for plane in sorted((*near, *landmarks.others(stack, near))):
+                yield landmarks.Look(
+                    window=squares[plane],
+                    key=f"{stack.study_id}/{stack.series_id}/{stack.numbers[plane]}",
+                    points=[*canal, *(_nearer(stack, plane, sides) for sides in foramina)],
+                    slot=stack.slots[plane],
+                    more={"series_kind": int(not stack.is_t1)},
+                )
 
 
 def _nearer(

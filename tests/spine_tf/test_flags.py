@@ -12,11 +12,11 @@ from spine_tf.processes import pool
 
 _PROGRAM = """
 import pathlib
-from spine_tf import flags
+from spine_tf import conversion_flags, flags
 from tfrecords import program
 
 _CONFIGURATION = flags.Configuration(of=" of the test")
-_CONVERSION = flags.Conversion("to test", seed_name="folds_seed", has_kinds=True)
+_CONVERSION = conversion_flags.Conversion("to test", seed_name="folds_seed", has_kinds=True)
 _WORKERS = flags.Workers()
 _RUN_DIRS = flags.run_dirs("Runs.")
 

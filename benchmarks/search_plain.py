@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from spine_tf import labels
 from spine_tf.augmentation import field_of_view
-from spine_tf.configuration import config, model_configs
+from spine_tf.configuration import config, pretrained_configs
 from spine_tf.models import families, pretrained
 from tfrecords import records
 from tuner import oracles, search_settings, space, space_presets
@@ -67,7 +67,7 @@ def _build(run_config: config.Config, source: records.Records) -> keras.Model:
         record_mm=field_of_view.record_mm(source),
     )
     if (
-        isinstance(run_config.model, model_configs.PretrainedConfig)
+        isinstance(run_config.model, pretrained_configs.PretrainedConfig)
         and run_config.model.is_pretrained
     ):
         pretrained.load_weights(model, run_config.model)

@@ -9,7 +9,12 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from spine_tf.configuration import config as config_module, model_configs, own_code
+from spine_tf.configuration import (
+    config as config_module,
+    family_config,
+    own_code,
+    pretrained_configs,
+)
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -123,7 +128,7 @@ _BACKBONES = (
 def _declare_architecture(hp: "keras_tuner.HyperParameters", config: config_module.Config) -> None:
     for name, values in _FULL_ARCHITECTURE[config.model.family].items():
         hp.Choice(name, list(values))
-    if isinstance(config.model, model_configs.TransferConfig) and config.model.weights in (
+    if isinstance(config.model, pretrained_configs.TransferConfig) and config.model.weights in (
         "imagenet",
         "none",
     ):
@@ -132,7 +137,7 @@ def _declare_architecture(hp: "keras_tuner.HyperParameters", config: config_modu
     hp.Float("model.dropout", 0.0, 0.6)
     hp.Choice("model.bias_correction", [0.0, 0.1, 0.25])
     hp.Choice("model.pooling", ["average", "max"])
-    if isinstance(config.model, model_configs.ConvolutionalConfig):
+    if isinstance(config.model, family_config.ConvolutionalConfig):
         hp.Choice("model.activation", ["relu", "gelu", "silu"])
         # The first is the family's own.
         hp.Choice("model.norm", ["group", "layer"] if _is_of_levels(config) else ["batch", "group"])
@@ -192,9 +197,9 @@ def _has_heads(config: config_module.Config) -> bool:
     return not _is_of_levels(config) and len(config.task_spec.classes) > 2
 
 
-def is_pretrained(model: model_configs.ModelConfig) -> bool:
+def is_pretrained(model: family_config.ModelConfig) -> bool:
     """Returns whether there is a backbone to freeze: a random start trains from the first epoch."""
-    return isinstance(model, model_configs.PretrainedConfig) and model.is_pretrained
+    return isinstance(model, pretrained_configs.PretrainedConfig) and model.is_pretrained
 
 
 @contextlib.contextmanager

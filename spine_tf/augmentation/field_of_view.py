@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from spine_tf.configuration import model_configs
+from spine_tf.configuration import family_config
 from tfrecords import records
 
 # An input may have this much more pixels than the record has there: beyond, it is blown up.
@@ -95,7 +95,7 @@ def whole(side_px: int, side_mm: float | None = None) -> FieldOfView:
     return FieldOfView(record_px=side_px, record_mm=side_mm, input_px=side_px, pitch=1.0)
 
 
-def make(settings: model_configs.ModelConfig, side_px: int, side_mm: float | None) -> FieldOfView:
+def make(settings: family_config.ModelConfig, side_px: int, side_mm: float | None) -> FieldOfView:
     """Returns what `model.input_mm` and `model.input_px` say of records.
 
     Args:

@@ -15,7 +15,14 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from spine_tf import labels
-from spine_tf.configuration import data_config, fields, limits, model_configs, training_config
+from spine_tf.configuration import (
+    data_config,
+    family_config,
+    fields,
+    limits,
+    model_configs,
+    training_config,
+)
 from tfrecords import json_object
 
 TASKS = tuple(
@@ -41,7 +48,7 @@ class Config:
     """
 
     task: Annotated[str, limits.Choice(TASKS)]
-    model: model_configs.ModelConfig
+    model: family_config.ModelConfig
     data: data_config.DataConfig = dataclasses.field(default_factory=data_config.DataConfig)
     training: training_config.TrainingConfig = dataclasses.field(
         default_factory=training_config.TrainingConfig
@@ -114,7 +121,7 @@ def from_dict(values: Mapping[str, Any]) -> Config:
     return json_object.build(Config, values, "")
 
 
-def _model_config_class(family: Any) -> type[model_configs.ModelConfig]:
+def _model_config_class(family: Any) -> type[family_config.ModelConfig]:
     if family not in model_configs.MODEL_CONFIGS:
         raise ValueError(
             f"model is {family!r}, expected one of {', '.join(model_configs.MODEL_CONFIGS)}"

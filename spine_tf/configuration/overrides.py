@@ -41,7 +41,7 @@ class Override:
             return self.family == family
         if self.field == _WEIGHTS_FIELD and isinstance(self.value, str):
             # A backbone's file, beside families that have none, is meant for those that have.
-            return model_configs.takes_weights(model_configs.MODEL_CONFIGS[family], self.value)
+            return model_configs.MODEL_CONFIGS[family].takes_weights(self.value)
         return self.field in config_module.field_names(family)
 
 

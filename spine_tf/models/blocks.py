@@ -3,12 +3,12 @@
 import keras
 
 from spine_tf.augmentation import field_of_view
-from spine_tf.configuration import model_configs
+from spine_tf.configuration import family_config, model_configs
 from spine_tf.models import bias_field, resampling
 
 
 def make_input(
-    model_config: model_configs.ModelConfig,
+    model_config: family_config.ModelConfig,
     input_shape: tuple[int, ...],
     record_mm: float | None,
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
@@ -27,7 +27,7 @@ def make_input(
 def convolve(
     x: keras.KerasTensor,
     filters: int,
-    model_config: model_configs.ConvolutionalConfig,
+    model_config: family_config.ConvolutionalConfig,
     *,
     name: str,
     kernel_size: int = 3,
@@ -122,7 +122,7 @@ def _residual(
 
 
 def normalize(
-    x: keras.KerasTensor, model_config: model_configs.ConvolutionalConfig, *, name: str
+    x: keras.KerasTensor, model_config: family_config.ConvolutionalConfig, *, name: str
 ) -> keras.KerasTensor:
     """The normalisation that the configuration names; none returns its input."""
     if model_config.norm == "batch":

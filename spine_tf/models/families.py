@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from spine_tf.configuration import model_configs
+from spine_tf.configuration import family_config
 from spine_tf.models import (
     bias_field,
     blocks,
@@ -60,7 +60,7 @@ CUSTOM_LAYERS: Mapping[str, type[keras.layers.Layer]] = types.MappingProxyType(
 
 
 def build_model(
-    model_config: model_configs.ModelConfig,
+    model_config: family_config.ModelConfig,
     input_shape: tuple[int, ...],
     num_classes: int,
     *,
@@ -96,7 +96,7 @@ def build_model(
 
 
 def build_network(
-    model_config: model_configs.ModelConfig,
+    model_config: family_config.ModelConfig,
     input_shape: tuple[int, ...],
     head: heads.Head,
     *,
@@ -125,7 +125,7 @@ def build_network(
     inputs = told_module.make_inputs()
     told = told_module.passed_on(inputs)
 
-    def told_head(features: keras.KerasTensor, config: model_configs.ModelConfig) -> Any:
+    def told_head(features: keras.KerasTensor, config: family_config.ModelConfig) -> Any:
         return head(told_module.modulate(features, told), config)
 
     outputs = build(x, model_config, told_head)

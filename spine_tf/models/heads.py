@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from spine_tf.configuration import model_configs
+from spine_tf.configuration import family_config
 
 # (features (batch, n), configuration) -> outputs: a tensor or a dict of tensors.
-Head = Callable[[keras.KerasTensor, model_configs.ModelConfig], Any]
+Head = Callable[[keras.KerasTensor, family_config.ModelConfig], Any]
 
 
 # The height that heatmaps begin with: most of them is background, and costs little from the start.
@@ -29,7 +29,7 @@ class Classes:
     num_classes: int
 
     def __call__(
-        self, x: keras.KerasTensor, model_config: model_configs.ModelConfig
+        self, x: keras.KerasTensor, model_config: family_config.ModelConfig
     ) -> keras.KerasTensor:
         """Returns float32 probabilities (batch, classes), whatever the precision."""
         if model_config.dropout:
@@ -52,7 +52,7 @@ class Heatmaps:
     num_channels: int
 
     def __call__(
-        self, x: keras.KerasTensor, model_config: model_configs.ModelConfig
+        self, x: keras.KerasTensor, model_config: family_config.ModelConfig
     ) -> keras.KerasTensor:
         """Returns float32 heights (batch, side, side, channels) in [0, 1]."""
         del model_config

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from spine_tf.configuration import backbones, model_configs
+from spine_tf.configuration import backbones, pretrained_configs
 from spine_tf.models import efficientnet_lite, heads, state_dict
 from tfrecords import errors
 
@@ -21,7 +21,7 @@ _NORM_MOMENTUM = 0.9
 
 
 def build(
-    x: keras.KerasTensor, model_config: model_configs.PretrainedConfig, head: heads.Head
+    x: keras.KerasTensor, model_config: pretrained_configs.PretrainedConfig, head: heads.Head
 ) -> Any:
     """Returns what the head makes of images, float32 (batch, px, px, slices).
 
@@ -45,7 +45,7 @@ def build(
     return head(x, model_config)
 
 
-def load_weights(model: keras.Model, model_config: model_configs.PretrainedConfig) -> None:
+def load_weights(model: keras.Model, model_config: pretrained_configs.PretrainedConfig) -> None:
     """Puts published weights into the backbone of a network that `build` made.
 
     The first convolution's kernel is repeated over the slices and divided by their number. Weights
@@ -76,7 +76,7 @@ def names_run(weights: str) -> bool:
     return bool(weights) and pathlib.Path(weights).is_dir()
 
 
-def unfreeze(model: keras.Model, model_config: model_configs.PretrainedConfig) -> None:
+def unfreeze(model: keras.Model, model_config: pretrained_configs.PretrainedConfig) -> None:
     """Lets the last blocks and what follows them train; batch normalisation stays as published."""
     backbone = model.get_layer("backbone")
     found = [re.match(model_config.network.block, layer.name) for layer in backbone.layers]
@@ -113,7 +113,7 @@ def _scale(x: keras.KerasTensor, scaling: str) -> keras.KerasTensor:
 
 
 def _backbone(
-    shape: tuple[int, int, int], model_config: model_configs.PretrainedConfig
+    shape: tuple[int, int, int], model_config: pretrained_configs.PretrainedConfig
 ) -> keras.Model:
     network = model_config.network
     if min(shape[:2]) < network.least_px:
@@ -146,7 +146,7 @@ def _construct(
     )
 
 
-def _read_published(model_config: model_configs.PretrainedConfig) -> keras.Model:
+def _read_published(model_config: pretrained_configs.PretrainedConfig) -> keras.Model:
     network, weights = model_config.network, model_config.weights
     if weights == "imagenet" and not network.weights_package:
         return _download(network)

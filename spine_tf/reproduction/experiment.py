@@ -6,7 +6,14 @@ import pathlib
 from typing import Any
 
 from spine_tf import labels
-from spine_tf.configuration import config, differences, fields, model_configs, overrides, roi_config
+from spine_tf.configuration import (
+    config,
+    differences,
+    fields,
+    overrides,
+    pretrained_configs,
+    roi_config,
+)
 from spine_tf.conversion import plan
 from tfrecords import atomic
 
@@ -72,7 +79,7 @@ class Experiment:
         changes = [f"seed={self.seed}"]
         if self.is_fast:
             changes += _FAST_SETTINGS
-            is_large = isinstance(base.model, model_configs.PretrainedConfig)
+            is_large = isinstance(base.model, pretrained_configs.PretrainedConfig)
             changes += _FAST_PRETRAINED if is_large else ()
         return overrides.apply(base, [*changes, *overrides.of_family(family, self.changes)])
 

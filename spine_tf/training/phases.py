@@ -14,7 +14,7 @@ import tensorflow as tf
 from absl import logging
 
 from spine_tf.augmentation import changes, copies
-from spine_tf.configuration import config, model_configs
+from spine_tf.configuration import config, pretrained_configs
 from spine_tf.models import pretrained, resampling
 from spine_tf.training import tasks
 from tfrecords import feed, memory_feed
@@ -75,7 +75,7 @@ def plan_phases(task: tasks.Task, run_config: config.Config, model: keras.Model)
         prepare_train=lambda batch: task.mix(*task.augmented(batch), batch["seed"]),
         prepare_monitor=task.inputs,
     )
-    if not isinstance(model_config, model_configs.PretrainedConfig):
+    if not isinstance(model_config, pretrained_configs.PretrainedConfig):
         return [whole]
     if not model_config.is_pretrained:
         return [whole]
@@ -93,7 +93,7 @@ def _make_frozen(
     whole: Phase,
     task: tasks.Task,
     run_config: config.Config,
-    model_config: model_configs.PretrainedConfig,
+    model_config: pretrained_configs.PretrainedConfig,
     epochs: int,
 ) -> Phase:
     """The head alone, on the backbone's features of each image, computed once."""
@@ -142,7 +142,7 @@ class _Features:
 
 
 def _make_fine_tuned(
-    whole: Phase, model_config: model_configs.PretrainedConfig, epochs: int
+    whole: Phase, model_config: pretrained_configs.PretrainedConfig, epochs: int
 ) -> Phase:
     return dataclasses.replace(
         whole,

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from spine_tf.configuration import config, model_configs
+from spine_tf.configuration import config, pretrained_configs
 from spine_tf.models import pretrained
 from spine_tf.training import (
     device,
@@ -125,7 +125,7 @@ def _without_fold(run_config: config.Config) -> config.Config:
 def _build(task: tasks.Task, run_config: config.Config, source: records.Records) -> keras.Model:
     model = task.build_network(source)
     model_config = run_config.model
-    if isinstance(model_config, model_configs.PretrainedConfig) and model_config.is_pretrained:
+    if isinstance(model_config, pretrained_configs.PretrainedConfig) and model_config.is_pretrained:
         pretrained.load_weights(model, model_config)
     return model
 

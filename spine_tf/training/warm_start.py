@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from absl import logging
 
-from spine_tf.configuration import config, model_configs
+from spine_tf.configuration import config, pretrained_configs
 from spine_tf.models import pretrained
 from spine_tf.runs import run, run_directory
 from spine_tf.training import fold_roles, reviewed_labels, tasks
@@ -31,7 +31,7 @@ def find(
     """
     settings = run_config.model
     names_run = pretrained.names_run(settings.weights)
-    is_published = isinstance(settings, model_configs.PretrainedConfig) and not names_run
+    is_published = isinstance(settings, pretrained_configs.PretrainedConfig) and not names_run
     if settings.weights == "none" or is_published:
         return None
     if not names_run:

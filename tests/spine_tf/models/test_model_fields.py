@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spine_tf.configuration import config, model_configs, overrides
+from spine_tf.configuration import config, family_config, model_configs, overrides
 from spine_tf.models import families
 
 _SHAPE = (64, 64, 3)
@@ -55,15 +55,15 @@ _FIELDS = [
 ]
 
 
-def _make(family: str, *settings: str) -> model_configs.ModelConfig:
+def _make(family: str, *settings: str) -> family_config.ModelConfig:
     return overrides.apply(config.default_config("multiclass", family), settings).model
 
 
-def _make_small(family: str, *settings: str) -> model_configs.ModelConfig:
+def _make_small(family: str, *settings: str) -> family_config.ModelConfig:
     return _make(family, *_SMALL.get(family, ()), *settings)
 
 
-def _outline(model_config: model_configs.ModelConfig) -> str:
+def _outline(model_config: family_config.ModelConfig) -> str:
     keras.backend.clear_session()
     return families.build_model(model_config, _SHAPE, 3, record_mm=40.0).to_json()
 

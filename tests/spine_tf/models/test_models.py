@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spine_tf.configuration import config, model_configs, overrides
+from spine_tf.configuration import config, model_configs, overrides, pretrained_configs
 from spine_tf.models import families, heads
 
 _SMALL = {
@@ -14,7 +14,7 @@ _SMALL = {
     "densenet": model_configs.DenseNetConfig(stem_filters=4, growth_rate=4, blocks=(1, 2)),
     "residual": model_configs.ResidualConfig(filters=(4, 8)),
     "slices": model_configs.SlicesConfig(filters=(4, 8), slice_units=4),
-    "resnet50": model_configs.ResNet50Config(weights="none"),
+    "resnet50": pretrained_configs.ResNet50Config(weights="none"),
 }
 
 
@@ -94,4 +94,4 @@ def test_ordinal_mean_rises_with_the_score() -> None:
 
 def test_resnet50_below_its_smallest_side_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 32 px, the model's input has 16"):
-        families.build_model(model_configs.ResNet50Config(weights="none"), (16, 16, 1), 2)
+        families.build_model(pretrained_configs.ResNet50Config(weights="none"), (16, 16, 1), 2)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spine_tf.configuration import backbones, config, model_configs, overrides
+from spine_tf.configuration import backbones, config, model_configs, overrides, pretrained_configs
 from spine_tf.models import efficientnet_lite, families, pretrained, state_dict
 from spine_tf.training import loop
 
@@ -72,8 +72,8 @@ def small_published(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     )
 
 
-def _transfer(name: str = _SMALLEST, **changes: Any) -> model_configs.TransferConfig:
-    return model_configs.TransferConfig(backbone=name, **changes)
+def _transfer(name: str = _SMALLEST, **changes: Any) -> pretrained_configs.TransferConfig:
+    return pretrained_configs.TransferConfig(backbone=name, **changes)
 
 
 @pytest.mark.slow
@@ -204,7 +204,7 @@ def test_dropout_inside_a_backbone_is_a_function_of_seed_and_epoch() -> None:
 
 @pytest.mark.slow
 def test_published_weights_give_the_published_features(published: pathlib.Path) -> None:
-    settings = model_configs.ResNet50Config(weights=str(published))
+    settings = pretrained_configs.ResNet50Config(weights=str(published))
     model = families.build_model(settings, (64, 64, 3), 2)
     pretrained.load_weights(model, settings)
     backbone = model.get_layer("backbone")
@@ -269,7 +269,7 @@ def test_state_dict_that_does_not_fit_is_named(tmp_path: pathlib.Path) -> None:
 def test_unfreeze_opens_the_last_blocks_without_their_normalisation(
     published: pathlib.Path,
 ) -> None:
-    settings = model_configs.ResNet50Config(weights=str(published), trainable_blocks=2)
+    settings = pretrained_configs.ResNet50Config(weights=str(published), trainable_blocks=2)
     model = families.build_model(settings, (32, 32, 1), 2)
     backbone = model.get_layer("backbone")
     assert not backbone.trainable_variables
@@ -369,16 +369,16 @@ def test_setting_that_does_not_fit_the_backbone_is_refused(setting: str, message
 @pytest.mark.parametrize(
     ("settings", "scaling"),
     [
-        (model_configs.ResNet50Config(), "caffe"),
-        (model_configs.ResNet50Config(weights="radimagenet.h5"), "unit"),
-        (model_configs.ResNet50Config(weights="w.h5", weights_scaling="caffe"), "caffe"),
-        (model_configs.TransferConfig(backbone="resnet50", weights="w.h5"), "caffe"),
-        (model_configs.TransferConfig(backbone="densenet121"), "torch"),
-        (model_configs.TransferConfig(weights_scaling="unit"), "unit"),
-        (model_configs.TransferConfig(backbone="efficientnet_lite0", weights="w.pth"), "lite"),
+        (pretrained_configs.ResNet50Config(), "caffe"),
+        (pretrained_configs.ResNet50Config(weights="radimagenet.h5"), "unit"),
+        (pretrained_configs.ResNet50Config(weights="w.h5", weights_scaling="caffe"), "caffe"),
+        (pretrained_configs.TransferConfig(backbone="resnet50", weights="w.h5"), "caffe"),
+        (pretrained_configs.TransferConfig(backbone="densenet121"), "torch"),
+        (pretrained_configs.TransferConfig(weights_scaling="unit"), "unit"),
+        (pretrained_configs.TransferConfig(backbone="efficientnet_lite0", weights="w.pth"), "lite"),
     ],
 )
 def test_scaling_follows_the_weights(
-    settings: model_configs.PretrainedConfig, scaling: str
+    settings: pretrained_configs.PretrainedConfig, scaling: str
 ) -> None:
     assert settings.scaling == scaling

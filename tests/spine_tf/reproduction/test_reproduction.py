@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from spine_tf.configuration import config, model_configs
+from spine_tf.configuration import config, pretrained_configs
 from spine_tf.evaluation import label_baseline
 from spine_tf.reproduction import experiment, reproduction_table
 from spine_tf.scoring import figure, summary
@@ -111,7 +111,7 @@ def test_change_reaches_the_families_that_have_the_field():
 def test_fast_is_small_and_needs_no_download():
     fast = experiment.Experiment(is_fast=True).make_config("multiclass", "resnet50")
 
-    assert isinstance(fast.model, model_configs.ResNet50Config)
+    assert isinstance(fast.model, pretrained_configs.ResNet50Config)
     assert (fast.model.weights, fast.model.input_px, fast.training.epochs) == ("none", 32, 1)
 
 

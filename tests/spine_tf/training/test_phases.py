@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spine_tf.configuration import config, model_configs, overrides
+from spine_tf.configuration import config, family_config, overrides
 from spine_tf.models import families
 from spine_tf.training import classification, fit, losses, phases, shared_network, tasks
 from tfrecords import feed, memory_feed, records
@@ -211,7 +211,7 @@ class _Twice(classification.ClassificationTask):
         )
 
     def build_network(self, source: records.Records) -> keras.Model:
-        def head(x: keras.KerasTensor, model_config: model_configs.ModelConfig) -> dict[str, Any]:
+        def head(x: keras.KerasTensor, model_config: family_config.ModelConfig) -> dict[str, Any]:
             del model_config
             return {
                 name: keras.layers.Dense(2, activation="softmax", name=name)(x)

@@ -18,7 +18,7 @@ import pytest
 import tensorflow as tf
 
 from spine_tf.augmentation import mixing
-from spine_tf.configuration import config as config_module, model_configs, overrides
+from spine_tf.configuration import config as config_module, family_config, overrides
 from spine_tf.models import families
 from spine_tf.runs import run, run_directory
 from spine_tf.training import fit, fold_roles, losses, tasks, trainer
@@ -130,7 +130,7 @@ class _TwoGrades(_Toy):
         return tf.cast(tf.boolean_mask(is_right, targets["is_known"] > 0), tf.float32)
 
     def build_network(self, source: records.Records) -> keras.Model:
-        def head(x: keras.KerasTensor, model_config: model_configs.ModelConfig) -> dict[str, Any]:
+        def head(x: keras.KerasTensor, model_config: family_config.ModelConfig) -> dict[str, Any]:
             del model_config
             return {
                 side: keras.layers.Dense(3, activation="softmax", dtype="float32", name=side)(x)

@@ -23,7 +23,7 @@ _ORACLE = flags.DEFINE_enum(
 _OBJECTIVE = flags.DEFINE_string(
     "objective",
     "log_loss",
-    "Figure of the validation fold: log_loss, balanced_accuracy, auc, weighted_log_loss (the "
+    "Figure of the fold held out: log_loss, balanced_accuracy, auc, weighted_log_loss (the "
     "competition's), accuracy, brier, quadratic_kappa.",
 )
 _SPACE = flags.DEFINE_string(
@@ -149,7 +149,9 @@ def _report(settings: search_settings.Settings, result: "search.Result") -> None
         )
     error = "" if best.score.error is None else f" +- {best.score.error:.2g}"
     print(f"Best: trial {best.trial_id}, {best.family}, ", end="")
-    print(f"{settings.objective.name} {best.score.value:.4g}{error} on the folds that chose it")
+    folds = "fold_0" if settings.folds == 1 else f"{settings.folds} folds"
+    print(f"{settings.objective.name} {best.score.value:.4g}{error}, ", end="")
+    print(f"the best of {len(result.ranked)} on {folds}")
     print(f"Leaderboard:        {settings.search_dir}/leaderboard.csv")
     print(f"Page:               {settings.search_dir}/search.html")
     print(f"Best configuration: {settings.search_dir}/best.json")

@@ -1,4 +1,8 @@
-"""Runs a trial: fits its configuration on each fold, watches the learning curve, keeps weights."""
+"""Runs a trial: fits its configuration, scores it on each fold held out, keeps weights.
+
+A fold that scores a trial has chosen nothing of it: the next one says which epoch is best and when
+to stop, as in any training.
+"""
 
 import dataclasses
 import math
@@ -14,13 +18,18 @@ import numpy as np
 
 from spine_tf.configuration import config
 from spine_tf.rsna import folds as folds_module
-from spine_tf.training import fit, fold_roles, shared_network, tasks
+from spine_tf.training import fit, fold_roles, shared_network, tasks, trainer
 from tfrecords import atomic, records
 from tuner import search_directory, search_settings, trial
 
 
 class TrialFailedError(ValueError):
     """A trial that has no score; the message is its reason."""
+
+
+def _require_finite(value: float, name: str, split: str) -> None:
+    if not math.isfinite(value):
+        raise TrialFailedError(f"{name} is {value} on {split}")
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -33,15 +42,13 @@ class _Watch:
     is_stopping: Callable[[], bool]
     on_epoch: Callable[..., None]
     fold: int
+    watched_split: str
     curve: list[float] = dataclasses.field(default_factory=list)
     stopped_by: str = ""
 
     def __call__(self, epoch: int, figures: dict[str, Any]) -> None:
         value = figures[self.objective.monitor]
-        if not math.isfinite(value):
-            raise TrialFailedError(
-                f"{self.objective.monitor} is {value} in epoch {epoch + 1} on fold_{self.fold}"
-            )
+        _require_finite(value, f"{self.objective.monitor} of epoch {epoch + 1}", self.watched_split)
         self.curve.append(self.objective.sign * value)
         self.on_epoch(
             trial_id=self.job.trial_id,
@@ -97,26 +104,30 @@ class Runner:
         keras.backend.clear_session()
         source = self._open(run_config.data.keep_mb)
         self._check_size(run_config, source)
-        names = fold_roles.fold_splits(source)
         task, network = tasks.make_task(run_config, source), shared_network.SharedNetwork()
         scores: list[float] = []
         curves: list[tuple[dict[str, float], ...]] = []
         weights: list[list[np.ndarray]] = []
         stopped_by, fit_seconds = "", 0.0
         for fold in range(self.folds):
-            watch = self._watch(job, fold)
-            held_out = folds_module.fold_name(fold)
+            # As `trainer.train` has it, so that a winner's retraining repeats its folds bit by bit.
+            held_out = trainer.hold_out(run_config, folds_module.fold_name(fold))
+            assignment = fold_roles.assign(source, held_out.data)
+            watch = self._watch(job, fold, assignment)
             fitted = fit.fit(
-                run_config,
+                held_out,
                 source,
-                train_splits=[name for name in names if name != held_out],
-                monitor_split=held_out,
+                train_splits=assignment.train_splits,
+                monitor_split=assignment.monitor_split,
+                score_split=assignment.val_split,
                 work_dir=self._work_dir(job, fold),
                 on_epoch_end=watch,
                 task=task,
                 network=network,
             )
-            scores.append(fitted.history[fitted.best_epoch][watch.objective.monitor])
+            score = fitted.score[watch.objective.monitor]
+            _require_finite(score, watch.objective.name, assignment.val_split)
+            scores.append(score)
             curves.append(tuple(_numbers(figures) for figures in fitted.history))
             weights.append(fitted.model.get_weights())
             fit_seconds += fitted.seconds
@@ -144,7 +155,7 @@ class Runner:
             )
         return self._opened[keep_mb]
 
-    def _watch(self, job: trial.Job, fold: int) -> _Watch:
+    def _watch(self, job: trial.Job, fold: int, assignment: fold_roles.Assignment) -> _Watch:
         return _Watch(
             objective=search_settings.Objective(name=job.objective),
             job=job,
@@ -152,6 +163,7 @@ class Runner:
             is_stopping=self.is_stopping,
             on_epoch=self.on_epoch,
             fold=fold,
+            watched_split=assignment.monitor_split or assignment.val_split,
         )
 
     def _check_size(self, run_config: config.Config, source: records.Records) -> None:

@@ -58,6 +58,7 @@ def run(settings: search_settings.Settings, *, resume: bool, overwrite: bool) ->
     """
     source = records.open_records(settings.records_dir, verifies=settings.verifies)
     search_settings.check_folds(source, settings.folds, settings.task)
+    settings = search_settings.of_folds(settings, source)
     hyperparameters = space.make_space(
         settings.declare, settings.bases, settings.fixed, source=source
     )
@@ -85,6 +86,7 @@ def make_identity(
         "objective": settings.objective.name,
         "folds": settings.folds,
         "seed": settings.seed,
+        "scored": "on a fold that chose no epoch",
         "prune": settings.prune,
         "max_parameters": settings.max_parameters,
         "base": {family: config.to_dict(base) for family, base in settings.bases.items()},

@@ -81,7 +81,7 @@ def learning_curves(
     return charts.curves(
         lines,
         title="Learning curves",
-        description=f"{goal.name} on fold_0 of {len(curves)} trials, the best drawn strong",
+        description=f"{goal.name} of {len(curves)} trials, fold_0 held out; the best drawn strong",
         x_label="epoch",
         x_range=None,
         x_scale="whole",

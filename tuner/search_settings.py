@@ -5,6 +5,8 @@ import pathlib
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from absl import logging
+
 from spine_tf import labels
 from spine_tf.configuration import config, model_configs, overrides, training_config
 from spine_tf.crops import record
@@ -29,7 +31,7 @@ TASKS = (*labels.TASKS, "levels")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Objective:
-    """A figure of the validation fold that a search optimises.
+    """A figure of the fold held out that a search optimises.
 
     Attributes:
         name: one of OBJECTIVES; weighted_log_loss is the competition's loss.
@@ -220,6 +222,30 @@ def check_folds(source: records.Records, folds: int, task: str) -> None:
             f"--folds is {folds}, but {source.directory} has no example in {', '.join(empty)}; "
             f"its folds are {', '.join(names)}: lower it, or convert again"
         )
+
+
+def of_folds(settings: Settings, source: records.Records) -> Settings:
+    """Returns the settings as records of so many folds allow them.
+
+    A trial needs three folds: to train on, to stop on, to be scored on. With two, every trial
+    trains to its last epoch, as with data.inner_fold=none, and a warning says so.
+    """
+    names = fold_roles.fold_splits(source)
+    bases = {
+        family: base
+        if is_fixed(family, "data.inner_fold", settings.fixed)
+        else overrides.apply(base, ["data.inner_fold=none"])
+        for family, base in settings.bases.items()
+    }
+    if len(names) > 2 or bases == settings.bases:
+        return settings
+    logging.warning(
+        "%s has %d folds, and a trial needs three, to train on, to stop on and to be scored on: "
+        "every trial trains to its last epoch (data.inner_fold=none); more folds come of convert "
+        "--num_folds",
+        *(source.directory, len(names)),
+    )
+    return dataclasses.replace(settings, bases=bases)
 
 
 def _checked_names(

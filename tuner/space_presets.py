@@ -34,6 +34,8 @@ def declare_small(hp: "keras_tuner.HyperParameters", config: config_module.Confi
     hp.Choice("model.input_mm", list(_SIDES_MM))
     with _unless_frozen(hp, config):
         hp.Choice("data.augmentation.rotation_degrees", [0.0, 10.0, 20.0], default=10.0)
+        hp.Choice("data.augmentation.scale", [0.0, 0.1, 0.2], default=0.1)
+        hp.Choice("data.augmentation.jitter_mm", [0.0, 3.0])
     if _has_heads(config):
         hp.Choice("model.head", ["softmax", "ordinal"])
     for name, values in _SMALL_ARCHITECTURE[config.model.family].items():
@@ -163,6 +165,10 @@ def _declare_augmentation(hp: "keras_tuner.HyperParameters", config: config_modu
     hp.Float("data.augmentation.rotation_degrees", 0.0, 30.0)
     hp.Float("data.augmentation.shift", 0.0, 0.15)
     hp.Float("data.augmentation.scale", 0.0, 0.3)
+    hp.Float("data.augmentation.shear", 0.0, 0.15)
+    hp.Choice("data.augmentation.jitter_mm", [0.0, 2.0, 4.0])
+    # -1 is the records' own: half, or none where they are finer than the model.
+    hp.Choice("data.augmentation.unchanged", [-1.0, 0.0, 0.5])
     hp.Float("data.augmentation.contrast", 0.0, 0.5)
     hp.Float("data.augmentation.brightness", 0.0, 0.3)
     hp.Float("data.augmentation.gamma", 0.0, 0.5)

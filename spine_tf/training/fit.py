@@ -40,6 +40,7 @@ class Fitted:
         best_epoch: index into the history.
         seconds: how long the fit took.
         num_examples: how many examples an epoch trains on.
+        score: the task's figures of `score_split`, by these weights; empty without one.
     """
 
     model: keras.Model
@@ -47,6 +48,7 @@ class Fitted:
     best_epoch: int
     seconds: float
     num_examples: int
+    score: dict[str, float]
 
 
 def fit(
@@ -55,6 +57,7 @@ def fit(
     *,
     train_splits: Sequence[str],
     monitor_split: str | None,
+    score_split: str | None = None,
     work_dir: pathlib.Path | None = None,
     on_epoch_end: loop.EpochCallback | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -68,6 +71,8 @@ def fit(
         source: where the examples are.
         train_splits: whose examples the weights see.
         monitor_split: says which epoch is best and when to stop; None: the last epoch counts.
+        score_split: held out, and scored with the weights that come out. Where no monitor_split is
+            given its figures stand in the history, and decide nothing.
         work_dir: where the state is kept after every epoch; a fit that finds one there goes on
             from it. None keeps none.
         on_epoch_end: called with the epoch's index and its figures; may raise StopTraining.
@@ -89,7 +94,8 @@ def fit(
     progress = _begin_progress(task, run_config.training, monitor_split)
     with network.scope(run_config), _short_of_memory(run_config, progress):
         train_feed, loss = task.open_training(source, train_splits)
-        monitor_feed = task.open_feed(source, [monitor_split]) if monitor_split else None
+        watched_split = monitor_split or score_split
+        monitor_feed = task.open_feed(source, [watched_split]) if watched_split else None
         model, planned = network.begin(task, run_config, source)
         start_dir = warm_start.find(run_config, source, [*train_splits, monitor_split or ""])
         if start_dir is not None:
@@ -107,13 +113,15 @@ def fit(
                 on_epoch_end=on_epoch_end,
                 caller=caller,
             ).run(planned, phases.Feeds(train=train_feed, monitor=monitor_feed))
-    model.set_weights(progress.best_weights)
+        model.set_weights(progress.best_weights)
+        score = network.figures(task, source, score_split) if score_split else {}
     return Fitted(
         model=_in_float32(task, source, model),
         history=progress.history,
         best_epoch=progress.best_epoch,
         seconds=time.monotonic() - started,
         num_examples=train_feed.num_examples,
+        score=score,
     )
 
 

@@ -90,7 +90,7 @@ class Loop:
                 with progress_module.waiting(f"epoch {self.progress.epoch + 1}"):
                     figures = self._run_epoch(phase, compiled, feeds.train)
                 with average.applied():
-                    figures |= self._monitor(feeds.monitor, compiled.answer)
+                    figures |= self._monitor(feeds.monitor, phase.answer)
                     self.progress.add(figures, self.model)
                 if self.work_dir is not None:
                     checkpoint.save(self.work_dir, self.progress, variables)

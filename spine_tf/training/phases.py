@@ -15,7 +15,7 @@ from absl import logging
 
 from spine_tf.augmentation import changes, copies
 from spine_tf.configuration import config, pretrained_configs
-from spine_tf.models import pretrained, resampling
+from spine_tf.models import pretrained
 from spine_tf.training import tasks
 from tfrecords import feed, memory_feed
 
@@ -49,7 +49,7 @@ class Phase:
         learning_rate: at its peak.
         network: what is trained; shares its layers with the model that comes out.
         prepare_train: makes the network's inputs and targets of a training batch.
-        prepare_monitor: makes its inputs of a batch as it is.
+        answer: asks it about examples as they are.
         begin: says which layers train; called when the phase begins.
         open_feeds: makes what it trains on of what the fit does.
     """
@@ -59,21 +59,29 @@ class Phase:
     learning_rate: float
     network: keras.Model
     prepare_train: Callable[[feed.Batch], tuple[Any, Any]]
-    prepare_monitor: Callable[[feed.Batch], Any]
+    answer: "Predictor"
     begin: Callable[[], None] = lambda: None
     open_feeds: Callable[[Feeds], Feeds] = lambda feeds: feeds
 
 
-def plan_phases(task: tasks.Task, run_config: config.Config, model: keras.Model) -> list[Phase]:
-    """Returns the phases of a run, in order; a phase that begins may change which layers train."""
+def plan_phases(
+    task: tasks.Task, run_config: config.Config, whole_answer: "Predictor"
+) -> list[Phase]:
+    """Returns the phases of a run, in order; a phase that begins may change which layers train.
+
+    Args:
+        task: what is learned.
+        run_config: how.
+        whole_answer: of the whole network behind the sampler.
+    """
     settings, model_config = run_config.training, run_config.model
     whole = Phase(
         name="all",
         epochs=settings.epochs,
         learning_rate=settings.learning_rate,
-        network=resampling.behind(model),
+        network=whole_answer.network,
         prepare_train=lambda batch: task.mix(*task.augmented(batch), batch["seed"]),
-        prepare_monitor=task.inputs,
+        answer=whole_answer,
     )
     if not isinstance(model_config, pretrained_configs.PretrainedConfig):
         return [whole]
@@ -101,13 +109,14 @@ def _make_frozen(
     backbone = model.get_layer("backbone")
     extractor = keras.Model(model.input, backbone(_input_of(model, backbone), training=False))
     take = take_copy if model_config.feature_copies else take_feature
+    head = _make_head(model)
     return dataclasses.replace(
         whole,
         name="frozen",
         epochs=epochs,
-        network=_make_head(model),
+        network=head,
         prepare_train=lambda batch: task.mix(take(batch), task.targets(batch), batch["seed"]),
-        prepare_monitor=take_feature,
+        answer=Predictor(head, take_feature),
         open_feeds=_Features(task, extractor, run_config, model_config.feature_copies),
     )
 
@@ -170,7 +179,7 @@ class Predictor:
 
     def __init__(self, network: keras.Model, prepare: Callable[[feed.Batch], Any]) -> None:
         """Takes a network and what makes its inputs of a batch."""
-        self._network, self._prepare = network, prepare
+        self.network, self._prepare = network, prepare
         self._calls: dict[int, Callable[[feed.Batch], Any]] = {}
 
     def __call__(
@@ -201,7 +210,7 @@ class Predictor:
         """One for each size of a first batch: the graph of any size differs in the last bit."""
         if batch_size not in self._calls:
             self._calls[batch_size] = tf.function(
-                lambda batch: self._network(self._prepare(batch), training=False),
+                lambda batch: self.network(self._prepare(batch), training=False),
                 reduce_retracing=True,
                 autograph=False,
             )

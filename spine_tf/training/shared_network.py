@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from spine_tf.configuration import config, pretrained_configs
-from spine_tf.models import pretrained
+from spine_tf.models import pretrained, resampling
 from spine_tf.training import (
     device,
     losses,
@@ -37,7 +37,6 @@ class Compiled:
         optimizer: that it updates the network with.
         rate: sets the optimiser's learning rate.
         average: keeps the moving average of the network's weights.
-        answer: what answers a whole feed.
         loss: the loss that the step was compiled with.
         trained: the variables that it updates.
         initial: the optimiser's values before the first step.
@@ -47,7 +46,6 @@ class Compiled:
     optimizer: keras.optimizers.Optimizer
     rate: optimizer_module.Rate
     average: optimizer_module.WeightAverage
-    answer: phases.Predictor
     loss: losses.Loss
     trained: list[keras.Variable]
     initial: list[np.ndarray]
@@ -92,12 +90,17 @@ class SharedNetwork:
             self._compiled.clear()
             with progress.waiting(f"building the network {run_config.model.family}"):
                 self._model = _build(task, run_config, source)
-            self._phases = phases.plan_phases(task, run_config, self._model)
+            self._answer = phases.Predictor(resampling.behind(self._model), task.inputs)
+            self._phases = phases.plan_phases(task, run_config, self._answer)
             self._start = _State.of(self._model)
             self._of = wanted
         else:
             self._start.restore(self._model)
         return self._model, self._phases
+
+    def figures(self, task: tasks.Task, source: records.Records, split: str) -> dict[str, float]:
+        """Returns the task's figures of a split, by the network as it now is."""
+        return task.monitor_figures(*self._answer(task.open_feed(source, [split])))
 
     def compiled(
         self,
@@ -192,7 +195,6 @@ def _compile(
         optimizer=optimizer,
         rate=rate,
         average=average,
-        answer=phases.Predictor(phase.network, phase.prepare_monitor),
         loss=loss,
         trained=[*phase.network.trainable_variables],
         initial=_values(optimizer.variables),

@@ -6,10 +6,14 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
+from spine_tf import labels
 from spine_tf.configuration import config
+from spine_tf.runs import run
+from spine_tf.training import trainer
 from tfrecords import example, manifest, records, shard, tfds_files
 from tuner import runner, search_directory, search_settings, trial
 
@@ -60,12 +64,41 @@ def test_each_fold_gives_a_score_and_the_test_split_is_never_opened(
     )
     outcome = trials.run(_job(), _config())
     assert (outcome.status, len(outcome.fold_scores), outcome.num_epochs) == ("completed", 2, 2)
-    best = [min(figures["val_log_loss"] for figures in curve) for curve in outcome.curves]
-    assert list(outcome.fold_scores) == pytest.approx(best)
     assert epochs == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert outcome.num_parameters > 0
     with pytest.raises(ValueError, match="test"):
         list(records.iterate(records.open_records(copy), ["test"]))
+
+
+def test_trial_is_what_train_does_and_its_score_is_of_a_fold_that_chose_nothing(
+    make_runner: Callable[..., runner.Runner], records_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    trials = make_runner()
+    outcome = trials.run(_job(), _config())
+    source = records.open_records(records_dir)
+    trainer.train(_config(), source, tmp_path / "run", resume=False)
+    trained = run.load_model(tmp_path / "run")
+    kept = search_directory.trial_dir(trials.search_dir, "0") / "fold_0.keras"
+    for here, there in zip(
+        keras.models.load_model(kept).get_weights(), trained.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(here, there)
+    examples = records.load_examples(source, ["fold_0"], labels.get_task("binary").severities)
+    answers = trained.predict(examples.normalized(), verbose=0)
+    said = answers[np.arange(len(examples)), examples.labels]
+    assert outcome.fold_scores == pytest.approx([-np.log(said).mean()], rel=1e-4)
+    assert outcome.fold_scores[0] not in [row["val_log_loss"] for row in outcome.curves[0]]
+
+
+def test_last_epoch_counts_where_no_fold_is_kept_to_stop_on(
+    make_runner: Callable[..., runner.Runner],
+) -> None:
+    # Such steps that the first epoch is the best.
+    chosen = ("data.inner_fold=none", "training.learning_rate=0.1", "training.patience=1")
+    outcome = make_runner().run(_job(), _config(*chosen, epochs=3))
+    losses = [figures["val_log_loss"] for figures in outcome.curves[0]]
+    assert outcome.fold_scores == pytest.approx([losses[2]])
+    assert losses[2] > min(losses)
 
 
 def test_folds_are_held_out_by_name_where_one_is_empty(
@@ -79,8 +112,8 @@ def test_folds_are_held_out_by_name_where_one_is_empty(
     tfds_files.write_info(copy, manifest.read_manifest(copy), "x")
     with pytest.raises(ValueError, match=r"--folds is 1, but .* has no example in fold_0; its"):
         search_settings.check_folds(records.open_records(copy), 1, "multiclass")
-    with pytest.raises(ValueError, match="has no examples in split 'fold_0'"):
-        make_runner(records_dir=copy).run(_job(), _config())
+    with pytest.raises(ValueError, match=r"val_fold is 0, but .* has no example in fold_0; its"):
+        make_runner(records_dir=copy).run(_job(), _config("data.inner_fold=none"))
 
 
 def test_trial_behind_the_others_is_stopped_with_the_score_it_has(
@@ -155,7 +188,7 @@ def test_objective_that_the_fold_leaves_undefined_fails_the_trial(
     dataset = dataclasses.replace(whole, shards=tuple(parts.values()), class_counts=counts)
     manifest.write_manifest(copy, dataset)
     job = dataclasses.replace(_job(), objective="auc")
-    with pytest.raises(runner.TrialFailedError, match="val_auc is nan in epoch 1 on fold_0"):
+    with pytest.raises(runner.TrialFailedError, match=r"^auc is nan on fold_0"):
         make_runner(records_dir=copy).run(job, _config())
 
 

@@ -3,11 +3,13 @@
 import dataclasses
 import math
 import pathlib
+import shutil
 from typing import Any
 
 import pytest
 
 from spine_tf.configuration import config, model_configs, overrides
+from tfrecords import manifest, records
 from tuner import search_settings
 
 
@@ -139,3 +141,35 @@ def test_clock_is_over_at_its_limit(max_minutes: float | None, is_over: bool) ->
     clock = search_settings.Clock(max_minutes=max_minutes)
     assert clock.is_over == is_over
     assert (clock.seconds_left is None) == (max_minutes is None)
+
+
+@pytest.mark.parametrize(
+    ("num_folds", "set_values", "inner_fold", "said"),
+    [
+        (3, (), "next", ""),
+        (2, (), "none", "has 2 folds, and a trial needs three"),
+        (2, ("data.inner_fold=none",), "none", ""),
+    ],
+)
+def test_few_folds_are_said_and_choose_no_epoch(
+    records_dir: pathlib.Path,
+    tmp_path: pathlib.Path,
+    caplog: pytest.LogCaptureFixture,
+    num_folds: int,
+    set_values: tuple[str, ...],
+    inner_fold: str,
+    said: str,
+) -> None:
+    copy = shutil.copytree(records_dir, tmp_path / "records")
+    dataset = manifest.read_manifest(copy)
+    gone = ("fold_1", "fold_2")[num_folds - 1 :]
+    parts = tuple(part for part in dataset.shards if part.split not in gone)
+    manifest.write_manifest(copy, dataclasses.replace(dataset, shards=parts))
+    bases, fixed = search_settings.make_bases("binary", ["simple"], settings=set_values)
+    settings = search_settings.Settings(
+        search_dir=tmp_path, records_dir=copy, task="binary", bases=bases, fixed=fixed
+    )
+    made = search_settings.of_folds(settings, records.open_records(copy))
+    assert made.bases["simple"].data.inner_fold == inner_fold
+    assert said in caplog.text
+    assert bool(caplog.records) == bool(said)

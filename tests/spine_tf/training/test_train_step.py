@@ -26,7 +26,7 @@ def _weights_after_a_step(mixup=0.0, class_weights=(1.0, 1.0, 1.0), rows=slice(N
         learning_rate=1.0,
         network=network,
         prepare_train=lambda batch: task.mix(batch["feature"], task.targets(batch), batch["seed"]),
-        prepare_monitor=lambda batch: batch["feature"],
+        answer=phases.Predictor(network, phases.take_feature),
     )
     loss = classification.WeightedLoss(made.training, num_classes=3)
     loss.weigh(np.array(class_weights, np.float32))

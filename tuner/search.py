@@ -163,7 +163,8 @@ class SearchTuner:
             folds=settings.folds,
             max_parameters=settings.max_parameters,
         )
-        pool = workers.Pool(tuner_ids, setup, settings.search_dir / search_directory.LOGS_DIR)
+        log_dir = settings.search_dir / search_directory.LOGS_DIR
+        pool = workers.Pool(tuner_ids, setup, log_dir, workers.list_gpus())
         display = dispatch.Display(settings, book.ranked(), self._clock)
         try:
             return dispatch.Dispatcher(

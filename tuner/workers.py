@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import connection as connection_module
 from typing import TYPE_CHECKING
 
@@ -207,14 +207,26 @@ class Worker:
 class Pool:
     """The workers of one search on this machine."""
 
-    def __init__(self, tuner_ids: list[str], setup: Setup, log_dir: pathlib.Path) -> None:
+    def __init__(
+        self, tuner_ids: list[str], setup: Setup, log_dir: pathlib.Path, gpus: Sequence[str] = ()
+    ) -> None:
+        """Starts the workers.
+
+        Args:
+            tuner_ids: one a worker.
+            setup: what their trials have in common.
+            log_dir: where each writes a log.
+            gpus: as `list_gpus` has them; each worker sees one, in turn.
+        """
         log_dir.mkdir(parents=True, exist_ok=True)
+        if gpus:
+            logging.info(_describe_shares(tuner_ids, gpus))
         threads = max(1, pool.num_cpus() // len(tuner_ids)) if len(tuner_ids) > 1 else 0
         self.workers = [
             Worker(
                 tuner_id,
                 dataclasses.replace(setup, threads=threads),
-                _environment(index, threads),
+                _environment(threads, gpus[index % len(gpus)] if gpus else None),
                 log_dir / f"{tuner_id}.log",
             )
             for index, tuner_id in enumerate(tuner_ids)
@@ -240,13 +252,33 @@ class Pool:
             worker.close()
 
 
-def _environment(index: int, threads: int) -> dict[str, str]:
+def list_gpus() -> list[str]:
+    """Returns the GPUs that TensorFlow finds, as CUDA_VISIBLE_DEVICES would name them."""
+    import tensorflow as tf
+
+    count = len(tf.config.list_physical_devices("GPU"))
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    names = [name.strip() for name in chosen.split(",") if name.strip()]
+    return (names or [str(index) for index in range(count)])[:count]
+
+
+def _describe_shares(tuner_ids: Sequence[str], gpus: Sequence[str]) -> str:
+    num_workers, num_gpus = len(tuner_ids), len(gpus)
+    shares = (f"{name} on {gpus[i % num_gpus]}" for i, name in enumerate(tuner_ids))
+    said = ""
+    if num_workers > num_gpus:
+        said = ", which some of them share"
+    elif num_workers < num_gpus:
+        said = f", of which --workers {num_gpus} would take all"
+    return f"workers: {num_workers}, GPUs: {num_gpus}{said}: {', '.join(shares)}"
+
+
+def _environment(threads: int, gpu: str | None) -> dict[str, str]:
     environment = {"TF_CPP_MIN_LOG_LEVEL": "2"}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
-    devices = [device for device in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if device]
-    if len(devices) > 1 and threads:
-        environment["CUDA_VISIBLE_DEVICES"] = devices[index % len(devices)]
+    if gpu is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = gpu
     return environment
 
 

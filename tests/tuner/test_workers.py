@@ -8,24 +8,26 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import tensorflow as tf
 
 from tuner import trial, workers
 
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Iterator[Callable]:
-    """Starts a pool of one worker that does what a function of worker_tasks.py does."""
+    """Starts a pool of workers that do what a function of worker_tasks.py does."""
     monkeypatch.syspath_prepend(pathlib.Path(__file__).parent)
     started = []
 
-    def start(name: str) -> workers.Pool:
+    def start(name: str, num_workers: int = 1, gpus: tuple[str, ...] = ()) -> workers.Pool:
         monkeypatch.setattr(
             workers, "_work", getattr(importlib.import_module("worker_tasks"), name)
         )
         setup = workers.Setup(
             search_dir=tmp_path, records_dir=tmp_path, folds=1, max_parameters=None
         )
-        started.append(workers.Pool(["tuner0"], setup, tmp_path))
+        tuner_ids = [f"tuner{index}" for index in range(num_workers)]
+        started.append(workers.Pool(tuner_ids, setup, tmp_path, gpus))
         return started[-1]
 
     yield start
@@ -80,23 +82,57 @@ def test_search_side_imports_nothing_that_counts_threads_or_takes_a_gpu() -> Non
 
 
 @pytest.mark.parametrize(
-    ("visible", "threads", "devices"),
+    ("chosen", "found", "gpus"),
     [
-        ("0,1", 2, ["0", "1", "0"]),
-        ("0,1", 0, [None] * 3),  # a worker alone has all of them
-        ("0", 2, [None] * 3),
-        ("", 2, [None] * 3),
+        (None, 3, ["0", "1", "2"]),
+        ("2, 3", 2, ["2", "3"]),
+        ("GPU-8f1c,GPU-77aa", 2, ["GPU-8f1c", "GPU-77aa"]),
+        ("0,1,9", 2, ["0", "1"]),  # the driver ends its list at the first that there is not
+        ("", 0, []),
+        (None, 0, []),
     ],
 )
-def test_workers_share_out_devices_and_threads(
-    monkeypatch: pytest.MonkeyPatch, visible: str, threads: int, devices: list[str | None]
+def test_gpus_are_named_as_the_environment_names_them(
+    monkeypatch: pytest.MonkeyPatch, chosen: str | None, found: int, gpus: list[str]
 ) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    found = [workers._environment(index, threads) for index in range(3)]
-    assert [environment.get("CUDA_VISIBLE_DEVICES") for environment in found] == devices
-    assert {environment.get("OMP_NUM_THREADS") for environment in found} == {
-        str(threads) if threads else None
-    }
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * found)
+    assert workers.list_gpus() == gpus
+
+
+@pytest.mark.parametrize(
+    ("num_workers", "seen", "said"),
+    [
+        (1, ["4"], "workers: 1, GPUs: 2, of which --workers 2 would take all: tuner0 on 4"),
+        (2, ["4", "7"], "workers: 2, GPUs: 2: tuner0 on 4, tuner1 on 7"),
+        (3, ["4", "7", "4"], "GPUs: 2, which some of them share: tuner0 on 4, tuner1 on 7, tuner2"),
+    ],
+)
+def test_each_worker_sees_a_gpu_of_its_own_as_long_as_there_are_some(
+    start: Callable,
+    caplog: pytest.LogCaptureFixture,
+    num_workers: int,
+    seen: list[str],
+    said: str,
+) -> None:
+    caplog.set_level("INFO")
+    pool = start("answer", num_workers=num_workers, gpus=("4", "7"))
+    for worker in pool.idle():
+        worker.give(trial.Job(trial_id="0", config={"tells_gpu": True}, objective="log_loss"))
+    found: dict[str, str] = {}
+    while pool.busy():
+        found |= {event.tuner_id: event.outcome.reason for event in pool.wait(60.0)}
+    assert [found[name] for name in sorted(found)] == seen
+    assert said in caplog.text
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_several_workers_share_out_threads(threads: int) -> None:
+    environment = workers._environment(threads, None)
+    assert environment.get("OMP_NUM_THREADS") == (str(threads) if threads else None)
+    assert "CUDA_VISIBLE_DEVICES" not in environment
 
 
 def test_memory_is_read_where_there_is_no_proc(monkeypatch: pytest.MonkeyPatch) -> None:

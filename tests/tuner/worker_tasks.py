@@ -10,9 +10,10 @@ def answer(search, tuner_id, setup):
     search.send(workers._Ready())
     while True:
         job = search.recv()
-        outcome = trial.Outcome(
-            trial_id=job.trial_id, status=trial.COMPLETED, reason=str(os.getpid())
-        )
+        reason = str(os.getpid())
+        if job.config.pop("tells_gpu", False):
+            reason = os.environ["CUDA_VISIBLE_DEVICES"]
+        outcome = trial.Outcome(trial_id=job.trial_id, status=trial.COMPLETED, reason=reason)
         told = {"memory_mb": 100.0, "is_healthy": True, **job.config}
         search.send(workers._Answer(outcome=outcome, **told))
 

@@ -30,7 +30,9 @@ def main(_: list[str]) -> None:
     read = annotations.read_annotations(source, has_labels=False)
     given, series = localization.by_study(read.rows), localization.series_of_studies(read.series)
     chosen = sorted(given)[_AFTER.value :][: _FIRST.value]
-    finder = finder_module.load(pathlib.Path(_LOCALIZER_DIR.value))
+    finder = finder_module.choose(
+        pathlib.Path(_LOCALIZER_DIR.value) if _LOCALIZER_DIR.value else None
+    )
     start, offsets = time.monotonic(), []
     for study in chosen:
         result = localization.read_study(source, study, series[study], finder=finder)

@@ -69,7 +69,6 @@ def _as_result(
             )
             for one in found
         ],
-        finder="an oracle",
         rejects=(),
         truth={case.known.study.study_id: case.truth for case in cases},
     )

@@ -21,7 +21,7 @@ from absl import app, flags
 from spine_tf.crops import cutting, imaged_study
 from spine_tf.localization import finder as finder_module, localization
 from spine_tf.readings import slice_pictures, study_page
-from spine_tf.rsna import annotations, given_points, layout, sources, tables
+from spine_tf.rsna import annotations, layout, sources
 from spine_tf.serving import grader as grader_module, study_reader
 from spine_tf.studies import intake
 
@@ -39,9 +39,7 @@ def main(_: list[str]) -> None:
     """Prints the phases."""
     data_dir = pathlib.Path(_DATA_DIR.value)
     source = sources.open_for_prediction(data_dir)
-    csv = layout.coordinates_csv(source.side)
-    table = None if tables.is_there(source, csv) else given_points.nothing()
-    found = annotations.read_annotations(source, has_labels=False, points=table)
+    found = annotations.read_annotations(source, has_labels=False)
     series = localization.series_of_studies(found.series)
     given = localization.by_study(found.rows)
     with grader_module.opened([pathlib.Path(_MODEL_DIR.value)]) as graders:

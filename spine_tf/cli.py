@@ -101,7 +101,7 @@ def _usage() -> str:
 
 # Words that stand in such a command for what the program can't know.
 _PLACEHOLDERS = {
-    "DATA": "studies in the RSNA layout with points, a folder or a zip file",
+    "DATA": "studies in the RSNA layout, a folder or a zip file",
     "POINTS": "a CSV or markups of points",
     "RECORDS": "a directory that convert writes",
     "RUN": "a new directory",

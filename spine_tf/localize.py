@@ -50,10 +50,9 @@ def main() -> None:
     print(f"points: {output}")
     print(f"rows without a point: {localization.report_path(output)}")
     if report_dir is not None:
-        readers = reading.Readers(points=result.finder)
         report_directory.write(
             report_dir,
-            [reading.Reading(result=one, readers=readers) for one in result.studies],
+            [reading.Reading(result=one) for one in result.studies],
             source,
             name=data_dir.resolve().name,
             origin=origin,

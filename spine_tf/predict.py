@@ -45,7 +45,7 @@ _COMPETITION_WEIGHTED = flags.DEFINE_bool(
 _SIDE = flags_module.side()
 _POINTS = flags_module.points("; with --data_dir")
 _LOCALIZER_DIR = flags_module.localizer_dir(
-    ", which finds points where none are given; the export's own if not given"
+    ", which finds points where none are given; without it the export's own, or the package's"
 )
 _REPORT_DIR = flags_module.study_pages()
 _IDS = flags.DEFINE_string(
@@ -113,12 +113,10 @@ def _predict_folder(
         outcome.num_crops,
         outcome.num_prior,
     )
-    if outcome.num_found or outcome.num_flagged:
-        logging.info(
-            "%d of these coordinates were found by the localiser; %d rows are flagged",
-            outcome.num_found,
-            outcome.num_flagged,
-        )
+    if outcome.finder:
+        logging.info("%d of these coordinates were found by %s", outcome.num_found, outcome.finder)
+    if outcome.num_flagged:
+        logging.info("%d rows are flagged", outcome.num_flagged)
     print(output)
     print(outcome.report_path)
     if report_dir is not None:
@@ -136,13 +134,13 @@ def _refuse(given: Sequence[flags.FlagHolder[Any]], owner: str, other: str) -> N
 def _only_priors(outcome: "prediction.Outcome", data_dir: pathlib.Path) -> str:
     """What to say where no image gave an answer: the files are written, but they say nothing."""
     of = f" of {_POINTS.value}" if _POINTS.value else ""
-    why = f"there is no {outcome.lacks}" if outcome.lacks else f"no coordinate{of} could be used"
+    found = f", and {outcome.finder} found none" if outcome.finder else ""
     is_alone = data_dir.is_dir() and not (data_dir / layout.images_dir("train")).is_dir()
     other = "" if outcome.side == "train" or is_alone else " or choose --side train,"
     return (
-        f"all {outcome.num_rows} rows of the {outcome.side} side have the prior, since {why}: "
-        f"give some that can be used by --points, or a localiser that finds them by "
-        f"--localizer_dir,{other} and see {outcome.report_path}"
+        f"all {outcome.num_rows} rows of the {outcome.side} side have the prior, since no "
+        f"coordinate{of} could be used{found}: give some that can be used by --points, or another "
+        f"localiser by --localizer_dir,{other} and see {outcome.report_path}"
     )
 
 

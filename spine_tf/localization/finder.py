@@ -19,12 +19,12 @@ class Finder:
     """A localiser that is ready.
 
     Attributes:
-        name: which weights these are, for every report.
+        in_words: which weights these are, for every report.
         temperature: divides the numbering's scores.
         draw: makes what draws heatmaps of a reader's slices.
     """
 
-    name: str
+    in_words: str
     temperature: float
     draw: Callable[[slice_reader.SliceReader], heatmaps.Source]
 
@@ -33,12 +33,13 @@ class Finder:
     ) -> study_points.Localized:
         """Returns the points of a study whose images a source has."""
         reader = slice_reader.SliceReader(source, windows.NUM_SLICES)
-        return study_points.localize(
+        found = study_points.localize(
             study,
             self.draw(reader),
             temperature=self.temperature,
             brightness=weighting.make_brightness(reader),
         )
+        return dataclasses.replace(found, finder=self.in_words)
 
 
 def load(localizer_dir: pathlib.Path) -> Finder:
@@ -52,19 +53,10 @@ def load(localizer_dir: pathlib.Path) -> Finder:
     """
     own = localizer_dir / localizer_module.IN_EXPORT
     is_export = own.is_dir() and not (localizer_dir / localizer_module.FILE_NAME).exists()
-    return _of(localizer_module.read(own if is_export else localizer_dir))
+    return _of(localizer_module.read(own if is_export else localizer_dir), "the localiser")
 
 
-def load_default() -> Finder:
-    """Returns the localiser that comes with the package.
-
-    Raises:
-        ValueError: see `localizer.read_default`.
-    """
-    return _of(localizer_module.read_default())
-
-
-def _of(found: localizer_module.Localizer) -> Finder:
+def _of(found: localizer_module.Localizer, what: str) -> Finder:
     @functools.cache
     def loaded() -> "networks.Networks":
         # TensorFlow is imported only now: given points do without it.
@@ -73,18 +65,25 @@ def _of(found: localizer_module.Localizer) -> Finder:
         return networks.Networks(found)
 
     return Finder(
-        name=found.name, temperature=found.temperature, draw=lambda reader: loaded().of(reader)
+        in_words=f"{what} {found.name!r}",
+        temperature=found.temperature,
+        draw=lambda reader: loaded().of(reader),
     )
 
 
-def choose(localizer_dir: pathlib.Path | None, exports: Sequence[pathlib.Path]) -> Finder | None:
-    """Returns the localiser that is named, or the first that came with an export.
+def choose(localizer_dir: pathlib.Path | None, exports: Sequence[pathlib.Path] = ()) -> Finder:
+    """Returns the localiser that is named, else the first of an export, else the package's own.
 
     Args:
         localizer_dir: that the user named; None is none.
         exports: verified directories.
+
+    Raises:
+        ValueError: see `localizer.read` and `localizer.read_default`.
     """
     if localizer_dir is not None:
         return load(localizer_dir)
-    own = (one / localizer_module.IN_EXPORT for one in exports)
-    return next((load(directory) for directory in own if directory.is_dir()), None)
+    for directory in (one / localizer_module.IN_EXPORT for one in exports):
+        if directory.is_dir():
+            return load(directory)
+    return _of(localizer_module.read_default(), "the package's own localiser")

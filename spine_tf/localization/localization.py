@@ -13,10 +13,11 @@ from typing import Any
 from spine_tf import labels
 from spine_tf.crops import imaged_study
 from spine_tf.localization import finder as finder_module, gate, point_figures, study_points
-from spine_tf.rsna import annotations, given_points, layout, markups, sources, tables
+from spine_tf.rsna import annotations, given_points, layout, markups, sources
 from tfrecords import atomic, csv_text, progress
 
 _REPORT_COLUMNS = ("study_id", "condition", "level", "reason", "detail")
+GIVEN = "given points"
 _ROWS = [(c, v) for c in range(len(labels.CONDITIONS)) for v in range(len(labels.LEVELS))]
 
 
@@ -28,13 +29,15 @@ class StudyResult:
         study: its stacks.
         points: in the order of conditions and levels; several of one row where they were given.
         gaps: rows without a point.
-        localized: what the networks found; None where only given points were asked for.
+        localized: what the networks found; None where they were not asked.
+        given: those of the points that somebody marked.
     """
 
     study: imaged_study.ImagedStudy
     points: tuple[annotations.Annotation, ...]
     gaps: tuple[study_points.Gap, ...]
     localized: study_points.Localized | None
+    given: tuple[annotations.Annotation, ...] = ()
 
     @property
     def doubt(self) -> float:
@@ -49,14 +52,12 @@ class Result:
     Attributes:
         side: test or train.
         studies: in the order of the series CSV.
-        finder: what found them, in words.
         rejects: given rows that can't be used, in words.
         truth: the side's own points, by study; none where it has none or where they were given.
     """
 
     side: str
     studies: Sequence[StudyResult]
-    finder: str
     rejects: Sequence[str]
     truth: Mapping[int, Sequence[annotations.Annotation]]
 
@@ -108,15 +109,13 @@ def localize(
     Raises:
         ValueError: one can't be read, or the side names no study.
     """
-    table = given_points.nothing() if _lacks_points(source) else None
-    table = table if points is None else given_points.read(points, source)
+    table = None if points is None else given_points.read(points, source)
     read = annotations.read_annotations(source, has_labels=False, points=table)
     if not read.series:
         raise ValueError(f"{layout.series_csv(source.side)} names no study: there is nothing to do")
     given = by_study(read.rows if points is not None else ())
-    finder = finder_module.choose(localizer_dir, ())
-    if finder is None and points is None:
-        finder = finder_module.load_default()
+    are_points_enough = points is not None and localizer_dir is None
+    finder = None if are_points_enough else finder_module.choose(localizer_dir)
     series = series_of_studies(read.series)
     studies = []
     with progress.counting("localizing", total=len(series), unit="study") as count:
@@ -127,15 +126,9 @@ def localize(
     return Result(
         side=source.side,
         studies=studies,
-        finder=in_words(finder, has_given=points is not None),
         rejects=[f"{one.key}: {one.reason}: {one.detail}" for one in read.rejects if points],
         truth=by_study(read.rows) if points is None else {},
     )
-
-
-def _lacks_points(source: sources.Source) -> bool:
-    """Whether a side has no coordinates: for whoever looks for points that is the usual case."""
-    return not tables.is_there(source, layout.coordinates_csv(source.side))
 
 
 def by_study(
@@ -156,10 +149,12 @@ def series_of_studies(series: Mapping[tuple[int, int], str]) -> dict[int, dict[i
     return result
 
 
-def in_words(finder: finder_module.Finder | None, *, has_given: bool) -> str:
-    """Returns whose points they are."""
-    parts = [f"the localiser {finder.name!r}"] if finder else []
-    return " and ".join([*parts, *(["given points"] if has_given else [])])
+def points_by(results: Iterable[StudyResult]) -> str:
+    """Returns whose the points of studies are, in words."""
+    studies = list(results)
+    finders = dict.fromkeys(one.localized.finder for one in studies if one.localized)
+    given = [GIVEN] if any(one.given for one in studies) else []
+    return " and ".join([*finders, *given]) or "nobody"
 
 
 def read_study(
@@ -191,6 +186,7 @@ def read_study(
         points=tuple(points),
         gaps=tuple(_gaps(study, localized, filled)),
         localized=localized,
+        given=tuple(given),
     )
 
 
@@ -231,7 +227,7 @@ def summarize(result: Result) -> str:
     num_flagged = sum(bool(row.flag) for row in result.points)
     lines = [
         f"{len(result.points)} points of {len(result.studies)} studies of the {result.side} side "
-        f"by {result.finder}; discs are numbered from the lowest",
+        f"by {points_by(result.studies)}; discs are numbered from the lowest",
         f"flagged: {num_flagged}{_counts_in_words(flagged)}",
         f"rows without a point: {len(result.gaps)}{_counts_in_words(missing)}",
     ]

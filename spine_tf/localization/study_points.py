@@ -67,6 +67,7 @@ class Localized:
             counts.
         deviations: how far apart the routes to each level are, in standard deviations: sagittal,
             axial; None where there is one route.
+        finder: what found it, in words.
     """
 
     study: imaged_study.ImagedStudy
@@ -74,6 +75,7 @@ class Localized:
     gaps: tuple[Gap, ...]
     probabilities: tuple[float, float, float]
     deviations: tuple[tuple[float | None, float | None], ...]
+    finder: str = "a localiser"
 
     @property
     def doubt(self) -> float:

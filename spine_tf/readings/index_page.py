@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from spine_tf import labels
-from spine_tf.localization import point_controls, point_figures
+from spine_tf.localization import localization, point_controls, point_figures
 from spine_tf.pages import charts, picture, template
 from spine_tf.readings import reading
 from spine_tf.scoring import figure
@@ -51,6 +51,7 @@ def render(
         name=name,
         origin=origin,
         readers=readings[0].readers,
+        points_by=localization.points_by(one.result for one in readings),
         lines=[_line(one) for one in reading.by_doubt(readings)],
         num_points=sum(len(one.result.points) for one in readings),
         num_flagged=sum(bool(row.flag) for one in readings for row in one.result.points),

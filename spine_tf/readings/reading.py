@@ -42,6 +42,7 @@ class Grade:
         probabilities: one a class; they sum to 1.
         answered_by: the model or the prior.
         models: names of the models that answered.
+        points_by: whose points they looked at, in words.
         remarks: why it is flagged, or what could not be used.
     """
 
@@ -51,6 +52,7 @@ class Grade:
     probabilities: tuple[float, ...]
     answered_by: AnsweredBy
     models: tuple[str, ...] = ()
+    points_by: str = ""
     remarks: tuple[Remark, ...] = ()
 
 
@@ -69,16 +71,14 @@ class Model:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Readers:
-    """Who read studies.
+    """Who grades studies.
 
     Attributes:
-        points: whose points they are, in words.
         models: none where points are all there is.
         task: what the models tell apart; None without one.
         is_competition_weighted: probabilities have the classes weighted 1, 2, 4.
     """
 
-    points: str
     models: tuple[Model, ...] = ()
     task: labels.Task | None = None
     is_competition_weighted: bool = False
@@ -90,18 +90,23 @@ class Reading:
 
     Attributes:
         result: its points.
-        readers: who read it.
+        readers: who graded it.
         grades: in the order of the answer; none without a model.
     """
 
     result: localization.StudyResult
-    readers: Readers
+    readers: Readers = Readers()
     grades: tuple[Grade, ...] = ()
 
     @property
     def study_id(self) -> int:
         """Of the study."""
         return self.result.study.study_id
+
+    @property
+    def points_by(self) -> str:
+        """Whose its points are, in words."""
+        return localization.points_by([self.result])
 
     @property
     def num_prior(self) -> int:

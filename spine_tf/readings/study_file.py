@@ -19,7 +19,7 @@ def to_json(one: reading.Reading) -> dict[str, Any]:
         "disclaimer": template.DISCLAIMER,
         "study_id": str(one.study_id),
         "doubt": round(one.result.doubt, 4),
-        "points_by": readers.points,
+        "points_by": one.points_by,
         "models": [{"name": model.name, "sha256": model.sha256} for model in readers.models],
         "classes": _classes(readers.task),
         "is_competition_weighted": readers.is_competition_weighted,

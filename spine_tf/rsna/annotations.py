@@ -81,7 +81,6 @@ class Annotations:
         unplaced: (study, condition, level) of labels without a coordinate.
         faults: rows of train.csv and of the series CSV that can't be read or contradict others.
         unmatched: excluded keys that no row has.
-        has_points: the coordinates CSV is there; a test side may lack it.
         severities: target -> index into SEVERITIES, of all labels that can be used.
     """
 
@@ -93,7 +92,6 @@ class Annotations:
     unplaced: tuple[tuple[int, int, int], ...] = ()
     faults: tuple[tables.Fault, ...] = ()
     unmatched: tuple[str, ...] = ()
-    has_points: bool = True
     severities: Mapping[gradings.Target, int] = dataclasses.field(default_factory=dict)
 
 
@@ -113,7 +111,7 @@ def read_annotations(
         source: one side of a data set.
         conditions, levels: which rows are selected.
         has_labels: read train.csv and reject rows without a label; otherwise labels are None, and
-            a test side may have no coordinates CSV.
+            a side may have no coordinates CSV.
         excluded_keys: keys of rows to leave out.
         points: those of `given_points`, instead of the data set's own; how sure a point is
             is read from these alone.
@@ -128,8 +126,6 @@ def read_annotations(
     series = _read_series(source)
     graded = gradings.read_gradings(source, conditions, levels) if has_labels else None
     points_csv = layout.coordinates_csv(source.side)
-    is_optional = not has_labels and source.side == "test"
-    has_points = points is not None or not is_optional or tables.is_there(source, points_csv)
     checker = _Checker(
         side=source.side,
         selected=frozenset((c, v) for c in conditions for v in levels),
@@ -140,7 +136,7 @@ def read_annotations(
     )
     if points is not None:
         checker.check_table(points, has_doubts=True)
-    elif has_points:
+    elif has_labels or tables.is_there(source, points_csv):
         checker.check_table(tables.read_table(source, points_csv))
     counts = dict(graded.counts) if graded else {}
     unplaced = sorted(graded.severities.keys() - checker.seen) if graded else []
@@ -161,7 +157,6 @@ def read_annotations(
             *series.faults,
         ),
         unmatched=tuple(sorted(excluded_keys - checker.all_keys)),
-        has_points=has_points,
         severities=graded.usable() if graded else {},
     )
 

@@ -40,11 +40,6 @@ def read(path: pathlib.Path, source: sources.Source) -> tables.Table:
     return tables.parse_table(str(path), _read(path))
 
 
-def nothing() -> tables.Table:
-    """Returns the points of a side that has none."""
-    return tables.Table(name="no points", columns=PLACE_COLUMNS, rows=[], lines=[])
-
-
 def fingerprint(path: pathlib.Path, table: tables.Table) -> str:
     """Returns the sha256 of a CSV's bytes, so that a copy of the coordinates CSV is the same.
 

@@ -11,7 +11,7 @@ from spine_tf import labels
 from spine_tf.localization import finder as finder_module, localization
 from spine_tf.pages import page_origin
 from spine_tf.readings import reading, report_directory
-from spine_tf.rsna import annotations, given_points, layout, sources, tables
+from spine_tf.rsna import annotations, given_points, layout, sources
 from spine_tf.serving import asked_rows, caution, grader as grader_module, study_reader, submission
 from spine_tf.studies import intake
 from tfrecords import output_place
@@ -29,8 +29,7 @@ class Outcome:
         num_prior: rows that got the prior.
         report_path: says why.
         side: that was answered, test or train.
-        lacks: what would give points, where nothing does: the coordinates CSV of a data set, a
-            localiser of a pile; else "".
+        finder: what found points where none were given, in words; "" where it was not asked.
         faults: rows of the series CSV that can't be read or contradict others, in words.
         organized: what became of a pile, in words; "" where there was none.
     """
@@ -42,7 +41,7 @@ class Outcome:
     num_prior: int
     report_path: pathlib.Path
     side: str
-    lacks: str
+    finder: str
     faults: tuple[str, ...]
     organized: str
 
@@ -85,7 +84,8 @@ def predict(
         is_competition_weighted: write probabilities that are best for the competition's metric.
         side: test or train; None is the test side where there is one, else the train side.
         points: a file of points, instead of the side's own coordinates.
-        localizer_dir: finds points where none are given; None is the export's own, if it has one.
+        localizer_dir: finds points where none are given; None is the export's own if it has one,
+            else the package's.
         report_dir: gets a page a study, see `readings.report_directory`; None is nowhere.
         ids: the file that keeps which study of a pile is which; None is nowhere.
         min_slices: slices that a series of a pile has to have; None is organize's default.
@@ -114,19 +114,18 @@ def predict(
             finder=finder_module.choose(localizer_dir, copies),
             is_competition_weighted=is_competition_weighted,
         )
-        side_read = _read_side(taken_in, reader, points)
+        found = _read_side(taken_in.source, reader, points)
         answered = _answer(
-            taken_in.source, reader, side_read, num_workers, has_pages=report_dir is not None
+            taken_in.source, reader, found, num_workers, has_pages=report_dir is not None
         )
         path = submission.report_path(output_path)
         output_path.parent.mkdir(parents=True, exist_ok=True)
         submission.write_report(path, answered.grades, answered.unasked)
         submission.write(output_path, graders[0].served.task_spec, answered.grades)
         if report_dir is not None:
-            has_given = bool(side_read.found.rows)
             report_directory.write(
                 report_dir,
-                study_reader.readings_of(answered, reader.readers(has_given=has_given)),
+                study_reader.readings_of(answered, reader.readers),
                 taken_in.source,
                 name=data_dir.resolve().name,
                 origin=origin,
@@ -139,34 +138,25 @@ def predict(
         num_prior=_count(answered, reading.AnsweredBy.PRIOR),
         report_path=path,
         side=taken_in.source.side,
-        lacks=side_read.lacks,
-        faults=tuple(fault.in_words() for fault in side_read.found.faults),
+        finder=_finder(answered),
+        faults=tuple(fault.in_words() for fault in found.faults),
         organized=taken_in.in_words,
     )
+
+
+def _finder(answered: study_reader.Answered) -> str:
+    asked = (one.localized for one in answered.results.values())
+    return next((localized.finder for localized in asked if localized), "")
 
 
 def _count(answered: study_reader.Answered, by: reading.AnsweredBy) -> int:
     return sum(one.answered_by is by for one in answered.grades)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Side:
-    """What a side's CSVs say, and what it lacks: see `Outcome.lacks`."""
-
-    found: annotations.Annotations
-    lacks: str
-
-
 def _read_side(
-    taken_in: intake.TakenIn, reader: study_reader.StudyReader, points: pathlib.Path | None
-) -> _Side:
-    """Points that are given pass as they are; a side may have none where they can be found."""
-    source = taken_in.source
-    csv = layout.coordinates_csv(source.side)
-    has_points = points is not None or tables.is_there(source, csv)
-    table = None if points is None else given_points.read(points, source)
-    if reader.finder is not None and not has_points:
-        table = given_points.nothing()
+    source: sources.Source, reader: study_reader.StudyReader, points: pathlib.Path | None
+) -> annotations.Annotations:
+    """Reads what a side's CSVs say; it may have no points."""
     served = [one.served for one in reader.graders]
     levels = _in_order(labels.LEVELS, [level for one in served for level in one.levels])
     found = annotations.read_annotations(
@@ -174,35 +164,33 @@ def _read_side(
         conditions=_in_order(labels.CONDITIONS, [name for one in served for name in one.looked_at]),
         levels=_looked_at(levels) if points else levels,
         has_labels=False,
-        points=table,
+        points=None if points is None else given_points.read(points, source),
     )
     _require_studies(found, source.side)
     caution.warn_of_images(found)
     for one in reader.graders:
         caution.warn_of_studies(one, {study for study, _ in found.series})
-    lacks = "localiser" if taken_in.in_words else csv
-    return _Side(found=found, lacks="" if has_points or reader.finder is not None else lacks)
+    return found
 
 
 def _answer(
     source: sources.Source,
     reader: study_reader.StudyReader,
-    side: _Side,
+    found: annotations.Annotations,
     num_workers: int,
     *,
     has_pages: bool,
 ) -> study_reader.Answered:
-    studies = localization.series_of_studies(side.found.series)
+    studies = localization.series_of_studies(found.series)
     asked = asked_rows.asked_of_sample(source, reader.graders[0].served.task_spec)
     return reader.read(
         source,
         studies,
-        localization.by_study(side.found.rows),
+        localization.by_study(found.rows),
         asked=asked_rows.asked_of_models(reader.graders, studies) if asked is None else asked,
         has_headers=has_pages,
-        rejects=side.found.rejects,
-        faults=side.found.faults,
-        no_coordinate=f"there is no {side.lacks}" if side.lacks else "no row has coordinates",
+        rejects=found.rejects,
+        faults=found.faults,
         num_workers=num_workers,
     )
 

@@ -16,9 +16,10 @@ OTHER_VIEWS = "other_views"
 class Evidence:
     """Why rows are answered as they are: points that were flagged, lost, or never there."""
 
-    def __init__(self, no_coordinate: str) -> None:
-        """Takes why a row that nothing else explains has no answer."""
-        self._no_coordinate = no_coordinate
+    def __init__(self) -> None:
+        """Knows of no point yet."""
+        self._finders: dict[annotations.Annotation, str] = {}
+        self._points_by: dict[asked_rows.Target | None, set[str]] = collections.defaultdict(set)
         self._flags: dict[asked_rows.Target, set[str]] = collections.defaultdict(set)
         self._missing: dict[asked_rows.Target, gate.Missing] = {}
         self._rejects: dict[str, set[reading.Remark]] = collections.defaultdict(set)
@@ -26,17 +27,20 @@ class Evidence:
     def add_points(self, rows: Iterable[annotations.Annotation]) -> None:
         """Adds points that the models are asked about."""
         for row in rows:
-            self._flags[asked_rows.Target(row.study_id, row.condition, row.level)].update(
-                row.flag.split()
-            )
+            target = asked_rows.Target(row.study_id, row.condition, row.level)
+            self._flags[target].update(row.flag.split())
+            self._points_by[target].add(self._finders.get(row, localization.GIVEN))
 
     def add_other_views(self, row: annotations.Annotation) -> None:
         """Adds a row that has no point of its own and is graded by the other views of its level."""
         target = asked_rows.Target(row.study_id, row.condition, row.level)
         self._flags[target].add(OTHER_VIEWS)
 
-    def add_gaps(self, result: localization.StudyResult) -> None:
-        """Adds the rows of a study in which nothing was found."""
+    def add_result(self, result: localization.StudyResult) -> None:
+        """Adds what was found in a study, before its points, and the rows that have none."""
+        if result.localized:
+            found = set(result.points).difference(result.given)
+            self._finders |= dict.fromkeys(found, result.localized.finder)
         for gap in result.gaps:
             self._missing[asked_rows.Target(gap.study_id, gap.condition, gap.level)] = gap.reason
 
@@ -67,6 +71,7 @@ class Evidence:
             probabilities=tuple(float(value) for value in values / sum(values)),
             answered_by=by_model if models else reading.AnsweredBy.PRIOR,
             models=models,
+            points_by=" and ".join(sorted(self._points_by[asked.target])) if models else "",
             remarks=(*_of_flags(flags), *lost) if models else lost or self._why(asked, answers),
         )
 
@@ -82,7 +87,7 @@ class Evidence:
             return (reading.Remark(reason=NO_MODEL, detail="no model grades it"),)
         missing = self._missing.get(target)
         if missing is None or missing is gate.Missing.NOT_GIVEN:
-            return (reading.Remark(reason=NO_COORDINATE, detail=self._no_coordinate),)
+            return (reading.Remark(reason=NO_COORDINATE, detail="it has no point"),)
         return (reading.Remark(reason=missing.value, detail=missing.meaning),)
 
     def unasked(self, asked: Iterable[asked_rows.Asked]) -> list[tuple[str, reading.Remark]]:

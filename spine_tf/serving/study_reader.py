@@ -79,18 +79,17 @@ class StudyReader:
         answered = self.read(
             source, {study_id: series}, {study_id: given}, asked=asked, has_headers=True
         )
-        readers = self.readers(has_given=bool(given))
-        return readings_of(answered, readers)[0]
+        return readings_of(answered, self.readers)[0]
 
     def load(self) -> None:
         """Loads the models, which are else loaded when they are first asked."""
         for one in self.graders:
             one.model.require(one.served)
 
-    def readers(self, *, has_given: bool) -> reading.Readers:
-        """Returns who reads, for the page."""
+    @property
+    def readers(self) -> reading.Readers:
+        """Who grades, for the page."""
         return reading.Readers(
-            points=localization.in_words(self.finder, has_given=has_given) or "nobody",
             models=tuple(one.label for one in self.graders),
             task=self.graders[0].served.task_spec if self.graders else None,
             is_competition_weighted=self.is_competition_weighted,
@@ -106,7 +105,6 @@ class StudyReader:
         has_headers: bool,
         rejects: Sequence[reasons.Reject] = (),
         faults: Sequence[tables.Fault] = (),
-        no_coordinate: str = "no row has coordinates",
         num_workers: int = 0,
     ) -> Answered:
         """Returns what becomes of studies.
@@ -119,15 +117,14 @@ class StudyReader:
             has_headers: read the headers of studies also where nothing has to be found in them.
             rejects: given points that can't be used.
             faults: rows of the series CSV that can't be used.
-            no_coordinate: why a row that nothing else explains has no answer.
             num_workers: processes that cut crops; 0 is this one.
         """
-        evidence = row_evidence.Evidence(no_coordinate)
+        evidence = row_evidence.Evidence()
         evidence.add_rejects(rejects)
         evidence.add_faults(faults)
         results, rows = self._points(source, studies, given, has_headers=has_headers)
         for result in results.values():
-            evidence.add_gaps(result)
+            evidence.add_result(result)
         evidence.add_points(rows)
         answers = answers_module.Answers(
             self.graders, is_competition_weighted=self.is_competition_weighted

@@ -10,7 +10,7 @@ from tfrecords import atomic, csv_text
 REPORT_NAME = "predict_report.csv"
 # Outputs whose report has that name; any other's has the output's own name before it.
 _USUAL_OUTPUTS = ("submission.csv", "predictions.csv")
-_REPORT_COLUMNS = ("row_id", "answered_by", "reason", "detail", "file", "models")
+_REPORT_COLUMNS = ("row_id", "answered_by", "reason", "detail", "file", "models", "points")
 
 
 def write(path: pathlib.Path, task: labels.Task, grades: Iterable[reading.Grade]) -> None:
@@ -37,11 +37,13 @@ def write_report(
     """
     nothing = reading.Remark(reason="", detail="")
     rows = [
-        [one.row_id, one.answered_by, *_fields(remark), " ".join(one.models)]
+        [one.row_id, one.answered_by, *_fields(remark), " ".join(one.models), one.points_by]
         for one in grades
         for remark in one.remarks or (nothing,)
     ]
-    rows += [[name, reading.AnsweredBy.NOTHING, *_fields(remark), ""] for name, remark in unasked]
+    rows += [
+        [name, reading.AnsweredBy.NOTHING, *_fields(remark), "", ""] for name, remark in unasked
+    ]
     _write_csv(path, _REPORT_COLUMNS, rows)
 
 

@@ -1,6 +1,7 @@
 """Prediction answers every row that is asked, with what the converter's crops give."""
 
 import csv
+import html
 import json
 import pathlib
 import shutil
@@ -14,7 +15,7 @@ import pytest
 from spine_tf import labels
 from spine_tf.configuration import config, roi_config
 from spine_tf.crops import cutting
-from spine_tf.localization import localization
+from spine_tf.localization import gate, localization, localizer, networks
 from spine_tf.models import families
 from spine_tf.rsna import annotations, sources
 from spine_tf.runs import run
@@ -256,7 +257,9 @@ def test_points_that_nobody_gave_are_found(model_dir, unmarked, squares_localize
     found, report, outcome = _predict(
         model_dir, unmarked, tmp_path, localizer_dir=squares_localizer_dir, report_dir=pages
     )
-    assert (outcome.num_rows, outcome.num_prior, outcome.lacks) == (4, 0, "")
+    finder = "the localiser 'squares'"
+    assert (outcome.num_rows, outcome.num_prior, outcome.finder) == (4, 0, finder)
+    assert {row["points"] for row in report} == {finder}
     assert {row["answered_by"] for row in report} <= {"model", "model, flagged"}
     assert (pages / "1" / "study.html").is_file()
     # What was found gives the same answers again, and a point that is given counts alone.
@@ -268,13 +271,20 @@ def test_points_that_nobody_gave_are_found(model_dir, unmarked, squares_localize
         "study_id,series_id,instance_number,condition,level,x,y\n"
         "1,12,9,Left Subarticular Stenosis,L3/L4,20,30\n"
     )
-    alone, _, alone_outcome = _predict(model_dir, unmarked, tmp_path, points=points)
-    assert alone_outcome.num_prior == 3
-    both, _, outcome = _predict(
+    both, report, outcome = _predict(
         model_dir, unmarked, tmp_path, points=points, localizer_dir=squares_localizer_dir
     )
     assert outcome.num_prior == 0
-    assert both[0] == alone[0] != found[0]
+    assert [row["points"] for row in report] == ["given points", finder, finder, finder]
+    alone = single_file.predict_file(
+        model_dir,
+        unmarked / "test_images/1/12/9.dcm",
+        tmp_path / "alone.csv",
+        center_xy=(20.0, 30.0),
+        condition=_SIDES[0],
+    )
+    assert _numbers(both[0]) == pytest.approx(list(alone.values()), abs=1e-6)
+    assert _numbers(both[0]) != pytest.approx(_numbers(found[0]), abs=1e-3)
 
 
 def test_one_study_is_read_in_memory_as_predict_answers_it(model_dir, squares_dir, tmp_path):
@@ -343,7 +353,7 @@ def _answer_of(model_dir, data_dir, tmp_path):
 
 _FAULTS = {
     # study: what is done to its first row or image, the reason, and what answers the row
-    10: (lambda data, row: data.rows.remove(row), "no_coordinate", "prior"),
+    10: (lambda data, row: data.rows.remove(row), "not_seen", "prior"),
     11: (lambda data, row: row.__setitem__(5, "left"), "bad_coordinate", "prior"),
     12: (lambda data, row: row.__setitem__(5, 500), "off_image", "prior"),
     13: (lambda data, row: _image(data, row).unlink(), "missing_file", "prior"),
@@ -434,16 +444,28 @@ def test_side_that_is_asked_for_is_taken(model_dir, both_sides, tmp_path, side):
     assert outcome.side == side
 
 
-def test_test_side_without_coordinates_gets_the_prior_and_no_train_study(
+def test_the_packages_own_localiser_is_asked_where_there_are_no_coordinates(
     exported, both_sides, tmp_path
 ):
     (both_sides / "test_label_coordinates.csv").unlink()
-    rows, report, outcome = _predict(exported[1], both_sides, tmp_path)
+    pages = tmp_path / "pages"
+    rows, report, outcome = _predict(exported[1], both_sides, tmp_path, report_dir=pages)
+    own = f"the package's own localiser {localizer.read_default().name!r}"
     assert _studies(rows) == {"77"}
-    assert (outcome.num_crops, outcome.lacks) == (0, "test_label_coordinates.csv")
-    assert {entry["detail"] for entry in report} == {"there is no test_label_coordinates.csv"}
+    assert (outcome.num_crops, outcome.finder) == (0, own)
+    assert {entry["answered_by"] for entry in report} == {"prior"}
+    assert {entry["reason"] for entry in report} <= {one.value for one in gate.Missing}
+    assert own in html.unescape((pages / "index.html").read_text())
+    assert json.loads((pages / "77" / "study.json").read_bytes())["points_by"] == own
     for row in rows:
         assert _numbers(row) == pytest.approx(exported[0].class_prior, abs=1e-8)
+
+
+def test_given_points_load_no_network(model_dir, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(networks, "Networks", None)
+    _, report, outcome = _predict(model_dir, data.write(), tmp_path)
+    assert (outcome.num_prior, outcome.finder) == (0, "")
+    assert {row["points"] for row in report} == {"given points"}
 
 
 @pytest.mark.parametrize("is_zip", [False, True])
@@ -521,7 +543,7 @@ def test_program_with_only_priors_says_so_and_ends_with_1(model_dir, both_sides,
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "all 4 rows of the test side have the prior" in ended.stderr
-    assert "there is no test_label_coordinates.csv" in ended.stderr
+    assert "no coordinate could be used, and the package's own localiser" in ended.stderr
     assert "--side train" in ended.stderr
     assert len(_read(output)) == 4
     ended = subprocess.run([*command, "--side=train"], capture_output=True, text=True, check=False)
@@ -539,7 +561,6 @@ def test_program_with_only_priors_says_so_and_ends_with_1(model_dir, both_sides,
 @pytest.mark.parametrize(
     ("missing", "message"),
     [
-        ("train_label_coordinates.csv", "has no train_label_coordinates.csv"),
         ("train_series_descriptions.csv", "has no train_series_descriptions.csv"),
         ("train_images", "has no folder train_images"),
     ],

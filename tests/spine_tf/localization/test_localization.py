@@ -37,7 +37,7 @@ def test_networks_find_what_is_drawn(result, data_dir):
         assert not row.flag
         assert row.confidence > 0.7
     assert not result.gaps
-    assert result.finder == "the localiser 'squares'"
+    assert localization.points_by(result.studies) == "the localiser 'squares'"
 
 
 def test_files_say_what_was_found(result, data_dir, tmp_path):

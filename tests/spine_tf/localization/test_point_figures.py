@@ -17,9 +17,7 @@ def _result(cases, change):
         for case in cases
     ]
     truth = {case.known.study.study_id: case.truth for case in cases}
-    return localization.Result(
-        side="train", studies=studies, finder="the truth", rejects=(), truth=truth
-    )
+    return localization.Result(side="train", studies=studies, rejects=(), truth=truth)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from spine_tf.readings import reading, report_directory, slice_pictures
 from spine_tf.rsna import given_points, sources
 
 _READERS = reading.Readers(
-    points="the localiser 'squares'",
     models=(reading.Model(name="export", sha256="ab" * 32),),
     task=labels.TASKS["multiclass"],
 )

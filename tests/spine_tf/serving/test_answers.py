@@ -49,7 +49,7 @@ def _grades(graders, added, *, asked=None, rejects=(), points=()):
     found = answers.Answers(graders)
     for model, row, probabilities in added:
         found.add(model, row, np.array(probabilities, np.float32))
-    evidence = row_evidence.Evidence("no row has coordinates")
+    evidence = row_evidence.Evidence()
     evidence.add_points([*points, *(row for _, row, _ in added)])
     evidence.add_rejects(rejects)
     asked = asked or asked_rows.asked_of_models(graders, [7])

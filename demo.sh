@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The main job on synthetic studies: phantom, convert, search, train, evaluate, export, predict.
+# The main job on synthetic studies: phantom, convert, search, train, evaluate, export, predict
+# with points and without.
 # Usage: BIN=directory-of-python bash demo.sh OUTPUT_DIR
 set -euo pipefail
 
@@ -31,6 +32,8 @@ step "Test report" spine_tf.evaluate --run_dir "$out/run" --records_dir "$out/re
 step "Export" spine_tf.export --run_dir "$out/run" --export_dir "$out/export"
 step "Predict" spine_tf.predict --model_dir "$out/export" --data_dir "$out/data" \
   --side train --output "$out/submission.csv"
+step "Studies without points: find, grade, draw" spine_tf.predict --model_dir "$out/export" \
+  --data_dir "$out/data" --side test --output "$out/without_points.csv" --report_dir "$out/pages"
 
 cat <<END
 
@@ -40,4 +43,5 @@ Done. Open
   $out/search/search.html            the search, trial by trial
   $out/export/saved_model/1          the SavedModel
   $out/submission.csv                the predictions
+  $out/pages/index.html              two studies without points: slices, levels, grades, doubts
 END

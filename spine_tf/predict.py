@@ -134,7 +134,7 @@ def _refuse(given: Sequence[flags.FlagHolder[Any]], owner: str, other: str) -> N
 def _only_priors(outcome: "prediction.Outcome", data_dir: pathlib.Path) -> str:
     """What to say where no image gave an answer: the files are written, but they say nothing."""
     of = f" of {_POINTS.value}" if _POINTS.value else ""
-    found = f", and {outcome.finder} found none" if outcome.finder else ""
+    found = f", and {outcome.finder} found none of them" if outcome.finder else ""
     is_alone = data_dir.is_dir() and not (data_dir / layout.images_dir("train")).is_dir()
     other = "" if outcome.side == "train" or is_alone else " or choose --side train,"
     return (

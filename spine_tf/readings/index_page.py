@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from spine_tf import labels
-from spine_tf.localization import localization, point_controls, point_figures
+from spine_tf.localization import gate, localization, point_controls, point_figures
 from spine_tf.pages import charts, picture, template
 from spine_tf.readings import reading
 from spine_tf.scoring import figure
@@ -24,11 +24,12 @@ _NOTHING = point_controls.Comparison(tables={}, matches=())
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Line:
-    """A study on the page: its grades by severity, its rows by what answered them."""
+    """A study on the page: its grades by severity, what is flagged, why it has no point at all."""
 
     one: reading.Reading
     severities: Sequence[int]
     num_flagged: int
+    missing: Sequence[gate.Missing]
 
 
 def render(
@@ -74,7 +75,13 @@ def _line(one: reading.Reading) -> _Line:
             severities[task.class_severities[best]] += 1
     flagged = sum(grade.answered_by is reading.AnsweredBy.FLAGGED for grade in one.grades)
     points = sum(bool(row.flag) for row in one.result.points)
-    return _Line(one=one, severities=severities, num_flagged=flagged if one.grades else points)
+    reasons = {gap.reason for gap in one.result.gaps if not one.result.points}
+    return _Line(
+        one=one,
+        severities=severities,
+        num_flagged=flagged if one.grades else points,
+        missing=[reason for reason in gate.Missing if reason in reasons],
+    )
 
 
 def _tables(

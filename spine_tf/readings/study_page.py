@@ -101,6 +101,8 @@ def _cell(grade: reading.Grade | None, readers: reading.Readers) -> _Cell | None
 
 def numbering_in_words(one: reading.Reading) -> str:
     """Returns how sure the levels' names are."""
+    if not one.result.points:
+        return "none was named"
     if one.result.localized is None:
         return "as given"
     above, own, below = one.result.localized.probabilities
@@ -111,10 +113,12 @@ def numbering_in_words(one: reading.Reading) -> str:
 
 
 def missing_in_words(one: reading.Reading) -> list[tuple[str, str]]:
-    """Returns (rows, why) of rows without a point, a line a reason."""
+    """Returns (rows, why) of rows without a point that nobody grades, a line a reason."""
+    graded = {(grade.condition, grade.level) for grade in one.grades}
     by_reason: dict[gate.Missing, list[str]] = {}
     for gap in one.result.gaps:
-        by_reason.setdefault(gap.reason, []).append(_row_in_words(gap.condition, gap.level))
+        if (gap.condition, gap.level) not in graded:
+            by_reason.setdefault(gap.reason, []).append(_row_in_words(gap.condition, gap.level))
     return [(_listed(rows), reason.meaning) for reason, rows in by_reason.items()]
 
 

@@ -1,5 +1,6 @@
 """Pages and files of studies: what they say, what they ask for, and how they look in a browser."""
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -8,8 +9,8 @@ import shutil
 import pytest
 
 from spine_tf import labels
-from spine_tf.localization import localization, point_controls
-from spine_tf.readings import reading, report_directory, slice_pictures
+from spine_tf.localization import gate, localization, point_controls, study_points
+from spine_tf.readings import index_page, reading, report_directory, slice_pictures, study_page
 from spine_tf.rsna import given_points, sources
 
 _READERS = reading.Readers(
@@ -117,6 +118,27 @@ def test_pictures_show_each_point_where_it_lies(located, source):
                 x = each.left + mark.x * each.pixels[0]
                 y = each.top + mark.y * each.pixels[1]
                 assert (x, y) == pytest.approx((mark.row.x, mark.row.y))
+
+
+def test_page_says_why_nothing_was_found_and_counts_what_was_graded(graded, located):
+    (study,) = located.studies
+    gaps = tuple(
+        study_points.Gap(study_id=1, condition=c, level=v, reason=gate.Missing.NOT_SEEN)
+        for c in range(5)
+        for v in range(5)
+    )
+    canal = [grade for grade in graded.grades if grade.condition == 0]
+    one = reading.Reading(
+        result=dataclasses.replace(study, points=(), gaps=gaps),
+        readers=_READERS,
+        grades=tuple(canal),
+    )
+    text = study_page.render(one, [])
+    assert "4 of 5 rows graded by export, no points by" in text
+    assert "Levels: none was named" in text
+    assert "20 rows without a point: the structure was not found" in text
+    index = index_page.render([one], name="squares", origin="squares (1)")
+    assert 'no point: <span title="the structure was not found">not_seen</span>' in index
 
 
 def test_study_that_is_no_more_goes_with_its_page(report_dir, graded, source, tmp_path):

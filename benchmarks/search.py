@@ -1,6 +1,7 @@
 """Our search against a plain Keras Tuner script, on the same records, space and trials.
 
     python benchmarks/search.py --records_dir R --part throughput|best|frozen|memory
+    python benchmarks/search.py --records_dir R,S --part winner --work_dir W
 
 throughput: trials an hour of the small families, no trial stopped early; plain script against two
     workers. The trials are the same: one seed, one oracle, one recipe.
@@ -11,6 +12,9 @@ best: the time in which the search, as it comes (Bayesian, bad trials stopped ea
 frozen: as throughput, with a frozen ResNet-50 whose weights are random (none can be downloaded
     everywhere; the arithmetic is the same).
 memory: resident memory of the search and its workers over many short trials.
+winner: searches of all records that are given, two classes and three of each, as users make them
+    (Bayesian, --folds, the default recipe), then retrained out of fold: does the winner's score lie
+    within the interval of its retraining? A search that is finished in W is not made again.
 """
 
 import csv
@@ -21,19 +25,25 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import psutil
 from absl import app, flags
 
-_RECORDS_DIR = flags.DEFINE_string("records_dir", None, "Finished conversion.", required=True)
-_PART = flags.DEFINE_enum("part", "throughput", ["throughput", "best", "frozen", "memory"], "What.")
+_RECORDS_DIRS = flags.DEFINE_list("records_dir", None, "Finished conversions.", required=True)
+_PART = flags.DEFINE_enum(
+    "part", "throughput", ["throughput", "best", "frozen", "memory", "winner"], "What."
+)
 _TASK = flags.DEFINE_enum("task", "binary", ["binary", "multiclass"], "Which classes.")
 _NUM_TRIALS = flags.DEFINE_integer("num_trials", 30, "Trials of each search.")
 _NUM_EPOCHS = flags.DEFINE_integer("num_epochs", 20, "Epochs of a trial.")
 _INPUT_PX = flags.DEFINE_integer("input_px", 64, "Side of the models' input.")
 _WORKERS = flags.DEFINE_integer("workers", 2, "Workers of our search.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of both oracles and of our models.")
+_FOLDS = flags.DEFINE_integer("folds", 3, "Folds that score a trial; of winner.")
+_FAMILIES = flags.DEFINE_list("models", ["dense", "densenet", "residual"], "Of winner.")
+_WORK_DIR = flags.DEFINE_string("work_dir", None, "Where winner keeps its searches.")
 
 _HERE = pathlib.Path(__file__).resolve().parent
 # Trials of our search for the plain script's score, over the script's own.
@@ -52,6 +62,9 @@ _RECIPE = (
 def main(_: list[str]) -> None:
     """Runs one part and prints its figures."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    if _PART.value == "winner":
+        _winner(pathlib.Path(_WORK_DIR.value or tempfile.mkdtemp(prefix="searches_")))
+        return
     with tempfile.TemporaryDirectory() as directory:
         {
             "throughput": _throughput,
@@ -131,13 +144,48 @@ def _memory(directory: pathlib.Path) -> None:
     print(f"worker {max(s[2] for s in samples):.0f} MiB")
 
 
+def _winner(work_dir: pathlib.Path) -> None:
+    print(f"searches in {work_dir}")
+    print("| records, task | best | its log loss | retrained, out of fold | within |")
+    print("|---|---|---|---|---|")
+    num_within = []
+    for number, records_dir in enumerate(_RECORDS_DIRS.value):
+        for task in ("binary", "multiclass"):
+            search_dir = work_dir / f"{number}_{task}"
+            num_within.append(_print_winner(records_dir, task, search_dir))
+    print(f"within the interval of its retraining: {sum(num_within)} of {len(num_within)}")
+
+
+def _print_winner(records_dir: str, task: str, search_dir: pathlib.Path) -> bool:
+    from spine_tf.scoring import summary
+
+    metrics_path = search_dir / "retrained" / "metrics.json"
+    if not metrics_path.exists():
+        command = _our_command(
+            *(search_dir, _FAMILIES.value, [f"model.input_px={_INPUT_PX.value}"]),
+            *(f"--folds={_FOLDS.value}", "--retrain", "--resume"),
+            oracle="bayesian",
+            records_dir=records_dir,
+            task=task,
+        )
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    best = _rows(search_dir)[0]
+    retrained = summary.read(metrics_path).to_frame().loc["log_loss"]
+    is_within = bool(retrained["low"] <= float(best["objective"]) <= retrained["high"])
+    error = f" +- {float(best['objective_std']):.3f}" if best["objective_std"] else ""
+    print(f"| {pathlib.Path(records_dir).name}, {task} | {best['family']} ", end="")
+    print(f"| {float(best['objective']):.3f}{error} | {retrained['value']:.3f} ", end="")
+    print(f"({retrained['low']:.3f} to {retrained['high']:.3f}) | {is_within} |", flush=True)
+    return is_within
+
+
 def _settings() -> list[str]:
     return [*_RECIPE, f"model.input_px={_INPUT_PX.value}"]
 
 
 def _run_plain(directory: pathlib.Path, families: tuple[str, ...], settings: list[str]) -> float:
     directory.mkdir()
-    command = [sys.executable, str(_HERE / "search_plain.py"), str(_RECORDS_DIR.value)]
+    command = [sys.executable, str(_HERE / "search_plain.py"), _records_dir()]
     command += [str(directory), _TASK.value, ",".join(families), str(_NUM_TRIALS.value)]
     return _timed([*command, str(_NUM_EPOCHS.value), str(_SEED.value), *settings])
 
@@ -150,17 +198,24 @@ def _run_ours(
 
 def _our_command(
     directory: pathlib.Path,
-    families: tuple[str, ...],
+    families: Sequence[str],
     settings: list[str],
     *flags_: str,
     oracle: str = "random",
+    records_dir: str | None = None,
+    task: str | None = None,
 ) -> list[str]:
-    command = [sys.executable, "-m", "tuner", f"--records_dir={_RECORDS_DIR.value}"]
-    command += [f"--search_dir={directory}", f"--task={_TASK.value}", f"--oracle={oracle}"]
+    command = [sys.executable, "-m", "tuner", f"--records_dir={records_dir or _records_dir()}"]
+    command += [f"--search_dir={directory}", f"--task={task or _TASK.value}", f"--oracle={oracle}"]
     command += [f"--models={','.join(families)}", f"--max_trials={_NUM_TRIALS.value}"]
     command += [f"--max_epochs={_NUM_EPOCHS.value}", f"--workers={_WORKERS.value}"]
     command += [f"--seed={_SEED.value}", *flags_]
     return [*command, *(f"--set={setting}" for setting in settings)]
+
+
+def _records_dir() -> str:
+    (only,) = _RECORDS_DIRS.value
+    return only
 
 
 def _timed(command: list[str]) -> float:
@@ -214,7 +269,7 @@ def _test_log_loss(search_dir: pathlib.Path, trial_id: str) -> float:
     from tfrecords import records
 
     task = labels.get_task(_TASK.value)
-    source = records.open_records(pathlib.Path(_RECORDS_DIR.value))
+    source = records.open_records(pathlib.Path(_records_dir()))
     test = records.load_examples(source, ["test"], task.severities)
     model = keras.models.load_model(search_dir / "trials" / f"trial_{trial_id}" / "fold_0.keras")
     chosen = model.predict(test.normalized(), verbose=0)[np.arange(len(test)), test.labels]

@@ -26,7 +26,7 @@ def write_shards(
         source: the data set.
         record_kind: of the records.
         output_dir: on a file system that all workers share.
-        beam_args: Beam's own flags, as on a command line: "--runner=FlinkRunner ...".
+        beam_args: Beam's own flags, as on a command line: "--runner=PortableRunner ...".
 
     Raises:
         ValueError: Apache Beam is not installed, or does not know the runner.
@@ -46,9 +46,13 @@ def write_shards(
             # Reshuffle, or the runner fuses the steps and one worker does all elements.
             shards = pipeline | "Shards" >> beam.Create(list(parts)) | beam.Reshuffle()
             _ = shards | "Write" >> beam.Map(write)
-    except RuntimeError as err:
-        # Runners put the worker's whole traceback into the message; its last line is the error.
+    except (ValueError, OSError):
+        raise
+    except Exception as err:
+        # A runner raises what it likes: a RuntimeError, gRPC's where nobody answers, Dask's where a
+        # worker is gone. Some put the worker's whole traceback into it; its last line is the error.
+        said = str(err).strip() or type(err).__name__
         raise OSError(
-            f"the Beam pipeline failed: {str(err).strip().splitlines()[-1]}: mend that and run "
-            "the same command again, it goes on where it stopped"
+            f"the Beam pipeline failed: {said.splitlines()[-1]}: mend that and run the "
+            " same command again, it goes on where it stopped"
         ) from err

@@ -245,11 +245,46 @@ def test_gaps_in_stacks_are_counted(make_data_set, tmp_path):
 
 
 @pytest.mark.slow
-def test_beam_changes_no_byte(small_data_dir, converted, tmp_path):
+def test_dask_cluster_changes_no_byte(small_data_dir, converted, tmp_path):
     pytest.importorskip("apache_beam")
-    two_processes = "--runner=BundleBasedDirectRunner --direct_num_workers=2 "
-    two_processes += "--direct_running_mode=multi_processing"
-    _convert(small_data_dir, tmp_path / "r", beam_args=two_processes)
+    distributed = pytest.importorskip("distributed")
+    cluster = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+    )
+    with (
+        cluster,
+        distributed.Client(cluster) as client,
+        distributed.get_task_stream(client) as stream,
+    ):
+        beam_args = "--runner=apache_beam.runners.dask.dask_runner.DaskRunner "
+        beam_args += "--dask_partition_size=1 "
+        beam_args += f"--dask_client_address={cluster.scheduler_address}"
+        _convert(small_data_dir, tmp_path / "r", beam_args=beam_args)
+    assert _bytes_of(tmp_path / "r") == _bytes_of(converted)
+    assert len({task["worker"] for task in stream.data}) == 2
+
+
+@pytest.mark.slow
+def test_workers_of_a_pool_that_stands_elsewhere_change_no_byte(
+    small_data_dir, converted, tmp_path, monkeypatch
+):
+    pytest.importorskip("apache_beam")
+    from apache_beam.runners.portability import local_job_service
+    from apache_beam.runners.worker import worker_pool_main
+
+    # Beam starts "python" there, whichever that is.
+    monkeypatch.setenv(
+        "PATH", os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])
+    )
+    jobs = local_job_service.LocalJobServicer()
+    pool_address, pool = worker_pool_main.BeamFnExternalWorkerPoolServicer.start(use_process=True)
+    beam_args = f"--runner=PortableRunner --job_endpoint=localhost:{jobs.start_grpc_server()} "
+    beam_args += f"--environment_type=EXTERNAL --environment_config={pool_address}"
+    try:
+        _convert(small_data_dir, tmp_path / "r", beam_args=beam_args)
+    finally:
+        jobs.stop()
+        pool.stop(0)
     assert _bytes_of(tmp_path / "r") == _bytes_of(converted)
 
 
@@ -267,6 +302,14 @@ def test_failure_of_beam_is_one_sentence(small_data_dir, tmp_path):
             "--runner=BundleBasedDirectRunner",
         )
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_beam_runner_that_nobody_answers_is_one_sentence(small_data_dir, tmp_path):
+    pytest.importorskip("apache_beam")
+    nobody = "--runner=PortableRunner --job_endpoint=localhost:1 --job_server_timeout=1 "
+    nobody += "--environment_type=EXTERNAL --environment_config=localhost:1"
+    with pytest.raises(OSError, match=r"^the Beam pipeline failed: FutureTimeoutError: mend"):
+        _convert(small_data_dir, tmp_path / "r", beam_args=nobody)
 
 
 def test_missing_beam_is_named(small_data_dir, tmp_path, monkeypatch):

@@ -140,7 +140,9 @@ def print_next_of_run(
     """
     if task == _LANDMARKS:
         localizer_dir = beside(run_dir, "localizer")
-        print_next("export", run_dir=[run_dir, "OTHER"], export_dir=localizer_dir)
+        # A localiser has one network of each kind, not the mean of several folds'.
+        one_dir = min((path.parent for path in run_dir.rglob("model.keras")), default=run_dir)
+        print_next("export", run_dir=[one_dir, "OTHER"], export_dir=localizer_dir)
         return
     report_dir = beside(run_dir, "report")
     print_next(

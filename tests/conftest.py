@@ -21,11 +21,12 @@ from selenium.webdriver.chrome import service
 
 from spine_tf import labels
 from spine_tf.configuration import roi_config
-from spine_tf.crops import record
-from tfrecords import example, manifest, shard, tfds_files
+from spine_tf.crops import landmark_kinds, record
+from tfrecords import example, manifest, schema, shard, tfds_files
 
 _LONG_FILES = ("test_commands.py", "test_search.py", "test_chief.py", "test_reproduction.py")
 _SPLITS = ("fold_0", "fold_1", "fold_2", "test")
+_DOTS_PX = 32
 _CONDITION = labels.CONDITIONS.index("left_subarticular_stenosis")
 _LEVEL = labels.LEVELS.index("l4_l5")
 _FAULTS = pathlib.Path(__file__).with_name("page_faults.js").read_text("utf-8")
@@ -171,6 +172,66 @@ def records_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 def make_records() -> Callable[..., pathlib.Path]:
     """`write_records`, for a directory of another kind."""
     return write_records
+
+
+def write_dots(directory: pathlib.Path, kind: str, per_split: int = 8) -> pathlib.Path:
+    """Writes records of points, of `kind` sagittal or axial: bright dots, one a channel.
+
+    Each of fold_0, fold_1 and fold_2 has `per_split` windows of 32 px, one a study.
+    """
+    directory.mkdir(parents=True)
+    num = len(landmark_kinds.KINDS[kind].channels)
+    shapes = {"image": (_DOTS_PX, _DOTS_PX, 3), "window": (2,), "point_xy": (2 * num,)}
+    shapes |= {"point_slices": (num,), "point_known": (num,), "study_id": (), "key": ()}
+    types = {"image": "uint16", "point_known": "int64", "study_id": "int64", "key": "bytes"}
+    made = schema.Schema(
+        features=tuple(
+            schema.Feature(name=name, dtype=types.get(name, "float32"), shape=shape)
+            for name, shape in shapes.items()
+        )
+    )
+    generator, shards = np.random.default_rng(0), []
+    for number, split in enumerate(_SPLITS[:3]):
+        with shard.Writer(directory / shard.file_name("points", split, 0, 1), split) as writer:
+            for study in range(100 * number, 100 * number + per_split):
+                writer.write(example.serialize(made, _dots(generator, num, study)))
+        shards.append(writer.shard)
+    dataset = manifest.Manifest(
+        name="points", config={"kind": kind}, shards=tuple(shards), class_counts={}
+    )
+    tfds_files.write_schema(directory, made)
+    tfds_files.write_info(directory, dataset, "Points.")
+    manifest.write_manifest(directory, dataset)
+    return directory
+
+
+def _dots(generator: np.random.Generator, num: int, study: int) -> dict[str, Any]:
+    points = generator.integers(3, _DOTS_PX - 3, (num, 2))
+    image = np.full((_DOTS_PX, _DOTS_PX, 3), 100, np.uint16)
+    for x, y in points:
+        image[y - 1 : y + 2, x - 1 : x + 2] = 900
+    is_known = generator.random(num) < 0.8
+    return {
+        "image": image,
+        "window": np.array([0, 1000], np.float32),
+        "point_xy": points.astype(np.float32).ravel(),
+        "point_slices": generator.integers(0, 4, num).astype(np.float32),
+        "point_known": is_known.astype(np.int64),
+        "study_id": study,
+        "key": f"{study}/1/{study % 100}".encode(),
+    }
+
+
+@pytest.fixture(scope="session")
+def dots_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """24 sagittal windows of `write_dots`."""
+    return write_dots(tmp_path_factory.mktemp("dots") / "r", "sagittal")
+
+
+@pytest.fixture(scope="session")
+def make_dots() -> Callable[..., pathlib.Path]:
+    """`write_dots`, for a directory of another kind."""
+    return write_dots
 
 
 class Browser:

@@ -24,7 +24,8 @@ _OBJECTIVE = flags.DEFINE_string(
     "objective",
     "log_loss",
     "Figure of the fold held out: log_loss, balanced_accuracy, auc, weighted_log_loss (the "
-    "competition's), accuracy, brier, quadratic_kappa.",
+    "competition's), accuracy, brier, quadratic_kappa; of task landmarks log_loss, level_right, "
+    "slice_error.",
 )
 _SPACE = flags.DEFINE_string(
     "space", "small", "small, full, or a Python file with declare(hp, config)."
@@ -49,7 +50,7 @@ _SEED = flags_module.configured_seed("the oracle and the models")
 
 _USAGE = """Searches architectures and hyperparameters with Keras Tuner.
 
-%s --records_dir R --task binary|multiclass|multiclass_split|levels
+%s --records_dir R --task binary|multiclass|multiclass_split|levels|landmarks
    --models dense,residual --search_dir S
    [--oracle bayesian|random|hyperband|grid] [--max_trials 30] [--max_minutes M]
    [--folds 1] [--workers 1] [--set field=value] [--resume | --overwrite] ...
@@ -78,13 +79,7 @@ def main() -> None:
             settings.search_dir, settings.records_dir, verifies=settings.verifies
         )
         print(f"Retrained:          {run_dir}, out-of-fold figures in metrics.json")
-        cli.print_next(
-            "evaluate",
-            run_dir=run_dir,
-            records_dir=settings.records_dir,
-            split="oof",
-            report_dir=cli.beside(settings.search_dir, "report"),
-        )
+        cli.print_next_of_run(run_dir, settings.records_dir, task=settings.task, split="oof")
 
 
 def _warn_of_few_trials(settings: search_settings.Settings) -> None:

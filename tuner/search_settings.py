@@ -9,7 +9,7 @@ from absl import logging
 
 from spine_tf import labels
 from spine_tf.configuration import config, model_configs, overrides, training_config
-from spine_tf.crops import record
+from spine_tf.crops import landmark_kinds, record
 from spine_tf.rsna import folds as folds_module
 from spine_tf.training import fold_roles, level_examples
 from tfrecords import records
@@ -22,11 +22,22 @@ CHIEF = "the chief has no more trials"
 DISK = "the disk budget was used up"
 
 _PREFIX = "val_"
-OBJECTIVES = tuple(monitor.removeprefix(_PREFIX) for monitor in training_config.MONITORS)
+_OF_CLASSES = tuple(monitor.removeprefix(_PREFIX) for monitor in training_config.MONITORS)
+# Millimetres are of points at the right level: a network that finds few, the plain ones, has less
+# of them. The log loss counts every pixel of every window, so also a peak where there is no point.
+_OF_POINTS = ("log_loss", "level_right", "slice_error")
 
+OBJECTIVES = tuple(dict.fromkeys((*_OF_CLASSES, *_OF_POINTS)))
+"""Of any task; `objectives_of` has those of one."""
 
+LANDMARKS = "landmarks"
 # What a search can be of: the tasks that spaces are declared for.
-TASKS = (*labels.TASKS, "levels")
+TASKS = (*labels.TASKS, "levels", LANDMARKS)
+
+
+def objectives_of(task: str) -> tuple[str, ...]:
+    """Returns the figures that trials of a task may be chosen by."""
+    return _OF_POINTS if task == LANDMARKS else _OF_CLASSES
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,7 +62,7 @@ class Objective:
     @property
     def direction(self) -> str:
         """Which way is better: "min" or "max"."""
-        return "max" if training_config.MONITORS[self.monitor] else "min"
+        return "max" if training_config.ALL_MONITORS[self.monitor] else "min"
 
     @property
     def sign(self) -> int:
@@ -106,6 +117,11 @@ class Settings:
     def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise ValueError(f"task is {self.task!r}, expected one of {', '.join(TASKS)}")
+        if self.objective.name not in objectives_of(self.task):
+            raise ValueError(
+                f"--objective is {self.objective.name}, expected a figure that trials of task "
+                f"{self.task} are chosen by: {', '.join(objectives_of(self.task))}"
+            )
         for name in ("folds", "workers", "max_trials"):
             _require_at_least_one(name, getattr(self, name))
         for name in ("max_minutes", "max_disk_mb", "max_parameters"):
@@ -208,6 +224,8 @@ def check_folds(source: records.Records, folds: int, task: str) -> None:
     """
     if task == "levels":
         level_examples.require_kind(source)
+    elif task == LANDMARKS:
+        landmark_kinds.of_records(source)
     else:
         record.require_conversion(source)
     names = fold_roles.fold_splits(source)

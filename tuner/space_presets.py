@@ -31,7 +31,7 @@ def declare_small(hp: "keras_tuner.HyperParameters", config: config_module.Confi
     hp.Choice("training.learning_rate", [3e-4, 1e-3, 3e-3], default=1e-3)
     hp.Choice("model.dropout", [0.0, 0.3, 0.5], default=0.3)
     hp.Choice("training.weight_decay", [1e-4, 1e-2], default=1e-4)
-    hp.Choice("model.input_mm", list(_SIDES_MM))
+    _declare_side(hp, config)
     with _unless_frozen(hp, config):
         hp.Choice("data.augmentation.rotation_degrees", [0.0, 10.0, 20.0], default=10.0)
         hp.Choice("data.augmentation.scale", [0.0, 0.1, 0.2], default=0.1)
@@ -71,6 +71,10 @@ _SMALL_ARCHITECTURE: Mapping[str, Mapping[str, tuple[str | int, ...]]] = {
         "model.filters": ("[16, 32, 64, 96]", "[16, 32, 64]"),
         "model.slice_pooling": ("attention", "lstm"),
     },
+    "unet": {
+        "model.filters": ("[12, 32, 48, 64, 96, 128]", "[24, 48, 64, 96, 128]"),
+        "model.input_px": (0, 128),
+    },
     "level": {"model.filters": ("[16, 32, 64, 96]", "[16, 32, 64]"), "model.units": (64, 128)},
     "resnet50": {"model.units": ("[]", "[128]")},
     "transfer": {"model.units": ("[]", "[128]")},
@@ -105,6 +109,16 @@ _FULL_ARCHITECTURE: Mapping[str, Mapping[str, tuple[str | int | float, ...]]] = 
         "model.slice_pooling": ("attention", "lstm", "average", "max"),
         "model.slice_units": (16, 32, 64),
     },
+    "unet": {
+        "model.filters": (
+            *("[12, 32, 48, 64, 96, 128]", "[8, 16, 32, 48, 64]"),
+            *("[16, 32, 48, 64, 96]", "[24, 48, 64, 96, 128]"),
+        ),
+        "model.input_px": (0, 128),
+        "model.output_stride": (2, 4),
+        "model.blocks_per_stage": (1, 2),
+        "model.kernel_size": (3, 5),
+    },
     "level": {
         "model.filters": ("[16, 32, 64]", "[16, 32, 64, 96]", "[32, 64, 96, 128]"),
         "model.blocks_per_stage": (1, 2),
@@ -135,7 +149,7 @@ def _declare_architecture(hp: "keras_tuner.HyperParameters", config: config_modu
         "none",
     ):
         hp.Choice("model.backbone", list(_BACKBONES))
-    hp.Choice("model.input_mm", list(_SIDES_MM))
+    _declare_side(hp, config)
     hp.Float("model.dropout", 0.0, 0.6)
     hp.Choice("model.bias_correction", [0.0, 0.1, 0.25])
     hp.Choice("model.pooling", ["average", "max"])
@@ -148,6 +162,12 @@ def _declare_architecture(hp: "keras_tuner.HyperParameters", config: config_modu
         if is_pretrained(config.model):
             hp.Choice("model.trainable_blocks", [1, 3, 5], default=3)
             hp.Float("model.fine_tune_factor", 0.01, 0.5, sampling="log")
+
+
+def _declare_side(hp: "keras_tuner.HyperParameters", config: config_module.Config) -> None:
+    """What a model of crops sees around a point; a window is all that may show points."""
+    if not _is_of_points(config):
+        hp.Choice("model.input_mm", list(_SIDES_MM))
 
 
 def _declare_optimizer(hp: "keras_tuner.HyperParameters") -> None:
@@ -174,17 +194,19 @@ def _declare_augmentation(hp: "keras_tuner.HyperParameters", config: config_modu
     hp.Float("data.augmentation.gamma", 0.0, 0.5)
     hp.Float("data.augmentation.noise", 0.0, 0.1)
     hp.Choice("data.augmentation.cutout", [0.0, 0.25])
-    if not _is_of_levels(config):
+    if _is_of_points(config):
+        hp.Choice("data.augmentation.field_cut", [0.0, 0.1, 0.2])
+    elif not _is_of_levels(config):
         hp.Choice("data.augmentation.mixup", [0.0, 0.2, 0.4])
 
 
 def _declare_loss(hp: "keras_tuner.HyperParameters", config: config_module.Config) -> None:
+    if _is_of_points(config):
+        _declare_loss_names(hp, "cross_entropy", "focal")
+        return
     is_ordered = len(config.task_spec.classes) > 2
     has_kappa = is_ordered and not _is_of_levels(config)
-    losses = ["cross_entropy", "focal", *(["quadratic_kappa"] if has_kappa else [])]
-    hp.Choice("training.loss", losses)
-    with hp.conditional_scope("training.loss", ["focal"]):
-        hp.Float("training.focal_gamma", 0.5, 3.0)
+    _declare_loss_names(hp, "cross_entropy", "focal", *(["quadratic_kappa"] if has_kappa else []))
     hp.Float("training.label_smoothing", 0.0, 0.2)
     balanced = [] if _is_of_levels(config) else ["balanced"]
     hp.Choice("training.class_weights", ["none", *balanced, "competition"])
@@ -194,13 +216,25 @@ def _declare_loss(hp: "keras_tuner.HyperParameters", config: config_module.Confi
         hp.Choice("model.head", ["softmax", "ordinal"])
 
 
+def _declare_loss_names(hp: "keras_tuner.HyperParameters", *names: str) -> None:
+    hp.Choice("training.loss", list(names))
+    with hp.conditional_scope("training.loss", ["focal"]):
+        hp.Float("training.focal_gamma", 0.5, 3.0)
+
+
 def _is_of_levels(config: config_module.Config) -> bool:
     return config.task == "levels"
 
 
+def _is_of_points(config: config_module.Config) -> bool:
+    return config.task == "landmarks"
+
+
 def _has_heads(config: config_module.Config) -> bool:
     """Whether there is an ordinal head to choose: of three classes in an order."""
-    return not _is_of_levels(config) and len(config.task_spec.classes) > 2
+    if _is_of_levels(config) or _is_of_points(config):
+        return False
+    return len(config.task_spec.classes) > 2
 
 
 def is_pretrained(model: family_config.ModelConfig) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from spine_tf import labels
 from spine_tf.configuration import record_kind
 from spine_tf.crops import windows
+from tfrecords import records
 
 AMPLITUDES = (1.0, 0.5, 0.25)
 """Of a peak, by the distance in slices to the point's own; 0 beyond."""
@@ -55,3 +56,14 @@ KINDS: Mapping[str, Kind] = types.MappingProxyType(
     }
 )
 """Kind of record -> what its network marks."""
+
+
+def of_records(source: records.Records) -> Kind:
+    """Returns what the records' windows show; ValueError where they have no points."""
+    name = record_kind.of(source.manifest.config)
+    if name not in KINDS:
+        raise ValueError(
+            f"{source.directory} holds records of kind {name}, task landmarks learns from those of "
+            f"{' or '.join(KINDS)}: convert with --kind"
+        )
+    return KINDS[name]

@@ -10,12 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from spine_tf.augmentation import changes, field_of_view, poses, sampler
-from spine_tf.configuration import (
-    config as config_module,
-    model_configs,
-    record_kind,
-    training_config,
-)
+from spine_tf.configuration import config as config_module, model_configs, training_config
 from spine_tf.crops import landmark_kinds
 from spine_tf.models import families, heads
 from spine_tf.training import (
@@ -197,24 +192,13 @@ def make(run_config: config_module.Config, source: records.Records) -> LandmarkT
         ValueError: records of another kind, or a setting that has no effect on points.
     """
     _require_effects(run_config)
-    kind = kind_of(source)
+    kind = landmark_kinds.of_records(source)
     model = run_config.model
     if not isinstance(model, model_configs.UNetConfig):
         raise ValueError(f"model family {model.family} answers no heatmaps: choose unet")
     view = field_of_view.make(model, source.image_shape[0], kind.side_mm)
     grid = heatmap_targets.Grid(view=view, stride=model.output_stride)
     return LandmarkTask(config=run_config, kind=kind, grid=grid)
-
-
-def kind_of(source: records.Records) -> landmark_kinds.Kind:
-    """Returns what the records' windows show; ValueError where they have no points."""
-    name = record_kind.of(source.manifest.config)
-    if name not in landmark_kinds.KINDS:
-        raise ValueError(
-            f"{source.directory} holds records of kind {name}, task {NAME} learns from those of "
-            f"{' or '.join(landmark_kinds.KINDS)}: convert with --kind"
-        )
-    return landmark_kinds.KINDS[name]
 
 
 def _require_effects(run_config: config_module.Config) -> None:

@@ -90,6 +90,10 @@ def test_run_of_landmarks_leads_to_a_localiser_of_two(tmp_path, capsys) -> None:
     said, meant = line.split("  # ")
     assert said.endswith(f"export --run_dir={run_dir},OTHER --export_dir={tmp_path / 'localizer'}")
     assert meant.startswith("OTHER: a run of task landmarks")
+    (run_dir / "fold_0").mkdir(parents=True)
+    (run_dir / "fold_0" / "model.keras").touch()
+    cli.print_next_of_run(run_dir, tmp_path / "records", task="landmarks", split="oof")
+    assert f"--run_dir={run_dir / 'fold_0'},OTHER" in capsys.readouterr().out
 
 
 class _Chain:

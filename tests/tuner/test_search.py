@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import os
 import pathlib
 import shutil
@@ -16,6 +17,8 @@ import pytest
 from selenium.webdriver.common.by import By
 
 from spine_tf.configuration import config
+from spine_tf.runs import run_directory
+from spine_tf.training import trainer
 from tfrecords import records
 from tuner import search, search_directory, search_settings, trial
 
@@ -248,6 +251,30 @@ def test_running_trial_ends_in_order_when_the_time_is_over(
     (row,) = _table(tmp_path / "s")
     assert (row["status"], row["reason"]) == ("stopped", "the search's time was over")
     assert row["objective"]
+
+
+def test_search_of_landmarks_goes_on_and_its_best_is_a_configuration_of_train(
+    dots_dir: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    fast = ["model.filters=[4, 8]", "model.input_px=0", "training.warmup_epochs=0"]
+    bases, fixed = search_settings.make_bases("landmarks", ["unet"], settings=fast, max_epochs=1)
+    settings = search_settings.Settings(
+        search_dir=tmp_path / "s",
+        records_dir=dots_dir,
+        task="landmarks",
+        bases=bases,
+        fixed=fixed,
+        oracle="random",
+        max_trials=1,
+    )
+    _run(settings)
+    _run(dataclasses.replace(settings, max_trials=2), resume=True)
+    rows = _table(tmp_path / "s")
+    assert [row["status"] for row in rows] == ["completed"] * 2, rows
+    best = config.read_config(tmp_path / "s" / "best.json")
+    assert str(best.training.learning_rate) == rows[0]["hp.training.learning_rate"]
+    trainer.train(best, records.open_records(dots_dir), tmp_path / "w", resume=False)
+    assert run_directory.is_run(tmp_path / "w")
 
 
 def test_more_folds_than_there_are_is_refused(

@@ -123,12 +123,27 @@ def test_budget_of_nothing_is_refused(name: str, value: float) -> None:
         ("weighted_log_loss", "min"),
         ("balanced_accuracy", "max"),
         ("auc", "max"),
+        ("level_right", "max"),
     ],
 )
 def test_direction_is_that_of_the_figure(name: str, direction: str) -> None:
     goal = search_settings.Objective(name=name)
     assert (goal.direction, goal.monitor) == (direction, f"val_{name}")
     assert goal.sign * 1.0 == (1 if direction == "min" else -1)
+
+
+@pytest.mark.parametrize(
+    ("task", "family", "name"), [("landmarks", "unet", "auc"), ("binary", "dense", "level_right")]
+)
+def test_objective_of_another_task_is_refused(task: str, family: str, name: str) -> None:
+    with pytest.raises(ValueError, match=f"--objective is {name}, .* of task {task} are chosen by"):
+        search_settings.Settings(
+            search_dir=pathlib.Path("s"),
+            records_dir=pathlib.Path("r"),
+            task=task,
+            bases={family: config.default_config(task, family)},
+            objective=search_settings.Objective(name=name),
+        )
 
 
 def test_unknown_objective_is_refused() -> None:

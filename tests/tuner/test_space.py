@@ -7,6 +7,7 @@ import keras_tuner
 import pytest
 
 from spine_tf.configuration import config, overrides
+from spine_tf.training import tasks
 from tfrecords import records
 from tuner import search_settings, space, space_presets
 
@@ -16,7 +17,7 @@ def _bases(task: str, *set_values: str) -> tuple[dict[str, config.Config], froze
 
 
 @pytest.mark.parametrize("preset", space_presets.PRESETS)
-@pytest.mark.parametrize("task", ["binary", "multiclass", "levels"])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "levels", "landmarks"])
 def test_default_values_are_the_base_configuration(task: str, preset: str) -> None:
     bases, fixed = _bases(task)
     hyperparameters = space.make_space(space_presets.PRESETS[preset], bases, fixed)
@@ -48,6 +49,18 @@ def test_ordinal_head_is_searched_for_three_classes_only() -> None:
     for task, is_searched in (("binary", False), ("multiclass", True)):
         hyperparameters = space.make_space(space_presets.declare_small, _bases(task)[0])
         assert ("simple/model.head" in [hp.name for hp in hyperparameters.space]) == is_searched
+
+
+def test_every_choice_of_a_network_of_points_has_an_effect(dots_dir: pathlib.Path) -> None:
+    # The windows have 32 px, and no room for a model of 128.
+    bases, fixed = _bases("landmarks", "model.filters=[4, 8, 8]", "model.input_px=0")
+    source = records.open_records(dots_dir)
+    for preset in space_presets.PRESETS.values():
+        made = space.make_space(preset, bases, fixed, source=source)
+        for hyperparameter in made.space[1:]:
+            # What has no meaning for points is refused there.
+            values = {"family": "unet", hyperparameter.name: hyperparameter.random_sample(0)}
+            tasks.make_task(space.to_config(values, bases), source)
 
 
 def test_pretrained_backbone_is_searched_head_first() -> None:

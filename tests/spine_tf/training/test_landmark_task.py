@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -14,7 +15,7 @@ from spine_tf.configuration import config as config_module, overrides
 from spine_tf.crops import landmark_kinds
 from spine_tf.runs import run, run_directory
 from spine_tf.training import fit, heatmap_targets, landmark_figures, landmark_task, tasks, trainer
-from tfrecords import example, feed, manifest, records, schema, shard, tfds_files
+from tfrecords import feed, records
 
 _SIDE = 32
 _SPLITS = ("fold_0", "fold_1", "fold_2")
@@ -24,64 +25,16 @@ _FAST = (
 )
 
 
-def _write(directory: pathlib.Path, kind: str, per_split: int = 8) -> records.Records:
-    """Bright dots, one a channel that is known; hidden ones lie off the record."""
-    directory.mkdir()
-    num = len(landmark_kinds.KINDS[kind].channels)
-    made = schema.Schema(
-        features=(
-            schema.Feature(name="image", dtype="uint16", shape=(_SIDE, _SIDE, 3)),
-            schema.Feature(name="window", dtype="float32", shape=(2,)),
-            schema.Feature(name="point_xy", dtype="float32", shape=(2 * num,)),
-            schema.Feature(name="point_slices", dtype="float32", shape=(num,)),
-            schema.Feature(name="point_known", dtype="int64", shape=(num,)),
-            schema.Feature(name="study_id", dtype="int64"),
-            schema.Feature(name="key", dtype="bytes"),
-        )
-    )
-    generator, shards = np.random.default_rng(0), []
-    for number, split in enumerate(_SPLITS):
-        path = directory / shard.file_name("points", split, 0, 1)
-        with shard.Writer(path, split) as writer:
-            for study in range(per_split):
-                values = {
-                    **_record(generator, num),
-                    "window": np.array([0, 1000], np.float32),
-                    "study_id": 100 * number + study,
-                    "key": f"{100 * number + study}/1/{study}".encode(),
-                }
-                writer.write(example.serialize(made, values))
-        shards.append(writer.shard)
-    config = {"kind": kind}
-    dataset = manifest.Manifest(name="points", config=config, shards=tuple(shards), class_counts={})
-    tfds_files.write_schema(directory, made)
-    tfds_files.write_info(directory, dataset, "Points.")
-    manifest.write_manifest(directory, dataset)
-    return records.open_records(directory)
-
-
-def _record(generator: np.random.Generator, num: int) -> dict[str, Any]:
-    points = generator.integers(3, _SIDE - 3, (num, 2))
-    image = np.full((_SIDE, _SIDE, 3), 100, np.uint16)
-    for x, y in points:
-        image[y - 1 : y + 2, x - 1 : x + 2] = 900
-    is_known = generator.random(num) < 0.8
-    return {
-        "image": image,
-        "point_xy": points.astype(np.float32).ravel(),
-        "point_slices": generator.integers(0, 4, num).astype(np.float32),
-        "point_known": is_known.astype(np.int64),
-    }
+@pytest.fixture(scope="module")
+def source(dots_dir: pathlib.Path) -> records.Records:
+    return records.open_records(dots_dir)
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> records.Records:
-    return _write(tmp_path_factory.mktemp("sagittal") / "r", "sagittal")
-
-
-@pytest.fixture(scope="module")
-def axial(tmp_path_factory: pytest.TempPathFactory) -> records.Records:
-    return _write(tmp_path_factory.mktemp("axial") / "r", "axial")
+def axial(
+    make_dots: Callable[..., pathlib.Path], tmp_path_factory: pytest.TempPathFactory
+) -> records.Records:
+    return records.open_records(make_dots(tmp_path_factory.mktemp("axial") / "r", "axial"))
 
 
 def _task(source: records.Records, *changes: str) -> landmark_task.LandmarkTask:
@@ -116,7 +69,7 @@ _STILL = tuple(
     "moves",
     [
         ("rotation_degrees=40",),
-        ("scale=0.3", "shift=0.2"),
+        ("scale=0.3", "shift=0.2", "stretch=0.3"),
         ("flip=1",),
         ("shear=0.4", "jitter_mm=20"),
     ],

@@ -12,7 +12,7 @@ from spine_tf.augmentation import field_of_view
 from spine_tf.configuration import data_config
 
 # Independent of each other's strength: a change that is off moves no other's draws.
-_MOVE, _FLIP, _JITTER = 1, 10, 14
+_MOVE, _FLIP, _JITTER, _STRETCH = 1, 10, 14, 22
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,7 @@ class Poses:
     Attributes:
         angle: float32 (n,), of the rotation, in radians.
         zoom: float32 (n,), how much larger things look.
+        stretch: float32 (n,), how much taller beside that.
         shear: float32 (n,), along the rows, as a fraction of the height.
         shift_xy: float32 (n, 2), how far things move, in fractions of the input's side.
         jitter_xy_mm: float32 (n, 2), how far from the record's middle the network looks.
@@ -30,6 +31,7 @@ class Poses:
 
     angle: tf.Tensor
     zoom: tf.Tensor
+    stretch: tf.Tensor
     shear: tf.Tensor
     shift_xy: tf.Tensor
     jitter_xy_mm: tf.Tensor
@@ -42,6 +44,7 @@ def are_drawn(settings: data_config.AugmentationConfig) -> bool:
         settings.rotation_degrees
         or settings.shift
         or settings.scale
+        or settings.stretch
         or settings.shear
         or settings.jitter_mm
         or settings.flip
@@ -61,6 +64,7 @@ def draw(count: tf.Tensor, seed: tf.Tensor, settings: data_config.AugmentationCo
     return Poses(
         angle=drawn[:, 0] * math.radians(settings.rotation_degrees),
         zoom=1.0 + drawn[:, 1] * settings.scale,
+        stretch=(1.0 + settings.stretch) ** _uniform(count, 1, seed, _STRETCH)[:, 0],
         shear=drawn[:, 4] * settings.shear,
         shift_xy=drawn[:, 2:4] * settings.shift,
         jitter_xy_mm=_uniform(count, 2, seed, _JITTER) * settings.jitter_mm,
@@ -81,6 +85,7 @@ def at_rest(count: tf.Tensor) -> Poses:
     return Poses(
         angle=zeros,
         zoom=zeros + 1.0,
+        stretch=zeros + 1.0,
         shear=zeros,
         shift_xy=pairs,
         jitter_xy_mm=pairs,
@@ -91,7 +96,7 @@ def at_rest(count: tf.Tensor) -> Poses:
 def matrices(poses: Poses, view: field_of_view.FieldOfView) -> tf.Tensor:
     """Returns what maps the pixels of an input to places in its record.
 
-    Things are sheared, turned, enlarged and flipped about the middle, then shifted.
+    Things are stretched, sheared, turned, enlarged and flipped about the middle, then shifted.
 
     Returns:
         float32 (n, 2, 3): times (column, row, 1) of an input pixel it is the column and row in the
@@ -101,6 +106,7 @@ def matrices(poses: Poses, view: field_of_view.FieldOfView) -> tf.Tensor:
     side = tf.where(poses.is_flipped, -view.pitch, view.pitch)
     along_x = tf.stack([cosine * side, (cosine * poses.shear - sine) * side], axis=1)
     along_y = tf.stack([sine, sine * poses.shear + cosine], axis=1) * view.pitch
+    along_y /= poses.stretch[:, tf.newaxis]
     linear = tf.stack([along_x, along_y], axis=1)
     middle = (view.input_px - 1) / 2.0 + poses.shift_xy * view.input_px
     moved = tf.linalg.matvec(linear, middle)

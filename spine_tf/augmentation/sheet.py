@@ -20,6 +20,7 @@ STRENGTHS: Mapping[str, tuple[float, float, float]] = types.MappingProxyType(
         "rotation_degrees": (5.0, 15.0, 30.0),
         "shift": (0.05, 0.1, 0.2),
         "scale": (0.1, 0.2, 0.4),
+        "stretch": (0.1, 0.25, 0.5),
         "jitter_mm": (2.0, 5.0, 10.0),
         "shear": (0.1, 0.2, 0.4),
         "gamma": (0.2, 0.4, 0.8),

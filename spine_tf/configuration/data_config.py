@@ -18,6 +18,8 @@ class AugmentationConfig:
         rotation_degrees: rotation by up to this angle either way.
         shift: translation by up to this fraction of the side either way.
         scale: zoom by a factor of up to 1 +- this.
+        stretch: factor between 1 / (1 + this) and 1 + this on heights alone, as where a header
+            has the wrong distance of rows.
         jitter_mm: how far from its point a crop is cut, in millimetres along each axis, up to this
             either way; what comes into view is tissue where the record holds more than the input.
         shear: horizontal shear by up to this fraction of the height either way.
@@ -45,6 +47,7 @@ class AugmentationConfig:
     rotation_degrees: Annotated[float, limits.Range(0.0, 180.0)] = 10.0
     shift: Annotated[float, limits.Range(0.0, 0.95)] = 0.05
     scale: Annotated[float, limits.Range(0.0, 0.95)] = 0.1
+    stretch: Annotated[float, limits.Range(0.0, 2.0)] = 0.0
     jitter_mm: Annotated[float, limits.Range(0.0, 100.0)] = 0.0
     shear: Annotated[float, limits.Range(0.0, 0.95)] = 0.0
     contrast: Annotated[float, limits.Range(0.0, 0.95)] = 0.2

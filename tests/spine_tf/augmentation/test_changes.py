@@ -16,6 +16,7 @@ _STRENGTHS = {
     "rotation_degrees": 20.0,
     "shift": 0.2,
     "scale": 0.3,
+    "stretch": 0.3,
     "jitter_mm": 10.0,
     "contrast": 0.5,
     "brightness": 0.3,
@@ -153,6 +154,16 @@ def test_blur_is_scipys_gaussian_and_keeps_the_mean() -> None:
     expected = ndimage.gaussian_filter(image[0, ..., 0], sigma, truncate=8)
     np.testing.assert_allclose(blurred, expected, atol=1e-4)
     assert blurred.sum() == pytest.approx(1.0, abs=1e-4)
+
+
+def test_stretch_enlarges_heights_alone() -> None:
+    image = np.zeros((40, 41, 41, 1), np.float32)
+    image[:, 15:26, 15:26] = 1.0
+    settings = dataclasses.replace(_OFF, stretch=0.5)
+    found = _augment(tf.constant(image), _seeds(4, 40), settings).numpy()[..., 0]
+    heights, widths = found.sum(axis=1)[:, 20] / 11, found.sum(axis=2)[:, 20] / 11
+    np.testing.assert_allclose(widths, 1.0, atol=1e-4)
+    assert 0.6 < heights.min() < 0.75 and 1.3 < heights.max() < 1.6
 
 
 def test_shear_moves_rows_apart_and_leaves_the_middle() -> None:

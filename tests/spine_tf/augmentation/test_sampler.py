@@ -115,6 +115,7 @@ def test_pose_is_scipys_affine_transform() -> None:
     pose = {
         "angle": [0.2, -0.1],
         "zoom": [1.1, 0.8],
+        "stretch": [1.0, 1.3],
         "shear": [0.0, 0.1],
         "shift_xy": [[0.05, -0.02], [0.0, 0.1]],
         "jitter_xy_mm": [[1.0, 2.0], [-3.0, 0.5]],
@@ -137,17 +138,25 @@ def test_pose_is_scipys_affine_transform() -> None:
 @given(
     angle=st.floats(-3, 3),
     zoom=st.floats(0.5, 2),
+    stretch=st.floats(0.5, 2),
     shear=st.floats(-0.5, 0.5),
     shift=st.floats(-0.5, 0.5),
     jitter=st.floats(-20, 20),
     flipped=st.booleans(),
 )
 def test_points_move_with_their_pixels(
-    angle: float, zoom: float, shear: float, shift: float, jitter: float, flipped: bool
+    angle: float,
+    zoom: float,
+    stretch: float,
+    shear: float,
+    shift: float,
+    jitter: float,
+    flipped: bool,
 ) -> None:
     pose = poses.Poses(
         angle=tf.constant([angle], tf.float32),
         zoom=tf.constant([zoom], tf.float32),
+        stretch=tf.constant([stretch], tf.float32),
         shear=tf.constant([shear], tf.float32),
         shift_xy=tf.constant([[shift, -shift]], tf.float32),
         jitter_xy_mm=tf.constant([[jitter, 1.0]], tf.float32),

@@ -45,6 +45,8 @@ def main() -> None:
     print(f"page: {report_dir / audit_page.PAGE_FILE}")
     table = report_dir / audit_page.CSV_FILE
     print(f"table: {table}")
+    if not audited.rows:
+        return
     records_dir = cli.beside(report_dir, "records")
     selection = {} if _has_usual(audited.rows) else {"conditions": "all", "levels": "all"}
     cli.print_next(

@@ -123,5 +123,9 @@ def summarize(audited: Audit) -> str:
     for kind, found in finding.by_kind(audited.findings).items():
         counts = f"{len(found):>8}{finding.num_studies(found):>9}"
         lines.append(f"{kind.severity:10}{kind:28}{counts}")
-    rows = f"{len(audited.keys)} of {audited.num_rows} rows"
-    return "\n".join([*lines, f"{rows} have an error; convert --exclude leaves them out"])
+    advice = "convert --exclude leaves them out"
+    if audited.num_rows and not audited.rows:
+        first = next(item.detail for item in audited.findings if item.key)
+        advice = f"there is nothing to convert, since {first}"
+    lines.append(f"{len(audited.keys)} of {audited.num_rows} rows have an error; {advice}")
+    return "\n".join(lines)

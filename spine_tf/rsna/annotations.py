@@ -1,12 +1,13 @@
 """The rows of the coordinates CSV: joined with labels and series, checked, or rejected."""
 
 import dataclasses
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from spine_tf import labels
 from spine_tf.dicom import reasons
-from spine_tf.rsna import gradings, layout, point_doubts, sources, tables
+from spine_tf.rsna import gradings, layout, point_doubts, series_list, sources, tables
 
 _COLUMNS = ("study_id", "series_id", "instance_number", "condition", "level", "x", "y")
 _CONDITIONS = {name: index for index, name in enumerate(labels.CONDITIONS)}
@@ -123,11 +124,11 @@ def read_annotations(
     """
     check_names("conditions", conditions, labels.CONDITIONS)
     check_names("levels", levels, labels.LEVELS)
-    series = _read_series(source)
+    series = series_list.read(source, source.side)
     graded = gradings.read_gradings(source, conditions, levels) if has_labels else None
     points_csv = layout.coordinates_csv(source.side)
     checker = _Checker(
-        side=source.side,
+        source=source,
         selected=frozenset((c, v) for c in conditions for v in levels),
         series=series,
         graded=graded,
@@ -170,78 +171,20 @@ def check_names(flag: str, names: Sequence[str], known: Sequence[str]) -> None:
         raise ValueError(f"--{flag} is {','.join(names)!r}, expected each name once")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _SeriesList:
-    """The series CSV.
-
-    Attributes:
-        descriptions: (study, series) -> description.
-        conflicts: (study, series) -> the row that describes it otherwise than an earlier one.
-        faults: rows that can't be read or contradict an earlier one, in the order of the file.
-    """
-
-    descriptions: dict[tuple[int, int], str]
-    conflicts: dict[tuple[int, int], tables.Fault]
-    faults: list[tables.Fault]
-
-
-def _read_series(source: sources.Source) -> _SeriesList:
-    table = tables.read_table(source, layout.series_csv(source.side))
-    columns = [table.index(n) for n in ("study_id", "series_id", "series_description")]
-    found = _SeriesList(descriptions={}, conflicts={}, faults=[])
-    for line, row in zip(table.lines, table.rows, strict=True):
-        texts = [row[column] if column < len(row) else "" for column in columns]
-        study, series = (tables.parse_id(text) for text in texts[:2])
-        if study is None or series is None or not table.is_whole(row):
-            found.faults.append(_unreadable_series(table, line, row, texts))
-            continue
-        first = found.descriptions.setdefault((study, series), texts[2])
-        if first != texts[2]:
-            fault = tables.Fault(
-                reason=reasons.Reason.CONFLICTING_SERIES,
-                place=table.place(line),
-                detail=f"series {series} of study {study} is {tables.shown(texts[2])}, but "
-                f"{tables.shown(first)} on an earlier line; expected one row a series",
-                study=study,
-                series=series,
-            )
-            found.conflicts.setdefault((study, series), fault)
-            found.faults.append(fault)
-    return found
-
-
-def _unreadable_series(
-    table: tables.Table, line: int, row: list[str], texts: list[str]
-) -> tables.Fault:
-    bad = [
-        tables.why_no_id(name, text)
-        for name, text in zip(_COLUMNS[:2], texts, strict=False)
-        if tables.parse_id(text) is None
-    ]
-    is_whole = table.is_whole(row)
-    return tables.Fault(
-        reason=reasons.Reason.BAD_ID if is_whole else reasons.Reason.BAD_ROW,
-        place=table.place(line),
-        detail=bad[0] if is_whole else table.why_broken(row),
-        study=tables.resembled_id(texts[0]),
-        series=tables.resembled_id(texts[1]),
-    )
-
-
 class _Checker:
     """Checks one row after the other; the order of the checks decides which reason is named."""
 
     def __init__(
         self,
         *,
-        side: str,
+        source: sources.Source,
         selected: frozenset[tuple[str, str]],
-        series: _SeriesList,
+        series: series_list.SeriesList,
         graded: gradings.Gradings | None,
         excluded_keys: frozenset[str],
         requires_labels: bool,
     ) -> None:
-        self._side = side
+        self._source = source
         self._selected = selected
         self._series = series
         self._studies_of_series: dict[int, int] = {s: study for study, s in series.descriptions}
@@ -287,7 +230,9 @@ class _Checker:
                 self._require_first(annotation.key, line, fields)
                 self._add(self._labelled(annotation))
             except reasons.Rejected as rejected:
-                self._reject(key, rejected.reason, rejected.detail, _file(self._side, fields))
+                self._reject(
+                    key, rejected.reason, rejected.detail, _file(self._source.side, fields)
+                )
 
     def _reject(self, key: str, reason: reasons.Reason, detail: str, file: str = "") -> None:
         self.rejects.append(reasons.Reject(key=key, reason=reason, detail=detail, file=file))
@@ -327,14 +272,28 @@ class _Checker:
             raise reasons.Rejected(fault.reason, fault.in_words())
         if (study, series) in self._series.descriptions:
             return
-        file = layout.series_csv(self._side)
+        file = layout.series_csv(self._source.side)
         rejected = gradings.missing(self._series.faults, file, "series", study, series)
         if rejected.reason is reasons.Reason.UNKNOWN_SERIES and series in self._studies_of_series:
             raise reasons.Rejected(
                 reasons.Reason.WRONG_STUDY,
                 f"the series belongs to study {self._studies_of_series[series]}",
             )
+        if (study, series) in self._of_other_side:
+            other = layout.series_csv(layout.other_side(self._source.side))
+            raise reasons.Rejected(rejected.reason, f"{rejected.detail}: it is one of {other}")
         raise rejected
+
+    @functools.cached_property
+    def _of_other_side(self) -> Collection[tuple[int, int]]:
+        """The series of the other side, as far as it has a CSV that says so."""
+        other = layout.other_side(self._source.side)
+        if not tables.is_there(self._source, layout.series_csv(other)):
+            return ()
+        try:
+            return series_list.read(self._source, other).descriptions
+        except ValueError:  # A damaged file of the other side is no fault of this one.
+            return ()
 
     def _require_first(self, key: str, line: int, fields: list[str]) -> None:
         """Of rows with one key the first stands, whatever its label."""

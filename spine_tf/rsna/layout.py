@@ -11,6 +11,11 @@ EXPECTED = (
 )
 
 
+def other_side(side: str) -> str:
+    """Returns the side that a side is not."""
+    return "test" if side == "train" else "train"
+
+
 def images_dir(side: str) -> str:
     """Returns the folder of a side's images."""
     return f"{side}_images"

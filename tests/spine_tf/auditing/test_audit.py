@@ -251,7 +251,14 @@ def test_summary_counts_findings_and_studies(data_set):
     lines = audit.summarize(run(data_set)).splitlines()
 
     assert lines[1].split() == ["error", "off_image", "4", "2"]
-    assert lines[2].startswith("4 of 4 rows have an error")
+    assert lines[2].startswith("4 of 4 rows have an error; convert --exclude")
+
+
+def test_summary_of_rows_of_the_other_side_leads_to_no_conversion(data_set):
+    data_set.rows.append([7, 70, 6, "Left Subarticular Stenosis", "L4/L5", 1, 1])
+    data_set.add_image(1, 2, 1)
+    words = "1 of 1 rows have an error; there is nothing to convert, since unknown_series: "
+    assert words in audit.summarize(run(data_set))
 
 
 def test_summary_of_a_clean_data_set_says_so(data_set):

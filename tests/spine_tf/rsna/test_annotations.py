@@ -24,6 +24,19 @@ def _read(data, **options):
     return annotations.read_annotations(source, **options)
 
 
+def test_row_of_the_other_side_says_so(data):
+    data.rows.append([7, 70, 6, "Left Subarticular Stenosis", "L4/L5", 1, 1])
+    place = data.write()
+    csv = place / "test_series_descriptions.csv"
+    csv.write_text("study_id,series_id,series_description\n7,70,Axial T2\n")
+    found = annotations.read_annotations(sources.open_source(place), has_labels=False)
+    (reject,) = found.rejects
+    assert reject.detail.endswith("has no such series: it is one of test_series_descriptions.csv")
+    csv.write_text("")
+    found = annotations.read_annotations(sources.open_source(place), has_labels=False)
+    assert found.rejects[0].detail.endswith("has no such series")
+
+
 def test_row_is_joined_with_its_label(data):
     found = _read(data)
     (row,) = found.rows

@@ -6,12 +6,14 @@ read once, and workers get the members that they need.
 
 import dataclasses
 import errno
+import io
 import pathlib
 import stat
 import struct
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
+from typing import BinaryIO
 
 from spine_tf.rsna import layout
 from tfrecords import errors, regular_file
@@ -25,6 +27,34 @@ _NO_ZIP = (
 )
 # macOS adds to every file one that holds nothing of it.
 _MACOS_FOLDER, _MACOS_PREFIX = "__MACOSX/", "._"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Received:
+    """A zip that came over a network and lies in memory alone.
+
+    Attributes:
+        data: all of it.
+    """
+
+    data: bytes = dataclasses.field(repr=False)
+
+    def __str__(self) -> str:
+        return "the zip file"
+
+    def open(self) -> BinaryIO:
+        """Returns it as a file, without a copy."""
+        return io.BytesIO(self.data)
+
+
+Place = pathlib.Path | Received
+"""Where a zip is."""
+
+
+def _open(place: Place) -> BinaryIO:
+    if isinstance(place, Received):
+        return place.open()
+    return regular_file.open_file(place)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,14 +75,14 @@ class Member:
     method: int
 
 
-def list_members(path: pathlib.Path) -> Iterator[tuple[str, Member, bool]]:
+def list_members(path: Place) -> Iterator[tuple[str, Member, bool]]:
     """Yields the files of a zip: name as it stands there, place, whether it is a symbolic link.
 
     Raises:
         ValueError: it is no zip file.
     """
     try:
-        with regular_file.open_file(path) as file, zipfile.ZipFile(file) as opened:
+        with _open(path) as file, zipfile.ZipFile(file) as opened:
             infos = opened.infolist()
     except _NO_ZIP as err:
         raise ValueError(
@@ -130,7 +160,7 @@ def _root_of_image(name: str) -> str | None:
     return None
 
 
-def read_member(path: pathlib.Path, name: str, member: Member, limit: int = -1) -> bytes:
+def read_member(path: Place, name: str, member: Member, limit: int = -1) -> bytes:
     """Returns the first bytes of a file in a zip, a whole one with its CRC checked.
 
     Args:
@@ -148,7 +178,7 @@ def read_member(path: pathlib.Path, name: str, member: Member, limit: int = -1) 
     # Deflate never grows by more.
     num_wanted = min(member.num_compressed, limit + limit // 1000 + 64)
     try:
-        with regular_file.open_file(path) as file:
+        with _open(path) as file:
             file.seek(member.offset)
             start = file.read(_LOCAL_HEADER.size)
             signature, name_length, extra_length = _LOCAL_HEADER.unpack(start)
@@ -168,9 +198,7 @@ def read_member(path: pathlib.Path, name: str, member: Member, limit: int = -1) 
     return data
 
 
-def _unfit(
-    path: pathlib.Path, name: str, what: str, number: int = errno.EIO
-) -> regular_file.UnfitFile:
+def _unfit(path: Place, name: str, what: str, number: int = errno.EIO) -> regular_file.UnfitFile:
     return regular_file.UnfitFile(number, f"holds {name}, which is {what}", str(path))
 
 

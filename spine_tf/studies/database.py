@@ -45,23 +45,23 @@ def explained(path: pathlib.Path) -> Iterator[None]:
 class Database:
     """An open file; the caller keeps others out of its directory, and works in `explained`."""
 
-    def __init__(self, path: pathlib.Path, schema: str) -> None:
+    def __init__(self, path: pathlib.Path | None, schema: str) -> None:
         """Opens or makes the file.
 
         Args:
-            path: the SQLite file.
+            path: the SQLite file; None is memory alone.
             schema: statements that are run first; they make a table `facts` of name and value.
         """
         # No locks of SQLite's own: not every shared file system has them, and the directory's
         # lock keeps others out.
-        address = f"{path.resolve().as_uri()}?vfs=unix-none"
+        address = f"{path.resolve().as_uri()}?vfs=unix-none" if path else ":memory:"
         self._connection = sqlite3.connect(address, uri=True, isolation_level=None)
         for setting in (
             "locking_mode = EXCLUSIVE",  # before all else: it does without shared memory
             f"cache_size = -{_CACHE_KIB}",
             "journal_mode = WAL",
             "synchronous = NORMAL",
-            "temp_store = FILE",
+            f"temp_store = {'FILE' if path else 'MEMORY'}",
         ):
             self.execute(f"PRAGMA {setting}")
         self._connection.executescript(schema)

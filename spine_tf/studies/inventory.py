@@ -71,8 +71,8 @@ class Place:
 class Inventory(database.Database):
     """The files of a pile, the images in them, and what was decided of each."""
 
-    def __init__(self, path: pathlib.Path) -> None:
-        """Opens or makes the file, and forgets what an earlier run decided."""
+    def __init__(self, path: pathlib.Path | None) -> None:
+        """Opens or makes the file, and forgets what an earlier run decided; None is memory."""
         super().__init__(path, f"{_SCHEMA}{_DECISIONS}")
 
     def forget_decisions(self) -> None:
@@ -292,6 +292,30 @@ class Inventory(database.Database):
         )
         for series, number, name, frame, text in rows:
             yield series, number, pile_image.from_json(os.fsdecode(name), frame, text)
+
+    def kept_series(self, side: str) -> list[tuple[int, int, str]]:
+        """Returns study, series and kind of the kept series of a side, the best of a kind first."""
+        rows = self.execute(
+            "SELECT study, series, kind FROM series JOIN studies USING (study)"
+            " WHERE kind != '' AND side = ? ORDER BY study, place",
+            (side,),
+        )
+        return rows.fetchall()
+
+    def left_out(self) -> dict[str, int]:
+        """Returns how many images, or files without one, are left out, by reason."""
+        rows = self.execute(
+            "SELECT coalesce(outcomes.reason, files.reason) AS why, count(*) AS n FROM files"
+            " LEFT JOIN outcomes USING (name) WHERE why IS NOT NULL GROUP BY why"
+            " ORDER BY n DESC, why"
+        )
+        return dict(rows)
+
+    def num_pixels(self) -> int:
+        """Returns how many pixels the images have together, of those that were read."""
+        rows = self.execute("SELECT header FROM images")
+        headers = (pile_image.from_json("", 0, text).header for (text,) in rows)
+        return sum(header.rows * header.columns for header in headers)
 
     def places(self) -> dict[str, Place]:
         """Returns where each kept series belongs, by its folder."""

@@ -4,31 +4,25 @@ import contextlib
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from absl import logging
 
-from spine_tf.processes import lock as lock_module, pool
+from spine_tf.processes import lock as lock_module
 from spine_tf.rsna import layout
 from spine_tf.studies import (
     database,
-    deciding,
     identities as identities_module,
     inventory as inventory_module,
     label_file,
-    outcome,
     output_tables,
     own_labels,
     pile as pile_module,
     pile_image,
     placing,
+    steps as steps_module,
 )
-from tfrecords import atomic, file_system, output_place, progress
-
-Files = list[pile_module.File]
-Task = TypeVar("Task")
-Result = TypeVar("Result")
+from tfrecords import atomic, file_system, output_place
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,7 +83,8 @@ def organize(
     private.mkdir(parents=True, exist_ok=True)
     file_system.restrict(private, 0o700)
     with lock_module.lock_directory(private, owner="organize") as descriptor:
-        run = _Run(pile=pile, output_dir=output_dir, num_workers=num_workers, lock=descriptor)
+        steps = steps_module.Steps(pile=pile, num_workers=num_workers, inherited=[descriptor])
+        run = _Run(steps=steps, output_dir=output_dir)
         identities = identities_module.open_key(private)
         path = private / inventory_module.FILE_NAME
         with (
@@ -97,7 +92,10 @@ def organize(
             contextlib.closing(inventory_module.Inventory(path)) as inventory,
         ):
             _require_same_pile(inventory, dicom_dir, output_dir)
-            run.read(inventory)
+            inventory.update(pile.files())
+            num_unread = inventory.count("files", "NOT is_read")
+            logging.info("%d files, %d of them to be read", inventory.count("files"), num_unread)
+            steps.read(inventory)
             given = _settle(run, inventory, identities, settings)
             return output_tables.write(inventory, given, output_dir, private, settings.min_slices)
 
@@ -110,8 +108,8 @@ def _settle(
 ) -> own_labels.Matched:
     """Decides and places; anew where an image can't be read, since series then lack it."""
     while True:
-        run.decide(inventory, identities, settings.min_slices)
-        run.leave_out_same_pixels(inventory)
+        run.steps.decide(inventory, identities, settings.min_slices)
+        run.steps.leave_out_same_pixels(inventory)
         with pile_image.quiet():
             given = own_labels.match(inventory, settings.labels)
         if run.place(inventory):
@@ -151,57 +149,10 @@ def _require_same_pile(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Run:
-    """The steps that read files, by processes.
+    """The steps, and what puts series in their places."""
 
-    Attributes:
-        pile, output_dir, num_workers: see `organize`.
-        lock: a descriptor that workers don't keep.
-    """
-
-    pile: pile_module.Pile
+    steps: steps_module.Steps
     output_dir: pathlib.Path
-    num_workers: int
-    lock: int
-
-    def read(self, inventory: inventory_module.Inventory) -> None:
-        """Lists the pile, and reads the headers that are not known yet."""
-        inventory.update(self.pile.files())
-        num_unread = inventory.count("files", "NOT is_read")
-        logging.info("%d files, %d of them to be read", inventory.count("files"), num_unread)
-        read = functools.partial(_read_files, pile=self.pile)
-        for found in self._results(read, inventory.unread(), "headers", " x 256 files"):
-            with inventory.transaction():
-                for file, images in found:
-                    inventory.add_read(file, images)
-
-    def decide(
-        self,
-        inventory: inventory_module.Inventory,
-        identities: identities_module.Identities,
-        min_slices: int,
-    ) -> None:
-        """Finds the series of each study and what becomes of them."""
-        inventory.leave_out_duplicates()
-        decide = functools.partial(
-            deciding.decide_study, pile=self.pile, identities=identities, min_slices=min_slices
-        )
-        for study in self._results(decide, inventory.studies(), "series", " studies"):
-            with inventory.transaction():
-                inventory.add_study(study)
-
-    def leave_out_same_pixels(self, inventory: inventory_module.Inventory) -> None:
-        """Of series that show the same pixels at the same places, keeps the first."""
-        hash_series = functools.partial(_hash_series, pile=self.pile)
-        first: dict[tuple[str, str], int] = {}
-        found = self._results(hash_series, inventory.alike(), "pixels", " series", is_in_order=True)
-        for series, geometry, digest in found:
-            if digest is None:
-                continue
-            same = first.setdefault((geometry, digest), series)
-            if same != series:
-                detail = f"the pixels of series {same}, at the same places"
-                why = outcome.LeftOut(reason=outcome.Reason.SAME_PIXELS, detail=detail)
-                inventory.leave_out_series(series, why)
 
     def place(self, inventory: inventory_module.Inventory) -> bool:
         """Puts the images where they belong, and takes away what an earlier call put elsewhere.
@@ -240,54 +191,16 @@ class _Run:
             images = inventory.images_of(places[index].series)
             return placing.Task(place=places[index], images=tuple(images))
 
-        place = functools.partial(placing.place, pile=self.pile, output_dir=self.output_dir)
+        place = functools.partial(placing.place, pile=self.steps.pile, output_dir=self.output_dir)
         tasks = database.Lazy(len(places), task)
         num_failures = 0
-        for placed in self._results(place, tasks, "images", " series"):
+        for placed in self.steps.results(place, tasks, "images", " series"):
             target = placed.task.place
             for file, why in placed.failures:
                 inventory.add_read(file, why)
             num_failures += len(placed.failures)
             inventory.note_placed(target.folder, "" if placed.failures else target.digest)
         return not num_failures
-
-    def _results(
-        self,
-        function: Callable[[Task], Result],
-        tasks: pool.Tasks[Task],
-        doing: str,
-        unit: str,
-        *,
-        is_in_order: bool = False,
-    ) -> Iterator[Result]:
-        results = pool.run_tasks(
-            function,
-            tasks,
-            num_workers=self.num_workers,
-            name_of=lambda task: f"a batch of {doing}",
-            is_in_order=is_in_order,
-            inherited=[self.lock],
-        )
-        shown = progress.counting(doing, total=len(tasks), unit=unit)
-        with shown as count, contextlib.closing(results):
-            for result in results:
-                yield result
-                count.add()
-
-
-def _read_files(
-    files: Files, *, pile: pile_module.Pile
-) -> list[tuple[pile_module.File, list[pile_image.Entry] | outcome.LeftOut]]:
-    with pile_image.quiet():
-        return [(file, pile_image.read_entries(pile, file)) for file in files]
-
-
-def _hash_series(
-    task: tuple[int, str, Sequence[tuple[pile_module.File, int, int]]], *, pile: pile_module.Pile
-) -> tuple[int, str, str | None]:
-    series, geometry, images = task
-    shown = [(file, frame) for file, frame, _ in images]
-    return series, geometry, deciding.hash_pixels(shown, pile=pile)
 
 
 def summarize(found: output_tables.Summary, output_dir: pathlib.Path) -> str:

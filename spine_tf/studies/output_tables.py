@@ -142,11 +142,7 @@ def _description_rows(
     inventory: inventory_module.Inventory, side: str
 ) -> Iterator[Sequence[object]]:
     yield ("study_id", "series_id", "series_description")
-    yield from inventory.execute(
-        "SELECT study, series, kind FROM series JOIN studies USING (study)"
-        " WHERE kind != '' AND side = ? ORDER BY study, place",
-        (side,),
-    )
+    yield from inventory.kept_series(side)
 
 
 def _id_rows(inventory: inventory_module.Inventory) -> Iterator[Sequence[object]]:
@@ -190,16 +186,12 @@ def _summarize(inventory: inventory_module.Inventory, given: own_labels.Matched)
         num_series[kind] = inventory.count("series", f"kind = '{kind}'")
         having = f"SELECT count(DISTINCT study) FROM series WHERE kind = '{kind}'"
         lacking[kind] = num_studies - inventory.execute(having).fetchone()[0]
-    left_out = inventory.execute(
-        "SELECT coalesce(outcomes.reason, files.reason) AS why, count(*) AS n FROM files"
-        " LEFT JOIN outcomes USING (name) WHERE why IS NOT NULL GROUP BY why ORDER BY n DESC, why"
-    )
     return Summary(
         num_files=inventory.count("files"),
         num_studies=num_studies,
         num_series=num_series,
         lacking=lacking,
-        left_out=dict(left_out),
+        left_out=inventory.left_out(),
         labels=own_labels.counts(given),
         num_labelled=len(given.grades),
         num_patients=len(set(given.patients.values())),

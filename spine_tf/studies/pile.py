@@ -114,7 +114,7 @@ _LINK = outcome.LeftOut(
 class Zip:
     """A zip file; nothing is unpacked, and no member's name becomes a path."""
 
-    archive: pathlib.Path
+    archive: zip_members.Place
 
     def files(self) -> Iterator[File]:
         """Yields the members.
@@ -125,8 +125,9 @@ class Zip:
         members = list(zip_members.list_members(self.archive))
         taken = {name for name, _, _ in members}
         first: set[str] = set()
+        numbers: dict[str, int] = {}
         for spelled, member, is_link in members:
-            name = spelled if spelled not in first else _another(spelled, taken)
+            name = spelled if spelled not in first else _another(spelled, taken, numbers)
             first.add(name)
             taken.add(name)
             left_out = _LINK if is_link else None
@@ -153,10 +154,16 @@ class Zip:
         """Returns None: members have no path."""
 
 
-def _another(name: str, taken: Set[str]) -> str:
-    """A name of its own for a member that has that of an earlier one, such as IM1 (2)."""
-    names = (f"{name} ({number})" for number in itertools.count(2))
-    return next(each for each in names if each not in taken)
+def _another(name: str, taken: Set[str], numbers: dict[str, int]) -> str:
+    """A name of its own for a member that has that of an earlier one, such as IM1 (2).
+
+    `numbers` has the last one of each name: members without end may share one.
+    """
+    for number in itertools.count(numbers.get(name, 1) + 1):
+        numbers[name] = number
+        if (found := f"{name} ({number})") not in taken:
+            return found
+    raise ValueError(name)
 
 
 def open_pile(place: pathlib.Path) -> Pile:

@@ -22,11 +22,13 @@ class Finder:
         in_words: which weights these are, for every report.
         temperature: divides the numbering's scores.
         draw: makes what draws heatmaps of a reader's slices.
+        warm: loads the networks and asks each once.
     """
 
     in_words: str
     temperature: float
     draw: Callable[[slice_reader.SliceReader], heatmaps.Source]
+    warm: Callable[[], None]
 
     def find(
         self, source: sources.Source, study: imaged_study.ImagedStudy
@@ -68,6 +70,7 @@ def _of(found: localizer_module.Localizer, what: str) -> Finder:
         in_words=f"{what} {found.name!r}",
         temperature=found.temperature,
         draw=lambda reader: loaded().of(reader),
+        warm=lambda: loaded().warm(),
     )
 
 

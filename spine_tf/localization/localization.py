@@ -177,6 +177,16 @@ def read_study(
     study = imaged_study.read(source, study_id, series)
     own = {(row.condition, row.level) for row in given}
     localized = None if finder is None or own.issuperset(_ROWS) else finder.find(source, study)
+    return with_given(study, localized, given)
+
+
+def with_given(
+    study: imaged_study.ImagedStudy,
+    localized: study_points.Localized | None,
+    given: Sequence[annotations.Annotation],
+) -> StudyResult:
+    """Returns what was found in a study beside the points that somebody marked."""
+    own = {(row.condition, row.level) for row in given}
     seen = localized.points if localized else ()
     found = [_beside_given(row, own) for row in seen if (row.condition, row.level) not in own]
     points = sorted([*given, *found], key=lambda row: (row.condition, row.level))

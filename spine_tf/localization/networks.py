@@ -29,6 +29,10 @@ class Networks:
         # A signature loses its variables with the object that it is of.
         self._loaded = [_load(localizer, network) for network in localizer_module.NETWORKS]
 
+    def warm(self) -> None:
+        """Asks each once: the first answer takes longer than all after it."""
+        self.ask(np.zeros((1, *IMAGE_SHAPE), np.uint16), np.array([[0, 1]], np.float32))
+
     def ask(self, image: np.ndarray, window: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the heatmaps of each network, by its name.
 

@@ -86,6 +86,13 @@ class StudyReader:
         for one in self.graders:
             one.model.require(one.served)
 
+    def warm(self) -> None:
+        """Loads all networks and asks each once, so that the first study is as quick as others."""
+        for one in self.graders:
+            one.warm()
+        if self.finder is not None:
+            self.finder.warm()
+
     @property
     def readers(self) -> reading.Readers:
         """Who grades, for the page."""
@@ -125,19 +132,44 @@ class StudyReader:
         results, rows = self._points(source, studies, given, has_headers=has_headers)
         for result in results.values():
             evidence.add_result(result)
+        grades, num_crops = self.grade(
+            source, studies, rows, asked=asked, evidence=evidence, num_workers=num_workers
+        )
+        own = {id(row) for points in given.values() for row in points}
+        return Answered(
+            results=results,
+            grades=grades,
+            unasked=evidence.unasked(asked),
+            num_crops=num_crops,
+            num_found=sum(id(row) not in own for row in self._answerable(rows)),
+        )
+
+    def grade(
+        self,
+        source: sources.Source,
+        studies: Studies,
+        rows: Sequence[annotations.Annotation],
+        *,
+        asked: Sequence[asked_rows.Asked],
+        evidence: row_evidence.Evidence,
+        num_workers: int = 0,
+    ) -> tuple[list[reading.Grade], int]:
+        """Returns the rows that are asked for, by their points, and how many of those had a crop.
+
+        Args:
+            source: where the images are.
+            studies: whose points they are.
+            rows: the points.
+            asked: the rows of the answer.
+            evidence: what is known already of why a row is answered as it is.
+            num_workers: processes that cut crops; 0 is this one.
+        """
         evidence.add_points(rows)
         answers = answers_module.Answers(
             self.graders, is_competition_weighted=self.is_competition_weighted
         )
         num_crops = self._answer(source, studies, rows, answers, evidence, num_workers)
-        own = {id(row) for points in given.values() for row in points}
-        return Answered(
-            results=results,
-            grades=[evidence.grade(one, answers) for one in asked],
-            unasked=evidence.unasked(asked),
-            num_crops=num_crops,
-            num_found=sum(id(row) not in own for row in self._answerable(rows)),
-        )
+        return [evidence.grade(one, answers) for one in asked], num_crops
 
     def _answerable(self, rows: Sequence[annotations.Annotation]) -> list[annotations.Annotation]:
         return [row for row in rows if any(one.may_answer(row) for one in self.graders)]

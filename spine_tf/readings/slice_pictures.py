@@ -89,6 +89,14 @@ def draw(result: localization.StudyResult, source: sources.Source) -> list[Slice
     return found
 
 
+def draw_slice(
+    result: localization.StudyResult, source: sources.Source, row: annotations.Annotation
+) -> SlicePicture | None:
+    """Returns the slice that one point lies on, with that point alone; None where unreadable."""
+    is_axial = row.condition in point_figures.GROUPS["recess"]
+    return _Drawer(result, source).alone(row, is_axial=is_axial)
+
+
 class _Drawer:
     """Draws the slices of one study."""
 
@@ -122,6 +130,10 @@ class _Drawer:
             picture = self._picture((self._study, stack.series_id, number), (), is_axial=False)
             return [] if picture is None else [picture]
         return []
+
+    def alone(self, row: annotations.Annotation, *, is_axial: bool) -> SlicePicture | None:
+        """Returns a point's slice, without any other point."""
+        return self._picture(row.image, [(row, (row.x, row.y))], is_axial=is_axial)
 
     def _place(
         self, row: annotations.Annotation, at: tuple[int, int, int], is_axial: bool

@@ -1,12 +1,16 @@
 """The page of one study: grades, what is doubtful, and its slices; a file that asks for nothing."""
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import jinja2
 
 from spine_tf import labels
 from spine_tf.localization import gate
 from spine_tf.pages import charts, template
-from spine_tf.readings import reading, slice_pictures, study_file
+from spine_tf.readings import marking, reading, slice_pictures, study_file
 from spine_tf.rsna import annotations
 
 # Of a severity: a sign beside its word and its colour, so that none of them is needed.
@@ -34,6 +38,15 @@ class _Cell:
     remarks: Sequence[reading.Remark]
 
     @property
+    def bars(self) -> list[tuple[int, float, float]]:
+        """(severity, where it begins, probability) of each class, side by side."""
+        starts = itertools.accumulate((share for *_, share in self.parts), initial=0.0)
+        return [
+            (severity, start, share)
+            for (_, severity, share), start in zip(self.parts, starts, strict=False)
+        ]
+
+    @property
     def in_words(self) -> str:
         """The probabilities."""
         return ", ".join(f"{name} {charts.percent(share, 0)}" for name, _, share in self.parts)
@@ -52,18 +65,58 @@ def render(
         pictures: its slices.
         index: address of the page of all studies; "" where there is none.
     """
-    return template.load("spine_tf.readings", "study.html.jinja").render(
-        one=one,
-        index=index,
-        conditions=[labels.in_words(name) for name in _conditions(one)],
-        table=_table(one),
-        numbering=numbering_in_words(one),
-        missing=missing_in_words(one),
-        remarks=_remarks(one),
-        sagittal=[each for each in pictures if not each.is_axial],
-        axial=[each for each in pictures if each.is_axial],
-        flags_of=_flags_of,
-    )
+    return _load("study.html.jinja").render(index=index, **_facts(one, pictures))
+
+
+def render_parts(
+    one: reading.Reading,
+    pictures: Sequence[slice_pictures.SlicePicture],
+    *,
+    marked: Collection[tuple[int, int]],
+) -> str:
+    """Returns the sections of the page, as a page shows them on which points are corrected.
+
+    Args:
+        one: the study.
+        pictures: its slices.
+        marked: condition and level of the points that a reader has marked.
+    """
+    facts = {**_facts(one, pictures), "is_editable": True}
+    return _load("study_parts.html.jinja").render(marked=sorted(marked), **facts)
+
+
+def render_marking(picture: slice_pictures.SlicePicture, proposal: marking.Proposal) -> str:
+    """Returns a slice on which a point is to be marked, and the way to those beside it."""
+    facts = {"is_editable": True, "flags_of": _flags_of, "row_words": _point_in_words}
+    return _load("marking.html.jinja").render(shown=picture, proposal=proposal, **facts)
+
+
+def style() -> str:
+    """Returns the style sheet of what is in the sections."""
+    return _load("study.css.jinja").render()
+
+
+def _load(name: str) -> jinja2.Template:
+    return template.load("spine_tf.readings", name)
+
+
+def _facts(one: reading.Reading, pictures: Sequence[slice_pictures.SlicePicture]) -> dict[str, Any]:
+    """What the templates know."""
+    return {
+        "one": one,
+        "conditions": [labels.in_words(name) for name in _conditions(one)],
+        "table": _table(one),
+        "numbering": numbering_in_words(one),
+        "missing": missing_in_words(one),
+        "remarks": _remarks(one),
+        "sagittal": [each for each in pictures if not each.is_axial],
+        "axial": [each for each in pictures if each.is_axial],
+        "flags_of": _flags_of,
+        "row_words": _point_in_words,
+        "row_of": _row_in_words,
+        "all_rows": [(c, v) for v in range(len(labels.LEVELS)) for c in range(5)],
+        "is_editable": False,
+    }
 
 
 def _conditions(one: reading.Reading) -> list[str]:
@@ -143,6 +196,10 @@ def _remarks(one: reading.Reading) -> list[tuple[str, str]]:
                 row = _row_in_words(grade.condition, grade.level)
                 by_reason.setdefault(why, []).append(row)
     return [(_listed(list(dict.fromkeys(rows))), why) for why, rows in by_reason.items()]
+
+
+def _point_in_words(row: annotations.Annotation) -> str:
+    return _row_in_words(row.condition, row.level)
 
 
 def _flags_of(row: annotations.Annotation) -> str:

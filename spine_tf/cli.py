@@ -49,6 +49,7 @@ PROGRAMS: Mapping[str, Program] = types.MappingProxyType(
             ("reproduce", "spine_tf.reproduce", "the report's experiment and its table"),
             ("export", "spine_tf.export", "write a SavedModel and what belongs to it"),
             ("predict", "spine_tf.predict", "studies, with points or without, to grades and pages"),
+            ("serve", "spine_tf.serve", "a local page to drop a study on, and HTTP for programs"),
         )
     }
 )

@@ -47,6 +47,7 @@ _ROOMS = (
     "label_review",
     "stacking",
     "serving",
+    "web",
     "reproduction",
     "ablation",
 )
@@ -62,6 +63,7 @@ _MODULES_WITHOUT_TENSORFLOW = (
     "spine_tf.label_review.quality",
     "spine_tf.serving.verification",
     "spine_tf.serving.prediction",
+    "spine_tf.web.service",
     "spine_tf.ablation.ablation",
     "tfrecords.shard",
     "tfrecords.example",

@@ -120,7 +120,7 @@ def _is_permissive(licence: str) -> bool:
     return any(set(choice.split(" AND ")) <= _PERMISSIVE for choice in choices)
 
 
-@pytest.mark.parametrize("extras", [(), ("jpeg",)])
+@pytest.mark.parametrize("extras", [(), ("jpeg",), ("serve",)])
 def test_installation_is_free_to_use_and_pass_on(extras: tuple[str, ...]) -> None:
     licences = {name: _licence(name, one) for name, one in _installed(extras).items()}
     assert {"tensorflow", "numpy", "wrapt"} <= set(licences)  # the last is TensorFlow's need

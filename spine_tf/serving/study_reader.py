@@ -102,6 +102,11 @@ class StudyReader:
             is_competition_weighted=self.is_competition_weighted,
         )
 
+    @property
+    def points_by(self) -> str:
+        """Who finds the points that nobody marked, in words."""
+        return self.finder.in_words if self.finder is not None else "nobody"
+
     def read(
         self,
         source: sources.Source,

@@ -39,7 +39,7 @@ class _Once:
     """A finder that looks once at the one study there is."""
 
     def __init__(self, one):
-        self.name, self._one, self._found = one.name, one, None
+        self._one, self._found = one, None
 
     def find(self, source, study):
         self._found = self._found or self._one.find(source, study)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from spine_tf.configuration import config, model_configs, overrides
-from tfrecords import manifest, records
+from tfrecords import manifest, records, tfds_files
 from tuner import search_settings
 
 
@@ -180,6 +180,7 @@ def test_few_folds_are_said_and_choose_no_epoch(
     gone = ("fold_1", "fold_2")[num_folds - 1 :]
     parts = tuple(part for part in dataset.shards if part.split not in gone)
     manifest.write_manifest(copy, dataclasses.replace(dataset, shards=parts))
+    tfds_files.write_info(copy, manifest.read_manifest(copy), "x")
     bases, fixed = search_settings.make_bases("binary", ["simple"], settings=set_values)
     settings = search_settings.Settings(
         search_dir=tmp_path, records_dir=copy, task="binary", bases=bases, fixed=fixed

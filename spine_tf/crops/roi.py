@@ -156,7 +156,8 @@ def make_band(center: float, spacing: float, size: int, roi_mm: float, roi_px: i
     """
     reach = max(1.0, roi_mm / roi_px / spacing)
     positions = center + _offsets(roi_px) * roi_mm / spacing
-    taps = np.ceil(positions - reach) + np.arange(math.floor(2 * reach) + 1)[:, None]
+    # One more would touch no pixel but where a triangle ends, with a weight of 0.
+    taps = np.ceil(positions - reach) + np.arange(math.ceil(2 * reach))[:, None]
     shares = np.maximum(0.0, 1.0 - np.abs(taps - positions) / reach)
     shares /= shares.sum(axis=0)
     weights = np.floor(shares * _GRID + 0.5 + _TIE) / _GRID

@@ -39,7 +39,9 @@ _MAX_UPLOAD_MB = flags.DEFINE_integer(
 _MAX_MEMORY_MB = flags.DEFINE_integer(
     "max_memory_mb", 4096, "MiB that zips and studies may take in memory together.", lower_bound=1
 )
-_WORKERS = flags_module.Workers("Studies that are read at the same time.", default=1)
+_WORKERS = flags.DEFINE_integer(
+    "workers", 1, "Studies that are read at the same time.", lower_bound=1
+)
 
 _USAGE = """Serves a local page: drop a study, see its grades, move points; and POST /v1/studies.
 
@@ -69,7 +71,7 @@ def main() -> None:
         bounds=bounds.Bounds(
             num_upload_bytes=_MAX_UPLOAD_MB.value * 2**20,
             num_held_bytes=_MAX_MEMORY_MB.value * 2**20,
-            num_readings=_WORKERS.number(),
+            num_readings=_WORKERS.value,
             min_slices=_MIN_SLICES.value,
         ),
     )

@@ -39,7 +39,8 @@ class Count:
             initial=done,
             unit=unit,
             desc=name,
-            disable=not sys.stderr.isatty(),
+            # A server's threads would draw over each other.
+            disable=not (sys.stderr.isatty() and _is_main_thread()),
             smoothing=0.05,
         )
 
@@ -80,6 +81,10 @@ class Count:
     def close(self) -> None:
         """Ends the bar."""
         self._bar.close()
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from starlette import applications, exceptions, requests, responses, routing, ty
 from spine_tf import labels
 from spine_tf.pages import template
 from spine_tf.readings import reading
-from spine_tf.web import desk as desk_module, front_page, guard, openapi, refusal, uploads
+from spine_tf.web import desk as desk_module, front_page, guard, openapi, refusal, session, uploads
 
 _SWEEP_SECONDS = 5.0
 _MOST_JSON = 2**16
@@ -130,7 +130,7 @@ class _Addresses:
             found = await desk_module.wait_for(request, study)
             return responses.JSONResponse(found.to_json())
         finally:
-            study.lease.end()
+            study.end()
 
     async def open_study(self, request: requests.Request) -> responses.Response:
         try:
@@ -148,6 +148,7 @@ class _Addresses:
         try:
             study.read.result()
         except refusal.Refusal as refused:
+            self._desk.studies.drop(_id(request))
             # A browser would write any other status into its console.
             return responses.JSONResponse({"state": "refused", "detail": refused.sentence})
         return responses.JSONResponse({"state": "read"})
@@ -156,12 +157,18 @@ class _Addresses:
         self._desk.studies.drop(_id(request))
         return responses.Response(status_code=204)
 
+    def _read(self, request: requests.Request) -> session.Session:
+        study = self._desk.studies.get(_id(request))
+        if not study.read.done():
+            raise refusal.Refusal(409, "the study is still read: ask for its state until it is")
+        return study.read.result()
+
     async def report(self, request: requests.Request) -> responses.Response:
-        study = await desk_module.wait_for(request, self._desk.studies.get(_id(request)))
+        study = self._read(request)
         return responses.HTMLResponse(await self._desk.touch(study.report))
 
     async def correct(self, request: requests.Request) -> responses.Response:
-        study = await desk_module.wait_for(request, self._desk.studies.get(_id(request)))
+        study = self._read(request)
         sent = await _sent_json(request)
 
         def work() -> str:
@@ -171,7 +178,7 @@ class _Addresses:
         return responses.HTMLResponse(await self._desk.touch(work))
 
     async def slice(self, request: requests.Request) -> responses.Response:
-        study = await desk_module.wait_for(request, self._desk.studies.get(_id(request)))
+        study = self._read(request)
         asked = request.query_params
         row = _number(asked, "condition", labels.CONDITIONS), _number(asked, "level", labels.LEVELS)
         at = (_number(asked, "series"), _number(asked, "instance")) if "series" in asked else None
@@ -179,7 +186,7 @@ class _Addresses:
         return responses.HTMLResponse(made)
 
     async def file(self, request: requests.Request) -> responses.Response:
-        study = await desk_module.wait_for(request, self._desk.studies.get(_id(request)))
+        study = self._read(request)
         name = str(request.path_params["name"])
         text, media_type = await self._desk.touch(functools.partial(study.file, name))
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}

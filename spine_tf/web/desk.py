@@ -118,7 +118,7 @@ async def wait_for(request: requests.Request, study: open_studies.OpenStudy) -> 
     Raises:
         refusal.Left: the client has gone.
     """
-    done = asyncio.ensure_future(asyncio.wrap_future(study.read))
+    done = asyncio.wrap_future(study.read)
     while not (await asyncio.wait({done}, timeout=_POLL_SECONDS))[0]:
         if await request.is_disconnected():
             study.turn.leave()

@@ -25,6 +25,11 @@ class OpenStudy:
     lease: byte_budget.Lease
     last_used: float = dataclasses.field(default_factory=time.monotonic)
 
+    def end(self) -> None:
+        """Lets it go; while it is still read, it takes memory."""
+        self.turn.leave()
+        self.read.add_done_callback(lambda done: self.lease.end())
+
 
 class OpenStudies:
     """Safe among threads."""
@@ -57,12 +62,16 @@ class OpenStudies:
         )
 
     def open(self, study: OpenStudy) -> str:
-        """Takes a study in and returns its id."""
-        with self._lock:
-            self._require_room()
-            name = secrets.token_urlsafe(24)
-            self._studies[name] = study
-            return name
+        """Takes a study in and returns its id; Refusal where no other may be opened."""
+        name = secrets.token_urlsafe(24)
+        try:
+            with self._lock:
+                self._require_room()
+                self._studies[name] = study
+        except refusal.Refusal:
+            study.end()
+            raise
+        return name
 
     def get(self, name: str) -> OpenStudy:
         """Returns a study, whose time begins anew.
@@ -87,7 +96,7 @@ class OpenStudies:
         with self._lock:
             study = self._studies.pop(name, None)
         if study is not None:
-            _end(study)
+            study.end()
 
     def expire(self) -> None:
         """Forgets the studies that nobody asked for in time."""
@@ -100,9 +109,3 @@ class OpenStudies:
         """Forgets all."""
         for name in list(self._studies):
             self.drop(name)
-
-
-def _end(study: OpenStudy) -> None:
-    study.turn.leave()
-    # While it is read, it is in memory.
-    study.read.add_done_callback(lambda done: study.lease.end())

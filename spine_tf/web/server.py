@@ -1,9 +1,11 @@
 """A server on one address, from the start, once all is loaded, to a signal that ends it."""
 
 import contextlib
+import ipaddress
 import logging as std_logging
 import socket
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 
@@ -12,6 +14,8 @@ from starlette import types
 
 _BACKLOG = 128
 _STOP_SECONDS = 5
+_POLL_SECONDS = 0.01
+_MOST_CONNECTIONS = 256
 _LOGGERS = ("uvicorn.error", "asyncio", "concurrent.futures")
 
 
@@ -45,14 +49,19 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def address_of(listening: socket.socket) -> str:
-    """Returns the address of what listens, such as http://127.0.0.1:8080."""
+    """Returns the address of what listens, such as http://127.0.0.1:8080.
+
+    What listens on all addresses of this machine is asked by its name.
+    """
     host, port = listening.getsockname()[:2]
+    if ipaddress.ip_address(host).is_unspecified:
+        host = socket.gethostname()
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 @contextlib.contextmanager
 def running(app: types.ASGIApp, listening: socket.socket) -> Iterator[threading.Thread]:
-    """Serves in a thread while the block lasts; gives that thread.
+    """Serves in a thread while the block lasts; gives that thread, once it answers.
 
     So a signal reaches the main thread as it does in every program: what it raises there ends the
     block, and that ends the server.
@@ -68,6 +77,7 @@ def running(app: types.ASGIApp, listening: socket.socket) -> Iterator[threading.
         loop="asyncio",
         server_header=False,
         proxy_headers=False,
+        limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
     server = uvicorn.Server(config)
@@ -76,6 +86,8 @@ def running(app: types.ASGIApp, listening: socket.socket) -> Iterator[threading.
     thread = threading.Thread(target=server.run, args=([listening],), name="server")
     thread.start()
     try:
+        while thread.is_alive() and not server.started:
+            time.sleep(_POLL_SECONDS)
         yield thread
     finally:
         server.should_exit = True

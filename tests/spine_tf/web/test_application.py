@@ -187,9 +187,9 @@ def test_study_that_can_not_be_read_is_said_to_its_page(address):
     while (found := json.loads(_ask(address, "GET", path)[2]))["state"] != "refused":
         time.sleep(0.02)
     assert "no zip file" in found["detail"]
-    assert _ask(address, "GET", f"{path}/report")[0] == 400
+    for method, part in (("GET", ""), ("GET", "/report"), ("PUT", "/points")):
+        assert _ask(address, method, path + part)[0] == 404
     assert _ask(address, "DELETE", path)[0] == 204
-    assert _ask(address, "GET", path)[0] == 404
 
 
 @pytest.mark.parametrize(
@@ -254,13 +254,26 @@ def test_too_long_reading_and_full_memory_are_said(start, study_zip):
     assert (status, "take all of the" in body["detail"]) == (429, True)
 
 
-def test_study_is_forgotten_when_its_time_is_over(start):
+def test_study_is_forgotten_when_its_time_is_over(start, study_zip):
     address = start(kept_seconds=0.3)
-    _, body = _post(address, b"x", "/studies")
-    assert _ask(address, "GET", f"/studies/{body['id']}")[0] == 200
+    _, body = _post(address, study_zip, "/studies")
+    assert _ask(address, "GET", f"/studies/{body['id']}/report")[0] == 409
     time.sleep(0.4)
     assert _ask(address, "GET", f"/studies/{body['id']}")[0] == 404
     assert json.loads(_ask(address, "GET", "/healthz")[2])["open"] == 0
+
+
+def test_reading_ends_where_its_client_goes(start, study_zip):
+    address = start()
+    place = urllib.parse.urlsplit(address)
+    for _ in range(4):
+        connection = http.client.HTTPConnection(place.hostname, place.port)
+        connection.request("POST", "/v1/studies", study_zip, _ZIP)
+        connection.close()
+    end = time.monotonic() + 30
+    while json.loads(_ask(address, "GET", "/healthz")[2])["reading"]:
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_clients_at_once_get_the_same_answers(address, answer, study_zip):

@@ -190,11 +190,17 @@ def test_hostile_zip_gets_its_sentence_without_a_console_message(page, browser, 
     assert not browser.logged()
 
 
-def test_page_that_leaves_takes_its_study_along(page, address, study_zip, tmp_path):
-    zipped = tmp_path / "study.zip"
-    zipped.write_bytes(study_zip)
-    page.find_element("id", "files").send_keys(str(zipped))
+def test_page_that_leaves_takes_its_study_along(page, browser, start, study_files, tmp_path):
+    """A folder that is dropped, where a token is needed."""
+    address = start(token="a token of this test")
+    page.get(f"{address}/#token=a%20token%20of%20this%20test")
+    data = {"items": [], "files": [str(_put(tmp_path / "folder", study_files))]}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        event = {"type": kind, "x": 300, "y": 300, "data": {**data, "dragOperationsMask": 1}}
+        page.execute_cdp_cmd("Input.dispatchDragEvent", event)
     _wait(page, "Read.")
+    assert len(_rows(page)) == 25
+    assert not browser.logged()
     page.get("data:text/html,left")
     page.get(f"{address}/healthz")
     end = time.monotonic() + 10

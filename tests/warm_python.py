@@ -9,6 +9,7 @@ call with other variables that are read at an import, and all of them where a sy
 descriptors of processes.
 """
 
+import atexit
 import contextlib
 import ctypes
 import fcntl
@@ -24,6 +25,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Mapping
 
@@ -36,13 +38,16 @@ _IMPORTED = {
     ),
     "without": (
         *("numpy", "pydicom", "pandas", "absl.flags", "scipy.stats", "spine_tf.ablation.ablation"),
-        *("spine_tf.auditing.audit", "spine_tf.conversion.job", "spine_tf.synthesis.phantom"),
+        *("spine_tf.auditing.audit", "spine_tf.conversion.job", "spine_tf.studies.organizing"),
+        "spine_tf.synthesis.phantom",
     ),
 }
 _SERVER_OF = {
     **dict.fromkeys(("spine_tf.augment", "spine_tf.clean", "spine_tf.evaluate"), "with"),
     **dict.fromkeys(("spine_tf.export", "spine_tf.predict", "spine_tf.train", "tuner"), "with"),
-    **dict.fromkeys(("spine_tf.reproduce", "-", "-c"), "with"),
+    **dict.fromkeys(
+        ("spine_tf.reproduce", "spine_tf.localize", "spine_tf.stack", "-", "-c"), "with"
+    ),
     **dict.fromkeys(("spine_tf.ablate", "spine_tf.audit", "spine_tf.config"), "without"),
     **dict.fromkeys(("spine_tf.convert", "spine_tf.organize", "spine_tf.phantom"), "without"),
     **dict.fromkeys(("spine_tf.subset", "tfrecords"), "without"),
@@ -132,6 +137,17 @@ def _serve(address: pathlib.Path, owner: int) -> None:
         server.listen()
         address.with_suffix(".starting").rename(address)
         words = _Server(server, owner, variables).words()
+    status: object = None
+    try:
+        _run(words)
+    except SystemExit as end:
+        status = end.code
+    if status is None or isinstance(status, int):
+        _end(status or 0)
+    sys.exit(str(status))
+
+
+def _run(words: list[str]) -> None:
     if words[0] in ("-", "-c"):
         code = sys.stdin.read() if words[0] == "-" else words.pop(1)
         sys.argv = words
@@ -139,6 +155,15 @@ def _serve(address: pathlib.Path, owner: int) -> None:
     else:
         sys.argv = words
         runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+
+
+def _end(status: int) -> None:
+    """Ends as Python does, but leaves its memory to the system: to free it would take long."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _import(names: Iterable[str]) -> None:

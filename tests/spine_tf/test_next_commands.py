@@ -1,5 +1,6 @@
 """What holds for all programs: what they require, and the command that each prints at its end."""
 
+import functools
 import os
 import pathlib
 import re
@@ -25,6 +26,7 @@ def _run(*words: str, cwd: pathlib.Path | None = None) -> subprocess.CompletedPr
     return subprocess.run(words, capture_output=True, text=True, cwd=cwd)
 
 
+@functools.cache
 def _help(module: str) -> dict[str, str]:
     """Returns what --help says of each flag, in one line."""
     shown = _run("warm-python", "-m", module, "--help").stdout

@@ -73,6 +73,23 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+_WITH_WARM_CHILDREN = """
+import multiprocessing, runpy, shutil, sys
+multiprocessing.set_executable(shutil.which("warm-python"))
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def killable() -> tuple[str, ...]:
+    """Before a module and its flags: a program that is a child of the test, its children warm.
+
+    What a test kills by its identifier, or whose children it looks up, must not be forked by a
+    server; its children may.
+    """
+    return sys.executable, "-c", _WITH_WARM_CHILDREN
+
+
 @pytest.fixture(scope="module")
 def ordinary_children() -> Iterator[None]:
     """What multiprocessing spawns is an ordinary Python, for tests of how that begins and ends."""

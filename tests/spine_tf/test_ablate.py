@@ -3,7 +3,6 @@
 import csv
 import json
 import subprocess
-import sys
 import time
 
 import psutil
@@ -26,9 +25,9 @@ _FLAGS = (
 )
 
 
-def _command(data_dir, work_dir, *flags, python="warm-python"):
+def _command(data_dir, work_dir, *flags, python=("warm-python", "-m")):
     directories = (f"--data_dir={data_dir}", f"--work_dir={work_dir}")
-    return [python, "-m", "spine_tf.ablate", *directories, *_FLAGS, *flags]
+    return [*python, "spine_tf.ablate", *directories, *_FLAGS, *flags]
 
 
 def _run(*arguments, expected=0):
@@ -51,11 +50,11 @@ def _is_zombie(process):
 
 
 @pytest.fixture(scope="module")
-def killed(small_data_dir, tmp_path_factory):
+def killed(killable, small_data_dir, tmp_path_factory):
     """A work directory whose ablation was killed while the second fold of the base trained."""
     work_dir = tmp_path_factory.mktemp("ablation") / "w"
     program = subprocess.Popen(
-        _command(small_data_dir, work_dir, python=sys.executable),
+        _command(small_data_dir, work_dir, python=killable),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -5,7 +5,6 @@ import pathlib
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
@@ -219,7 +218,7 @@ def test_killed_run_resumes_to_the_same_weights(
     arguments = [f"--records_dir={records_dir}", "--model=simple", "--epochs=40", *_SETTINGS]
     _train(tmp_path, *arguments, f"--run_dir={tmp_path / 'whole'}")
     cut = tmp_path / "cut"
-    command = _command(*arguments, f"--run_dir={cut}", python=sys.executable)
+    command = _command(*arguments, f"--run_dir={cut}")
     process = subprocess.Popen(command, cwd=tmp_path)
     while not (cut / "checkpoint.npz").exists():
         assert process.poll() is None

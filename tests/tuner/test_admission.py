@@ -268,6 +268,7 @@ def test_second_chief_does_not_get_the_port(served: chief.Chief, address: str) -
         pass
 
 
+@pytest.mark.slow
 def test_worker_that_is_earlier_waits_and_writes_nothing(
     address: str, settings: search_settings.Settings
 ) -> None:

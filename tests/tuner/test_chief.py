@@ -4,9 +4,9 @@ import os
 import pathlib
 import socket
 import subprocess
-import sys
 import threading
 import time
+from collections.abc import Sequence
 
 import pytest
 
@@ -15,6 +15,7 @@ from tuner import chief, oracles, search, search_directory, search_settings
 pytestmark = pytest.mark.slow
 
 _TIMEOUT = 300
+_SMALL = "model.filters=[4]"
 
 
 @pytest.fixture
@@ -34,17 +35,17 @@ def _start_worker(
     records_dir: pathlib.Path,
     search_dir: pathlib.Path,
     *,
-    python: str = "warm-python",
+    python: Sequence[str] = ("warm-python", "-m"),
 ) -> subprocess.Popen:
-    command = [python, "-m", "tuner", f"--records_dir={records_dir}"]
-    command += [f"--search_dir={search_dir}", "--task=binary", "--models=simple"]
+    command = [*python, "tuner", f"--records_dir={records_dir}"]
+    command += [f"--search_dir={search_dir}", "--task=binary", "--models=simple", f"--set={_SMALL}"]
     command += ["--oracle=random", "--max_trials=3", "--max_epochs=2", "--workers=2"]
     environment = {**os.environ, "KERASTUNER_TUNER_ID": tuner_id, "TF_CPP_MIN_LOG_LEVEL": "2"}
     return subprocess.Popen(command, env=environment)
 
 
 def _settings(records_dir: pathlib.Path, search_dir: pathlib.Path) -> search_settings.Settings:
-    bases, fixed = search_settings.make_bases("binary", ["simple"], max_epochs=2)
+    bases, fixed = search_settings.make_bases("binary", ["simple"], settings=[_SMALL], max_epochs=2)
     return search_settings.Settings(
         search_dir=search_dir,
         records_dir=records_dir,
@@ -58,6 +59,7 @@ def _settings(records_dir: pathlib.Path, search_dir: pathlib.Path) -> search_set
 
 def test_trial_of_a_lost_worker_is_run_by_another(
     address: str,
+    killable: Sequence[str],
     records_dir: pathlib.Path,
     tmp_path: pathlib.Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -66,7 +68,7 @@ def test_trial_of_a_lost_worker_is_run_by_another(
     started: list[subprocess.Popen] = []
 
     def play_workers() -> None:
-        started.append(_start_worker("w0", records_dir, tmp_path, python=sys.executable))
+        started.append(_start_worker("w0", records_dir, tmp_path, python=killable))
         first = search_directory.trial_dir(tmp_path, "0") / "trial.json"
         while not first.exists():
             time.sleep(0.05)

@@ -58,6 +58,7 @@ def _score(values: dict[str, Any]) -> float:
     return distance + made.model.dropout + (made.model.family != "residual")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", oracles.NAMES)
 def test_sequence_is_a_function_of_the_seed(name: str, tmp_path: pathlib.Path) -> None:
     first, second, other = (
@@ -68,6 +69,7 @@ def test_sequence_is_a_function_of_the_seed(name: str, tmp_path: pathlib.Path) -
     assert (first == other) == (name == "grid")  # a grid has no chance in it
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", oracles.NAMES)
 def test_killed_oracle_goes_on_with_the_same_sequence(name: str, tmp_path: pathlib.Path) -> None:
     undisturbed = _run(_make_oracle(name, tmp_path / "a"))
@@ -93,6 +95,7 @@ def test_base_configuration_of_each_family_comes_first(name: str, tmp_path: path
     assert own == expected
 
 
+@pytest.mark.slow
 def test_bayesian_oracle_repeats_no_trial(tmp_path: pathlib.Path) -> None:
     started = _run(_make_oracle("bayesian", tmp_path, max_trials=24))
     assert len({str(sorted(values.items())) for values in started}) == 24

@@ -49,6 +49,7 @@ def make_runner(records_dir: pathlib.Path, tmp_path: pathlib.Path) -> Callable[.
     return make
 
 
+@pytest.mark.slow
 def test_each_fold_gives_a_score_and_the_test_split_is_never_opened(
     make_runner: Callable[..., runner.Runner], records_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
@@ -116,6 +117,7 @@ def test_folds_are_held_out_by_name_where_one_is_empty(
         make_runner(records_dir=copy).run(_job(), _config("data.inner_fold=none"))
 
 
+@pytest.mark.slow
 def test_trial_behind_the_others_is_stopped_with_the_score_it_has(
     make_runner: Callable[..., runner.Runner],
 ) -> None:
@@ -125,6 +127,7 @@ def test_trial_behind_the_others_is_stopped_with_the_score_it_has(
     assert outcome.reason == "worse than the median of the finished trials at epoch 2"
 
 
+@pytest.mark.slow
 def test_trial_ends_after_its_epoch_when_the_search_does(
     make_runner: Callable[..., runner.Runner],
 ) -> None:
@@ -133,6 +136,7 @@ def test_trial_ends_after_its_epoch_when_the_search_does(
     assert outcome.reason == "the search's time was over"
 
 
+@pytest.mark.slow
 def test_round_of_hyperband_goes_on_where_the_last_one_paused(
     make_runner: Callable[..., runner.Runner],
 ) -> None:
@@ -148,6 +152,7 @@ def test_round_of_hyperband_goes_on_where_the_last_one_paused(
         trials.run(_job("3", last_epoch=3, continue_from="0"), _config(epochs=3))
 
 
+@pytest.mark.slow
 def test_weights_are_written_if_the_trial_may_be_among_the_best(
     make_runner: Callable[..., runner.Runner],
 ) -> None:

@@ -7,9 +7,8 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import psutil
@@ -55,9 +54,9 @@ def _run(settings: search_settings.Settings, **flags: bool) -> search.Result:
 
 
 def _start(
-    records_dir: pathlib.Path, search_dir: pathlib.Path, *flags: str, python: str = sys.executable
+    python: Sequence[str], records_dir: pathlib.Path, search_dir: pathlib.Path, *flags: str
 ) -> subprocess.Popen:
-    command = [python, "-m", "tuner", f"--records_dir={records_dir}"]
+    command = [*python, "tuner", f"--records_dir={records_dir}"]
     command += [f"--search_dir={search_dir}", "--task=binary", *flags]
     return subprocess.Popen(command, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"})
 
@@ -104,9 +103,10 @@ def finished(
         "--models=simple,dense,resnet50",
         "--set=model.weights=none",
         "--set=model.input_px=16",
+        "--set=model.filters=[4]",
     ]
     flags += ["--folds=2", "--workers=2", "--max_trials=6", "--max_epochs=2", "--oracle=random"]
-    process = _start(copy, base / "search", *flags, python="warm-python")
+    process = _start(("warm-python", "-m"), copy, base / "search", *flags)
     assert process.wait(_TIMEOUT) == 0
     yield base / "search"
 
@@ -116,7 +116,7 @@ def test_leaderboard_has_every_trial(finished: pathlib.Path) -> None:
     assert list(rows[0])[:13] == [
         *("rank", "trial_id", "family", "status", "reason", "objective", "objective_std"),
         *("fold_0", "fold_1", "num_parameters", "epochs", "seconds"),
-        "hp.data.augmentation.rotation_degrees",
+        "hp.data.augmentation.jitter_mm",
     ]
     assert sorted(row["trial_id"] for row in rows) == list("012345")
 
@@ -193,12 +193,14 @@ def test_finished_search_can_be_resumed_with_more_trials_only_by_the_same_settin
 
 
 def test_killed_search_goes_on_as_if_nothing_had_happened(
-    records_dir: pathlib.Path, tmp_path: pathlib.Path
+    killable: Sequence[str], records_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     others = _workers(psutil.Process())  # what earlier tests keep, such as a decoder of images
-    undisturbed = _run(_settings(records_dir, tmp_path / "a"))
-    flags = ["--models=simple", "--oracle=random", "--max_trials=4", "--max_epochs=2"]
-    process = _start(records_dir, tmp_path / "b", *flags)
+    small = "model.filters=[4]"
+    undisturbed = _run(_settings(records_dir, tmp_path / "a", small))
+    flags = ["--models=simple", f"--set={small}", "--oracle=random"]
+    flags += ["--max_trials=4", "--max_epochs=2"]
+    process = _start(killable, records_dir, tmp_path / "b", *flags)
     _wait_until(lambda: _runs_trial(tmp_path / "b", "1"))
     _workers(process)[0].kill()
     _wait_until(lambda: _runs_trial(tmp_path / "b", "2"))
@@ -206,7 +208,7 @@ def test_killed_search_goes_on_as_if_nothing_had_happened(
     process.kill()
     process.wait()
     _wait_until(lambda: not any(worker.is_running() for worker in workers))
-    resumed = _run(_settings(records_dir, tmp_path / "b"), resume=True)
+    resumed = _run(_settings(records_dir, tmp_path / "b", small), resume=True)
     for here, there in zip(undisturbed.ranked or [], resumed.ranked or [], strict=True):
         assert (here.trial_id, here.values) == (there.trial_id, there.values)
         assert here.score == there.score
@@ -216,10 +218,10 @@ def test_killed_search_goes_on_as_if_nothing_had_happened(
 
 
 def test_trial_that_kills_its_worker_twice_is_failed(
-    records_dir: pathlib.Path, tmp_path: pathlib.Path
+    killable: Sequence[str], records_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     flags = ["--models=simple", "--max_trials=2", "--max_epochs=400", "--set=training.patience=0"]
-    process = _start(records_dir, tmp_path / "s", *flags)
+    process = _start(killable, records_dir, tmp_path / "s", *flags)
     killed: set[int] = set()
     log = tmp_path / "s" / "logs" / "tuner0.log"
     for _ in range(2):

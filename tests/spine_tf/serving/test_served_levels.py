@@ -55,14 +55,21 @@ def source(level_records_dir):
     return records.open_records(level_records_dir)
 
 
-@pytest.mark.slow
-def test_run_of_levels_answers_from_records_in_every_format(source, tmp_path):
+@pytest.fixture(scope="module")
+def trained(source):
     keras.utils.set_random_seed(0)
-    trained = _run(tasks.make_task(_LEVELS, source).build_network(source), _LEVELS)
+    return _run(tasks.make_task(_LEVELS, source).build_network(source), _LEVELS)
 
-    # Signatures and formats are held against the run's own answers by the export itself.
-    made = bundle.export([trained], tmp_path / "e", format_names=_FORMATS)
 
+@pytest.fixture(scope="module")
+def made(trained, tmp_path_factory):
+    """Signatures and formats are held against the run's own answers by the export itself."""
+    directory = tmp_path_factory.mktemp("levels") / "e"
+    return bundle.export([trained], directory, format_names=_FORMATS)
+
+
+@pytest.mark.slow
+def test_run_of_levels_answers_from_records_in_every_format(source, trained, made):
     assert set(answer_check.check(made.directory).differences) == {"saved_model", *_FORMATS}
     served = spec.read(made.directory)
     assert served.image_shape == (5, 16, 16, 1)
@@ -84,10 +91,7 @@ def test_run_of_levels_answers_from_records_in_every_format(source, tmp_path):
 
 
 @pytest.mark.slow
-def test_study_gets_25_rows_each_from_all_views_of_its_level(source, squares_dir, tmp_path):
-    keras.utils.set_random_seed(0)
-    trained = _run(tasks.make_task(_LEVELS, source).build_network(source), _LEVELS)
-    made = bundle.export([trained], tmp_path / "e")
+def test_study_gets_25_rows_each_from_all_views_of_its_level(trained, made, squares_dir, tmp_path):
     data = pathlib.Path(shutil.copytree(squares_dir, tmp_path / "data"))
     points = data / "train_label_coordinates.csv"
     lines = points.read_text().splitlines()

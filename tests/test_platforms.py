@@ -81,6 +81,7 @@ def test_windows_is_told_of_wsl(module: str) -> None:
     assert (done.returncode, done.stdout) == (1, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", _PROGRAMS)
 def test_place_that_is_not_local_is_refused(module: str) -> None:
     done = _run(_REMOTE, module)

@@ -15,6 +15,7 @@ def _run(*arguments):
     )
 
 
+@pytest.mark.slow
 def test_given_points_become_points_page_and_markups(data_set, tmp_path):
     data_set.add_image(1, 10, 1)
     data_set.add_row(1, 10, 1)

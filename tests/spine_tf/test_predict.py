@@ -215,6 +215,7 @@ def test_several_coordinates_of_a_row_are_averaged(model_dir, data, tmp_path):
     np.testing.assert_allclose(both, (np.array(first) + second) / 2, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_points_take_the_place_of_coordinates_and_mix_levels(model_dir, data, tmp_path):
     data_dir = data.write()
     sure, _, _ = _predict(model_dir, data_dir, tmp_path)
@@ -252,6 +253,7 @@ def unmarked(squares_dir, tmp_path):
     return copy
 
 
+@pytest.mark.slow
 def test_points_that_nobody_gave_are_found(model_dir, unmarked, squares_localizer_dir, tmp_path):
     pages = tmp_path / "pages"
     found, report, outcome = _predict(
@@ -724,6 +726,7 @@ def test_one_file_that_cannot_be_answered_says_why(model_dir, data, tmp_path, ch
     assert not output.exists()
 
 
+@pytest.mark.slow
 def test_workers_import_no_tensorflow():
     code = (
         "import sys, spine_tf.predict, spine_tf.crops.cutting\n"

@@ -305,6 +305,7 @@ def test_program_says_what_was_found_and_where_it_lies(data_set, tmp_path):
     assert {path.name for path in (tmp_path / "p").iterdir()} == {"audit.csv", "audit.html"}
 
 
+@pytest.mark.slow
 def test_audit_of_another_data_set_is_not_replaced(data_set, make_data_set, tmp_path):
     other = make_data_set(tmp_path / "other" / "data")
     for data in (data_set, other):

@@ -191,6 +191,7 @@ def test_gaps_of_the_tables_are_those_of_the_csvs(scored):
     assert counts[finding.Kind.LABEL_WITHOUT_COORDINATE] == len(labelled - placed)
 
 
+@pytest.mark.slow
 def test_studies_without_errors_have_none(tmp_path):
     write_data_set(tmp_path / "d", [None] * 60)
 

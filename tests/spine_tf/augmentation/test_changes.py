@@ -74,6 +74,7 @@ def test_share_of_images_is_left_to_the_last_bit() -> None:
     assert shares[1.0] == 1.0
 
 
+@pytest.mark.slow
 def test_half_is_left_by_default_where_moving_would_smooth() -> None:
     settings = dataclasses.replace(_OFF, rotation_degrees=20.0, unchanged=-1.0)
     images, seeds = _images(200), _seeds(count=200)
@@ -96,6 +97,7 @@ def test_equal_seeds_give_equal_pixels_eagerly_and_in_a_map(name: str) -> None:
     assert not np.allclose(other, eager)
 
 
+@pytest.mark.slow
 def test_shift_moves_by_whole_fractions_of_the_side() -> None:
     image = np.zeros((1, 20, 20, 1), np.float32)
     image[0, 10, 10] = 1.0

@@ -34,6 +34,7 @@ def _sampled(images: tf.Tensor, view: field_of_view.FieldOfView, **pose: Any) ->
     return sampler.sample(images, poses.matrices(chosen, view), view)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "view",
     [
@@ -58,6 +59,7 @@ def test_the_region_on_the_records_own_pixels_is_cut_out() -> None:
     np.testing.assert_array_equal(sampler.at_rest(images, view), images[:, 12:-12, 12:-12])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("view", "is_exact"),
     [
@@ -101,6 +103,7 @@ def test_noise_passes_alike_along_a_row(view: field_of_view.FieldOfView, most: f
     assert gains.max() / gains.min() > 1.5
 
 
+@pytest.mark.slow
 def test_a_turned_record_has_tissue_in_its_corners() -> None:
     bright = tf.ones((1, 64, 64, 1))
     turned = {"angle": [0.5], "jitter_xy_mm": [[3.0, -3.0]]}

@@ -235,6 +235,7 @@ def test_axial_window_lies_around_the_projected_canal_point(converted):
     assert values["level"] == labels.LEVELS.index("l4_l5")
 
 
+@pytest.mark.slow
 def test_axial_window_without_a_canal_point_lies_behind_the_recesses(data_dir, converted, tmp_path):
     _convert(data_dir, tmp_path / "r", record_kind.AXIAL, conditions=(_LEFT_RECESS,))
     found = _read(tmp_path / "r")
@@ -329,6 +330,7 @@ def test_level_has_its_record_whatever_is_missing(make_data_set, tmp_path):
     assert "spinal_canal_stenosis_l4_l5 of study 2 is 'Bad'" in note
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [record_kind.LEVEL, *(pytest.param(kind, marks=pytest.mark.slow) for kind in _OF_POINTS)],
@@ -378,6 +380,7 @@ def test_tfds_opens_every_kind(converted, kind):
     assert not expected
 
 
+@pytest.mark.slow
 def test_slices_that_cannot_be_used_are_said_and_tried_again(data_dir, converted, tmp_path):
     copy = shutil.copytree(data_dir, tmp_path / "data")
     spoiled = copy / "train_images/103/1032/6.dcm"

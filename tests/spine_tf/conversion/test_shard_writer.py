@@ -162,6 +162,7 @@ def test_rows_that_stay_rejected_make_no_shard_anew(data_dir, tmp_path):
     assert _written_at(tmp_path / "r") == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spoil", [_remove, *(pytest.param(e, marks=pytest.mark.slow) for e in (_truncate, _garble))]
 )
@@ -196,6 +197,7 @@ def _drop_rows(data_dir, start):
     path.write_text("\n".join(kept) + "\n")
 
 
+@pytest.mark.slow
 def test_image_that_vanished_is_rejected_as_in_a_new_conversion(data_dir, tmp_path):
     slot = job.Slot(index=0, count=1)
     source = sources.open_source(data_dir)
@@ -216,6 +218,7 @@ def test_complete_directory_is_not_looked_at_again(data_dir, tmp_path):
     assert _bytes_of(tmp_path / "r") == before
 
 
+@pytest.mark.slow
 def test_array_job_over_mended_images_asks_for_its_slots_again(data_dir, expected, tmp_path):
     content = _image(data_dir, 100, 2).read_bytes()
     _image(data_dir, 100, 2).unlink()

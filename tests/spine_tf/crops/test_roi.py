@@ -61,6 +61,7 @@ def test_crop_equals_the_formula(seed, rows, columns, u, v, row_mm, column_mm, s
     np.testing.assert_array_equal(found[:, :, 0], expected)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(_float32(0.0, 63.0), _float32(0.0625, 4.0), st.integers(8, 64))
 def test_band_is_exact_in_any_order(center, spacing, roi_px):
@@ -156,6 +157,7 @@ def test_slices_are_cut_around_their_own_places():
     assert not together[:, :, 3].any()
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     st.integers(0, 2**32),

@@ -58,6 +58,7 @@ _FIELD = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.lists(_FIELD, min_size=0, max_size=9), max_size=6))
 def test_every_selected_row_is_used_or_rejected(tmp_path_factory, rows):

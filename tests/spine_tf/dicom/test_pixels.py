@@ -435,6 +435,7 @@ def test_fragment_that_claims_more_than_there_is_is_refused():
         _decode(bytes(data))
 
 
+@pytest.mark.slow
 def test_deflate_bomb_is_refused_within_its_bound(make_slice):
     dataset = make_slice(_PIXELS, transfer_syntax=uid.ExplicitVRLittleEndian)
     data = _bytes(dataset)

@@ -102,6 +102,7 @@ def _evaluated(num_studies):
     )
 
 
+@pytest.mark.slow
 def test_label_baseline_reads_the_other_grades_and_not_its_own(tmp_path):
     own = label_baseline.TARGETS.index(("left_subarticular_stenosis", "l4_l5"))
     generator = np.random.default_rng(0)

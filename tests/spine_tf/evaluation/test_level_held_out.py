@@ -85,6 +85,7 @@ def test_picture_of_a_row_is_its_own_view_and_answers_as_the_row(trained, source
     assert np.abs(found.predict(row)(1 - pictures) - again).max() > 1e-6
 
 
+@pytest.mark.slow
 def test_test_split_is_answered_by_all_members(trained, source):
     found = level_held_out.load(trained, source, None)
     examples = level_examples.load(source, ["test"])
@@ -108,6 +109,7 @@ def test_study_that_was_trained_on_is_refused(trained, level_records_dir, tmp_pa
         level_held_out.load(trained, records.open_records(copy), None)
 
 
+@pytest.mark.slow
 def test_report_has_every_condition_and_the_competitions_score(trained, source, tmp_path):
     options = evaluation.Options(split="oof", num_resamples=10, has_evidence=False)
     found = evaluation.evaluate_run(trained, source, tmp_path / "p", options)

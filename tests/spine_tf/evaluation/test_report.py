@@ -43,6 +43,7 @@ def _content(task_name, truth, studies, *, is_perfect=False):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task_name", "truth", "studies", "said"),
     [
@@ -68,6 +69,7 @@ def test_perfect_answers_keep_the_doubt_of_few_studies():
     assert found.summary.per_class["Severe"]["recall"].low == pytest.approx(0.025 ** (1 / 20))
 
 
+@pytest.mark.slow
 def test_no_history_means_no_curves_and_no_groups_no_group_charts():
     content = _content("binary", [0, 1, 0, 1], [1, 2, 3, 4])
 

@@ -48,6 +48,7 @@ def _run(*members: run.Member, name: str = "w", **changes: Any) -> run.Run:
     )
 
 
+@pytest.mark.slow
 def test_no_model_answers_for_a_study_that_it_saw() -> None:
     one = _run(_member(1, 1, 2), _member(2, 3, 4))
     other = _run(_member(3, 1, 3), _member(4, 2))
@@ -95,6 +96,7 @@ def test_predictor_asks_the_same_models() -> None:
     np.testing.assert_allclose(answer, found[4:], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_augmented_answer_is_the_mean_over_the_image_and_its_copies() -> None:
     one = _run(_member(1), _member(2))
     images = _images()
@@ -112,6 +114,7 @@ def test_augmented_answer_is_the_mean_over_the_image_and_its_copies() -> None:
     assert (everyone.num_models == 2).all()
 
 
+@pytest.mark.slow
 def test_copies_change_with_the_runs_seed_and_augmentation() -> None:
     base = _run(_member(1))
     softer = data_config.DataConfig(augmentation=dataclasses.replace(_STILL, brightness=0.01))

@@ -56,6 +56,7 @@ def test_files_say_what_was_found(result, data_dir, tmp_path):
     assert "flagged: 0" in localization.summarize(result)
 
 
+@pytest.mark.slow
 def test_given_points_take_the_place_of_found_ones(data_dir, localizer_dir, tmp_path):
     path = tmp_path / "points.csv"
     path.write_text(
@@ -82,6 +83,7 @@ def test_image_that_cannot_be_read_shows_nothing(data_dir, localizer_dir, tmp_pa
     assert {gap.reason.value for gap in found.gaps} >= {"not_seen"}
 
 
+@pytest.mark.slow
 def test_side_without_coordinates_is_localized_and_compared_with_nothing(
     data_dir, localizer_dir, tmp_path
 ):

@@ -20,6 +20,7 @@ def _matches(localized, indices, fault=planted.SOUND):
     ]
 
 
+@pytest.mark.slow
 def test_sound_spines_are_found_as_the_truth_is(localized):
     matches = _matches(localized, range(4))
     assert len(matches) == 100
@@ -109,6 +110,7 @@ def test_study_without_any_slice_has_no_point():
     assert len(found.gaps) == 25
 
 
+@pytest.mark.slow
 def test_exchanged_weightings_are_flagged_by_how_bright_the_canal_is():
     case = planted.make(7, "tags_swapped")
     source = oracle.Oracle([case.known])
@@ -154,6 +156,7 @@ def test_least_sure_tenth_holds_most_level_errors_of_planted_faults(localized):
     assert curve[len(curve) // 2].risk < curve[-1].risk
 
 
+@pytest.mark.slow
 def test_same_study_gives_the_same_points_twice():
     case = planted.make(3)
     once, twice = (

@@ -68,6 +68,7 @@ def test_empty_and_full_images_are_finite(value: float) -> None:
     np.testing.assert_allclose(found, value, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["simple", "slices"])
 def test_model_carries_the_correction_and_survives_saving(
     family: str, tmp_path: pathlib.Path

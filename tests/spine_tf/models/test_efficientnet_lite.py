@@ -62,6 +62,7 @@ def test_photograph_is_recognised(
     np.testing.assert_allclose([*found.values()], [*expected.values()], atol=0.001)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pooling", "shape"), [(None, (2, 3, 1280)), ("avg", (1280,)), ("max", (1280,))]
 )
@@ -85,6 +86,7 @@ def test_pooled_features_are_those_of_the_map(network: keras.Model) -> None:
     np.testing.assert_array_equal(features["max"], features[None].max((1, 2)))
 
 
+@pytest.mark.slow
 def test_random_start_keeps_the_scale_of_the_signal() -> None:
     keras.utils.set_random_seed(4)
     network = efficientnet_lite.build((64, 64, 3))
@@ -97,6 +99,7 @@ def test_random_start_keeps_the_scale_of_the_signal() -> None:
         assert kernel.std() == pytest.approx(np.sqrt(2 / num_outputs), rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -108,6 +108,7 @@ def test_changed_family_still_learns(family: str, settings: tuple[str, ...]) -> 
     assert float(loss()) < float(before)
 
 
+@pytest.mark.slow
 def test_width_multiplies_every_convolution() -> None:
     for family in ("simple", "residual", "densenet", "slices"):
         narrow, plain = (

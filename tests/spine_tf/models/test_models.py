@@ -40,6 +40,7 @@ def test_resnet50_takes_any_number_of_slices(num_slices: int) -> None:
     assert model(_images(num_slices)).shape == (6, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["softmax", "ordinal"])
 @pytest.mark.parametrize("family", [name for name in _SMALL if name != "resnet50"])
 def test_one_step_lowers_the_loss_and_the_model_survives_saving(

@@ -41,6 +41,7 @@ def test_only_the_lstm_sees_the_order_of_the_slices(pooling: str) -> None:
     assert is_same == (pooling != "lstm")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", _POOLINGS)
 def test_one_slice_is_enough_and_every_slice_counts(pooling: str) -> None:
     assert _model(pooling, 1)(_images(1)).shape == (4, 3)
@@ -71,11 +72,13 @@ def test_pooling_of_slices_is_what_it_says(pooling: str, expected: Any) -> None:
     np.testing.assert_allclose(vector, expected(np.asarray(features), axis=1), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_number_of_weights_does_not_depend_on_the_number_of_slices() -> None:
     for pooling in _POOLINGS:
         assert _model(pooling, 3).count_params() == _model(pooling, 7).count_params()
 
 
+@pytest.mark.slow
 def test_width_of_attention_and_lstm_is_the_configurations() -> None:
     for pooling in ("attention", "lstm"):
         sizes = set()

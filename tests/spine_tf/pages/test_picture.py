@@ -129,6 +129,7 @@ def test_pictures_stand_side_by_side():
     assert (right == _pixels(other)).all()
 
 
+@pytest.mark.slow
 def test_style_is_for_charts_alone_and_drawing_starts_no_thread():
     code = (
         "import sys, threading\n"

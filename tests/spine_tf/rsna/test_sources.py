@@ -60,6 +60,7 @@ def expected(spoilt_dir, tmp_path_factory):
     return _convert(spoilt_dir, tmp_path_factory.mktemp("expected") / "r")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("prefix", "compression"),
     [("", zipfile.ZIP_DEFLATED), ("rsna/2024/", zipfile.ZIP_STORED)],
@@ -69,6 +70,7 @@ def test_zip_gives_the_same_bytes(spoilt_dir, expected, tmp_path, prefix, compre
     assert _convert(path, tmp_path / "r") == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_zip", [False, True])
 def test_subset_gives_the_same_bytes(spoilt_dir, expected, tmp_path, is_zip):
     data_dir = _zip(spoilt_dir, tmp_path / "data.zip") if is_zip else spoilt_dir
@@ -101,6 +103,7 @@ def test_subset_for_a_window_by_series_holds_whole_series(spoilt_dir, tmp_path):
     assert _convert(tmp_path / "s", tmp_path / "r", by_series) == expected
 
 
+@pytest.mark.slow
 def test_subset_has_what_records_of_levels_show_without_a_grade(small_data_dir, tmp_path):
     data_dir = shutil.copytree(small_data_dir, tmp_path / "data")
     grades = data_dir / "train.csv"
@@ -248,6 +251,7 @@ def _spelled(data_dir, path, spell, more=()):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spell", "more"),
     [
@@ -334,6 +338,7 @@ def test_file_that_resembles_the_missing_one_is_named(small_data_dir, tmp_path, 
     assert source.instances(100, 1000) == [2, 3, 11]
 
 
+@pytest.mark.slow
 def test_suffix_in_another_case_is_the_same_file(small_data_dir, expected, spoilt_dir, tmp_path):
     data_dir = shutil.copytree(spoilt_dir, tmp_path / "data")
     for path in list(data_dir.rglob("*.dcm")):

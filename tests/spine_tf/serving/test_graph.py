@@ -108,6 +108,7 @@ def test_eager_crop_equals_the_converters(place):
     _equal(found, _converted(image, spacing, centers, mirror, padding, 50.0, 16))
 
 
+@pytest.mark.slow
 def test_crop_inside_a_dataset_equals_the_converters():
     rng = np.random.default_rng(0)
     image = rng.integers(0, 4096, (90, 70, 3)).astype(np.uint16)
@@ -122,6 +123,7 @@ def test_crop_inside_a_dataset_equals_the_converters():
         _equal(found, _converted(image, spacing, center, True, padding, 50.0, 64))
 
 
+@pytest.mark.slow
 @hypothesis.settings(max_examples=50, deadline=None)
 @hypothesis.given(
     strategies.integers(1, 60),

@@ -112,6 +112,7 @@ def test_canal_is_read_from_the_recesses_of_its_level_too(runs, stacked):
     assert stacked.against_members.differences["weighted_log_loss"].is_below(0.0)
 
 
+@pytest.mark.slow
 def test_answers_to_a_fold_know_nothing_of_its_labels(runs):
     table = level_table.make(members.read(runs))
     inside = table.folds == "fold_1"
@@ -243,6 +244,7 @@ def test_one_run_is_no_stack(runs, tmp_path):
             stacking.stack(given, tmp_path / "s")
 
 
+@pytest.mark.slow
 def test_member_that_was_trained_again_is_noticed(runs, spoiled, tmp_path):
     made = stacking.stack([runs[0], spoiled], tmp_path / "s")
     path = spoiled / "oof.csv"

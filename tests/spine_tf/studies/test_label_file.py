@@ -137,6 +137,7 @@ def _table(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_studies_are_found_by_any_of_their_names(tmp_path, organize, add_series):
     add_series(tmp_path / "pile/visits/first", PatientID="P")
     add_series(tmp_path / "pile/visits/second", "1.2.2", "1.2.2.1", PatientID="P")
@@ -161,6 +162,7 @@ def test_studies_are_found_by_any_of_their_names(tmp_path, organize, add_series)
         assert len(train) == len(test) == 1
 
 
+@pytest.mark.slow
 def test_rows_that_are_nobodys_or_contradict_each_other_are_listed(tmp_path, organize, add_series):
     add_series(tmp_path / "pile/visits")
     add_series(tmp_path / "pile/visits", "1.2.2", "1.2.2.1", PatientID="P1.2.1")
@@ -210,6 +212,7 @@ def test_points_of_studies_without_grades_are_of_the_test_side(tmp_path, organiz
     assert not (tmp_path / "S/train.csv").exists()
 
 
+@pytest.mark.slow
 def test_points_name_images_by_series_and_number_too(tmp_path, organize, add_series):
     paths = add_series(tmp_path / "pile")
     organize(tmp_path / "pile", tmp_path / "S", num_workers=1)
@@ -229,6 +232,7 @@ def test_points_name_images_by_series_and_number_too(tmp_path, organize, add_ser
         assert point["instance_number"] == number
 
 
+@pytest.mark.slow
 def test_a_book_that_would_fill_the_memory_is_refused_or_read_without(tmp_path, monkeypatch):
     path = _write(tmp_path / "corner.xlsx", _WIDE)
     whole = _read(path)

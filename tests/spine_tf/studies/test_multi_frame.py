@@ -157,6 +157,7 @@ def test_file_that_is_cut_off_gives_a_reason(make_slice, values):
             multi_frame.read_frames(data[:length], [1])
 
 
+@pytest.mark.slow
 def test_enhanced_file_is_organized_as_its_frames(tmp_path, make_slice, organize, add_series):
     pile_dir = tmp_path / "pile"
     add_series(pile_dir)

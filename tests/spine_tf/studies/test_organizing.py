@@ -67,7 +67,7 @@ def run(put_key):
 
     def run(dicom_dir, output_dir, *flags):
         put_key(output_dir)
-        command = [sys.executable, "-m", "spine_tf.organize", f"--output_dir={output_dir}"]
+        command = ["warm-python", "-m", "spine_tf.organize", f"--output_dir={output_dir}"]
         command += [f"--dicom_dir={dicom_dir}", "--workers=2", *flags]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         return done.stdout + done.stderr
@@ -115,6 +115,7 @@ def _check_truth(hospital_dir, output_dir):
     assert num_unnamed <= 0.1 * len(kept)
 
 
+@pytest.mark.slow
 def test_every_file_of_a_hospital_is_what_it_is(hospital_dir, organized):
     _check_truth(hospital_dir, organized)
 
@@ -128,6 +129,7 @@ def test_every_file_is_what_it_is_in_any_hospital(seed, tmp_path, run):
     _check_truth(tmp_path / "export", tmp_path / "S")
 
 
+@pytest.mark.slow
 def test_images_are_links_in_order_along_the_normal(hospital_dir, organized):
     rows = _rows(organizing.private_dir(organized) / "organize.csv")
     series: dict[pathlib.Path, dict[int, pathlib.Path]] = collections.defaultdict(dict)
@@ -156,6 +158,7 @@ def test_images_are_links_in_order_along_the_normal(hospital_dir, organized):
             assert along == sorted(along)
 
 
+@pytest.mark.slow
 def test_nothing_of_a_header_stands_outside_private(hospital_dir, organized):
     texts = [organized.with_name("said").read_text()]
     texts += [path.read_text() for path in organized.glob("*.*")]
@@ -193,6 +196,7 @@ def test_zip_gives_what_the_folder_gives(hospital_dir, organized, tmp_path, run,
     assert bytes_of(tmp_path / "S") == bytes_of(organized)
 
 
+@pytest.mark.slow
 def test_images_are_copied_to_another_file_system(tmp_path, organize, add_series):
     memory = pathlib.Path("/dev/shm")
     if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
@@ -244,6 +248,7 @@ def test_killed_run_is_continued_to_the_same_bytes(
     assert bytes_of(output_dir) == bytes_of(organized)
 
 
+@pytest.mark.slow
 def test_new_files_are_taken_up_and_old_ids_stay(tmp_path, organize, add_series):
     pile_dir = tmp_path / "pile"
     add_series(pile_dir)
@@ -270,6 +275,7 @@ def test_private_folder_that_cannot_be_made_is_named_with_its_flag(tmp_path):
         organizing.organize(tmp_path / "pile", tmp_path / "S", organizing.Settings(), num_workers=1)
 
 
+@pytest.mark.slow
 def test_ids_are_of_the_key(tmp_path, organize, add_series):
     add_series(tmp_path / "pile")
     organize(tmp_path / "pile", tmp_path / "S")
@@ -283,6 +289,7 @@ def test_ids_are_of_the_key(tmp_path, organize, add_series):
     assert _rows(tmp_path / "T/series.csv") == one
 
 
+@pytest.mark.slow
 def test_series_with_the_same_pixels_is_kept_once(tmp_path, organize, add_series):
     pile_dir = tmp_path / "pile"
     for path in add_series(pile_dir):
@@ -296,12 +303,14 @@ def test_series_with_the_same_pixels_is_kept_once(tmp_path, organize, add_series
     assert found.left_out == {"same_pixels": 6}
 
 
+@pytest.mark.slow
 def test_single_slices_are_taken_where_that_is_said(tmp_path, organize, add_series):
     add_series(tmp_path / "pile", num_slices=1)
     assert organize(tmp_path / "pile", tmp_path / "S").left_out == {"too_few": 1}
     assert organize(tmp_path / "pile", tmp_path / "S", min_slices=1).num_studies == 1
 
 
+@pytest.mark.slow
 def test_patients_who_share_a_study_uid_are_two(tmp_path, organize, add_series):
     add_series(tmp_path / "pile/a", PatientID="a")
     add_series(tmp_path / "pile/b", series="1.2.1.2", PatientID="b")
@@ -341,12 +350,13 @@ def test_program_says_what_is_wrong(tmp_path):
         (["--grades=a=Severe"], "error: --grades has no effect without --labels_csv"),
         (["--labels_csv=l.csv"], "error: --labels_csv l.csv does not exist"),
     ):
-        command = [sys.executable, "-m", "spine_tf.organize", "--dicom_dir=none", "--output_dir=S"]
+        command = ["warm-python", "-m", "spine_tf.organize", "--dicom_dir=none", "--output_dir=S"]
         done = subprocess.run([*command, *flags], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 1
         assert message in done.stderr
 
 
+@pytest.mark.slow
 def test_damaged_inventory_is_named(tmp_path, organize, add_series):
     add_series(tmp_path / "pile")
     organize(tmp_path / "pile", tmp_path / "S")
@@ -360,6 +370,7 @@ def test_damaged_inventory_is_named(tmp_path, organize, add_series):
     assert organize(tmp_path / "pile", tmp_path / "S").num_studies == 1
 
 
+@pytest.mark.slow
 def test_image_that_vanishes_is_said(tmp_path, organize, add_series, monkeypatch):
     add_series(tmp_path / "pile")
     place = organizing._Run.place
@@ -377,6 +388,7 @@ def test_image_that_vanishes_is_said(tmp_path, organize, add_series, monkeypatch
     ]
 
 
+@pytest.mark.slow
 def test_series_lacks_what_is_damaged_in_a_zip(tmp_path, organize, add_series):
     paths = add_series(tmp_path / "in", transfer_syntax=uid.ExplicitVRLittleEndian)
     others = add_series(tmp_path / "in", "1.2.2", "1.2.2.1")
@@ -397,6 +409,7 @@ def test_series_lacks_what_is_damaged_in_a_zip(tmp_path, organize, add_series):
     assert organize(tmp_path / "z.zip", tmp_path / "S").num_studies == 2
 
 
+@pytest.mark.slow
 def test_members_of_one_name_are_all_taken(tmp_path, organize, add_series):
     with warnings.catch_warnings(), zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
         warnings.simplefilter("ignore")
@@ -408,6 +421,7 @@ def test_members_of_one_name_are_all_taken(tmp_path, organize, add_series):
     assert "IM0 (2)" in {row["file"] for row in _rows(tmp_path / "S.private/organize.csv")}
 
 
+@pytest.mark.slow
 def test_repeats_that_nothing_tells_apart_are_not_mixed_by_names_of_files(
     tmp_path, organize, add_series
 ):
@@ -429,6 +443,7 @@ def test_repeats_that_nothing_tells_apart_are_not_mixed_by_names_of_files(
     assert all(len(each) == 1 for each in repeats)
 
 
+@pytest.mark.slow
 def test_studies_that_are_gone_go_without_the_inventory_too(tmp_path, organize, add_series):
     add_series(tmp_path / "pile")
     withdrawn = add_series(tmp_path / "pile", "1.2.2", "1.2.2.1")
@@ -439,6 +454,7 @@ def test_studies_that_are_gone_go_without_the_inventory_too(tmp_path, organize, 
     assert len(list((tmp_path / "S").rglob("*.dcm"))) == 6
 
 
+@pytest.mark.slow
 def test_data_set_is_read_by_what_comes_next(hospital_dir, organized):
     source = sources.open_for_prediction(organized)
     found = annotations.read_annotations(source, has_labels=False)
@@ -474,6 +490,7 @@ def test_names_of_files_matter_nothing(tmp_path, organize, add_series):
     assert [row["file"] for row in rows][:1] == [r"\udcff\n 1"]
 
 
+@pytest.mark.slow
 def test_pile_leaves_out_what_is_no_regular_file(tmp_path, organize, add_series):
     pile_dir = tmp_path / "pile"
     add_series(pile_dir / "in")
@@ -516,6 +533,7 @@ def test_members_that_lead_out_of_a_zip_are_left_out(tmp_path, add_series):
     assert set(reasons.values()) == {None, "unsafe_name"}
 
 
+@pytest.mark.slow
 def test_labelled_studies_are_converted(tmp_path, organize, add_series):
     from spine_tf.studies import label_file
 

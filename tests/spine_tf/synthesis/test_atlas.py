@@ -1,11 +1,13 @@
 import pathlib
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from spine_tf.synthesis import atlas
 
 
+@pytest.mark.slow
 def test_page_shows_three_severities_beside_their_crops(tmp_path: pathlib.Path):
     (path,) = atlas.write_pages(tmp_path / "pages", seed=1, num_patients=1)
 

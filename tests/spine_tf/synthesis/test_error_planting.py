@@ -120,6 +120,7 @@ def test_truth_lists_the_errors_that_are_in_the_files(studies_dir):
         assert row in present or error["kind"] == "label_without_coordinate"
 
 
+@pytest.mark.slow
 def test_errors_are_not_planted_unless_asked_for(studies_dir, tmp_path):
     clean = phantom_config.PhantomConfig(
         num_studies=2, num_test_studies=0, axial_px=(64,), sagittal_px=(64,), sagittal_slices=3

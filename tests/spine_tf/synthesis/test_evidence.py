@@ -107,6 +107,7 @@ def test_edition_that_is_none_is_refused():
         phantom_config.PhantomConfig(edition=3)
 
 
+@pytest.mark.slow
 def test_second_edition_says_what_its_images_show(tmp_path):
     config = phantom_config.PhantomConfig(
         num_studies=1, num_test_studies=0, sagittal_px=(64,), axial_px=(64,), edition=2

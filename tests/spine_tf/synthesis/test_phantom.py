@@ -70,6 +70,7 @@ def test_study_whose_worker_is_killed_is_written_all_the_same(studies_dir, tmp_p
     assert hashes(tmp_path / "d") == hashes(studies_dir)
 
 
+@pytest.mark.slow
 def test_another_seed_writes_other_studies(studies_dir, tmp_path):
     one = phantom_config.PhantomConfig(
         num_studies=1, num_test_studies=0, seed=1, sagittal_px=(64,), axial_px=(64,)
@@ -315,6 +316,7 @@ def test_killed_run_is_gone_on_with_by_the_same_command_alone(tmp_path):
     assert hashes(output_dir) == hashes(tmp_path / "undisturbed")
 
 
+@pytest.mark.slow
 def test_directory_of_one_killed_at_once_is_taken(tmp_path):
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "unfinished.json.tmp-99999999").touch()

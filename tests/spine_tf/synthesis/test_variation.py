@@ -87,6 +87,7 @@ def test_points_lie_where_the_structures_are(studies):
             assert 0 < x < plane.shape[1] - 1 and 0 < y < plane.shape[0] - 1
 
 
+@pytest.mark.slow
 def test_discs_are_seen_where_they_are_said_to_be(studies):
     """On oblique slices and on bent spines too."""
     seen = []

@@ -81,6 +81,7 @@ def test_beyond_the_budget_the_same_elements_are_read_from_the_shards(
             images(needed_mb)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory_budget_mb", [4096, 0])
 def test_each_pass_is_the_next_epoch(records_dir: pathlib.Path, memory_budget_mb: float) -> None:
     def opened(epoch: int) -> tf.data.Dataset:

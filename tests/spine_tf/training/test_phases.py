@@ -75,6 +75,7 @@ def test_plain_features_are_those_of_the_images(
     np.testing.assert_array_equal(found["label"], batch["label"])
 
 
+@pytest.mark.slow
 def test_copies_differ_and_are_a_function_of_the_seed(
     extractor: keras.Model, images: memory_feed.MemoryFeed
 ) -> None:

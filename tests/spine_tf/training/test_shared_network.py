@@ -48,6 +48,7 @@ def _require_same(one: fit.Fitted, weights: list[np.ndarray], history: list[Any]
         assert [row[name] for row in one.history] == [row[name] for row in history]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["simple", pytest.param("residual", marks=pytest.mark.slow)])
 def test_folds_together_are_the_folds_alone_bit_by_bit(
     family: str, source: records.Records
@@ -62,6 +63,7 @@ def test_folds_together_are_the_folds_alone_bit_by_bit(
     _require_same(together, alone.model.get_weights(), alone.history)
 
 
+@pytest.mark.slow
 def test_second_fit_compiles_nothing(
     source: records.Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +88,7 @@ def _counted(method: Any, calls: list[None]) -> Any:
     return counting
 
 
+@pytest.mark.slow
 def test_another_configuration_is_another_network(source: records.Records) -> None:
     network, made = shared_network.SharedNetwork(), _config("simple")
     first = _fit(made, source, network=network)
@@ -102,6 +105,7 @@ class _Freeze(keras.callbacks.Callback):
         next(layer for layer in self.model.layers if layer.weights).trainable = False
 
 
+@pytest.mark.slow
 def test_what_a_callback_froze_trains_again_in_the_next_fit(source: records.Records) -> None:
     made, network = _config("simple"), shared_network.SharedNetwork()
     task = classification.ClassificationTask(config=made)

@@ -336,6 +336,7 @@ def test_interrupted_fit_goes_on_to_the_same_weights(
     np.testing.assert_array_equal(_weights(resumed.model), _weights(undisturbed.model))
 
 
+@pytest.mark.slow
 def test_run_directory_is_written_and_its_model_loads(
     toy: type[_Toy], source: records.Records, tmp_path: pathlib.Path
 ) -> None:

@@ -74,6 +74,7 @@ def test_run_is_refused_whose_models_all_saw_what_is_held_out(
     assert warm_start.find(made, source, ["fold_1", "fold_2"]) == start_dir / "fold_0"
 
 
+@pytest.mark.slow
 def test_what_the_start_saw_is_seen(
     source: records.Records, start_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

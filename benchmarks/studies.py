@@ -108,7 +108,7 @@ def _measure(
     )
     phases.fastest(
         "grades",
-        lambda: [grader.answer(batch, is_competition_weighted=False) for batch in batches],
+        lambda: [grader.answer(batch) for batch in batches],
     )
     pictures = phases.fastest("pictures", lambda: slice_pictures.draw(one.result, source))
     phases.fastest("page", lambda: study_page.render(one, pictures))

@@ -30,7 +30,7 @@ def main() -> None:
 
     start = time.monotonic()
     data_dir = program.require_path(_DATA_DIR)
-    report_dir = program.require_output_dir(_REPORT_DIR)
+    report_dir = flags_module.require_report_dir(_REPORT_DIR)
     flags_module.require_kinds(data_dir=data_dir)
     origin = page_origin.describe([data_dir])
     page_origin.require_own(report_dir / audit_page.PAGE_FILE, origin)

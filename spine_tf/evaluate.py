@@ -55,7 +55,7 @@ _SEED = flags_module.seed("the bootstrap and the controls")
 def main() -> None:
     """Evaluates as the flags say."""
     run_dirs = flags_module.require_dirs(_RUN_DIRS)
-    report_dir = program.require_output_dir(_REPORT_DIR)
+    report_dir = flags_module.require_report_dir(_REPORT_DIR)
     data_dir = program.path(_DATA_DIR)
     stacks = [path for path in run_dirs if directory_kind.of(path) is directory_kind.Kind.STACK]
     records_dir = program.path(_RECORDS_DIR)

@@ -110,6 +110,21 @@ def study_pages() -> flags.FlagHolder[str | None]:
     )
 
 
+def require_report_dir(flag: flags.FlagHolder[str | None]) -> pathlib.Path:
+    """Returns the directory of a report, a new one or an earlier one's; ValueError of any other.
+
+    Pages among the files of a data set, records, a run or an export would be taken for theirs.
+    """
+    found = program.require_output_dir(flag)
+    kind = directory_kind.of(found)
+    if kind not in (None, directory_kind.Kind.REPORT):
+        raise ValueError(
+            f"--{flag.name} {found} is {kind.words}, expected a folder for pages alone: name "
+            "another, which may lie in it"
+        )
+    return found
+
+
 def side() -> flags.FlagHolder[str | None]:
     """Defines --side."""
     return flags.DEFINE_enum(

@@ -23,7 +23,7 @@ def main() -> None:
     """Writes the points of a side, and says how good they are where the side has its own."""
     start = time.monotonic()
     data_dir, output = program.require_path(_DATA_DIR), program.require_output_file(_OUTPUT)
-    report_dir = program.require_output_dir(_REPORT_DIR) if _REPORT_DIR.value else None
+    report_dir = flags_module.require_report_dir(_REPORT_DIR) if _REPORT_DIR.value else None
     flags_module.require_kinds(data_dir=data_dir)
 
     from spine_tf.localization import localization, point_controls

@@ -84,7 +84,7 @@ def _predict_folder(
     _refuse(_OF_FILES, "--dicom", "--data_dir")
     flags_module.require_kinds(model_dir=model_dirs)
     ids = program.require_output_file(_IDS) if _IDS.value else None
-    report_dir = program.require_output_dir(_REPORT_DIR) if _REPORT_DIR.value else None
+    report_dir = flags_module.require_report_dir(_REPORT_DIR) if _REPORT_DIR.value else None
 
     from spine_tf.readings import report_directory
     from spine_tf.serving import prediction

@@ -44,7 +44,7 @@ def read(path: pathlib.Path, *, expected: str, mend: str) -> dict[str, Any]:
         ValueError: there is no such file, it can't be read, or it holds no JSON object; names it.
     """
     try:
-        return _require_object(json.loads(regular_file.read_bytes(path, MAX_BYTES)))
+        values = json.loads(regular_file.read_bytes(path, MAX_BYTES))
     except FileNotFoundError as err:
         raise ValueError(f"{path} does not exist; expected {expected}") from err
     except regular_file.UnfitFile as err:
@@ -58,11 +58,10 @@ def read(path: pathlib.Path, *, expected: str, mend: str) -> dict[str, Any]:
         ) from err
     except ValueError as err:
         raise ValueError(f"{path} is not JSON ({err}); expected {expected}: {mend}") from err
-
-
-def _require_object(values: Any) -> dict[str, Any]:
     if not isinstance(values, dict):
-        raise ValueError(f"it holds {in_words(values)}, not an object")
+        raise ValueError(
+            f"{path} holds {in_words(values)}, not an object; expected {expected}: {mend}"
+        )
     return values
 
 

@@ -12,6 +12,9 @@ from spine_tf.serving import asked_rows, grader as grader_module
 class Answers:
     """Collects answers: several for one row are averaged, each as sure as its level is.
 
+    Probabilities are averaged, and weighted for the competition only then: that is best for its
+    metric, a mean of weighted ones is not.
+
     A row is answered by points of its own; those of the levels beside it only have a share. Models
     that grade the same row count alike.
     """
@@ -19,10 +22,12 @@ class Answers:
     def __init__(
         self, graders: Sequence[grader_module.Grader], *, is_competition_weighted: bool = False
     ) -> None:
-        """Takes the models that will answer."""
+        """Takes the models that will answer, all of the same classes."""
         self._rows = [frozenset(one.rows) for one in graders]
         self._names = [one.label.name for one in graders]
-        self._priors = [_prior(one, is_competition_weighted) for one in graders]
+        self._priors = [np.array(one.served.class_prior) for one in graders]
+        weights = (one.served.task_spec.class_weights for one in graders if is_competition_weighted)
+        self._weights = np.array(next(weights, 1.0))
         self._sums: dict[tuple[asked_rows.Target, int], np.ndarray] = {}
         self._shares: dict[tuple[asked_rows.Target, int], float] = collections.defaultdict(float)
         self._models: dict[asked_rows.Target, set[int]] = collections.defaultdict(set)
@@ -59,19 +64,16 @@ class Answers:
         """Returns the answer to a row, or the prior: float (classes,), of any sum."""
         models = sorted(self._models.get(target, ())) if target is not None else []
         if target is None or not models:
-            return self._prior(target)
-        return _mean([self._sums[target, one] / self._shares[target, one] for one in models])
+            return self._weights * self._prior(target)
+        return self._weights * _mean(
+            [self._sums[target, one] / self._shares[target, one] for one in models]
+        )
 
     def _prior(self, target: asked_rows.Target | None) -> np.ndarray:
         """Of the models that grade the row; of all where none does."""
         row = None if target is None else target[1:]
         own = [prior for prior, rows in zip(self._priors, self._rows, strict=True) if row in rows]
         return _mean(own or self._priors)
-
-
-def _prior(one: grader_module.Grader, is_competition_weighted: bool) -> np.ndarray:
-    weights = one.served.task_spec.class_weights if is_competition_weighted else 1.0
-    return np.array(one.served.class_prior) * weights
 
 
 def _mean(answers: Sequence[np.ndarray]) -> np.ndarray:

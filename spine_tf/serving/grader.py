@@ -83,18 +83,16 @@ class Grader:
         shares = zip((-1, 0, 1), row.numbering, strict=True)
         return any(share > 0 and row.level + step in levels for step, share in shares)
 
-    def answer(self, batch: cutting.Batch, *, is_competition_weighted: bool) -> np.ndarray:
+    def answer(self, batch: cutting.Batch) -> np.ndarray:
         """Returns the probabilities of a batch's rows, float32 (n, classes)."""
         told = self.served.tell(batch.rows)
         answer = self.model.ask("serving_default", image=batch.images, window=batch.windows, **told)
-        return answer[spec.output_name(is_competition_weighted)]
+        return answer[spec.output_name(is_competition_weighted=False)]
 
-    def answer_levels(
-        self, levels: Sequence[level_rows.Level], *, is_competition_weighted: bool
-    ) -> np.ndarray:
+    def answer_levels(self, levels: Sequence[level_rows.Level]) -> np.ndarray:
         """Returns the probabilities of whole levels, float32 (n, conditions, classes)."""
         answer = self.model.ask("serving_default", **level_rows.inputs(levels))
-        return answer[spec.output_name(is_competition_weighted)]
+        return answer[spec.output_name(is_competition_weighted=False)]
 
 
 @contextlib.contextmanager

@@ -141,7 +141,7 @@ def _predict_file(
     model.require(served)
     told = served.tell([row])
     answer = model.ask("serving_default", image=batch.images, window=batch.windows, **told)
-    probabilities = answer[spec.output_name(is_competition_weighted)][0]
+    probabilities = answer[spec.output_name(is_competition_weighted=is_competition_weighted)][0]
     output_path.parent.mkdir(parents=True, exist_ok=True)
     written = [(_name(dicom_path), probabilities / sum(probabilities))]
     submission.write_rows(output_path, served.task_spec, written)

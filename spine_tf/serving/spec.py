@@ -264,6 +264,6 @@ def as_answer(values: Mapping[str, Any]) -> Answer:
     return arrays
 
 
-def output_name(is_competition_weighted: bool) -> str:
+def output_name(*, is_competition_weighted: bool) -> str:
     """Returns the output that holds the asked probabilities."""
     return "competition_probabilities" if is_competition_weighted else "probabilities"

@@ -242,9 +242,7 @@ class StudyReader:
                     levels = [*gathering.add(batch)]
                     self._answer_levels(model, levels, answers, evidence)
                 elif batch.rows:
-                    found = self.graders[model].answer(
-                        batch, is_competition_weighted=self.is_competition_weighted
-                    )
+                    found = self.graders[model].answer(batch)
                     for row, probabilities in zip(batch.rows, found, strict=True):
                         answers.add(model, row, probabilities)
         return num_crops
@@ -260,7 +258,7 @@ class StudyReader:
         if not levels:
             return
         one = self.graders[model]
-        found = one.answer_levels(levels, is_competition_weighted=self.is_competition_weighted)
+        found = one.answer_levels(levels)
         for level, said in zip(levels, found, strict=True):
             for place, row, is_own in level_rows.graded(level, one.served.conditions):
                 answers.add(model, row, said[place])

@@ -19,6 +19,7 @@ _CONFIGURATION = flags.Configuration(of=" of the test")
 _CONVERSION = conversion_flags.Conversion("to test", seed_name="folds_seed", has_kinds=True)
 _WORKERS = flags.Workers()
 _RUN_DIRS = flags.run_dirs("Runs.")
+_REPORT_DIR = flags.study_pages()
 
 def main():
     print({what})
@@ -100,6 +101,12 @@ def test_number_of_workers_is_given_or_all_cores(tmp_path):
         ("_WORKERS.number()", ["--workers=0"], "--workers is 0, expected 1 to 1024"),
         ("_WORKERS.number()", ["--workers=1025"], "--workers is 1025, expected 1 to 1024"),
         ("flags.require_dirs(_RUN_DIRS)", [], "--run_dir is missing"),
+        (
+            "flags.require_report_dir(_REPORT_DIR)",
+            ["--report_dir=."],
+            "--report_dir . is a data set in the RSNA layout (train_images/ and its CSVs), "
+            "expected a folder for pages alone",
+        ),
         ("_CONVERSION.settings()", ["--roi_px=3"], "roi_px is 3"),
         (
             "_CONVERSION.settings()",
@@ -117,6 +124,7 @@ def test_number_of_workers_is_given_or_all_cores(tmp_path):
     ],
 )
 def test_flags_that_can_not_be_are_refused_in_one_sentence(tmp_path, what, arguments, message):
+    (tmp_path / "test_images").mkdir()
     done = _run(tmp_path, what, *arguments)
     assert done.returncode == 1
     assert message in done.stderr

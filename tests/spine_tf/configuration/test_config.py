@@ -45,7 +45,7 @@ def test_file_may_carry_provenance(tmp_path: pathlib.Path) -> None:
     ("text", "message"),
     [
         ("{", "is not JSON .*; expected a configuration"),
-        ("[]", r"it holds \[\], not an object"),
+        ("[]", r"holds \[\], not an object"),
         ("{}", "no model family"),
     ],
 )

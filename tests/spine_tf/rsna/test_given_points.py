@@ -158,7 +158,7 @@ def test_file_that_localize_did_not_write_is_refused(source, tmp_path, change, m
     [
         ("p.csv", "study_id,series_id\n1,2\n", "no column 'instance_number'"),
         ("p.mrk.json", "{", "is not JSON"),
-        ("p.mrk.json", "[]", "not an object"),
+        ("p.mrk.json", "[]", r"p\.mrk\.json holds \[\], not an object"),
     ],
 )
 def test_file_that_is_none_of_points_is_refused(source, tmp_path, name, content, match):

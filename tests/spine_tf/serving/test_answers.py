@@ -93,6 +93,15 @@ def test_models_answer_what_each_grades_and_their_mean_where_both_do():
     )
 
 
+def test_weights_of_the_competition_are_of_what_was_averaged():
+    found = answers.Answers([_grader("a")], is_competition_weighted=True)
+    found.add(0, _point(0, numbering=(0.0, 0.75, 0.25)), np.array([1.0, 0.0, 0.0]))
+    found.add(0, _point(1), np.array([0.0, 0.0, 1.0]))
+    mixed = found.probabilities(asked_rows.Target(7, 0, 1))
+    np.testing.assert_allclose(mixed, np.array([0.2, 0, 0.8]) * (1, 2, 4))
+    np.testing.assert_allclose(found.probabilities(None), np.array([0.5, 0.3, 0.2]) * (1, 2, 4))
+
+
 def test_every_row_says_by_what_it_was_answered_and_why():
     flagged = _point(0, flag="numbering faint")
     lost = reasons.Reject(

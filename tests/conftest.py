@@ -213,9 +213,8 @@ def write_dots(directory: pathlib.Path, kind: str, per_split: int = 8) -> pathli
             for study in range(100 * number, 100 * number + per_split):
                 writer.write(example.serialize(made, _dots(generator, num, study)))
         shards.append(writer.shard)
-    dataset = manifest.Manifest(
-        name="points", config={"kind": kind}, shards=tuple(shards), class_counts={}
-    )
+    config = {"kind": kind, "conditions": list(labels.CONDITIONS), "levels": list(labels.LEVELS)}
+    dataset = manifest.Manifest(name="points", config=config, shards=tuple(shards), class_counts={})
     tfds_files.write_schema(directory, made)
     tfds_files.write_info(directory, dataset, "Points.")
     manifest.write_manifest(directory, dataset)

@@ -258,7 +258,7 @@ def test_running_trial_ends_in_order_when_the_time_is_over(
 def test_search_of_landmarks_goes_on_and_its_best_is_a_configuration_of_train(
     dots_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    fast = ["model.filters=[4, 8]", "model.input_px=0", "training.warmup_epochs=0"]
+    fast = ["model.filters=[4, 8]", "model.input_px=0"]
     bases, fixed = search_settings.make_bases("landmarks", ["unet"], settings=fast, max_epochs=1)
     settings = search_settings.Settings(
         search_dir=tmp_path / "s",

@@ -74,7 +74,7 @@ def test_trip_by_pointer(page, browser, study_zip, tmp_path):
     before = _rows(page)
     assert len(before) == 25
     hold = _mark(page, 3, 2).find_element("css selector", ".hold")
-    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", hold)
+    page.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", hold)
     drag = action_chains.ActionChains(page)
     drag.click_and_hold(hold).move_by_offset(60, -70).move_by_offset(10, -10).release().perform()
     said = _wait(page, "Graded anew, and changed: ")
@@ -135,6 +135,8 @@ def test_trip_by_keyboard_of_a_folder(page, browser, study_files, tmp_path):
     _tab_to(page, '[data-mark=""]')
     _press(page, keys.Keys.ENTER)
     _until(page, "#marking .mark")
+    assert browser.faults(400) == []
+    browser.set_width(1200)
     _tab_to(page, "#marking [data-turn-series]")
     instance = page.find_element("css selector", "#marking figure").get_attribute("data-instance")
     _press(page, keys.Keys.ENTER)

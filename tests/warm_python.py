@@ -45,9 +45,8 @@ _IMPORTED = {
 _SERVER_OF = {
     **dict.fromkeys(("spine_tf.augment", "spine_tf.clean", "spine_tf.evaluate"), "with"),
     **dict.fromkeys(("spine_tf.export", "spine_tf.predict", "spine_tf.train", "tuner"), "with"),
-    **dict.fromkeys(
-        ("spine_tf.reproduce", "spine_tf.localize", "spine_tf.stack", "-", "-c"), "with"
-    ),
+    **dict.fromkeys(("spine_tf.localize", "spine_tf.serve", "spine_tf.stack"), "with"),
+    **dict.fromkeys(("spine_tf.reproduce", "-", "-c"), "with"),
     **dict.fromkeys(("spine_tf.ablate", "spine_tf.audit", "spine_tf.config"), "without"),
     **dict.fromkeys(("spine_tf.convert", "spine_tf.organize", "spine_tf.phantom"), "without"),
     **dict.fromkeys(("spine_tf.subset", "tfrecords"), "without"),

@@ -4,7 +4,7 @@ import pathlib
 import re
 from collections.abc import Callable
 
-_LANGUAGES = {"sh", "python", "text", "csv", "json"}
+_LANGUAGES = {"sh", "python", "text", "csv", "json", "dockerfile"}
 _NEEDS = {"install", "gpu", "kaggle", "cluster", "real-data", "hours", "server"}
 _MAX_PICTURE_BYTES = 200_000
 

@@ -92,13 +92,19 @@ def _run(
     """Yields (task index, result); no task begins that is `ahead` of one that is not done."""
     waiting = collections.deque(range(len(tasks)))
     attempts: collections.Counter[int] = collections.Counter()
+
+    def start_some() -> None:
+        while waiting and workers.can_start(waiting[0], ahead):
+            index = waiting.popleft()
+            workers.start(index, tasks[index])
+
     try:
         while waiting or workers.busy:
-            while waiting and workers.can_start(waiting[0], ahead):
-                index = waiting.popleft()
-                workers.start(index, tasks[index])
+            start_some()
             for index, is_done, value in workers.finished():
                 if is_done:
+                    # Before the caller does what it does with a result, such as asking a network.
+                    start_some()
                     yield index, value
                     continue
                 attempts[index] += 1

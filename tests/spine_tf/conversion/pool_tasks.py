@@ -33,3 +33,8 @@ def wait_if_first(number):
 def pid(number):
     time.sleep(0.05)
     return os.getpid()
+
+
+def touch(path):
+    path.touch()
+    return path

@@ -75,6 +75,16 @@ def test_few_results_wait_for_the_oldest(run):
     assert sum(end < first_end for _, end in results) == 4 * 2 - 1  # as many as may be ahead
 
 
+def test_next_task_begins_before_a_result_is_used(run, tmp_path):
+    tasks = [tmp_path / "first", tmp_path / "second"]
+    results = run("touch", tasks, num_workers=1)
+    assert next(results) == tasks[0]
+    end = time.monotonic() + 30
+    while not tasks[1].exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert tasks[1].exists()
+
+
 def test_leaving_early_ends_the_workers(run):
     results = run("pid", list(range(50)))
     pid = next(results)

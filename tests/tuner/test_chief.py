@@ -36,10 +36,12 @@ def _start_worker(
     search_dir: pathlib.Path,
     *,
     python: Sequence[str] = ("warm-python", "-m"),
+    num_workers: int = 2,
 ) -> subprocess.Popen:
     command = [*python, "tuner", f"--records_dir={records_dir}"]
     command += [f"--search_dir={search_dir}", "--task=binary", "--models=simple", f"--set={_SMALL}"]
-    command += ["--oracle=random", "--max_trials=3", "--max_epochs=2", "--workers=2"]
+    command += ["--oracle=random", "--max_trials=3", "--max_epochs=2"]
+    command.append(f"--workers={num_workers}")
     environment = {**os.environ, "KERASTUNER_TUNER_ID": tuner_id, "TF_CPP_MIN_LOG_LEVEL": "2"}
     return subprocess.Popen(command, env=environment)
 
@@ -68,7 +70,7 @@ def test_trial_of_a_lost_worker_is_run_by_another(
     started: list[subprocess.Popen] = []
 
     def play_workers() -> None:
-        started.append(_start_worker("w0", records_dir, tmp_path, python=killable))
+        started.append(_start_worker("w0", records_dir, tmp_path, python=killable, num_workers=1))
         first = search_directory.trial_dir(tmp_path, "0") / "trial.json"
         while not first.exists():
             time.sleep(0.05)

@@ -44,14 +44,14 @@ def _as_published(name: str, **options: Any) -> keras.Model:
     return constructor(include_top=False, weights=None, **options)
 
 
-def _save_published(name: str, path: pathlib.Path) -> pathlib.Path:
-    """A file of the published format whose weights are random, none of them zero or one."""
-    model = _as_published(name)
+def _save_published(name: str, path: pathlib.Path, **options: Any) -> keras.Model:
+    """Writes a file of the published format whose weights are random, none of them zero or one."""
+    model = _as_published(name, **options)
     generator = np.random.default_rng(5)
     # Variances must be positive; the others' signs don't matter.
     model.set_weights([generator.uniform(0.02, 0.08, w.shape) for w in model.get_weights()])
     model.save_weights(path)
-    return path
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +67,9 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.fixture(scope="module")
 def small_published(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """The smallest backbone's file."""
-    return _save_published(
-        _SMALLEST, tmp_path_factory.mktemp("weights") / "mobilenet_notop.weights.h5"
-    )
+    path = tmp_path_factory.mktemp("weights") / "mobilenet_notop.weights.h5"
+    _save_published(_SMALLEST, path)
+    return path
 
 
 def _transfer(name: str = _SMALLEST, **changes: Any) -> pretrained_configs.TransferConfig:
@@ -130,12 +130,11 @@ def _is(name: str, prefix: str) -> bool:
     "name", ["convnext_tiny", "efficientnet_lite0", "efficientnetv2b0", "mobilenetv3small"]
 )
 def test_weights_of_a_file_give_the_features_keras_gives(name: str, tmp_path: pathlib.Path) -> None:
-    path = _save_published(name, tmp_path / "notop.weights.h5")
+    path = tmp_path / "notop.weights.h5"
+    reference = _save_published(name, path, pooling="avg", input_shape=(32, 32, 3))
     settings = _transfer(name, weights=str(path), dropout=0.0)
     model = families.build_model(settings, (32, 32, 3), 2)
     pretrained.load_weights(model, settings)
-    reference = _as_published(name, pooling="avg", input_shape=(32, 32, 3))
-    reference.load_weights(path)
     grey = np.random.default_rng(1).random((2, 32, 32, 1)).astype(np.float32)
     # Networks that scale themselves take 0-255 as they are; Keras' own function scales for others.
     expected = reference(_preprocess(name, 255.0 * np.tile(grey, 3)), training=False)

@@ -1,6 +1,6 @@
 """What the decoding of points is worth apart from any network: phantoms, an oracle, planted faults.
 
-    python benchmarks/points.py --num_studies 240 --seed 1 [--randomize]
+    python benchmarks/points.py --num_studies 240 --seed 1 [--randomize] [--localizer_dir L]
 
 Half of the studies are sound, the others have a planted fault; with --randomize all are varied, as
 `spine_tf.phantom --randomize` varies them, and those in which nothing tells the lowest disc stand
@@ -8,9 +8,14 @@ apart. The oracle draws heatmaps from the truth as a network would that sees it 
 with false peaks, and at times not at all. Studies are geometry alone, so one takes about a second.
 Prints the figures of sound studies with intervals, beside controls, and what the least sure tenth
 of the points holds of all level errors.
+
+With --localizer_dir the networks of L stand in the oracle's place, or the package's own if L is
+`default`: studies are then drawn, sound ones alone, and one takes about ten seconds.
 """
 
 import collections
+import pathlib
+import tempfile
 import time
 from collections.abc import Iterator
 
@@ -19,6 +24,8 @@ import planted
 from absl import app, flags
 
 from spine_tf.localization import localization, point_controls, point_figures, study_points
+from spine_tf.rsna import sources
+from spine_tf.synthesis import phantom, phantom_config
 
 _FAULTS = oracle.Faults(
     blur=1.15, displacement_mm=0.7, missed=0.01, false_peaks=0.3, noise=0.01, leak=0.2
@@ -30,10 +37,14 @@ _SOUND = (planted.SOUND, planted.VARIED)
 _NUM_STUDIES = flags.DEFINE_integer("num_studies", 240, "Half sound, half with a fault.")
 _RANDOMIZE = flags.DEFINE_bool("randomize", False, "Varied studies, none with a planted fault.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of studies and oracle.")
+_LOCALIZER_DIR = flags.DEFINE_string("localizer_dir", None, "Networks instead of the oracle.")
 
 
 def main(_: list[str]) -> None:
     """Prints the figures."""
+    if _LOCALIZER_DIR.value:
+        _print_networks(_LOCALIZER_DIR.value)
+        return
     start = time.monotonic()
     cases = list(_cases(_NUM_STUDIES.value, _SEED.value))
     results = [_localize(case, _SEED.value) for case in cases]
@@ -42,6 +53,24 @@ def main(_: list[str]) -> None:
     sound = [one for one, case in zip(results, cases, strict=True) if case.fault in _SOUND]
     print(point_controls.compare(_as_result(sound, cases)).in_words())
     _print_errors(results, cases)
+
+
+def _print_networks(localizer_dir: str) -> None:
+    """The same figures of drawn studies, by networks that look at pixels."""
+    config = phantom_config.PhantomConfig(
+        num_studies=_NUM_STUDIES.value,
+        seed=_SEED.value,
+        varied=phantom_config.PARTS if _RANDOMIZE.value else (),
+    )
+    directory = None if localizer_dir == "default" else pathlib.Path(localizer_dir)
+    with tempfile.TemporaryDirectory() as made:
+        data_dir = pathlib.Path(made, "phantom")
+        phantom.write_studies(config, data_dir, num_workers=1)
+        start = time.monotonic()
+        result = localization.localize(sources.open_source(data_dir), localizer_dir=directory)
+    print(f"{(time.monotonic() - start) / config.num_studies:.2f} s a study, by {localizer_dir}")
+    print(localization.summarize(result))
+    print(point_controls.compare(result).in_words())
 
 
 def _cases(num_studies: int, seed: int) -> Iterator[planted.Case]:

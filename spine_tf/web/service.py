@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import ipaddress
 import pathlib
+import resource
 import secrets
 import socket
 import threading
@@ -71,6 +72,8 @@ def running(settings: Settings) -> Iterator[Running]:
     Raises:
         ValueError: a model or localiser can't be used, or nothing can listen there.
     """
+    # A crash must not leave the images of a patient on disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.ExitStack() as stack:
         listening = stack.enter_context(server.bind(settings.host, settings.port))
         stack.enter_context(pile_image.quiet())

@@ -160,8 +160,7 @@ class _Run:
         Returns:
             Whether all could be read.
         """
-        for side in layout.SIDES:
-            placing.remove_leftovers(self.output_dir / layout.images_dir(side))
+        self._remove_leftovers()
         wanted, placed = inventory.places(), inventory.placed()
         # Also what an inventory that is gone knew of.
         there = placing.list_series(self.output_dir)
@@ -178,7 +177,14 @@ class _Run:
             inventory.note_placed(folder, None)
         for place in missing:
             inventory.note_placed(place.folder, "")
-        return self._place(inventory, missing)
+        try:
+            return self._place(inventory, missing)
+        finally:  # where one worker fails, others end in the middle of a series
+            self._remove_leftovers()
+
+    def _remove_leftovers(self) -> None:
+        for side in layout.SIDES:
+            placing.remove_leftovers(self.output_dir / layout.images_dir(side))
 
     def _has_all(self, place: inventory_module.Place) -> bool:
         folder = self.output_dir / place.folder

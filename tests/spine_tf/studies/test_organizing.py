@@ -3,6 +3,7 @@
 import collections
 import csv
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -23,8 +24,9 @@ from pydicom import data as pydicom_data, uid
 
 from spine_tf.conversion import job, plan
 from spine_tf.rsna import annotations, sources
-from spine_tf.studies import organizing, pile
+from spine_tf.studies import organizing, pile, placing
 from spine_tf.synthesis import hospital, phantom_config
+from tfrecords import atomic
 
 _SMALL = phantom_config.PhantomConfig(
     num_studies=4, axial_px=(48,), sagittal_px=(48,), sagittal_slices=5, axial_slices_per_level=2
@@ -340,6 +342,21 @@ def test_places_that_cannot_be_are_refused(tmp_path, organize, add_series):
     (tmp_path / "S.private/key").write_text("lost")
     with pytest.raises(ValueError, match="holds no key, expected 64 hexadecimal digits"):
         organize(tmp_path / "pile", tmp_path / "S")
+
+
+def test_disk_that_is_full_leaves_no_begun_series(tmp_path, organize, add_series, monkeypatch):
+    def fill(part, task, pile):
+        # As of a worker that was ended while another one failed; no process has this number.
+        machine = part.name.split("-")[-2]
+        (part.parent / f"1.tmp-{machine}-999999999").mkdir()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(part))
+        yield
+
+    monkeypatch.setattr(placing, "_fill", fill)
+    add_series(tmp_path / "pile")
+    with pytest.raises(OSError, match="No space left"):
+        organize(tmp_path / "pile", tmp_path / "S")
+    assert not [path for path in (tmp_path / "S").rglob("*") if atomic.is_temporary(path)]
 
 
 def test_program_says_what_is_wrong(tmp_path):

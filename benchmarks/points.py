@@ -10,7 +10,8 @@ Prints the figures of sound studies with intervals, beside controls, and what th
 of the points holds of all level errors.
 
 With --localizer_dir the networks of L stand in the oracle's place, or the package's own if L is
-`default`: studies are then drawn, sound ones alone, and one takes about ten seconds.
+`default`: studies are then drawn, sound ones alone, and one takes about ten seconds. Millimetres
+are the networks' with --randomize alone: points of usual phantoms lie off as those of graders do.
 """
 
 import collections

@@ -26,7 +26,7 @@ _RECORDS_DIR = flags_module.records_dir(
     "The records that the run was trained on: litert_int8 needs them."
 )
 _LOCALIZER_DIR = flags_module.localizer_dir(
-    ", which goes into the export, so that it answers studies without points"
+    ", which goes into the export, and finds points there instead of the package's own"
 )
 _NAME = flags.DEFINE_string(
     "name", None, "What reports call a localiser; the names of its runs if not given."

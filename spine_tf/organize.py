@@ -55,18 +55,19 @@ def main() -> None:
 
 
 def _print_next(output_dir: pathlib.Path, found: "output_tables.Summary") -> None:
-    points = cli.beside(output_dir, "points.csv")
     if found.num_points:
         cli.print_next("audit", data_dir=output_dir, report_dir=cli.beside(output_dir, "audit"))
-    elif found.num_labelled:
-        cli.print_next(
-            "localize", data_dir=output_dir, side="train", points="POINTS", output=points
-        )
     elif (output_dir / layout.coordinates_csv("test")).is_file():
         answers = cli.beside(output_dir, "submission.csv")
         cli.print_next("predict", model_dir="EXPORT", data_dir=output_dir, output=answers)
     else:
-        cli.print_next("localize", data_dir=output_dir, points="POINTS", output=points)
+        cli.print_next(
+            "localize",
+            data_dir=output_dir,
+            side="train" if found.num_labelled else None,
+            output=cli.beside(output_dir, "points.csv"),
+            report_dir=cli.beside(output_dir, "pages"),
+        )
 
 
 if __name__ == "__main__":

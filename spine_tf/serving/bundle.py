@@ -70,7 +70,7 @@ def export(
         export_dir: must not exist.
         format_names: keys of `formats.FORMATS`.
         records_dir: the records that the runs were trained on; int8 takes its ranges from them.
-        localizer_dir: goes along, so that the export answers studies without points.
+        localizer_dir: goes along, to find points instead of the package's own.
 
     Raises:
         ValueError: the place is taken or one that TensorFlow can't name, runs don't fit together, a

@@ -2,6 +2,7 @@
 
 import configparser
 import functools
+import importlib.util
 import itertools
 import pathlib
 import re
@@ -23,7 +24,8 @@ _ABSL_FLAGS = {"help", "helpfull", "log_dir", "verbosity"}
 # Says where it was called and with what, a line a call, words apart by the unit separator.
 _RECORDER = 'printf "%s\\x1f" "$(basename "$0")" "$@" >> "$CALLS"; echo >> "$CALLS"\n'
 _RECORDERS = {
-    **dict.fromkeys(("python", "python3", "pip", "make", "spine-tf", "docker"), _RECORDER),
+    **dict.fromkeys(("python", "python3", "pip", "make", "spine-tf"), _RECORDER),
+    **dict.fromkeys(("docker", "dask"), _RECORDER),
     "sbatch": 'for word in "$@"; do case "$word" in *" "*) bash -c "$word" ;; esac; done\n',
 }
 
@@ -85,6 +87,8 @@ def _check_call(command: str, arguments: list[str]) -> None:
             pass
         case ("python" | "python3", "-m", "pip", *rest) | ("pip", *rest):
             _check_pip(rest)
+        case "python", "-m", module, *_ if module.startswith("apache_beam."):
+            assert importlib.util.find_spec(module), module
         case "python", "-m", module, *rest:
             assert module in modules, module
             _check_flags(rest, _flags_of_program(module))

@@ -38,7 +38,7 @@ def _help(module: str) -> dict[str, str]:
 @pytest.mark.parametrize("module", _MODULES)
 def test_help_marks_what_the_program_asks_for(module: str, tmp_path: pathlib.Path) -> None:
     marked = [name for name, text in _help(module).items() if "required" in text]
-    assert marked or module in ("tfrecords", "spine_tf.phantom")
+    assert marked or module in ("tfrecords", "spine_tf.phantom", "spine_tf.serve")
     for missing in marked:
         given = [f"--{name}={_VALUES.get(name, 'none')}" for name in marked if name != missing]
         done = _run(*("warm-python", "-m", module, *given, *_MORE.get(module, ())), cwd=tmp_path)

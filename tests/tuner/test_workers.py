@@ -117,7 +117,7 @@ def test_each_worker_sees_a_gpu_of_its_own_as_long_as_there_are_some(
     seen: list[str],
     said: str,
 ) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     pool = start("answer", num_workers=num_workers, gpus=("4", "7"))
     for worker in pool.idle():
         worker.give(trial.Job(trial_id="0", config={"tells_gpu": True}, objective="log_loss"))

@@ -125,6 +125,7 @@ _SHOWN_IN = {
     **dict.fromkeys(("training.deterministic", "training.focal_gamma"), "test_fit.py"),
     **dict.fromkeys(("training.monitor", "training.patience", "training.xla"), "test_fit.py"),
     "data.augmentation.unchanged": "../augmentation/test_changes.py",
+    "data.augmentation.stretch": "../augmentation/test_changes.py",
     **dict.fromkeys(
         (
             f"data.augmentation.{name}"

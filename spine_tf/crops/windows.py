@@ -29,7 +29,6 @@ class Window:
         header: header of the middle slice.
         center_xy: the square's middle, column and row in the slice's pixels, float32 values.
         side_mm: the square's side in mm.
-        stretch: how much too large the header's distance of rows is taken to be.
     """
 
     study_id: int
@@ -38,13 +37,6 @@ class Window:
     header: header_module.Header
     center_xy: tuple[float, float]
     side_mm: float
-    stretch: float = 1.0
-
-    @property
-    def spacing(self) -> tuple[float, float]:
-        """Mm between rows and between columns, as they are taken to be, float32 values."""
-        rows_mm, columns_mm = self.header.spacing
-        return float(np.float32(rows_mm / self.stretch)), columns_mm
 
     @property
     def pixel_mm(self) -> float:
@@ -56,7 +48,7 @@ class Window:
         x, y = (
             center + ((at + 0.5) / SIDE_PX - 0.5) * self.side_mm / spacing
             for at, center, spacing in zip(
-                grid_xy, self.center_xy, reversed(self.spacing), strict=True
+                grid_xy, self.center_xy, reversed(self.header.spacing), strict=True
             )
         )
         return x, y
@@ -66,7 +58,7 @@ class Window:
         x, y = (
             ((at - center) * spacing / self.side_mm + 0.5) * SIDE_PX - 0.5
             for at, center, spacing in zip(
-                place_xy, self.center_xy, reversed(self.spacing), strict=True
+                place_xy, self.center_xy, reversed(self.header.spacing), strict=True
             )
         )
         return x, y
@@ -84,12 +76,10 @@ class Window:
         return self.on_grid(place_xy), distance
 
 
-def around_middles(
-    stack: imaged_study.SliceStack, side_mm: float, stretch: float = 1.0
-) -> list[Window]:
+def around_middles(stack: imaged_study.SliceStack, side_mm: float) -> list[Window]:
     """Returns the windows of all planes of a stack, each around the middle of its slice."""
     return [
-        _make(stack, index, ((one.columns - 1) / 2, (one.rows - 1) / 2), side_mm, stretch)
+        _make(stack, index, ((one.columns - 1) / 2, (one.rows - 1) / 2), side_mm)
         for index, one in enumerate(stack.headers)
     ]
 
@@ -105,11 +95,7 @@ def around_point(
 
 
 def _make(
-    stack: imaged_study.SliceStack,
-    index: int,
-    center_xy: tuple[float, float],
-    side_mm: float,
-    stretch: float = 1.0,
+    stack: imaged_study.SliceStack, index: int, center_xy: tuple[float, float], side_mm: float
 ) -> Window:
     one = stack.headers[index]
     # A window lies on its image, however far off that a point is projected.
@@ -122,7 +108,6 @@ def _make(
         header=one,
         center_xy=(float(np.float32(x)), float(np.float32(y))),
         side_mm=side_mm,
-        stretch=stretch,
     )
 
 
@@ -137,9 +122,6 @@ def cut(window: Window, reader: slice_reader.SliceReader) -> cutting.Crop:
         reasons.Rejected: the file can't be used.
     """
     stack = reader.read_stack(window.study_id, window.series_id, window.instance_number)
-    if window.stretch != 1.0:
-        headers = (dataclasses.replace(one, spacing=window.spacing) for one in stack.headers)
-        stack = dataclasses.replace(stack, headers=tuple(headers))
     place = annotations.Annotation(
         study_id=window.study_id,
         series_id=window.series_id,

@@ -19,13 +19,6 @@ _SAME_DISC_MM = 13.0
 _MEAN_ABOVE_MM = float(np.mean(anatomy.FORAMEN_ABOVE_MM))
 # So high must a canal's peak be to say where the midline is.
 _SURE = 0.3
-# A disc's share of the score of a spine that needs no second look.
-_SURE_SCORE = 0.9
-# How much too large a distance of rows may be: 5 of the first 12 studies of SPIDER's T2 have 1.15
-# to 1.9, by the heights of their vertebrae beside the depths.
-_STRETCHES = (1.15, 1.35, 1.6)
-# Three of five such spines were named one level off: so much softer are their probabilities.
-_DOUBTED = 2.0
 _BATCH = 8
 
 
@@ -64,12 +57,6 @@ class Spine:
     numbering: numbering_module.Numbering
     frame: str
 
-    @property
-    def is_sure(self) -> bool:
-        """Whether its discs look like those of a spine at usual distances."""
-        num_named = sum(bool(views) for views in self.levels)
-        return num_named > 1 and self.numbering.score >= _SURE_SCORE * num_named
-
     def view(self, level: int, part: str, *, prefers_t1: bool) -> View | None:
         """Returns the best view of a structure: in the preferred weighting if there is one."""
         found = [view for view in self.levels[level] if view.part == part]
@@ -91,26 +78,9 @@ def find(
 def _number(
     stacks: Sequence[imaged_study.SliceStack], source: heatmaps.Source, temperature: float
 ) -> Spine:
-    """The spine as the headers have it, or, where that is hardly one, as another stretch does."""
-    spine = _read(stacks, source, temperature, stretch=1.0)
-    if spine.is_sure:
-        return spine
-    doubted = _DOUBTED * temperature
-    others = [_read(stacks, source, doubted, stretch=stretch) for stretch in _STRETCHES]
-    return max([spine, *others], key=lambda found: found.numbering.score)
-
-
-def _read(
-    stacks: Sequence[imaged_study.SliceStack],
-    source: heatmaps.Source,
-    temperature: float,
-    *,
-    stretch: float,
-) -> Spine:
-    seen = {index: _look(stack, source, stretch) for index, stack in enumerate(stacks)}
+    seen = {index: _look(stack, source) for index, stack in enumerate(stacks)}
     discs = _fuse(_views(stacks, seen))
     points = [np.mean([_canal_place(view) for view in disc], axis=0) for disc in discs]
-    points = [point / (1.0, 1.0, stretch) for point in points]
     scores = np.array([_scores(disc) for disc in discs]).reshape(-1, heatmaps.NUM_LEVELS)
     found = numbering_module.number(points, scores, temperature)
     return Spine(
@@ -123,11 +93,9 @@ def _read(
     )
 
 
-def _look(
-    stack: imaged_study.SliceStack, source: heatmaps.Source, stretch: float
-) -> list[list[spots.Spot]]:
+def _look(stack: imaged_study.SliceStack, source: heatmaps.Source) -> list[list[spots.Spot]]:
     """The canal and the foramen spots of a stack; heatmaps of a few slices are held at once."""
-    all_windows = windows.around_middles(stack, windows.SAGITTAL_MM, stretch)
+    all_windows = windows.around_middles(stack, windows.SAGITTAL_MM)
     maps = (
         heatmap
         for start in range(0, len(all_windows), _BATCH)

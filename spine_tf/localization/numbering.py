@@ -34,12 +34,10 @@ class Numbering:
     Attributes:
         candidates: index of the candidate that is each level, None where there is none.
         probabilities: how probable the shifts -1, 0 and 1 are; they sum to 1.
-        score: of the path, a logarithm; 0 of none.
     """
 
     candidates: tuple[int | None, ...]
     probabilities: tuple[float, float, float]
-    score: float = 0.0
 
     @property
     def confidence(self) -> float:
@@ -76,7 +74,6 @@ def number(
     return Numbering(
         candidates=tuple(path.get(level) for level in range(heatmaps.NUM_LEVELS)),
         probabilities=(below, own, above),
-        score=best,
     )
 
 

@@ -192,7 +192,8 @@ def _foraminal_lining(
     u0 = patient_module.foramen_u(level)
 
     def distance(u: np.ndarray, v: np.ndarray, s: np.ndarray) -> np.ndarray:
-        size = 1.0 - 0.004 * (sign * u - u0) ** 2
+        # An oblique slice reaches farther sideways, where nothing of it is left.
+        size = np.maximum(1.0 - 0.004 * (sign * u - u0) ** 2, 0.1)
         return structure.rounded(v - 5, s - s0, 7.6 * size, 13.5 * size)
 
     return structure.Structure(

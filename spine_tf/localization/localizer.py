@@ -22,7 +22,7 @@ from tfrecords import atomic, json_object, listed_files
 FILE_NAME = "localizer.json"
 DEFAULT_DIR = pathlib.Path(__file__).with_name("weights")
 """The localiser that comes with the package, which benchmarks/localizer_weights.py made."""
-_DEFAULT_SHA256 = "cd11812ef353fabee7f088bd5bee006ea201b168045e56f312f162f48f7c5c74"
+_DEFAULT_SHA256 = "73c7e6327eaeaf85ddf825a5de58f11f16498a23d43363383149ec068356d16e"
 NETWORKS = ("sagittal", "axial")
 IN_EXPORT = "localizer"
 """Where an export has its localiser, if it has one."""

@@ -250,12 +250,14 @@ def test_gaps_in_stacks_are_counted(make_data_set, tmp_path):
 @pytest.mark.slow
 def test_dask_cluster_changes_no_byte(small_data_dir, converted, tmp_path):
     pytest.importorskip("apache_beam")
+    dask = pytest.importorskip("dask")
     distributed = pytest.importorskip("distributed")
-    cluster = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
-    )
     with (
-        cluster,
+        # Dask would leave variables for its workers in this process.
+        dask.config.set({"distributed.nanny.pre-spawn-environ": {}}),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+        ) as cluster,
         distributed.Client(cluster) as client,
         distributed.get_task_stream(client) as stream,
     ):

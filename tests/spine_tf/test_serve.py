@@ -1,5 +1,6 @@
 """The program: it says where it listens, answers there, and ends by a signal with nothing left."""
 
+import functools
 import http.client
 import json
 import os
@@ -30,6 +31,8 @@ def test_server_says_its_address_and_ends_by_a_signal(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # What a shell starts in the background ignores the first signal, and hands that on.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     said = process.stdout.readline()
     address, token = re.fullmatch(_NAMED, said.strip()).groups()

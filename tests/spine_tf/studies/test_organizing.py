@@ -355,7 +355,7 @@ def test_disk_that_is_full_leaves_no_begun_series(tmp_path, organize, add_series
     monkeypatch.setattr(placing, "_fill", fill)
     add_series(tmp_path / "pile")
     with pytest.raises(OSError, match="No space left"):
-        organize(tmp_path / "pile", tmp_path / "S")
+        organize(tmp_path / "pile", tmp_path / "S", num_workers=0)
     assert not [path for path in (tmp_path / "S").rglob("*") if atomic.is_temporary(path)]
 
 

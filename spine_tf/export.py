@@ -6,6 +6,7 @@ from absl import flags, logging
 
 from spine_tf import cli, flags as flags_module
 from spine_tf.configuration import directory_kind
+from spine_tf.localization import localizer
 from spine_tf.runs import run_kinds
 from spine_tf.serving import formats
 from tfrecords import program
@@ -32,7 +33,7 @@ _NAME = flags.DEFINE_string(
     "name", None, "What reports call a localiser; the names of its runs if not given."
 )
 _CHECK = flags.DEFINE_string(
-    "check", None, "Checks files and answers of an exported directory, and writes nothing."
+    "check", None, "Checks files and answers of an export or a localiser, and writes nothing."
 )
 
 _USAGE = """Exports a trained run as a SavedModel for TensorFlow Serving and in other formats.
@@ -109,12 +110,15 @@ def _export_localizer(run_dirs: list[pathlib.Path], export_dir: pathlib.Path) ->
     for kind, difference in differences.items():
         print(f"{kind} network answers as its run: heights differ by {difference:.1e} at most")
     print(f"localiser: {export_dir}")
-    cli.print_next("localize", data_dir="DATA", output="points.csv", localizer_dir=export_dir)
+    _print_next_of_localizer(export_dir)
 
 
 def _check(export_dir: pathlib.Path) -> None:
     if _RUN_DIRS.value or _EXPORT_DIR.value or _LOCALIZER_DIR.value:
         raise ValueError("--check stands alone: leave out --run_dir and --export_dir")
+    if (export_dir / localizer.FILE_NAME).exists():
+        _check_localizer(export_dir)
+        return
     flags_module.require_kinds(check=export_dir)
     from spine_tf.serving import answer_check
 
@@ -125,6 +129,20 @@ def _check(export_dir: pathlib.Path) -> None:
     for name, reason in findings.unchecked.items():
         print(f"{name} was not asked: {reason}")
     _print_next(export_dir)
+
+
+def _check_localizer(localizer_dir: pathlib.Path) -> None:
+    found = localizer.read(localizer_dir)
+    print(f"the files of localiser {found.name!r} are as exported")
+    from spine_tf.localization import networks
+
+    networks.Networks(found).warm()
+    print("both networks answer with heatmaps")
+    _print_next_of_localizer(localizer_dir)
+
+
+def _print_next_of_localizer(localizer_dir: pathlib.Path) -> None:
+    cli.print_next("localize", data_dir="DATA", output="points.csv", localizer_dir=localizer_dir)
 
 
 def _print_next(export_dir: pathlib.Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 from typing import Any
@@ -145,6 +146,18 @@ def test_check_passes_then_finds_a_changed_byte(chain):
     data[-1] ^= 1
     path.write_bytes(data)
     assert "model.bin was changed" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.slow
+def test_check_takes_a_localiser_too(squares_localizer_dir, tmp_path):
+    said = _run("spine_tf.export", f"--check={squares_localizer_dir}").stdout
+    assert "are as exported\nboth networks answer with heatmaps\n" in said
+    copy = shutil.copytree(squares_localizer_dir, tmp_path / "copy")
+    with (copy / "axial/saved_model/1/saved_model.pb").open("ab") as file:
+        file.write(b"x")
+    result = _run("spine_tf.export", f"--check={copy}", expected=1)
+    assert "saved_model.pb was changed" in result.stderr
     assert "Traceback" not in result.stderr
 
 

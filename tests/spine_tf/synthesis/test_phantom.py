@@ -54,7 +54,7 @@ def test_study_whose_worker_is_killed_is_written_all_the_same(studies_dir, tmp_p
     killed = []
 
     def kill_workers():
-        while not list(tmp_path.glob("d/train_images/*/*")):
+        while not list(tmp_path.glob("d/train_images/*")):
             time.sleep(0.01)
         for process in psutil.Process().children():
             if "spawn_main" in " ".join(process.cmdline()):

@@ -43,6 +43,8 @@ check: MARKED := -m 'not slow'
 check: lint suite
 
 # Tests run outside the checkout, so that programs started with `python -m` come from the wheel.
+# They start many: without compiled modules the import of TensorFlow takes each twice as long.
+suite: export PYTHONDONTWRITEBYTECODE =
 suite: $(VENV)/.test
 	cd $$(mktemp -d) && $(BIN)/pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) \
 		-p no:cacheprovider -n 2 $(MARKED) $(CURDIR)/tests

@@ -1,11 +1,13 @@
 """What the tests of several packages stand on: records of synthetic crops, and a browser."""
 
+import contextlib
 import dataclasses
 import gc
 import json
 import multiprocessing
 import os
 import pathlib
+import runpy
 import shlex
 import shutil
 import sys
@@ -29,6 +31,8 @@ _SPLITS = ("fold_0", "fold_1", "fold_2", "test")
 _DOTS_PX = 32
 _CONDITION = labels.CONDITIONS.index("left_subarticular_stenosis")
 _LEVEL = labels.LEVELS.index("l4_l5")
+_WARM_PYTHON = pathlib.Path(__file__).with_name("warm_python.py")
+_READ_AT_AN_IMPORT = runpy.run_path(str(_WARM_PYTHON))["READ_AT_AN_IMPORT"]
 _FAULTS = pathlib.Path(__file__).with_name("page_faults.js").read_text("utf-8")
 _BROWSER_ARGUMENTS = (
     "--headless=new",
@@ -56,8 +60,10 @@ def _make_warm_python(config: pytest.Config) -> None:
     os.environ["WARM_PYTHON_DIR"] = directory
     os.environ["WARM_PYTHON_FOR"] = str(os.getpid())
     os.environ["PATH"] = os.pathsep.join([directory, os.environ["PATH"]])
+    variables_path = pathlib.Path(directory, "variables.json")
+    variables_path.write_text(json.dumps(dict(os.environ)), "utf-8")
     command = pathlib.Path(directory, "warm-python")
-    words = [sys.executable, "-I", "-S", str(pathlib.Path(__file__).with_name("warm_python.py"))]
+    words = [sys.executable, "-I", "-S", str(_WARM_PYTHON)]
     command.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', "utf-8")
     command.chmod(0o755)
 
@@ -88,6 +94,35 @@ def killable() -> tuple[str, ...]:
     server; its children may.
     """
     return sys.executable, "-c", _WITH_WARM_CHILDREN
+
+
+@pytest.fixture(scope="module", autouse=True)
+def variables_of_module() -> Iterator[None]:
+    """Fails the last test of a module whose fixtures leave other variables than they found."""
+    with _same_variables():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def variables_of_test() -> Iterator[None]:
+    """Fails a test that leaves other variables than it found: later ones would have them.
+
+    New ones may stay that no program reads at an import: packages set them at theirs.
+    """
+    with _same_variables():
+        yield
+
+
+@contextlib.contextmanager
+def _same_variables() -> Iterator[None]:
+    before = dict(os.environ)
+    yield
+    changed = {name for name, _ in before.items() ^ os.environ.items()} - {"PYTEST_CURRENT_TEST"}
+    left = [each for each in changed if each in before or each.startswith(_READ_AT_AN_IMPORT)]
+    for name in left:
+        os.environ.pop(name, None)
+        os.environ.update({name: before[name]} if name in before else {})
+    assert not left, f"left in os.environ: {', '.join(left)}; use monkeypatch"
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,12 @@ def test_call_ends_with_its_caller(tmp_path: pathlib.Path) -> None:
     called.wait(20)
 
 
-def test_spawned_process_is_warm_and_its_parents_own(tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("variable", ["TF_CPP_MIN_LOG_LEVEL=3", "KERAS_BACKEND=tensorflow"])
+def test_spawned_process_is_warm_and_its_parents_own(
+    variable: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where its parent has set what programs set for their children."""
+    monkeypatch.setenv(*variable.split("="))
     log_path = tmp_path / "log"
     is_warm = "'tensorflow' in __import__('sys').modules"
     assert isolated.call(eval, is_warm, log_path=log_path) == (sys.platform == "linux")

@@ -51,7 +51,8 @@ _SERVER_OF = {
     **dict.fromkeys(("spine_tf.convert", "spine_tf.organize", "spine_tf.phantom"), "without"),
     **dict.fromkeys(("spine_tf.subset", "tfrecords"), "without"),
 }
-_READ_AT_AN_IMPORT = ("PYTHON", "TF_", "CUDA", "OMP_", "MPL", "KERAS_", "MALLOC", "LD_")
+# Beginnings of names of variables.
+READ_AT_AN_IMPORT = ("PYTHON", "TF_", "CUDA", "OMP_", "MPL", "KERAS_", "MALLOC", "LD_")
 _SECONDS_TO_START = 120
 _MAX_REQUEST_BYTES = 200_000
 _MAX_DESCRIPTORS = 200
@@ -115,6 +116,7 @@ def _start_server(address: pathlib.Path) -> None:
         command = [sys.executable, "-P", __file__, "--serve", str(address)]
         server = subprocess.Popen(
             [*command, os.environ["WARM_PYTHON_FOR"]],
+            env=json.loads(address.with_name("variables.json").read_text("utf-8")),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -166,8 +168,8 @@ def _end(status: int) -> None:
 
 
 def _import(names: Iterable[str]) -> None:
-    terminal = importlib.import_module("tfrecords.terminal")
-    terminal.silence_tensorflow()
+    importlib.import_module("tfrecords.environment").settle()
+    importlib.import_module("tfrecords.terminal").silence_tensorflow()
     for name in names:
         importlib.import_module(name)
     gc.collect()
@@ -175,8 +177,11 @@ def _import(names: Iterable[str]) -> None:
 
 
 def _read_at_an_import(variables: Mapping[str, str]) -> dict[str, str]:
-    read = {name: text for name, text in variables.items() if name.startswith(_READ_AT_AN_IMPORT)}
-    read.pop("TF_CPP_MIN_LOG_LEVEL", None)  # a program sets it, a test that calls one too
+    read = {name: text for name, text in variables.items() if name.startswith(READ_AT_AN_IMPORT)}
+    # What programs set for themselves, their children and so for tests that call them.
+    read.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    if read.get("KERAS_BACKEND") == "tensorflow":
+        del read["KERAS_BACKEND"]
     return read
 
 

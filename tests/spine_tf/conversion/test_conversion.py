@@ -248,12 +248,13 @@ def test_gaps_in_stacks_are_counted(make_data_set, tmp_path):
 
 
 @pytest.mark.slow
-def test_dask_cluster_changes_no_byte(small_data_dir, converted, tmp_path):
+def test_dask_cluster_changes_no_byte(small_data_dir, converted, tmp_path, monkeypatch):
     pytest.importorskip("apache_beam")
     dask = pytest.importorskip("dask")
     distributed = pytest.importorskip("distributed")
+    # Dask would leave variables for its workers in this process: one always, others by settings.
+    monkeypatch.setenv("PYTHONHASHSEED", "6640")
     with (
-        # Dask would leave variables for its workers in this process.
         dask.config.set({"distributed.nanny.pre-spawn-environ": {}}),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"

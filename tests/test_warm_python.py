@@ -1,5 +1,6 @@
 """`warm-python` is a program's process like any other: what it is given, how it ends."""
 
+import multiprocessing
 import os
 import pathlib
 import signal
@@ -10,7 +11,7 @@ import time
 import psutil
 import pytest
 
-from spine_tf.processes import isolated
+from spine_tf.processes import child, isolated
 
 _COMMAND = ("warm-python", "-m", "tfrecords", "verify")
 
@@ -61,3 +62,12 @@ def test_spawned_process_is_warm_and_its_parents_own(
     assert isolated.call(eval, "__import__('os').getppid()") == os.getpid()
     assert isolated.call(print, "told", log_path=log_path) is None
     assert log_path.read_text() == "told\n"
+
+
+def test_spawned_process_ends_by_the_signal_that_multiprocessing_sends_at_the_end() -> None:
+    others = set(multiprocessing.active_children())
+    child.Child(child.Connection.recv)
+    (process,) = set(multiprocessing.active_children()) - others
+    process.terminate()
+    process.join(20)
+    assert process.exitcode == -signal.SIGTERM

@@ -94,6 +94,8 @@ def _asked(address: pathlib.Path, words: list[str]) -> int | None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.connect(str(address))
         socket.send_fds(connection, [json.dumps(call).encode()], descriptors)
+        # Held back from what is spawned until it is ready; multiprocessing ends processes by it.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         return json.loads(connection.recv(64))
 
 

@@ -243,9 +243,11 @@ class _Runner:
         text = ablation_table.to_markdown(rows)
         atomic.write_text(work_dir / "ablation.csv", ablation_table.to_csv(rows))
         atomic.write_text(work_dir / "ablation.md", text)
-        picture.write(work_dir / "figures", ablation_table.draw(rows))
+        pictures = ablation_table.draw(rows)
+        picture.write(work_dir / "figures", pictures)
         path = work_dir / "ablation.html"
-        atomic.write_text(path, ablation_table.render(rows, about=_about(self._design)))
+        page = ablation_table.render(rows, pictures, about=_about(self._design))
+        atomic.write_text(path, page)
         return Ablation(rows=rows, page=path, text=text)
 
 

@@ -137,11 +137,14 @@ def to_markdown(rows: Sequence[Row]) -> str:
     return "\n".join([*lines, "", FOOTNOTE, ""])
 
 
-def render(rows: Sequence[Row], *, about: Mapping[str, Any]) -> str:
+def render(
+    rows: Sequence[Row], pictures: Mapping[str, picture.Picture], *, about: Mapping[str, Any]
+) -> str:
     """Returns the page.
 
     Args:
         rows: the base first.
+        pictures: what `draw` returns for them.
         about: `task`, `classes`, `conditions`, `levels`, `family`, `num_seeds`, and `details`:
             what the base is made of, section -> name -> value.
     """
@@ -151,7 +154,7 @@ def render(rows: Sequence[Row], *, about: Mapping[str, Any]) -> str:
         graded=labels.graded_in_words(about["conditions"], about["levels"]),
         figure_names=tuple(scores.FIGURES),
         more_is_better=scores.FIGURES,
-        pictures=draw(rows),
+        pictures=pictures,
         sentences=sentences(rows),
         footnote=FOOTNOTE,
     )

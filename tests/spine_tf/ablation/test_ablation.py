@@ -308,7 +308,7 @@ def _about():
 @pytest.mark.slow
 def test_page_in_a_browser(browser, tmp_path):
     path = tmp_path / "ablation.html"
-    path.write_text(ablation_table.render(_rows(), about=_about()))
+    path.write_text(ablation_table.render(_rows(), ablation_table.draw(_rows()), about=_about()))
 
     browser.open(path)
 
@@ -335,7 +335,7 @@ def test_page_in_a_browser(browser, tmp_path):
 
 
 def test_base_alone_gives_a_page():
-    text = ablation_table.render(_rows()[:1], about=_about())
+    text = ablation_table.render(_rows()[:1], {}, about=_about())
     assert "No variant differs from the base" in text
 
 

@@ -32,7 +32,7 @@ _DOTS_PX = 32
 _CONDITION = labels.CONDITIONS.index("left_subarticular_stenosis")
 _LEVEL = labels.LEVELS.index("l4_l5")
 _WARM_PYTHON = pathlib.Path(__file__).with_name("warm_python.py")
-_READ_AT_AN_IMPORT = runpy.run_path(str(_WARM_PYTHON))["READ_AT_AN_IMPORT"]
+_read_at_an_import = runpy.run_path(str(_WARM_PYTHON))["read_at_an_import"]
 _FAULTS = pathlib.Path(__file__).with_name("page_faults.js").read_text("utf-8")
 _BROWSER_ARGUMENTS = (
     "--headless=new",
@@ -117,8 +117,9 @@ def variables_of_test() -> Iterator[None]:
 def _same_variables() -> Iterator[None]:
     before = dict(os.environ)
     yield
-    changed = {name for name, _ in before.items() ^ os.environ.items()} - {"PYTEST_CURRENT_TEST"}
-    left = [each for each in changed if each in before or each.startswith(_READ_AT_AN_IMPORT)]
+    changed = {name for name, text in before.items() if os.environ.get(name) != text}
+    new = _read_at_an_import(os.environ).keys() - before.keys()
+    left = sorted(changed - {"PYTEST_CURRENT_TEST"} | new)
     for name in left:
         os.environ.pop(name, None)
         os.environ.update({name: before[name]} if name in before else {})

@@ -52,7 +52,7 @@ _SERVER_OF = {
     **dict.fromkeys(("spine_tf.subset", "tfrecords"), "without"),
 }
 # Beginnings of names of variables.
-READ_AT_AN_IMPORT = ("PYTHON", "TF_", "CUDA", "OMP_", "MPL", "KERAS_", "MALLOC", "LD_")
+_READ_AT_AN_IMPORT = ("PYTHON", "TF_", "CUDA", "OMP_", "MPL", "KERAS_", "MALLOC", "LD_")
 _SECONDS_TO_START = 120
 _MAX_REQUEST_BYTES = 200_000
 _MAX_DESCRIPTORS = 200
@@ -67,6 +67,16 @@ def main() -> None:
         _serve(pathlib.Path(sys.argv[2]), int(sys.argv[3]))
     else:
         _call(sys.argv[1:])
+
+
+def read_at_an_import(variables: Mapping[str, str]) -> dict[str, str]:
+    """Returns those that a process which is forked would have to have had at its beginning."""
+    read = {name: text for name, text in variables.items() if name.startswith(_READ_AT_AN_IMPORT)}
+    # What programs set for themselves, their children and so for tests that call them.
+    read.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    if read.get("KERAS_BACKEND") == "tensorflow":
+        del read["KERAS_BACKEND"]
+    return read
 
 
 def _call(arguments: list[str]) -> None:
@@ -132,7 +142,7 @@ def _start_server(address: pathlib.Path) -> None:
 
 
 def _serve(address: pathlib.Path, owner: int) -> None:
-    variables = _read_at_an_import(os.environ)
+    variables = read_at_an_import(os.environ)
     _import(_IMPORTED[address.name])
     multiprocessing.set_executable(str(address.with_name("warm-python")))
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
@@ -178,15 +188,6 @@ def _import(names: Iterable[str]) -> None:
     gc.freeze()
 
 
-def _read_at_an_import(variables: Mapping[str, str]) -> dict[str, str]:
-    read = {name: text for name, text in variables.items() if name.startswith(READ_AT_AN_IMPORT)}
-    # What programs set for themselves, their children and so for tests that call them.
-    read.pop("TF_CPP_MIN_LOG_LEVEL", None)
-    if read.get("KERAS_BACKEND") == "tensorflow":
-        del read["KERAS_BACKEND"]
-    return read
-
-
 class _Server:
     """Forks for each request, tells its caller how it ended, and kills what has no caller left."""
 
@@ -219,7 +220,7 @@ class _Server:
             connection, _MAX_REQUEST_BYTES, _MAX_DESCRIPTORS
         )
         words, directory, variables, parent, numbers = json.loads(message)
-        if _read_at_an_import(variables) != self._variables:
+        if read_at_an_import(variables) != self._variables:
             pid = None
             connection.send(b"null")
             connection.close()

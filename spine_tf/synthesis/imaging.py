@@ -124,7 +124,8 @@ class Scanner:
         middle = np.interp(5.0, v[:, 0], s[:, 0])
         if self._patient.is_bent:
             aside = self._patient.lateral(s)
-            if np.ptp(aside[np.abs(v) < 40]) > _BENT_MM:
+            near = aside[np.abs(v) < 40]
+            if near.size and np.ptp(near) > _BENT_MM:
                 return aside
         return self._patient.lateral(middle)
 

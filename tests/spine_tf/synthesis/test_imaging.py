@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,23 @@ def test_stored_pixels_are_in_the_range_of_the_data():
         assert pixels.dtype == np.uint16
         assert pixels.shape == series.slices[0].shape
         assert 300 < pixels.max() < 4096
+
+
+def test_slice_that_shows_nothing_near_a_bent_spine_is_taken():
+    patient = dataclasses.replace(
+        patient_module.make_patient(np.random.default_rng(0)),
+        lateral=patient_module.side_profile(np.arange(-80.0, 81.0, 40.0), lambda s: 0.2 * s),
+        is_bent=True,
+    )
+    config = phantom_config.PhantomConfig(axial_px=(32,))
+    all_series = protocol.make_series(patient, config, 1, np.random.default_rng(0))
+    series = next(item for item in all_series if item.description == sequence.AXIAL_T2)
+    x, y, z = series.slices[0].position
+    plane = dataclasses.replace(series.slices[0], position=(x, y + 300.0, z))
+    contrast = sequence.draw_sequence(series.description, np.random.default_rng(0))
+    scanner = imaging.Scanner(patient, np.random.default_rng(0))
+
+    assert scanner.image(plane, contrast, np.random.default_rng(0)).shape == plane.shape
 
 
 @pytest.mark.parametrize("condition", labels.CONDITIONS)

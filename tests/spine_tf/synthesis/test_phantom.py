@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -57,9 +58,10 @@ def test_study_whose_worker_is_killed_is_written_all_the_same(studies_dir, tmp_p
         while not list(tmp_path.glob("d/train_images/*")):
             time.sleep(0.01)
         for process in psutil.Process().children():
-            if "spawn_main" in " ".join(process.cmdline()):
-                process.kill()
-                killed.append(process)
+            with contextlib.suppress(psutil.NoSuchProcess):  # or a zombie
+                if "spawn_main" in " ".join(process.cmdline()):
+                    process.kill()
+                    killed.append(process)
 
     killer = threading.Thread(target=kill_workers)
     killer.start()  # beside a thread, workers are spawned

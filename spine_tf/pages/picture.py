@@ -5,6 +5,7 @@ light, dark and print; the words that an artist is given become the titles of it
 """
 
 import contextlib
+import functools
 import io
 import pathlib
 import re
@@ -14,7 +15,6 @@ from xml.etree import ElementTree
 
 from PIL import Image
 
-from spine_tf.pages import image
 from tfrecords import atomic
 
 if TYPE_CHECKING:  # A program's --help does not wait for matplotlib.
@@ -38,6 +38,7 @@ _COLOURS: Mapping[str, tuple[str, str, str]] = {
 # One unit of an SVG, a CSS pixel in it, is one of matplotlib's points.
 _UNITS_PER_INCH = 72
 _PNG_ZOOM = 2
+_UNCOMPRESSED: Mapping[str, Any] = {"pil_kwargs": {"compress_level": 0}}
 
 WIDTH = 400.0
 """Of a chart in CSS pixels: on a telephone of 400 its letters still have 11 of them."""
@@ -63,11 +64,25 @@ def colour(name: str) -> str:
 
 
 class Picture:
-    """A chart, drawn; a template puts its SVG into the page as it is."""
+    """A chart, rendered when it is asked for; a template puts its SVG into the page as it is."""
 
-    def __init__(self, figure: "mpl_figure.Figure", svg: str) -> None:
+    def __init__(
+        self,
+        figure: "mpl_figure.Figure",
+        words: Mapping[str, str],
+        tooltips: Mapping[str, Sequence[str]],
+    ) -> None:
         self._figure = figure
-        self._svg = svg
+        self._words = words
+        self._tooltips = tooltips
+
+    @functools.cached_property
+    def _svg(self) -> str:
+        with _style():
+            root = ElementTree.fromstring(_save(self._figure, "svg"))
+        # The PNG keeps the layout that the SVG was given.
+        self._figure.set_layout_engine("none")
+        return _tidied(root, self._words, self._tooltips)
 
     def __html__(self) -> str:
         """Returns the SVG, for a page that has `css`; the same chart gives the same bytes."""
@@ -82,6 +97,11 @@ class Picture:
         """Returns the picture at twice its size, in the light colours on white."""
         with _style():
             return _save(self._figure, "png")
+
+    def pixels(self) -> Image.Image:
+        """Returns what `png` does; to compress it would take as long as to draw it."""
+        with _style():
+            return Image.open(io.BytesIO(_save(self._figure, "png", **_UNCOMPRESSED)))
 
 
 def write(directory: pathlib.Path, pictures: Mapping[str, Picture]) -> None:
@@ -99,14 +119,16 @@ def write(directory: pathlib.Path, pictures: Mapping[str, Picture]) -> None:
 
 def side_by_side_png(pictures: Sequence[Picture]) -> bytes:
     """Returns pictures as one PNG, from left to right."""
-    drawn = [Image.open(io.BytesIO(picture.png())) for picture in pictures]
+    drawn = [picture.pixels() for picture in pictures]
     size = (sum(each.width for each in drawn), max(each.height for each in drawn))
     sheet = Image.new("RGB", size, colour("panel"))
     left = 0
     for each in drawn:
         sheet.paste(each, (left, 0))
         left += each.width
-    return image.png(sheet)
+    file = io.BytesIO()
+    sheet.save(file, "PNG")
+    return file.getvalue()
 
 
 class Canvas:
@@ -131,11 +153,7 @@ class Canvas:
 
     def finish(self, *, title: str, description: str) -> Picture:
         """Returns the picture, with its name and what it shows for those who don't see it."""
-        root = ElementTree.fromstring(_save(self._figure, "svg"))
-        # The PNG keeps the layout that the SVG was given.
-        self._figure.set_layout_engine("none")
-        words = {"title": title, "desc": description}
-        return Picture(self._figure, _tidied(root, words, self._tooltips))
+        return Picture(self._figure, {"title": title, "desc": description}, self._tooltips)
 
 
 @contextlib.contextmanager
@@ -160,12 +178,12 @@ def _style() -> contextlib.AbstractContextManager[None]:
     return matplotlib.rc_context(fname=pathlib.Path(__file__).with_name("chart.mplstyle"))
 
 
-def _save(figure: "mpl_figure.Figure", kind: str) -> bytes:
+def _save(figure: "mpl_figure.Figure", kind: str, **options: Any) -> bytes:
     # Without a date and matplotlib's version in it the same chart gives the same bytes.
     unsaid = {"svg": ("Creator", "Date", "Format", "Type"), "png": ("Software",)}[kind]
     buffer = io.BytesIO()
     dpi = _UNITS_PER_INCH * _PNG_ZOOM
-    figure.savefig(buffer, format=kind, dpi=dpi, metadata=dict.fromkeys(unsaid))
+    figure.savefig(buffer, format=kind, dpi=dpi, metadata=dict.fromkeys(unsaid), **options)
     return buffer.getvalue()
 
 

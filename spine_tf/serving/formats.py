@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import logging
 import pathlib
+import sys
 import types
 import warnings
 from collections.abc import Iterator, Mapping
@@ -34,6 +35,7 @@ Crops = Mapping[str, np.ndarray]
 
 _SIGNATURE = "serving_default"
 _TALKATIVE = ("tensorflow", "tf2onnx")
+_TELEMETRY = "openvino_telemetry"
 
 
 class Format(abc.ABC):
@@ -260,6 +262,8 @@ def parse_names(names: list[str]) -> tuple[str, ...]:
 
 def require(name: str) -> None:
     """Imports the packages of a format; ValueError if one is not installed."""
+    # OpenVINO would tell its makers of every import and conversion; without this it can't.
+    sys.modules.setdefault(_TELEMETRY, None)  # type: ignore[arg-type]
     try:
         with quiet():
             for package in FORMATS[name].packages:

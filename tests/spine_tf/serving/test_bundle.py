@@ -8,6 +8,7 @@ import logging
 import pathlib
 import resource
 import shutil
+import subprocess
 import sys
 from typing import Any
 
@@ -432,6 +433,27 @@ def test_a_file_that_its_runtime_does_not_take_is_named(name, tmp_path):
     path.write_bytes(b"no model")
     with pytest.raises(ValueError, match=f"{path.name} can't be loaded"):
         formats.load(tmp_path, name)
+
+
+_CONVERTS = """
+import sys, tensorflow as tf
+from spine_tf.serving import formats
+module = tf.Module()
+module.double = tf.function(lambda image: {"twice": 2.0 * image}, autograph=False)
+wanted = module.double.get_concrete_function(tf.TensorSpec([None], tf.float32, name="image"))
+tf.saved_model.save(module, "saved_model/1", signatures={"serving_default": wanted})
+formats.write(__import__("pathlib").Path(), "openvino")
+"""
+
+
+@pytest.mark.slow
+def test_openvino_tells_its_makers_nothing(tmp_path, monkeypatch):
+    monkeypatch.delenv("CI", raising=False)  # where it is set, it is silent by itself
+    monkeypatch.setenv("HOME", str(tmp_path))
+    subprocess.run(["warm-python", "-c", _CONVERTS], cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / "openvino/model.xml").is_file()
+    # Whoever is counted gets a number there.
+    assert not (tmp_path / "intel").exists()
 
 
 def _write_and_load(directory, name):

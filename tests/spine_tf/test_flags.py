@@ -3,7 +3,6 @@
 import json
 import pathlib
 import subprocess
-import sys
 
 import pytest
 
@@ -29,11 +28,9 @@ program.run(main, usage="Tests flags.")
 
 
 def _run(tmp_path: pathlib.Path, what: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    path = tmp_path / "asks.py"
-    path.write_text(_PROGRAM.format(what=what))
-    return subprocess.run(
-        [sys.executable, str(path), *arguments], capture_output=True, text=True, cwd=tmp_path
-    )
+    (tmp_path / "asks.py").write_text(_PROGRAM.format(what=what))
+    command = ["warm-python", "-c", "import runpy; runpy.run_path('asks.py', run_name='__main__')"]
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=tmp_path)
 
 
 def _stored(tmp_path: pathlib.Path, task: str, family: str) -> pathlib.Path:

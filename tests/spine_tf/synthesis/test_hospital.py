@@ -52,6 +52,7 @@ def objects(pile_dir: pathlib.Path) -> list[tuple[dict[str, str], pydicom.Datase
     ]
 
 
+@pytest.mark.slow
 def test_truth_has_one_row_for_each_file_of_the_pile(pile_dir):
     rows = read_truth(pile_dir)
 
@@ -70,6 +71,7 @@ def test_two_workers_write_the_same_files_as_one(pile_dir, tmp_path):
     assert found.items() <= hashes(pile_dir / hospital.PILE).items()
 
 
+@pytest.mark.slow
 def test_a_directory_that_is_not_empty_is_refused(pile_dir):
     with pytest.raises(ValueError, match="is not empty"):
         hospital.write_pile(SMALL, pile_dir)
@@ -89,6 +91,7 @@ def test_program_plants_nothing_in_a_pile(tmp_path):
     assert not (tmp_path / "D").exists()
 
 
+@pytest.mark.slow
 def test_identifiers_are_those_of_real_exports(objects):
     for row, dataset in objects:
         assert dataset.SOPInstanceUID == row["sop_uid"] == dataset.file_meta[0x00020003].value
@@ -103,6 +106,7 @@ def test_identifiers_are_those_of_real_exports(objects):
     assert 0 < copies == sum(count - 1 for count in images.values())
 
 
+@pytest.mark.slow
 def test_follow_up_is_of_the_same_patient(objects):
     studies = collections.defaultdict(set)
     for row, _ in objects:
@@ -111,6 +115,7 @@ def test_follow_up_is_of_the_same_patient(objects):
     assert sorted(map(len, studies.values())) == [1, 1, 2]
 
 
+@pytest.mark.slow
 def test_files_of_several_patients_lie_in_one_folder_without_suffix(objects):
     patients = collections.defaultdict(set)
     for row, _ in objects:
@@ -122,6 +127,7 @@ def test_files_of_several_patients_lie_in_one_folder_without_suffix(objects):
     assert all(len(found) > 1 for found in patients.values())
 
 
+@pytest.mark.slow
 def test_disc_is_listed_by_its_directory(pile_dir):
     disc = fileset.FileSet(pile_dir / hospital.PILE / "CD0002/DICOMDIR")
 
@@ -131,6 +137,7 @@ def test_disc_is_listed_by_its_directory(pile_dir):
     )
 
 
+@pytest.mark.slow
 def test_multi_frame_object_has_a_place_for_each_frame(objects):
     ((row, dataset),) = [(row, data) for row, data in objects if row["frames"] != "1"]
 
@@ -143,6 +150,7 @@ def test_multi_frame_object_has_a_place_for_each_frame(objects):
     assert len({frame.tobytes() for frame in dataset.pixel_array}) == len(places)
 
 
+@pytest.mark.slow
 def test_one_series_has_tilted_stacks_two_echoes_or_two_acquisitions(objects):
     def kinds_of(*names: str) -> set[int]:
         series = collections.defaultdict(set)

@@ -43,6 +43,7 @@ def _provenance(run_dir: pathlib.Path) -> dict[str, Any]:
     return json.loads((run_dir / "config.json").read_text())["provenance"]
 
 
+@pytest.mark.slow
 def test_run_starts_from_the_member_that_did_not_see_its_fold(
     source: records.Records, start_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
@@ -64,6 +65,7 @@ def test_run_starts_from_the_member_that_did_not_see_its_fold(
     assert said["start_studies"] == _provenance(start_dir / "fold_1")["train_studies"]
 
 
+@pytest.mark.slow
 def test_run_is_refused_whose_models_all_saw_what_is_held_out(
     source: records.Records, start_dir: pathlib.Path
 ) -> None:

@@ -21,7 +21,6 @@ from spine_tf.studies import (
 _SIDE = "test"
 # Each member of a zip has an entry in its directory, which begins with this.
 _ENTRY = b"PK\1\2"
-_MOST_SHOWN = 3
 
 Check = Callable[[], None]
 """Called before each file is read; raises what ends the work."""
@@ -102,11 +101,13 @@ class HeldStudy:
         study_id: digits that say nothing of whose it is; others each time.
         series: description of each of its series, the best of a kind first.
         images: its images.
+        left_out: how many files of the zip are none of them, by reason.
     """
 
     study_id: int
     series: Mapping[int, str]
     images: Images
+    left_out: Mapping[str, int]
 
     @property
     def num_bytes(self) -> int:
@@ -164,7 +165,9 @@ def hold(
 def _open(data: bytes, limits: Limits) -> pile_module.Zip:
     """Looks at how much there is before anything is made of it."""
     if not zipfile.is_zipfile(received := zip_members.Received(data=data).open()):
-        raise ValueError("what was sent is no zip file: expected one of DICOM files")
+        raise ValueError(
+            "what was sent is no zip file, or not all of one: expected one of DICOM files"
+        )
     received.close()
     if (num_members := data.count(_ENTRY)) > limits.num_members:
         raise TooMuch(
@@ -208,6 +211,7 @@ def _settle(
                 study_id=kept[0][0],
                 series={series: kind for _, series, kind in kept},
                 images=Images(files=files, check=lambda: None),
+                left_out=inventory.left_out(),
             )
         inventory.forget_decisions()
 
@@ -238,9 +242,8 @@ def _read(
 def _not_one(num_studies: int, inventory: inventory_module.Inventory) -> str:
     if num_studies:
         return f"there are {num_studies} studies of lumbar MRI in it, expected one: send each alone"
-    found = list(inventory.left_out().items())
-    reasons = ", ".join(f"{count} {reason}" for reason, count in found[:_MOST_SHOWN])
+    reasons = inventory.why_left_out()
     return (
         f"no series of lumbar MRI is in it: all of its {inventory.count('files')} files are left "
-        f"out{f' ({reasons})' if found else ''}; organize says of each why"
+        f"out{f' ({reasons})' if reasons else ''}; organize says of each why"
     )

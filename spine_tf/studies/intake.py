@@ -28,6 +28,17 @@ class TakenIn:
     in_words: str = ""
 
 
+def is_pile(data_dir: pathlib.Path) -> bool:
+    """Returns whether a place has none of the names that a data set has."""
+    if data_dir.is_dir():
+        return directory_kind.of(data_dir) is not directory_kind.Kind.DATA
+    if not data_dir.is_file():
+        return False  # the layout's sentence says what is missing
+    signs = [f"{layout.images_dir(side)}/" for side in layout.SIDES]
+    signs += [layout.series_csv(side) for side in layout.SIDES]
+    return not any(name.startswith(tuple(signs)) for name in zip_members.of_data_set(data_dir))
+
+
 @contextlib.contextmanager
 def opened(
     data_dir: pathlib.Path,
@@ -52,7 +63,7 @@ def opened(
     Raises:
         ValueError: there is nothing of the kind, no study in it, or what makes no sense of it.
     """
-    if not _is_pile(data_dir):
+    if not is_pile(data_dir):
         _refuse_of_pile(data_dir, ids=ids, min_slices=min_slices)
         yield TakenIn(source=sources.open_for_prediction(data_dir, side))
         return
@@ -72,17 +83,6 @@ def opened(
             source=sources.open_for_prediction(output_dir, side),
             in_words=_in_words(found, ids),
         )
-
-
-def _is_pile(data_dir: pathlib.Path) -> bool:
-    """Whether a place has none of the names that a data set has."""
-    if data_dir.is_dir():
-        return directory_kind.of(data_dir) is not directory_kind.Kind.DATA
-    if not data_dir.is_file():
-        return False  # the layout's sentence says what is missing
-    signs = [f"{layout.images_dir(side)}/" for side in layout.SIDES]
-    signs += [layout.series_csv(side) for side in layout.SIDES]
-    return not any(name.startswith(tuple(signs)) for name in zip_members.of_data_set(data_dir))
 
 
 def _refuse_of_pile(
@@ -126,12 +126,11 @@ def _keep(ids: pathlib.Path, private_dir: pathlib.Path) -> None:
 
 
 def _nothing_found(data_dir: pathlib.Path, found: output_tables.Summary) -> str:
-    reasons = ", ".join(f"{count} {reason}" for reason, count in found.left_out.items())
     kind = directory_kind.of(data_dir)
     what = f", which is {kind.words} (for {kind.flag})" if kind else ""
     return (
         f"no series of lumbar MRI was found in {data_dir}{what}: all of its "
-        f"{found.num_files} files are left out ({reasons}); organize says of each why, "
+        f"{found.num_files} files are left out ({found.why_left_out}); organize says of each why, "
         "--min_slices is what a series needs"
     )
 

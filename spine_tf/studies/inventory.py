@@ -47,6 +47,7 @@ CREATE TABLE studies (
     study INTEGER PRIMARY KEY, patient INTEGER, key TEXT, side TEXT, facts TEXT);
 """
 _BATCH = 256
+_MOST_SAID = 3
 
 _FILE = "files.name, files.num_bytes, files.version, files.member"
 
@@ -310,6 +311,16 @@ class Inventory(database.Database):
             " ORDER BY n DESC, why"
         )
         return dict(rows)
+
+    def why_left_out(self) -> str:
+        """Returns the reasons that most files have, with what is said of one of them."""
+        rows = self.execute(
+            "SELECT coalesce(outcomes.reason, files.reason) AS why, count(*) AS n,"
+            " min(coalesce(outcomes.detail, files.detail)) FROM files"
+            " LEFT JOIN outcomes USING (name) WHERE why IS NOT NULL GROUP BY why"
+            f" ORDER BY n DESC, why LIMIT {_MOST_SAID}"
+        )
+        return "; ".join(f"{count} {reason}: {detail}" for reason, count, detail in rows)
 
     def num_pixels(self) -> int:
         """Returns how many pixels the images have together, of those that were read."""

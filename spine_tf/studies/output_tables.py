@@ -37,6 +37,7 @@ class Summary:
         num_series: kept, by kind.
         lacking: studies without a series of a kind, by kind.
         left_out: files by reason.
+        why_left_out: the commonest reasons, in words.
         labels: rows of the user's labels by what became of them.
         num_labelled: studies on the train side.
         num_points: how many points these studies have.
@@ -48,6 +49,7 @@ class Summary:
     num_series: dict[str, int]
     lacking: dict[str, int]
     left_out: dict[str, int]
+    why_left_out: str
     labels: dict[str, int]
     num_labelled: int
     num_points: int
@@ -192,6 +194,7 @@ def _summarize(inventory: inventory_module.Inventory, given: own_labels.Matched)
         num_series=num_series,
         lacking=lacking,
         left_out=inventory.left_out(),
+        why_left_out=inventory.why_left_out(),
         labels=own_labels.counts(given),
         num_labelled=len(given.grades),
         num_patients=len(set(given.patients.values())),

@@ -12,7 +12,16 @@ from starlette import applications, exceptions, requests, responses, routing, ty
 from spine_tf import labels
 from spine_tf.pages import template
 from spine_tf.readings import reading
-from spine_tf.web import desk as desk_module, front_page, guard, openapi, refusal, session, uploads
+from spine_tf.web import (
+    bounds as bounds_module,
+    desk as desk_module,
+    front_page,
+    guard,
+    openapi,
+    refusal,
+    session,
+    uploads,
+)
 
 _SWEEP_SECONDS = 5.0
 _MOST_JSON = 2**16
@@ -128,7 +137,7 @@ class _Addresses:
         study = await self._desk.take_in(request)
         try:
             found = await desk_module.wait_for(request, study)
-            return responses.JSONResponse(found.to_json())
+            return responses.JSONResponse({**found.to_json(), "left_out": found.left_out})
         finally:
             study.end()
 
@@ -136,7 +145,7 @@ class _Addresses:
         try:
             self._desk.studies.require_room()
         except refusal.Refusal:
-            await uploads.drain(request)
+            await uploads.drain(request, self._desk.bounds)
             raise
         study = await self._desk.take_in(request)
         return responses.JSONResponse({"id": self._desk.studies.open(study)}, 202)
@@ -146,12 +155,12 @@ class _Addresses:
         if not study.read.done():
             return responses.JSONResponse({"state": study.turn.phase})
         try:
-            study.read.result()
+            left_out = study.read.result().left_out
         except refusal.Refusal as refused:
             self._desk.studies.drop(_id(request))
             # A browser would write any other status into its console.
             return responses.JSONResponse({"state": "refused", "detail": refused.sentence})
-        return responses.JSONResponse({"state": "read"})
+        return responses.JSONResponse({"state": "read", "left_out": left_out})
 
     async def drop_study(self, request: requests.Request) -> responses.Response:
         self._desk.studies.drop(_id(request))
@@ -169,7 +178,7 @@ class _Addresses:
 
     async def correct(self, request: requests.Request) -> responses.Response:
         study = self._read(request)
-        sent = await _sent_json(request)
+        sent = await _sent_json(request, self._desk.bounds)
 
         def work() -> str:
             study.correct(sent)
@@ -202,9 +211,9 @@ def _classes(readers: reading.Readers) -> dict[str, str]:
     return dict(zip(task.columns, task.classes, strict=True)) if task else {}
 
 
-async def _sent_json(request: requests.Request) -> object:
+async def _sent_json(request: requests.Request, bounds: bounds_module.Bounds) -> object:
     data = b""
-    async for part in request.stream():
+    async for part in uploads.parts_of(request, bounds):
         data += part
         if len(data) > _MOST_JSON:
             raise refusal.Refusal(413, f"more than {_MOST_JSON} bytes, expected a few points")
@@ -236,7 +245,9 @@ async def _no_such_address(request: requests.Request, err: Exception) -> respons
     if not isinstance(err, exceptions.HTTPException):
         raise err
     sentence = "there is nothing to be had here in this way: /openapi.json says what there is"
-    return guard.answer(refusal.Refusal(err.status_code, sentence))
+    answer = guard.answer(refusal.Refusal(err.status_code, sentence))
+    answer.headers.update(err.headers or {})
+    return answer
 
 
 async def _failed(request: requests.Request, err: Exception) -> responses.Response:

@@ -62,7 +62,7 @@ class Desk:
         try:
             turn = self._readings.admit()
         except refusal.Refusal:
-            await uploads.drain(request)
+            await uploads.drain(request, self.bounds)
             raise
         lease = byte_budget.Lease(self._budget)
         try:

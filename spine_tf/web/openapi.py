@@ -73,6 +73,7 @@ _STUDY = _object(
     ),
     missing=_list(_object(**_AT, reason=_TEXT)),
     unreadable_files=_list(_TEXT),
+    left_out=_by_name(_INTEGER),
 )
 _ABOUT = _object(
     version=_TEXT,

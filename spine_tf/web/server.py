@@ -12,6 +12,8 @@ from collections.abc import Iterator
 import uvicorn
 from starlette import types
 
+from spine_tf.web import connection
+
 _BACKLOG = 128
 _STOP_SECONDS = 5
 _POLL_SECONDS = 0.01
@@ -73,7 +75,7 @@ def running(app: types.ASGIApp, listening: socket.socket) -> Iterator[threading.
         log_level="warning",
         ws="none",
         lifespan="on",
-        http="h11",
+        http=connection.Connection,
         loop="asyncio",
         server_header=False,
         proxy_headers=False,

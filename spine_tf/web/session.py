@@ -70,6 +70,11 @@ class Session:
         """How many there are."""
         return len(self._study.images.files)
 
+    @property
+    def left_out(self) -> dict[str, int]:
+        """How many files of the zip were left out, by reason."""
+        return dict(self._study.left_out)
+
     def to_json(self) -> dict[str, Any]:
         """Returns study.json."""
         return study_file.to_json(self._one)

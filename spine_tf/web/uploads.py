@@ -1,4 +1,4 @@
-"""A zip that a client sends: taken into memory part by part, as far as the bounds go."""
+"""What a client sends: taken into memory part by part, as far and as long as the bounds go."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,16 +28,16 @@ async def receive(
     """
     sent_as = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if sent_as not in _TYPES:
-        await drain(request)
+        await drain(request, bounds)
         raise refusal.Refusal(
             415, f"the body is sent as {sent_as or 'nothing'!r}, expected a zip as {_TYPES[0]}"
         )
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > bounds.num_upload_bytes:
-        await drain(request)
+        await drain(request, bounds)
         raise _too_large(bounds)
     parts, num_bytes = [], 0
-    async for part in _parts(request, bounds):
+    async for part in parts_of(request, bounds):
         num_bytes += len(part)
         if num_bytes > bounds.num_upload_bytes:
             raise _too_large(bounds)
@@ -54,7 +54,12 @@ def _too_large(bounds: bounds_module.Bounds) -> refusal.Refusal:
     )
 
 
-async def _parts(request: requests.Request, bounds: bounds_module.Bounds) -> AsyncIterator[bytes]:
+async def parts_of(request: requests.Request, bounds: bounds_module.Bounds) -> AsyncIterator[bytes]:
+    """Yields the body of a request as it comes.
+
+    Raises:
+        refusal.Refusal: it comes too slowly.
+    """
     stream = request.stream()
     end = asyncio.get_running_loop().time() + bounds.upload_seconds
     while True:
@@ -65,19 +70,22 @@ async def _parts(request: requests.Request, bounds: bounds_module.Bounds) -> Asy
             return
         except TimeoutError as err:
             raise refusal.Refusal(
-                408, "the zip file came too slowly, or not to its end: send it again"
+                408, "what was sent came too slowly, or not to its end: send it again"
             ) from err
 
 
-async def drain(request: requests.Request) -> None:
+async def drain(request: requests.Request, bounds: bounds_module.Bounds) -> None:
     """Reads what a client sends before it is refused, or it may never see the answer.
 
     One that waits to be told to go on is refused at once.
+
+    Raises:
+        refusal.Refusal: it comes too slowly.
     """
     if "expect" in request.headers:
         return
     num_bytes = 0
-    async for part in request.stream():
+    async for part in parts_of(request, bounds):
         num_bytes += len(part)
         if num_bytes > _MOST_DRAINED:
             return

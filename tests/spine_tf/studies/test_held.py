@@ -85,14 +85,14 @@ def test_zip_without_one_study_says_why(series, tmp_path, add_series):
     ]
     both = {str(number): each for number, each in enumerate([*series, *other])}
     for data, sentence in [
-        (b"a report", "is no zip file"),
-        (_zip({"x": series[0]})[:-30], "is no zip file"),
+        (b"a report", "is no zip file, or not all of one"),
+        (_zip({"x": series[0]})[:-30], "is no zip file, or not all of one"),
         (_zip({}), "all of its 0 files"),
-        (_zip({"x": b"text"}), r"all of its 1 files are left out \(1 not_dicom\)"),
-        (_zip({"../../x": series[0]}), r"\(1 unsafe_name\)"),
-        (_zip({"x": _zip({"y": series[0]})}), r"\(1 archive\)"),
-        (_encrypted(_zip({"x": series[0]})), r"\(1 unreadable_file\)"),
-        (_zip({"x": series[0]}), r"\(1 too_few\)"),
+        (_zip({"x": b"text"}), r"all of its 1 files are left out \(1 not_dicom: no DICM prefix"),
+        (_zip({"../../x": series[0]}), r"\(1 unsafe_name: its name leads out"),
+        (_zip({"x": _zip({"y": series[0]})}), r"\(1 archive: a zip file"),
+        (_encrypted(_zip({"x": series[0]})), r"\(1 unreadable_file: holds x, which is encrypted"),
+        (_zip({"x": series[0]}), r"\(1 too_few: 1 slices, expected 5"),
         (_zip(both), "there are 2 studies of lumbar MRI in it, expected one"),
     ]:
         with pytest.raises(ValueError, match=sentence) as caught:

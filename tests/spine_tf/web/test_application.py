@@ -1,6 +1,7 @@
 """A server over real HTTP: a zip in, study.json out; a page's own requests; what is refused."""
 
 import concurrent.futures
+import contextlib
 import http.client
 import json
 import logging
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from spine_tf.web import openapi, server
+from spine_tf.web import connection, openapi, server
 
 _ZIP = {"Content-Type": "application/zip"}
 _TOKEN = "a token of this test"
@@ -247,6 +248,41 @@ def test_bounds_are_kept_and_said(start, study_zip):
     assert (status, 0 < int(headers["Retry-After"]) <= 901) == (429, True)
 
 
+def test_client_that_stands_still_takes_no_place(start, monkeypatch):
+    monkeypatch.setattr(connection.Connection, "seconds", 0.2)
+    address = start(silent_seconds=0.1)
+    place = urllib.parse.urlsplit(address)
+    head = f" HTTP/1.1\r\nHost: {place.netloc}\r\n"
+    begun = [
+        "",
+        "GET /healthz",
+        f"GET /healthz{head}\r\nGET /healthz HTTP",
+        f"POST /v1/studies{head}Content-Type: text/plain\r\nContent-Length: 9\r\n\r\nx",
+    ]
+    for sent in begun:
+        with socket.create_connection((place.hostname, place.port), timeout=10) as slow:
+            slow.sendall(sent.encode())
+            answered = b"".join(iter(lambda: slow.recv(4096), b""))
+        assert answered.startswith(b"HTTP/1.1 " if sent.endswith(("P", "x")) else b""), sent
+    status, headers, _ = _ask(address, "GET", "/v1/studies")
+    assert (status, headers["Allow"]) == (405, "POST")
+
+
+def test_client_that_reads_no_answer_is_left(start, monkeypatch):
+    monkeypatch.setattr(connection.Connection, "seconds", 0.2)
+    place = urllib.parse.urlsplit(start())
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.settimeout(0.2)
+        deaf.connect((place.hostname, place.port))
+        asked = f"GET / HTTP/1.1\r\nHost: {place.netloc}\r\n\r\n".encode()
+        end = time.monotonic() + 30
+        with pytest.raises(ConnectionError):
+            while time.monotonic() < end:
+                with contextlib.suppress(TimeoutError):
+                    deaf.sendall(asked)
+
+
 def test_too_long_reading_and_full_memory_are_said(start, study_zip):
     status, body = _post(start(reading_seconds=0.001), study_zip)
     assert (status, "more than 0.001 s" in body["detail"]) == (413, True)
@@ -293,7 +329,8 @@ def test_nothing_of_a_study_is_logged_or_on_disk(
     spoilt = {name: data[: len(data) // 2] for name, data in study_files.items()}
     with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, logger="absl"):
         assert _post(address, make_zip(study_files))[0] == 200
-        status, body = _post(address, make_zip(spoilt))
+        status, body = _post(address, make_zip(spoilt | {"x": b"no image"}))
+    assert body["left_out"] == {"not_dicom": 1}
     assert (status, {row["answered_by"] for row in body["rows"]}) == (200, {"prior"})
     assert not list(tmp_path.iterdir())
     said = caplog.text.lower()

@@ -19,6 +19,11 @@ def describe(paths: Sequence[pathlib.Path]) -> str:
     return ", ".join(f"{_shown(path.resolve().name)} ({_digest(path)})" for path in paths)
 
 
+def describe_unnamed(path: pathlib.Path) -> str:
+    """Returns the same of a place whose name may be a patient's."""
+    return f"studies ({_digest(path)})"
+
+
 def _shown(name: str) -> str:
     """The name as a page can hold it: bytes that are no UTF-8 stand there by escapes."""
     return name.encode("utf-8", errors="backslashreplace").decode("utf-8")

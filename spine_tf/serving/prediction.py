@@ -99,7 +99,7 @@ def predict(
         ValueError: no exported model, or one that was changed; no study of lumbar MRI.
     """
     output_place.require_file(submission.report_path(output_path), "the report of --output")
-    origin = page_origin.describe([data_dir])
+    name, origin = _named(data_dir)
     if report_dir is not None:
         report_directory.require_place(report_dir, origin)
     model_dirs = [model_dir] if isinstance(model_dir, pathlib.Path) else list(model_dir)
@@ -127,7 +127,7 @@ def predict(
                 report_dir,
                 study_reader.readings_of(answered, reader.readers),
                 taken_in.source,
-                name=data_dir.resolve().name,
+                name=name,
                 origin=origin,
             )
     return Outcome(
@@ -142,6 +142,13 @@ def predict(
         faults=tuple(fault.in_words() for fault in found.faults),
         organized=taken_in.in_words,
     )
+
+
+def _named(data_dir: pathlib.Path) -> tuple[str, str]:
+    """What pages call the studies, and what they say of their making."""
+    if intake.is_pile(data_dir):  # whose name may be a patient's, and pages are passed on
+        return "Studies", page_origin.describe_unnamed(data_dir)
+    return data_dir.resolve().name, page_origin.describe([data_dir])
 
 
 def _finder(answered: study_reader.Answered) -> str:

@@ -134,7 +134,7 @@ def test_page_says_why_nothing_was_found_and_counts_what_was_graded(graded, loca
         grades=tuple(canal),
     )
     text = study_page.render(one, [])
-    assert "4 of 5 rows graded by export, no points by" in text
+    assert "4 of 5 rows graded by 'export', no points by" in text
     assert "Levels: none was named" in text
     assert "20 rows without a point: the structure was not found" in text
     index = index_page.render([one], name="squares", origin="squares (1)")

@@ -126,6 +126,15 @@ def test_trip_by_keyboard_of_a_folder(page, browser, study_files, tmp_path):
     said = _wait(page, "Graded anew, and changed: ")
     assert "spinal canal L1/L2" in said
     assert page.switch_to.active_element.get_attribute("data-condition") == "0"
+    # A ring that moves while another's answer is on its way stays where it was moved to.
+    moved = page.execute_script(_ENTER_AND_MOVE, _mark(page, 0, 0), _mark(page, 0, 1))
+    end = time.monotonic() + 20
+    while not _state(page).startswith("Graded anew"):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert _mark(page, 0, 1).get_attribute("transform") == moved
+    _press(page, keys.Keys.ESCAPE)
+    assert _mark(page, 0, 1).get_attribute("transform") != moved
     _tab_to(page, '[data-undo="0/0"]', back=True)
     _press(page, keys.Keys.ENTER)
     _wait(page, "Graded anew, and changed: ")
@@ -145,6 +154,16 @@ def test_trip_by_keyboard_of_a_folder(page, browser, study_files, tmp_path):
     said = _wait(page, "Graded anew, and changed: ")
     assert "left neural foraminal L1/L2" in said
     assert not browser.logged()
+
+
+_ENTER_AND_MOVE = """
+const [sent, moved] = arguments;
+const press = (mark, key) => mark.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
+press(sent, "Enter");
+moved.focus();
+for (let i = 0; i < 7; i++) press(moved, "ArrowLeft");
+return moved.getAttribute("transform");
+"""
 
 
 def _press(page, *pressed):

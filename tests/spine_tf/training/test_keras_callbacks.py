@@ -165,12 +165,12 @@ def test_saved_model_at_an_epochs_end_has_the_weights_of_its_figures(
 def test_two_phases_are_one_training(source: records.Records, tmp_path: pathlib.Path) -> None:
     keras.utils.set_random_seed(3)
     path = tmp_path / "published.weights.h5"
-    keras.applications.MobileNetV3Small(include_top=False, weights=None).save_weights(path)
+    keras.applications.VGG16(include_top=False, weights=None).save_weights(path)
     run_config = overrides.apply(
         config.default_config("binary", "transfer"),
         [
-            "model.backbone=mobilenetv3small",
-            *(f"model.weights={path}", "model.frozen_epochs=1", "training.epochs=2"),
+            *("model.backbone=vgg16", f"model.weights={path}"),
+            *("model.frozen_epochs=1", "model.trainable_blocks=1", "training.epochs=2"),
         ],
     )
     recorder = _Recorder()

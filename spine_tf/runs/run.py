@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from spine_tf.augmentation import copies as copies_module
-from spine_tf.configuration import config as config_module, model_configs
+from spine_tf.configuration import config as config_module
 from spine_tf.models import families, resampling, told
 from spine_tf.runs import provenance as provenance_module, run_directory
 from spine_tf.scoring import calibration, predictions as predictions_module, summary
@@ -240,11 +240,7 @@ def load_run(run_dir: pathlib.Path | str) -> Run:
         run_dir / run_directory.CONFIG_FILE,
         config_module.read_config(run_dir / run_directory.CONFIG_FILE),
     )
-    if isinstance(config.model, model_configs.UNetConfig):
-        raise ValueError(
-            f"{run_dir} was trained for task {config.task}, so it finds points and grades nothing: "
-            "expected a run of another task; spine_tf.export makes a localiser of two such runs"
-        )
+    run_directory.require_grades(run_dir, config)
     provenance_module.require(path, provenance)
     if len(provenance["class_prior"]) != len(config.task_spec.classes):
         raise ValueError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import logging
 
-from spine_tf.configuration import config as config_module, differences
+from spine_tf.configuration import config as config_module, differences, model_configs
 from spine_tf.pages import frame
 from spine_tf.runs import provenance as provenance_module
 from tfrecords import atomic, json_object
@@ -136,3 +136,16 @@ def read_provenance(run_dir: pathlib.Path) -> dict[str, Any]:
             f"{run_dir} has no {CONFIG_FILE}; expected a directory written by spine_tf.train"
         )
     return provenance_module.read(path)
+
+
+def require_grades(run_dir: pathlib.Path, config: config_module.Config) -> None:
+    """Refuses a run that grades nothing.
+
+    Raises:
+        ValueError: the run finds points.
+    """
+    if isinstance(config.model, model_configs.UNetConfig):
+        raise ValueError(
+            f"{run_dir} was trained for task {config.task}, so it finds points and grades nothing: "
+            "expected a run of another task; spine_tf.export makes a localiser of two such runs"
+        )

@@ -83,7 +83,9 @@ def _read(run_dir: pathlib.Path) -> Member:
             f"{run_dir} has no {run_directory.OUT_OF_FOLD_FILE}: a stack learns from out-of-fold "
             "predictions, so train it with --val_fold all, to its end"
         )
-    task = config.read_config(run_dir / run_directory.CONFIG_FILE).task_spec
+    run_config = config.read_config(run_dir / run_directory.CONFIG_FILE)
+    run_directory.require_grades(run_dir, run_config)
+    task = run_config.task_spec
     found = predictions_module.read_csv(path, task)
     prior = np.array(provenance["class_prior"])
     return Member(

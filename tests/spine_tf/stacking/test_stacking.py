@@ -199,6 +199,11 @@ def _other_task(run_dir):
         path.write_text(text + "\n")
 
 
+def _finds_points(run_dir):
+    found = config.to_dict(config.default_config("landmarks", "unet"))
+    _rewrite(run_dir / "config.json", lambda values: values.update(found))
+
+
 def _other_folds(run_dir):
     (run_dir / "fold_0").rename(run_dir / "x")
     (run_dir / "fold_1").rename(run_dir / "fold_0")
@@ -226,6 +231,7 @@ def _other_labels(run_dir):
         (_without_oof, "has no oof.csv: a stack learns from out-of-fold"),
         (_other_seed, "have seed 3, those of .* 0: other folds"),
         (_other_task, "of task multiclass, .* of binary: a stack is of runs of one task"),
+        (_finds_points, "was trained for task landmarks, so it finds points and grades nothing"),
         (_other_folds, "lies in fold_.* a stack is of runs with the same folds"),
         (_other_studies, "knows 9 of the 36 studies"),
         (_other_labels, "is .* in .*, .* in .*: stack runs of one data set"),

@@ -15,7 +15,7 @@ from tfrecords import feed, records, schema
 _SHUFFLE_BUFFER = 1024
 _PARSE_BATCH = 128
 _PARALLEL_READS = 2
-# Each holds a batch of _PARSE_BATCH: one a core would be gigabytes on some machines.
+# Each holds a batch: one a core would be gigabytes on some machines.
 _PARALLEL_PARSES = 4
 
 
@@ -47,6 +47,11 @@ class StreamFeed:
             return len(index)
         return int(np.isin(index.columns["label"], self.label_values).sum())
 
+    @property
+    def _is_whole(self) -> bool:
+        """Whether every record takes part."""
+        return self.num_examples == len(self.source.index(self.splits))
+
     def shuffled(self, *, batch_size: int, seed: int, epoch: int) -> tf.data.Dataset:
         batch_size = min(batch_size, self.num_examples)
         generator = np.random.default_rng([seed, epoch])
@@ -54,9 +59,7 @@ class StreamFeed:
         # Serialized strings are shuffled, not images: a buffer of them costs no decoding.
         serialized = tf.data.TFRecordDataset(paths, num_parallel_reads=_PARALLEL_READS)
         serialized = serialized.shuffle(_SHUFFLE_BUFFER, seed=int(generator.integers(2**31)))
-        # Parsed in large batches, since one vectorised parse serves them all, and cut to size after
-        # the rows of other tasks are gone.
-        batches = self._parsed(serialized).rebatch(batch_size, drop_remainder=True)
+        batches = self._batches(serialized, batch_size, drop_remainder=True)
         batches = feed.mapped(
             batches.enumerate(),
             lambda step, batch: {**batch, "seed": _seeds(seed, epoch, step, batch_size)},
@@ -72,7 +75,7 @@ class StreamFeed:
         )
 
     def ordered(self, *, batch_size: int) -> tf.data.Dataset:
-        batches = self._parsed(tf.data.TFRecordDataset(self._paths())).rebatch(batch_size)
+        batches = self._batches(tf.data.TFRecordDataset(self._paths()), batch_size)
         batches = feed.mapped(
             batches,
             lambda batch: {
@@ -90,7 +93,18 @@ class StreamFeed:
             str(self.source.directory / part.file) for part in self.source.shards_of(self.splits)
         ]
 
+    def _batches(
+        self, serialized: tf.data.Dataset, batch_size: int, *, drop_remainder: bool = False
+    ) -> tf.data.Dataset:
+        """Returns parsed batches; without the rows of other tasks, which are gone only then."""
+        if self._is_whole:
+            return self._parsed(serialized.batch(batch_size, drop_remainder=drop_remainder))
+        # Of any size, so of one that a vectorised parse is fast with.
+        parsed = self._parsed(serialized.batch(_PARSE_BATCH))
+        return parsed.rebatch(batch_size, drop_remainder=drop_remainder)
+
     def _parsed(self, serialized: tf.data.Dataset) -> tf.data.Dataset:
+        is_whole = self._is_whole
 
         def parse(serialized: tf.Tensor) -> feed.Batch:
             parsed = _parse_batch(self.source.schema, serialized, self.fields)
@@ -98,15 +112,14 @@ class StreamFeed:
                 return parsed
             values = tf.constant(self.label_values, tf.int64)
             matches = parsed["label"][:, tf.newaxis] == values
-            takes_part = tf.reduce_any(matches, axis=1)
             parsed["label"] = tf.argmax(tf.cast(matches, tf.int8), axis=1)
+            if is_whole:
+                return parsed
+            takes_part = tf.reduce_any(matches, axis=1)
             return {name: tf.boolean_mask(value, takes_part) for name, value in parsed.items()}
 
         return feed.mapped(
-            serialized.batch(_PARSE_BATCH),
-            parse,
-            num_parallel_calls=_PARALLEL_PARSES,
-            deterministic=True,
+            serialized, parse, num_parallel_calls=_PARALLEL_PARSES, deterministic=True
         )
 
 

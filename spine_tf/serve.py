@@ -83,7 +83,7 @@ def main() -> None:
             )
         secret = f"/#token={running.token}" if running.token else ""
         print(f"serving on {running.address}{secret}", flush=True)
-        running.thread.join()
+        running.ended.wait()
 
 
 def _token() -> str | None:

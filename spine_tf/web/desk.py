@@ -105,6 +105,10 @@ class Desk:
         turn = self._touches.admit()
         return await asyncio.wrap_future(self._touches.run(turn, work))
 
+    def stop(self) -> None:
+        """Ends what is read; who waits for it is told so."""
+        self._readings.stop()
+
     def end(self) -> None:
         """Forgets all studies and ends the threads."""
         self.studies.end()

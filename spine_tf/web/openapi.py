@@ -94,6 +94,7 @@ _REFUSALS = {
     413: "More bytes, files, pixels or seconds than is taken.",
     415: "Not sent as application/zip.",
     429: "Too many studies at once: Retry-After says when to try again.",
+    503: "The server ends, or has too many connections.",
 }
 
 

@@ -62,11 +62,12 @@ def address_of(listening: socket.socket) -> str:
 
 
 @contextlib.contextmanager
-def running(app: types.ASGIApp, listening: socket.socket) -> Iterator[threading.Thread]:
-    """Serves in a thread while the block lasts; gives that thread, once it answers.
+def running(app: types.ASGIApp, listening: socket.socket) -> Iterator[threading.Event]:
+    """Serves in a thread while the block lasts; gives what is set at its end, once it answers.
 
     So a signal reaches the main thread as it does in every program: what it raises there ends the
-    block, and that ends the server.
+    block, and that ends the server. Nobody joins the thread until then: a join that a signal breaks
+    off takes it for ended (cpython 90882).
     """
     config = uvicorn.Config(
         app,
@@ -85,12 +86,20 @@ def running(app: types.ASGIApp, listening: socket.socket) -> Iterator[threading.
     server = uvicorn.Server(config)
     for name in _LOGGERS:
         std_logging.getLogger(name).addFilter(without_values)
-    thread = threading.Thread(target=server.run, args=([listening],), name="server")
+    ended = threading.Event()
+
+    def run() -> None:
+        try:
+            server.run([listening])
+        finally:
+            ended.set()
+
+    thread = threading.Thread(target=run, name="server")
     thread.start()
     try:
-        while thread.is_alive() and not server.started:
+        while not (ended.is_set() or server.started):
             time.sleep(_POLL_SECONDS)
-        yield thread
+        yield ended
     finally:
         server.should_exit = True
         thread.join()

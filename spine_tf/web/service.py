@@ -56,13 +56,13 @@ class Running:
         address: of its page.
         is_local: only this machine can ask.
         token: that requests bring; "" for none.
-        thread: ends when the server does.
+        ended: is set when the server ends.
     """
 
     address: str
     is_local: bool
     token: str = dataclasses.field(repr=False)
-    thread: threading.Thread
+    ended: threading.Event
 
 
 @contextlib.contextmanager
@@ -81,12 +81,16 @@ def running(settings: Settings) -> Iterator[Running]:
         reader.warm()
         door = _door(settings, listening)
         page = front_page.render(reader, settings.bounds)
-        app = application.make(desk.Desk(reader, settings.bounds), door, settings.version, page)
+        made = desk.Desk(reader, settings.bounds)
+        app = application.make(made, door, settings.version, page)
+        ended = stack.enter_context(server.running(app, listening))
+        # First of all, or the server waits for what it will not answer.
+        stack.callback(made.stop)
         yield Running(
             address=server.address_of(listening),
             is_local=door.is_local,
             token=door.token,
-            thread=stack.enter_context(server.running(app, listening)),
+            ended=ended,
         )
 
 

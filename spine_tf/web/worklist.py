@@ -23,7 +23,7 @@ class Turn:
         """Takes how long the work may take once it began, and what the end of the turn means."""
         self._seconds, self._end = seconds, end
         self._started: float | None = None
-        self._has_left = False
+        self._ended_by: Exception | None = None
         self.phase = "waiting"
 
     def start(self) -> None:
@@ -36,10 +36,10 @@ class Turn:
 
         Raises:
             refusal.Refusal: it took too long.
-            refusal.Left: nobody waits for it any more.
+            refusal.Left: nobody waits for it any more; or what it was told to raise.
         """
-        if self._has_left:
-            raise refusal.Left
+        if self._ended_by is not None:
+            raise self._ended_by
         if self.seconds > self._seconds:
             raise refusal.Refusal(
                 413,
@@ -52,9 +52,9 @@ class Turn:
         """How long the work has taken."""
         return 0.0 if self._started is None else time.monotonic() - self._started
 
-    def leave(self) -> None:
-        """Says that nobody waits any more: the work ends at its next check."""
-        self._has_left = True
+    def leave(self, why: Exception | None = None) -> None:
+        """Says that the work ends at its next check: nobody waits for it any more, or `why`."""
+        self._ended_by = self._ended_by or why or refusal.Left()
 
     def end(self) -> None:
         """Makes place for another; once."""
@@ -125,6 +125,11 @@ class Worklist:
                 turn.end()
 
         return self._threads.submit(timed)
+
+    def stop(self) -> None:
+        """Ends all work at its next check, as a refusal."""
+        for turn in list(self._turns):
+            turn.leave(refusal.Refusal(503, "the server has ended: send it again later"))
 
     def end(self) -> None:
         """Ends the threads; what they do ends at its next check."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from spine_tf.web import connection, openapi, server
+from spine_tf.web import application, bounds, connection, desk, front_page, guard, openapi, server
 
 _ZIP = {"Content-Type": "application/zip"}
 _TOKEN = "a token of this test"
@@ -310,6 +310,30 @@ def test_reading_ends_where_its_client_goes(start, study_zip):
     while json.loads(_ask(address, "GET", "/healthz")[2])["reading"]:
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_server_that_ends_says_so_to_those_who_wait(reader, study_zip):
+    made = bounds.Bounds()
+    page = front_page.render(reader, made)
+    at_work = desk.Desk(reader, made)
+    door = guard.Door(names=frozenset(), is_local=True)
+    app = application.make(at_work, door, "spine-tf 0", page)
+    with (
+        concurrent.futures.ThreadPoolExecutor(6) as clients,
+        server.bind("127.0.0.1", 0) as listening,
+        server.running(app, listening) as ended,
+    ):
+        address = server.address_of(listening)
+        answers = [clients.submit(_post, address, study_zip) for _ in range(6)]
+        while at_work.num_read_or_waiting < 6:
+            time.sleep(0.01)
+        at_work.stop()
+    assert ended.is_set()
+    refused = [
+        body["detail"] for status, body in (each.result() for each in answers) if status == 503
+    ]
+    assert len(refused) >= 5
+    assert set(refused) == {"the server has ended: send it again later"}
 
 
 def test_clients_at_once_get_the_same_answers(address, answer, study_zip):

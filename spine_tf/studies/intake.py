@@ -33,7 +33,7 @@ def is_pile(data_dir: pathlib.Path) -> bool:
     if data_dir.is_dir():
         return directory_kind.of(data_dir) is not directory_kind.Kind.DATA
     if not data_dir.is_file():
-        return False  # the layout's sentence says what is missing
+        return False  # a sentence of the layout says what it is
     signs = [f"{layout.images_dir(side)}/" for side in layout.SIDES]
     signs += [layout.series_csv(side) for side in layout.SIDES]
     return not any(name.startswith(tuple(signs)) for name in zip_members.of_data_set(data_dir))
@@ -63,6 +63,11 @@ def opened(
     Raises:
         ValueError: there is nothing of the kind, no study in it, or what makes no sense of it.
     """
+    if not data_dir.exists():
+        raise ValueError(
+            f"--data_dir {data_dir} does not exist; expected a folder or zip of DICOM files, or "
+            "one in the RSNA layout"
+        )
     if not is_pile(data_dir):
         _refuse_of_pile(data_dir, ids=ids, min_slices=min_slices)
         yield TakenIn(source=sources.open_for_prediction(data_dir, side))
@@ -126,6 +131,8 @@ def _keep(ids: pathlib.Path, private_dir: pathlib.Path) -> None:
 
 
 def _nothing_found(data_dir: pathlib.Path, found: output_tables.Summary) -> str:
+    if not found.num_files:
+        return f"there is no file in {data_dir}, expected DICOM files of lumbar MRI"
     kind = directory_kind.of(data_dir)
     what = f", which is {kind.words} (for {kind.flag})" if kind else ""
     return (

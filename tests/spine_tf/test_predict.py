@@ -289,6 +289,43 @@ def test_points_that_nobody_gave_are_found(model_dir, unmarked, squares_localize
     assert _numbers(both[0]) != pytest.approx(_numbers(found[0]), abs=1e-3)
 
 
+def test_pages_of_a_pile_say_nothing_of_its_name(
+    model_dir, make_slice, squares_localizer_dir, tmp_path
+):
+    pile = tmp_path / "Hans Secret"
+    pile.mkdir()
+    for number in range(2):
+        made = make_slice(
+            np.full((64, 64), number, np.uint16),
+            position=(4.0 * number, 0.0, 0.0),
+            orientation=(0.0, 1.0, 0.0, 0.0, 0.0, -1.0),
+            Modality="MR",
+            SeriesDescription="T2 sag lumbar",
+            StudyInstanceUID="1.2",
+            SeriesInstanceUID="1.2.3",
+            SOPInstanceUID=f"1.2.3.{number}",
+            PatientID="Secret",
+            PatientName="Secret^Hans",
+        )
+        made.save_as(pile / f"Secret {number}", enforce_file_format=True)
+    pages = tmp_path / "pages"
+    _, report, outcome = _predict(
+        model_dir,
+        pile,
+        tmp_path,
+        min_slices=2,
+        localizer_dir=squares_localizer_dir,
+        report_dir=pages,
+    )
+    assert {row["answered_by"] for row in report} == {"prior"}
+    assert "1 studies" in outcome.organized
+    written = [path for place in (pages, tmp_path / "out") for path in place.rglob("*")]
+    assert len(written) > 5
+    for path in written:
+        assert "Secret" not in path.name
+        assert path.is_dir() or "Secret" not in path.read_text()
+
+
 def test_one_study_is_read_in_memory_as_predict_answers_it(model_dir, squares_dir, tmp_path):
     rows, _, _ = _predict(model_dir, squares_dir, tmp_path)
     source = sources.open_source(squares_dir)

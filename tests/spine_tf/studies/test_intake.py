@@ -83,7 +83,11 @@ def test_pile_without_a_study_is_refused_and_says_why(pile, tmp_path):
     with pytest.raises(ValueError, match=r"no series of lumbar MRI .* all of its 10 files .*few"):
         intake.opened(pile, min_slices=6).__enter__()
     run = tmp_path / "run"
+    with pytest.raises(ValueError, match="run does not exist; expected a folder or zip of DICOM"):
+        intake.opened(run).__enter__()
     run.mkdir()
+    with pytest.raises(ValueError, match=r"there is no file in .*run, expected DICOM files"):
+        intake.opened(run).__enter__()
     (run / "config.json").write_text("{}")
     with pytest.raises(ValueError, match=r"which is a run that train wrote \(for --run_dir\)"):
         intake.opened(run).__enter__()

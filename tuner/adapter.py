@@ -100,7 +100,10 @@ class DurableOracle(keras_tuner.Oracle):
         atomic.write_json(path, trial.get_state(), indent=None)
 
     def reload(self) -> None:
-        """Reads the state, and forgets a trial that was written but not yet started."""
+        """Reads the state, and forgets a trial that was written but not yet started.
+
+        A trial that was broken off is run anew; one that had ended is not.
+        """
         # Keras Tuner looks for them by a pattern of the whole path, which [ or * in a name breaks.
         for path in pathlib.Path(self._project_dir).glob(f"trial_*/{TRIAL_FILE}"):
             trial = Trial.load(str(path))
@@ -108,6 +111,11 @@ class DurableOracle(keras_tuner.Oracle):
         super().reload()
         for trial_id in set(self.trials) - set(self.start_order):
             del self.trials[trial_id]
+        # Keras Tuner writes that a trial has ended while it still counts it as running.
+        for trial_id in self.end_order:
+            self.forget_retry(trial_id)
+        for trial_id in self._retry_queue:
+            self._forget_figures(trial_id)
 
     def first_values(self) -> Iterable[dict[str, Any]]:
         """Returns what is proposed before anything by chance."""
@@ -124,6 +132,18 @@ class DurableOracle(keras_tuner.Oracle):
     def retry(self, trial_id: str) -> None:
         """Hands a started trial out again, before any new one."""
         self._retry_queue.append(trial_id)
+
+    def begin_again(self, trial_id: str) -> None:
+        """Hands a trial out again that had ended, as if it had not."""
+        self.end_order.remove(trial_id)
+        self._run_times[trial_id] -= 1
+        self._forget_figures(trial_id)
+        self.retry(trial_id)
+
+    def _forget_figures(self, trial_id: str) -> None:
+        """Keras Tuner would add what the trial tells next to what it has told."""
+        trial = self.trials[trial_id]
+        trial.metrics = type(trial.metrics)()
 
     def forget_retry(self, trial_id: str) -> None:
         """Does not hand a trial out again after all."""

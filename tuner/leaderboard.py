@@ -127,6 +127,11 @@ def write(
             _write_config(path, of_family[0], bases)
 
 
+def events_dir(tensorboard_dir: pathlib.Path, trial_id: str) -> pathlib.Path:
+    """Returns where a trial is written for TensorBoard."""
+    return tensorboard_dir / f"trial_{trial_id}"
+
+
 def write_events(
     tensorboard_dir: pathlib.Path, entry: Entry, goal: search_settings.Objective
 ) -> None:
@@ -139,7 +144,7 @@ def write_events(
         entry: the trial, with its outcome.
         goal: named in the run.
     """
-    log_dir = tensorboard_dir / f"trial_{entry.trial_id}"
+    log_dir = events_dir(tensorboard_dir, entry.trial_id)
     shutil.rmtree(log_dir, ignore_errors=True)
     with event_file.EventFile(log_dir) as events:
         for step, summary in _summaries(entry, goal):

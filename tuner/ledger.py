@@ -1,8 +1,7 @@
 """What is known of a search's trials, and what is written when one more is finished."""
 
+import pathlib
 from typing import Any, Protocol
-
-import keras_tuner
 
 from tfrecords import json_object
 from tuner import (
@@ -38,15 +37,27 @@ class Ledger(Protocol):
 class LocalLedger:
     """The ledger beside the oracle: it tells the oracle and writes what the search leaves."""
 
-    def __init__(self, settings: search_settings.Settings, oracle: keras_tuner.Oracle) -> None:
+    def __init__(self, settings: search_settings.Settings, oracle: adapter.DurableOracle) -> None:
+        """Opens the ledger of a search; trials that its last call cut short are to be run again."""
         self._settings = settings
         self._oracle = oracle
         self._outcomes = {}
-        self._unpublished: list[str] = []
-        for trial_id in oracle.end_order:
+        for trial_id in tuple(oracle.end_order):
             outcome = trial_module.read_outcome(settings.search_dir, trial_id)
-            if outcome is not None:
+            if outcome is not None and outcome.is_cut_short:
+                oracle.begin_again(trial_id)
+            elif outcome is not None:
                 self._outcomes[trial_id] = outcome
+        # A search that was killed may have told the oracle alone.
+        self._unpublished = [
+            trial_id
+            for trial_id in self._outcomes
+            if not leaderboard.events_dir(self._tensorboard_dir, trial_id).exists()
+        ]
+
+    @property
+    def _tensorboard_dir(self) -> pathlib.Path:
+        return self._settings.search_dir / search_directory.TENSORBOARD_DIR
 
     def finished(self) -> list[trial_module.Outcome]:
         return [self._outcomes[trial_id] for trial_id in sorted(self._outcomes)]
@@ -61,12 +72,7 @@ class LocalLedger:
         self._outcomes[outcome.trial_id] = outcome
         self._tell_oracle(outcome)
         self._unpublished.append(outcome.trial_id)
-        search_directory.remove_states(settings.search_dir, oracles.continuable(self._oracle))
-        return search_directory.keep_best_weights(
-            settings.search_dir,
-            [entry.trial_id for entry in self.ranked() if entry.score is not None],
-            max_disk_mb=settings.max_disk_mb,
-        )
+        return self._remove_superfluous()
 
     def publish(self) -> None:
         if self._unpublished:
@@ -75,12 +81,23 @@ class LocalLedger:
 
     def close(self, ended_by: str) -> list[leaderboard.Entry]:
         """Writes what a search leaves at its end, and what ended it; returns the leaderboard."""
+        self._remove_superfluous()
         self._write_events()
         return self._write(ended_by=ended_by)
 
     def why_no_more(self) -> str:
         is_full = len(self._oracle.trials) >= self._settings.max_trials
         return search_settings.TRIALS if is_full else search_settings.SPACE
+
+    def _remove_superfluous(self) -> bool:
+        """Removes what no trial goes on with and no ranking keeps; whether the budget is kept."""
+        settings = self._settings
+        search_directory.remove_states(settings.search_dir, oracles.continuable(self._oracle))
+        return search_directory.keep_best_weights(
+            settings.search_dir,
+            [entry.trial_id for entry in self.ranked() if entry.score is not None],
+            max_disk_mb=settings.max_disk_mb,
+        )
 
     def _tell_oracle(self, outcome: trial_module.Outcome) -> None:
         trial = self._oracle.trials[outcome.trial_id]
@@ -94,12 +111,9 @@ class LocalLedger:
         self._oracle.end_trial(trial)
 
     def _write_events(self) -> None:
-        settings = self._settings
         for trial_id in self._unpublished:
             leaderboard.write_events(
-                settings.search_dir / search_directory.TENSORBOARD_DIR,
-                self._entry(trial_id),
-                settings.objective,
+                self._tensorboard_dir, self._entry(trial_id), self._settings.objective
             )
         self._unpublished.clear()
 

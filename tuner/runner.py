@@ -58,7 +58,7 @@ class _Watch:
             value=value,
         )
         if self.is_stopping():
-            self._stop("the search's time was over")
+            self._stop(trial.OUT_OF_TIME)
         if self.job.last_epoch is not None and epoch + 1 >= self.job.last_epoch:
             raise fit.StopTraining
         if self.is_first_fold and trial.is_hopeless(

@@ -20,6 +20,8 @@ COMPLETED = "completed"
 STOPPED = "stopped"
 FAILED = "failed"
 
+OUT_OF_TIME = "the search's time was over"
+
 _OUTCOME_FILE = "result.json"
 
 # Before this many trials are finished a median says little; the first ones are the families'
@@ -103,6 +105,11 @@ class Outcome:
     def score(self) -> Score | None:
         """The objective; None for a trial that has none."""
         return mean_score(self.fold_scores) if self.fold_scores else None
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether the search's time was over before the trial was."""
+        return self.status == STOPPED and OUT_OF_TIME in self.reason
 
     @property
     def num_epochs(self) -> int:

@@ -4,6 +4,7 @@ The search's half stands first, what a worker's process does after it. Only that
 """
 
 import dataclasses
+import errno
 import gc
 import json
 import os
@@ -34,6 +35,8 @@ TRIALS_PER_PROCESS = 20
 _MEMORY_GROWTH_MB = 1024.0
 _MAX_FAILED_STARTS = 3
 _MIB = 2**20
+# The place takes no more, whoever writes.
+_NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,6 +107,15 @@ class _Answer:
     is_healthy: bool
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _NoPlace:
+    """A trial found no place for what it writes, as the next one would: what an OSError says."""
+
+    number: int
+    text: str
+    path: str
+
+
 class WorkersFailedError(OSError):
     """Worker processes end before they take a job."""
 
@@ -156,6 +168,8 @@ class Worker:
             return []
         if isinstance(message, Epoch):
             return [message]
+        if isinstance(message, _NoPlace):
+            raise OSError(message.number, message.text, message.path)
         self._wear(message)
         self.job = None
         return [Finished(tuner_id=self.tuner_id, outcome=message.outcome)]
@@ -325,7 +339,12 @@ def _work(search: child.Connection, tuner_id: str, setup: Setup) -> None:
     while True:
         job = inbox.next_job()
         logging.info("trial %s: %s", job.trial_id, json.dumps(job.config))
-        outcome, is_healthy = _run(runs, job)
+        try:
+            outcome, is_healthy = _run(runs, job)
+        except OSError as err:
+            number, text = err.errno or 0, err.strerror or str(err)
+            search.send(_NoPlace(number=number, text=text, path=str(err.filename)))
+            continue
         logging.info("trial %s %s %s", job.trial_id, outcome.status, outcome.reason)
         search.send(
             _Answer(outcome=outcome, memory_mb=_resident_bytes() / _MIB, is_healthy=is_healthy)
@@ -359,14 +378,21 @@ def _make_runner(
 
 
 def _run(runs: "runner.Runner", job: trial.Job) -> tuple[trial.Outcome, bool]:
+    """Returns what came of it, and whether the process is fit for more.
+
+    Raises:
+        OSError: the search's place takes no more; that is nothing that a trial is to blame for.
+    """
     started = time.monotonic()
     is_healthy = True
     try:
         outcome = runs.run(job, config.from_dict(job.config))
-    except Exception as err:  # noqa: BLE001
+    except Exception as err:
         # Whatever a trial raises, the search outlives it: the reason goes on the leaderboard, the
         # traceback into the log, and after anything but a ValueError the process is renewed.
         traceback.print_exc()
+        if isinstance(err, OSError) and err.errno in _NO_PLACE:
+            raise
         is_healthy = isinstance(err, ValueError) and "memory" not in str(err)
         outcome = trial.Outcome(
             trial_id=job.trial_id,

@@ -78,6 +78,35 @@ def test_killed_oracle_goes_on_with_the_same_sequence(name: str, tmp_path: pathl
     assert killed[:-1] + resumed == undisturbed
 
 
+@pytest.mark.parametrize("is_ended", [True, False])
+def test_only_what_had_not_ended_is_run_again(is_ended: bool, tmp_path: pathlib.Path) -> None:
+    """Keras Tuner's own state says of the trial that ended last that it still runs."""
+    oracle = _make_oracle("random", tmp_path)
+    trial = oracle.create_trial("tuner0")
+    oracle.update_trial(trial.trial_id, {"log_loss": 0.5})
+    trial.status = "COMPLETED"
+    if is_ended:
+        oracle.end_trial(trial)
+    opened = _make_oracle("random", tmp_path)
+    again = opened.create_trial("tuner0")
+    assert (again.trial_id == trial.trial_id) == (not is_ended)
+    assert again.metrics.exists("log_loss") is False
+
+
+def test_trial_that_begins_again_has_told_nothing_and_ended_never(tmp_path: pathlib.Path) -> None:
+    oracle = _make_oracle("random", tmp_path)
+    assert len(_run(oracle, num_trials=1)) == 2
+    oracle.begin_again(oracle.end_order[0])
+    again = oracle.create_trial("tuner1")
+    oracle.update_trial(again.trial_id, {"log_loss": 0.25})
+    again.status = "COMPLETED"
+    oracle.end_trial(again)
+    assert oracle.end_order == [again.trial_id]
+    assert again.trial_id == oracle.start_order[0]
+    (history,) = again.metrics.get_history("log_loss")
+    assert history.value == [0.25]
+
+
 def test_trial_that_was_written_but_not_started_is_forgotten(tmp_path: pathlib.Path) -> None:
     _run(_make_oracle("random", tmp_path), num_trials=2)
     state = (tmp_path / "trials" / "oracle.json").read_bytes()

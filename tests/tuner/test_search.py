@@ -215,6 +215,11 @@ def test_killed_search_goes_on_as_if_nothing_had_happened(
     reasons = {row["trial_id"]: row["reason"] for row in _table(tmp_path / "b")}
     assert "run again: its worker process was killed by SIGKILL" in reasons["1"]
     assert set(_workers(psutil.Process())) <= set(others)
+    states = [*(tmp_path / "b" / "trials").glob("trial_*/*.json")]
+    assert len(states) == 8
+    before = [path.read_bytes() for path in states]
+    _run(_settings(records_dir, tmp_path / "b", small), resume=True)
+    assert [path.read_bytes() for path in states] == before
 
 
 def test_trial_that_kills_its_worker_twice_is_failed(

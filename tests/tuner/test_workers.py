@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
+from spine_tf.configuration import config
 from tuner import trial, workers
 
 
@@ -71,6 +72,12 @@ def test_process_that_never_starts_ends_the_search(start: Callable) -> None:
     message = r"tuner0: its worker process ended with status 3 .*3 times before it took a trial"
     with pytest.raises(workers.WorkersFailedError, match=message):
         _processes(start("end_at_once"), [{}])
+
+
+def test_full_disk_ends_the_search_and_fails_no_trial(start: Callable) -> None:
+    configuration = config.to_dict(config.default_config("binary", "simple"))
+    with pytest.raises(OSError, match=r"No space left on device: 'fold_0.keras'"):
+        _processes(start("fill_the_disk"), [configuration])
 
 
 def test_search_side_imports_nothing_that_counts_threads_or_takes_a_gpu() -> None:

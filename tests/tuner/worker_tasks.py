@@ -1,8 +1,12 @@
 """What the processes of test_workers.py do instead of training."""
 
+import errno
 import os
+from typing import Any
 
 from tuner import trial, workers
+
+_work = workers._work  # before a test puts another in its place
 
 
 def answer(search, tuner_id, setup):
@@ -20,3 +24,20 @@ def answer(search, tuner_id, setup):
 
 def end_at_once(search, tuner_id, setup):
     os._exit(3)
+
+
+class _Runner:
+    """Finds no room."""
+
+    def run(self, job, config):
+        raise OSError(errno.ENOSPC, "No space left on device", "fold_0.keras")
+
+
+def fill_the_disk(search, tuner_id, setup):
+    """Works as a worker does whose trials find no room."""
+    workers._make_runner = _make_runner
+    _work(search, tuner_id, setup)
+
+
+def _make_runner(setup: Any, is_stopping: Any, on_epoch: Any) -> Any:
+    return _Runner()

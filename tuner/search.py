@@ -19,6 +19,7 @@ from tuner import (
     adapter,
     chief,
     dispatch,
+    gpus,
     leaderboard,
     ledger,
     oracles,
@@ -164,7 +165,7 @@ class SearchTuner:
             max_parameters=settings.max_parameters,
         )
         log_dir = settings.search_dir / search_directory.LOGS_DIR
-        pool = workers.Pool(tuner_ids, setup, log_dir, workers.list_gpus())
+        pool = workers.Pool(tuner_ids, setup, log_dir, gpus.list_gpus())
         display = dispatch.Display(settings, book.ranked(), self._clock)
         try:
             return dispatch.Dispatcher(

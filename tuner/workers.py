@@ -24,7 +24,7 @@ from absl import logging
 from spine_tf.configuration import config
 from spine_tf.processes import child, pool
 from tfrecords import errors
-from tuner import trial
+from tuner import gpus as gpus_module, trial
 
 if TYPE_CHECKING:
     from tuner import runner
@@ -230,11 +230,11 @@ class Pool:
             tuner_ids: one a worker.
             setup: what their trials have in common.
             log_dir: where each writes a log.
-            gpus: as `list_gpus` has them; each worker sees one, in turn.
+            gpus: as `gpus.list_gpus` has them; each worker sees one, in turn.
         """
         log_dir.mkdir(parents=True, exist_ok=True)
         if gpus:
-            logging.info(_describe_shares(tuner_ids, gpus))
+            logging.info(gpus_module.describe_shares(tuner_ids, gpus))
         threads = max(1, pool.num_cpus() // len(tuner_ids)) if len(tuner_ids) > 1 else 0
         self.workers = [
             Worker(
@@ -264,27 +264,6 @@ class Pool:
         """Ends all processes."""
         for worker in self.workers:
             worker.close()
-
-
-def list_gpus() -> list[str]:
-    """Returns the GPUs that TensorFlow finds, as CUDA_VISIBLE_DEVICES would name them."""
-    import tensorflow as tf
-
-    count = len(tf.config.list_physical_devices("GPU"))
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    names = [name.strip() for name in chosen.split(",") if name.strip()]
-    return (names or [str(index) for index in range(count)])[:count]
-
-
-def _describe_shares(tuner_ids: Sequence[str], gpus: Sequence[str]) -> str:
-    num_workers, num_gpus = len(tuner_ids), len(gpus)
-    shares = (f"{name} on {gpus[i % num_gpus]}" for i, name in enumerate(tuner_ids))
-    said = ""
-    if num_workers > num_gpus:
-        said = ", which some of them share"
-    elif num_workers < num_gpus:
-        said = f", of which --workers {num_gpus} would take all"
-    return f"workers: {num_workers}, GPUs: {num_gpus}{said}: {', '.join(shares)}"
 
 
 def _environment(threads: int, gpu: str | None) -> dict[str, str]:

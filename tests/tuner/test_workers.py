@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import tensorflow as tf
 
 from spine_tf.configuration import config
 from tuner import trial, workers
@@ -86,27 +85,6 @@ def test_search_side_imports_nothing_that_counts_threads_or_takes_a_gpu() -> Non
         "sys.exit(any(name in sys.modules for name in ('numpy', 'tensorflow', 'keras')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("chosen", "found", "gpus"),
-    [
-        (None, 3, ["0", "1", "2"]),
-        ("2, 3", 2, ["2", "3"]),
-        ("GPU-8f1c,GPU-77aa", 2, ["GPU-8f1c", "GPU-77aa"]),
-        ("0,1,9", 2, ["0", "1"]),  # the driver ends its list at the first that there is not
-        ("", 0, []),
-        (None, 0, []),
-    ],
-)
-def test_gpus_are_named_as_the_environment_names_them(
-    monkeypatch: pytest.MonkeyPatch, chosen: str | None, found: int, gpus: list[str]
-) -> None:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if chosen is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * found)
-    assert workers.list_gpus() == gpus
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ slows both alike.
 
 import functools
 import pathlib
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -21,18 +23,15 @@ from absl import app, flags
 
 from spine_tf import labels
 from spine_tf.configuration import config, roi_config
-from spine_tf.conversion import job, plan
 from spine_tf.models import families
-from spine_tf.processes import pool
-from spine_tf.rsna import sources
 from spine_tf.runs import run
-from spine_tf.serving import bundle, formats, prediction, saved_model
-from tfrecords import records
+from spine_tf.serving import bundle, formats, saved_model
 
 _ROWS = flags.DEFINE_integer("rows", 2000, "Rows of the data set that predict answers.")
 _CALLS = flags.DEFINE_integer("calls", 100, "Calls of each kind.")
 _PREDICT = flags.DEFINE_bool("predict", True, "Measures predict too.")
 
+_HERE = pathlib.Path(__file__).resolve().parent
 _CONDITIONS = labels.CONDITIONS[3:]
 _ROI = roi_config.RoiConfig()
 _FAMILIES: Mapping[str, dict[str, str]] = {
@@ -131,31 +130,29 @@ def _measure_openvino(export_dir: pathlib.Path, family: str, num_calls: int) -> 
 
 
 def _measure_predict(work_dir: pathlib.Path, num_rows: int) -> None:
-    """The reference does the same work in two steps: convert, then answer the records."""
+    """The reference does the same work by two programs: convert, then answer the records."""
     data_dir = convert_data.write_data(work_dir / "data", num_rows)
-    num_workers = pool.num_cpus()
-    source = sources.open_source(data_dir)
-    wanted = plan.Settings(conditions=_CONDITIONS, levels=labels.LEVELS)
-    model = saved_model.SavedModel(work_dir / "simple")
+    model_dir, output = work_dir / "simple", work_dir / "submission.csv"
 
-    def in_two_steps() -> None:
-        target = pathlib.Path(tempfile.mkdtemp(dir=work_dir)) / "records"
-        job.convert(source, target, wanted, num_workers=num_workers)
-        opened = records.open_records(target)
-        examples = records.load_examples(opened, opened.splits, (0, 1, 2))
-        for start in range(0, len(examples), 256):
-            part = slice(start, start + 256)
-            model.ask("serving_default", image=examples.images[part], window=examples.windows[part])
+    def in_two() -> None:
+        records_dir = pathlib.Path(tempfile.mkdtemp(dir=work_dir)) / "records"
+        _run(convert_data.convert_command(data_dir, records_dir))
+        _run([sys.executable, _HERE / "serving_plain.py", model_dir, records_dir])
 
     def in_one() -> None:
-        output = work_dir / "submission.csv"
-        prediction.predict(work_dir / "simple", data_dir, output, num_workers=num_workers)
+        flags_of = {"model_dir": model_dir, "data_dir": data_dir, "output": output, "workers": 2}
+        given = [f"--{name}={value}" for name, value in flags_of.items()]
+        _run([sys.executable, "-m", "spine_tf.predict", *given])
 
-    both, one = _fastest(in_two_steps, in_one, num_calls=3)
+    both, one = _fastest(in_two, in_one, num_calls=3)
     print(
-        f"{num_rows} rows, {num_workers} workers: convert then infer {num_rows / both:.0f} rows/s, "
-        f"predict {num_rows / one:.0f} rows/s: {both / one:.2f}x"
+        f"{num_rows} rows, 2 workers: convert, then infer {both:.1f} s, predict {one:.1f} s: "
+        f"{both / one:.2f}x"
     )
+
+
+def _run(command: list[Any]) -> None:
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def _crops(generator: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -126,7 +126,6 @@ class _Workers(Generic[Task, Result]):
     ) -> None:
         self._function = function
         self._num_workers = num_workers
-        self._start_method = child.start_method()
         self._inherited = inherited
         self._idle: list[child.Child] = []
         self.busy: dict[child.Child, int] = {}
@@ -143,9 +142,9 @@ class _Workers(Generic[Task, Result]):
         worker.send(task)
 
     def _new(self) -> child.Child:
-        return child.Child(
-            _work, self._function, start_method=self._start_method, inherited=self._inherited
-        )
+        # Asked each time: TensorFlow may have been imported since the others were forked.
+        method = child.start_method()
+        return child.Child(_work, self._function, start_method=method, inherited=self._inherited)
 
     def finished(self) -> Iterator[tuple[int, bool, Any]]:
         """Waits; yields (task index, True, result) or (task index, False, how the worker died)."""

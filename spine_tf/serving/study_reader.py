@@ -4,7 +4,9 @@
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent import futures
 
 from spine_tf.crops import cutting
 from spine_tf.dicom import reasons
@@ -24,6 +26,9 @@ Studies = Mapping[int, Mapping[int, str]]
 """Study -> series -> its description."""
 Points = Mapping[int, Sequence[annotations.Annotation]]
 """Study -> what is marked in it."""
+
+# Bytes of crops that wait in memory for their models.
+_MOST_WAITING = 2**28
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -224,8 +229,6 @@ class StudyReader:
         num_workers: int,
     ) -> int:
         of_model = [[row for row in rows if one.may_answer(row)] for one in self.graders]
-        if any(of_model):
-            self.load()  # before there are other processes: none may be forked afterwards
         described = {(study, s): text for study, of in studies.items() for s, text in of.items()}
         gatherings = [
             level_rows.Gathering(one.served, of_one, described) if one.served.views else None
@@ -233,7 +236,8 @@ class StudyReader:
         ]
         num_crops = 0
         with progress.counting("predicting", total=sum(map(len, of_model)), unit="row") as count:
-            for model, batch in self._batches(source, of_model, num_workers):
+            batches = self._batches(source, of_model, num_workers)
+            for model, batch in _beside(self.load, batches) if any(of_model) else ():
                 evidence.add_rejects(batch.rejects)
                 count.add(len(batch.rows) + len(batch.rejects))
                 num_crops += len(batch.rows)
@@ -275,6 +279,26 @@ class StudyReader:
             batches = cutting.cut_batches(source, rows, one.served.roi, num_workers=num_workers)
             for batch in batches:
                 yield model, batch
+
+
+def _beside(
+    load: Callable[[], None], batches: Iterator[tuple[int, cutting.Batch]]
+) -> Iterator[tuple[int, cutting.Batch]]:
+    """Yields the batches after a call that takes seconds, and cuts the first ones meanwhile.
+
+    It imports TensorFlow, after which no worker can be forked: so they are there before.
+    """
+    waiting = list(itertools.islice(batches, 1))
+    with futures.ThreadPoolExecutor(1) as executor:
+        loading = executor.submit(load)
+        while not loading.done() and sum(b.images.nbytes for _, b in waiting) < _MOST_WAITING:
+            found = next(batches, None)
+            if found is None:
+                break
+            waiting.append(found)
+        loading.result()
+    yield from waiting
+    yield from batches
 
 
 def readings_of(answered: Answered, readers: reading.Readers) -> list[reading.Reading]:

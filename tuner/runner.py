@@ -18,6 +18,7 @@ import numpy as np
 
 from spine_tf.configuration import config
 from spine_tf.rsna import folds as folds_module
+from spine_tf.runs import run
 from spine_tf.training import fit, fold_roles, shared_network, tasks, trainer
 from tfrecords import atomic, records
 from tuner import search_directory, search_settings, trial
@@ -208,8 +209,7 @@ class Runner:
         trial_dir.mkdir(parents=True, exist_ok=True)
         for fold, of_fold in enumerate(weights):
             model.set_weights(of_fold)
-            with atomic.replaced_file(trial_dir / f"fold_{fold}.keras") as path:
-                model.save(path)
+            run.save_model(model, trial_dir / f"fold_{fold}.keras")
 
 
 def _numbers(figures: dict[str, Any]) -> dict[str, float]:

@@ -1,7 +1,9 @@
 """A finished run: its models, what they answer, its figures as tables."""
 
+import contextlib
 import dataclasses
 import pathlib
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -32,10 +34,20 @@ Images: TypeAlias = stored_images.Images | copies_module.Changed
 """What a model looks at: float32 (n, side, side, slices) in [0, 1], or indexed like it."""
 
 
-def save_model(model: keras.Model, run_dir: pathlib.Path) -> None:
-    """Writes the model of a run, by rename."""
-    with atomic.replaced_file(run_dir / run_directory.MODEL_FILE) as path:
-        model.save(path)
+def save_model(model: keras.Model, path: pathlib.Path) -> None:
+    """Writes a model, by rename."""
+    with atomic.replaced_file(path) as own, _temporary_files_in(own.parent):
+        model.save(own)
+
+
+@contextlib.contextmanager
+def _temporary_files_in(directory: pathlib.Path) -> Iterator[None]:
+    """Keras leaves a directory behind where a disk is full, so here, where it is removed."""
+    before, tempfile.tempdir = tempfile.tempdir, str(directory)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

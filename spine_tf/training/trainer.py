@@ -82,7 +82,7 @@ def train(
         return
     made = callbacks(run_config) if callable(callbacks) else callbacks
     fitted = _fit(task, run_config, source, run_dir, assignment, made, network)
-    run.save_model(fitted.model, run_dir)
+    run.save_model(fitted.model, run_dir / run_directory.MODEL_FILE)
     history.write_csv(run_dir / run_directory.HISTORY_FILE, fitted.history)
     history.write_curves(run_dir / run_directory.CURVES_FILE, fitted.history, fitted.best_epoch)
     task.write_results(run_dir, fitted.model, source, assignment)

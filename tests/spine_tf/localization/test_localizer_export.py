@@ -32,7 +32,7 @@ def _write_run(run_dir: pathlib.Path, kind: str, *changes: str) -> pathlib.Path:
     model = families.build_network(
         made.model, (256, 256, 3), heads.Heatmaps(num_channels=len(channels)), record_mm=256.0
     )
-    run.save_model(model, run_dir)
+    run.save_model(model, run_dir / "model.keras")
     atomic.write_json(run_dir / run_directory.METRICS_FILE, {})
     return run_dir
 

@@ -4,7 +4,9 @@ import contextlib
 import json
 import math
 import pathlib
+import resource
 import shutil
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -200,3 +202,20 @@ def test_spoilt_run_is_refused_or_answers_right(
             task = trained.config.task_spec
             stored = predictions.read_csv(sound_dir / "predictions.csv", task)
             np.testing.assert_array_equal(answers, stored.probabilities)
+
+
+def test_a_model_that_finds_no_place_leaves_nothing_behind(sound_dir, tmp_path, monkeypatch):
+    temporary_dir, run_dir = tmp_path / "temporary", tmp_path / "run"
+    temporary_dir.mkdir()
+    run_dir.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary_dir))
+    model = run.load_run(sound_dir).members[0].model
+    too_little = (sound_dir / "model.keras").stat().st_size - 500
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (too_little, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"model\.keras"):
+            run.save_model(model, run_dir / "model.keras")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not [*temporary_dir.iterdir(), *run_dir.iterdir()]

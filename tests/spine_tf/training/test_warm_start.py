@@ -120,7 +120,7 @@ def test_layers_of_a_backbone_are_matched_by_place(
     made = overrides.apply(config.default_config("binary", "transfer"), settings)
     keras.utils.set_random_seed(1)
     first = families.build_model(made.model, (32, 32, 1), 2)
-    run.save_model(first, tmp_path)
+    run.save_model(first, tmp_path / "model.keras")
     second = families.build_model(made.model, (32, 32, 1), 3)
     warm_start.put(second, tmp_path)
     ours, theirs = (model.get_layer("backbone").get_weights() for model in (second, first))

@@ -4,6 +4,7 @@ The directory of the competition's 147,218 members takes half a second and 100 M
 read once, and workers get the members that they need.
 """
 
+import contextlib
 import dataclasses
 import errno
 import io
@@ -17,6 +18,8 @@ from typing import BinaryIO
 
 from spine_tf.rsna import layout
 from tfrecords import errors, regular_file
+
+MAGIC = b"PK\3\4"
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _ENCRYPTED = 1
@@ -85,13 +88,19 @@ def list_members(path: Place) -> Iterator[tuple[str, Member, bool]]:
         with _open(path) as file, zipfile.ZipFile(file) as opened:
             infos = opened.infolist()
     except _NO_ZIP as err:
-        raise ValueError(
-            f"{path} is neither a folder nor a zip file ({errors.reason(err)})"
-        ) from err
+        raise ValueError(f"{path} {in_words(path)} ({errors.reason(err)})") from err
     for info in infos:
         # A damaged directory has names without a letter, which is_dir can't take.
         if info.filename and not info.filename.endswith("/"):
             yield info.filename, _member(info), stat.S_ISLNK(info.external_attr >> 16)
+
+
+def in_words(path: Place) -> str:
+    """Returns what a file is that can't be listed: a zip of which a part is missing, or none."""
+    with contextlib.suppress(OSError), _open(path) as file:
+        if file.read(len(MAGIC)) == MAGIC:
+            return "is a zip file that is cut off or damaged: copy or download it again"
+    return "is neither a folder nor a zip file"
 
 
 def _member(info: zipfile.ZipInfo) -> Member:

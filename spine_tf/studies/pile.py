@@ -14,8 +14,6 @@ from spine_tf.rsna import zip_members
 from spine_tf.studies import outcome
 from tfrecords import regular_file
 
-ZIP_MAGIC = b"PK\3\4"
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class File:
@@ -178,10 +176,10 @@ def open_pile(place: pathlib.Path) -> Pile:
     if not place.exists():
         raise ValueError(f"--dicom_dir {place} does not exist; {expected}")
     if not place.is_file() or not zipfile.is_zipfile(place):
-        raise ValueError(f"--dicom_dir {place} is neither a folder nor a zip file; {expected}")
+        raise ValueError(f"--dicom_dir {place} {zip_members.in_words(place)}; {expected}")
     return Zip(archive=place)
 
 
 def is_zip(data: bytes) -> bool:
     """Returns whether a file that begins like this is a zip file itself."""
-    return data.startswith(ZIP_MAGIC)
+    return data.startswith(zip_members.MAGIC)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pydicom import charset, valuerep
 
 from spine_tf.dicom import elements, header as header_module, reasons
+from spine_tf.rsna import zip_members
 from spine_tf.studies import multi_frame, outcome, pile as pile_module
 
 SOP_CLASS = 0x00080016
@@ -193,7 +194,7 @@ def _entry(image: Image) -> Entry:
 
 def _is_zip(read: Callable[[int], bytes]) -> bool:
     try:
-        return pile_module.is_zip(read(len(pile_module.ZIP_MAGIC)))
+        return pile_module.is_zip(read(len(zip_members.MAGIC)))
     except OSError:
         return False
 

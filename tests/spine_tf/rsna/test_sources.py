@@ -235,6 +235,9 @@ def test_file_that_is_no_data_set_is_refused(tmp_path):
         sources.open_source(tmp_path / "x.zip")
     with zipfile.ZipFile(tmp_path / "y.zip", "w") as opened:
         opened.writestr("train.csv", "x")
+    (tmp_path / "half.zip").write_bytes((tmp_path / "y.zip").read_bytes()[:60])
+    with pytest.raises(ValueError, match=r"half.zip is a zip file that is cut off or damaged"):
+        sources.open_source(tmp_path / "half.zip")
     with pytest.raises(ValueError, match="has no images in train_images/"):
         sources.open_source(tmp_path / "y.zip")
 

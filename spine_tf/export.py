@@ -9,7 +9,7 @@ from spine_tf.configuration import directory_kind
 from spine_tf.localization import localizer
 from spine_tf.runs import run_kinds
 from spine_tf.serving import formats
-from tfrecords import program
+from tfrecords import program, words
 
 _RUN_DIRS = flags_module.run_dirs(
     "A run of train, several (a,b,c), which give one model, their mean, or a stack; required "
@@ -74,7 +74,6 @@ def _export() -> None:
     flags_module.require_kinds(run_dir=runs_alone, records_dir=records_dir)
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.
-    from spine_tf.pages import template
     from spine_tf.runs import run
     from spine_tf.serving import bundle
 
@@ -91,7 +90,7 @@ def _export() -> None:
             records_dir=records_dir,
             localizer_dir=localizer_dir,
         )
-    logging.info("%s exported", template.counted(len(exported.differences), "format"))
+    logging.info("%s exported", words.counted(len(exported.differences), "format"))
     print(exported.directory / "saved_model")
     print(exported.directory / "model_card.md")
     _print_next(exported.directory)
@@ -123,7 +122,7 @@ def _check(export_dir: pathlib.Path) -> None:
     from spine_tf.serving import answer_check
 
     findings = answer_check.check(export_dir)
-    print(f"{findings.num_files} files are as exported")
+    print(f"as exported: {words.counted(findings.num_files, 'file')}")
     for name, difference in findings.differences.items():
         print(f"{name} answers as golden: largest difference {difference:.1e}")
     for name, reason in findings.unchecked.items():

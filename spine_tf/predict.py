@@ -9,7 +9,7 @@ from absl import flags, logging
 
 from spine_tf import flags as flags_module, labels
 from spine_tf.rsna import layout
-from tfrecords import program
+from tfrecords import program, words
 
 if typing.TYPE_CHECKING:
     from spine_tf.serving import prediction
@@ -107,16 +107,16 @@ def _predict_folder(
     if outcome.organized:
         print(outcome.organized)
     logging.info(
-        "%d rows of the %s side from %d coordinates, %d of them with the prior",
-        outcome.num_rows,
+        "%s of the %s side from %s, %d with the prior",
+        words.counted(outcome.num_rows, "row"),
         outcome.side,
-        outcome.num_crops,
+        words.counted(outcome.num_crops, "coordinate"),
         outcome.num_prior,
     )
     if outcome.finder:
-        logging.info("%d of these coordinates were found by %s", outcome.num_found, outcome.finder)
+        logging.info("found by %s: %d of these coordinates", outcome.finder, outcome.num_found)
     if outcome.num_flagged:
-        logging.info("%d rows are flagged", outcome.num_flagged)
+        logging.info("flagged: %s", words.counted(outcome.num_flagged, "row"))
     print(output)
     print(outcome.report_path)
     if report_dir is not None:

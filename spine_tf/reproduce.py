@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from absl import flags, logging
 
 from spine_tf import cli, conversion_flags, flags as flags_module, labels
-from tfrecords import program
+from tfrecords import program, words
 
 if TYPE_CHECKING:
     from spine_tf.reproduction import experiment, reproduction_table
@@ -40,7 +40,6 @@ def main() -> None:
     work_dir = program.require_output_dir(_WORK_DIR)
     flags_module.require_kinds(data_dir=data_dir)
 
-    from spine_tf.pages import template
     from spine_tf.reproduction import experiment, reproduction
 
     wanted = experiment.Experiment(
@@ -64,7 +63,7 @@ def main() -> None:
     if found.failed:
         names = ", ".join(f"{row.task} {row.model}" for row in found.failed)
         raise ValueError(
-            f"{template.counted(len(found.failed), 'model')} could not be trained ({names}): mend "
+            f"{words.counted(len(found.failed), 'model')} could not be trained ({names}): mend "
             "what the table says of it and run the same command again"
         )
 

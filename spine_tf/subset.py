@@ -3,7 +3,7 @@
 from absl import flags, logging
 
 from spine_tf import cli, conversion_flags, flags as flags_module
-from tfrecords import program
+from tfrecords import program, words
 
 _DATA_DIR = flags_module.data_dir()
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "The smaller data set; required.")
@@ -29,8 +29,8 @@ def main() -> None:
         window=_WINDOW.value,
     )
     logging.info(
-        "%d images, %d of them hard links, %.1f MB",
-        written.num_images,
+        "%s, %d of them hard links, %.1f MB",
+        words.counted(written.num_images, "image"),
         written.num_linked,
         written.num_bytes / 1e6,
     )

@@ -4,7 +4,7 @@ import pathlib
 
 from absl import flags, logging
 
-from tfrecords import program
+from tfrecords import program, words
 
 _PNG = flags.DEFINE_string("png", None, "inspect: write a picture of crops here.")
 
@@ -37,8 +37,9 @@ def _verify(directory: pathlib.Path) -> None:
 
     found = verify.verify(directory)
     print(
-        f"{directory}: {found.num_examples} records in {found.num_shards} shards, "
-        f"{found.num_bytes} bytes, all as manifest.json says"
+        f"{directory}: {words.counted(found.num_examples, 'record')} in "
+        f"{words.counted(found.num_shards, 'shard')}, {found.num_bytes} bytes, "
+        "all as manifest.json says"
     )
     print(program.next_line(program.own_command(), "inspect", directory))
 

@@ -23,7 +23,7 @@ from spine_tf.ablation import scores, variant
 from spine_tf.evaluation import report_charts
 from spine_tf.pages import picture, template
 from spine_tf.scoring import figure as figure_module
-from tfrecords import csv_text
+from tfrecords import csv_text, words
 
 FINISHED = "finished"
 FAILED = "failed"
@@ -175,7 +175,8 @@ def sentences(rows: Sequence[Row]) -> list[str]:
         said.append(
             f"The base reaches an accuracy of {base.figure_in_words('accuracy')} and a log "
             f"loss of {base.figure_in_words('log_loss')} out of fold, on "
-            f"{base.score.num_examples} crops of {base.score.num_studies} studies."
+            f"{words.counted(base.score.num_examples, 'crop')} of "
+            f"{words.counted(base.score.num_studies, 'study')}."
         )
     for kind, is_wanted in (("better", True), ("worse", False)):
         found = [

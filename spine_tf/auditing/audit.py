@@ -10,7 +10,7 @@ from spine_tf.auditing import finding, point_checks, series_checks
 from spine_tf.dicom import reasons
 from spine_tf.processes import pool
 from spine_tf.rsna import annotations, given_points, layout, sources
-from tfrecords import progress
+from tfrecords import progress, words
 
 _IMAGES_PER_TASK = 500
 
@@ -117,8 +117,10 @@ def _read(source: sources.Source, image: point_checks.Image) -> point_checks.Ans
 
 def summarize(audited: Audit) -> str:
     """Returns the number of findings and of studies of each kind that was found."""
+    rows = words.counted(audited.num_rows, "row")
     if not audited.findings:
-        return f"nothing is wrong with {audited.num_rows} rows of {audited.num_studies} studies"
+        studies = words.counted(audited.num_studies, "study")
+        return f"nothing is wrong with {rows} of {studies}"
     lines = [f"{'severity':10}{'finding':28}{'found':>8}{'studies':>9}"]
     for kind, found in finding.by_kind(audited.findings).items():
         counts = f"{len(found):>8}{finding.num_studies(found):>9}"
@@ -127,5 +129,5 @@ def summarize(audited: Audit) -> str:
     if audited.num_rows and not audited.rows:
         first = next(item.detail for item in audited.findings if item.key)
         advice = f"there is nothing to convert, since {first}"
-    lines.append(f"{len(audited.keys)} of {audited.num_rows} rows have an error; {advice}")
+    lines.append(f"with an error: {len(audited.keys)} of {rows}; {advice}")
     return "\n".join(lines)

@@ -9,7 +9,7 @@ from spine_tf.conversion import kind, output_directory, plan, rejects, shard_wri
 from spine_tf.crops import record
 from spine_tf.dicom import reasons
 from spine_tf.rsna import folds
-from tfrecords import atomic, inspection, manifest, records, tfds_files
+from tfrecords import atomic, inspection, manifest, records, tfds_files, words
 
 # Notes on the CSVs that the manifest holds; the counts beside them are of all.
 _NUM_NOTES = 20
@@ -86,9 +86,12 @@ def summarize(dataset: manifest.Manifest) -> str:
     lines += dataset.details.get("notes", [])
     unreadable = dataset.details.get("unreadable_neighbours", [])
     if unreadable:
-        lines.append(f"unreadable, so no neighbours: {len(unreadable)} files, see manifest.json")
+        files = words.counted(len(unreadable), "file")
+        lines.append(f"unreadable, so no neighbours: {files}, see manifest.json")
     if num_cut_short := dataset.details.get("stacks_cut_short", 0):
-        lines.append(f"a slice repeats before a gap in the stack: {num_cut_short} records")
+        lines.append(
+            f"a slice repeats before a gap in the stack: {words.counted(num_cut_short, 'record')}"
+        )
     return "\n".join(lines)
 
 

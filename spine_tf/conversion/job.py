@@ -13,7 +13,7 @@ from absl import logging
 from spine_tf.conversion import beam_engine, finalize, kind, output_directory, plan, shard_writer
 from spine_tf.processes import lock, pool
 from spine_tf.rsna import sources
-from tfrecords import atomic, manifest, progress
+from tfrecords import atomic, manifest, progress, words
 
 # Notes on the CSVs that are logged; the manifest has more of them.
 _NUM_LOGGED = 5
@@ -221,9 +221,9 @@ class _Writer:
             atomic.remove_dead(self.output_dir)
         seconds = time.monotonic() - start
         logging.info(
-            "%d rows in %d shards in %.1f s, %.0f a second; %d rows were done before",
-            to_do,
-            len(missing),
+            "%s in %s in %.1f s, %.0f a second; %d were done before",
+            words.counted(to_do, "row"),
+            words.counted(len(missing), "shard"),
             seconds,
             to_do / max(seconds, 1e-9),
             total - to_do,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from spine_tf.conversion import kind, plan
 from spine_tf.dicom import reasons
 from spine_tf.rsna import sources
-from tfrecords import progress
+from tfrecords import progress, words
 
 _NUM_IMAGES = 16
 # Of a TFRecord: its length and two checksums.
@@ -85,7 +85,7 @@ def preview(source: sources.Source, conversion: plan.Settings) -> Preview:
     started = time.monotonic()
     rejects: collections.Counter[str] = collections.Counter()
     num_bytes: collections.Counter[str] = collections.Counter()
-    with progress.waiting(f"trying {len(tried)} images"):
+    with progress.waiting(f"trying {words.counted(len(tried), 'image')}"):
         for made in conversion.record_kind.read(source, rows, set()):
             if isinstance(made, reasons.Reject):
                 rejects[made.reason.value] += 1

@@ -18,10 +18,10 @@ from spine_tf.evaluation import (
     report,
     run_details,
 )
-from spine_tf.pages import image, page_origin, template
+from spine_tf.pages import image, page_origin
 from spine_tf.runs import run, run_directory
 from spine_tf.training import level_task
-from tfrecords import atomic, output_place, records
+from tfrecords import atomic, output_place, records, words
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -138,9 +138,9 @@ def evaluate_run(
     found = _load(trained, source, options)
     logging.info(
         "%s of %s by %s",
-        template.counted(len(found.evaluated.predictions), "prediction"),
+        words.counted(len(found.evaluated.predictions), "prediction"),
         found.evaluated.split,
-        template.counted(len(trained.members), "model"),
+        words.counted(len(trained.members), "model"),
     )
     analysed = _analyse(trained, source, found, options, shuffled)
     content = report.Content(

@@ -13,7 +13,7 @@ from spine_tf import labels
 from spine_tf.evaluation import analysis as analysis_module, controls, gallery, report_charts
 from spine_tf.pages import picture, template
 from spine_tf.scoring import competition, operating, predictions, summary as summary_module
-from tfrecords import atomic, stored_images
+from tfrecords import atomic, stored_images, words
 
 GALLERY_SIZE = 8
 
@@ -175,8 +175,8 @@ def sentences(analysis: analysis_module.Analysis) -> list[str]:
 def _accuracy(summary: summary_module.Summary) -> str:
     accuracy = summary.metrics["accuracy"]
     said = (
-        f"{accuracy.in_percent()} of {summary.num_examples} crops from {summary.num_studies} "
-        "studies get the grade that the readers gave"
+        f"{accuracy.in_percent()} of {words.counted(summary.num_examples, 'crop')} from "
+        f"{words.counted(summary.num_studies, 'study')} get the grade that the readers gave"
     )
     return f"{said}; 95 % intervals stand in parentheses." if accuracy.has_interval else f"{said}."
 

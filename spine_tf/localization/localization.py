@@ -14,7 +14,7 @@ from spine_tf import labels
 from spine_tf.crops import imaged_study
 from spine_tf.localization import finder as finder_module, gate, point_figures, study_points
 from spine_tf.rsna import annotations, given_points, layout, markups, sources
-from tfrecords import atomic, csv_text, progress
+from tfrecords import atomic, csv_text, progress, words
 
 _REPORT_COLUMNS = ("study_id", "condition", "level", "reason", "detail")
 GIVEN = "given points"
@@ -236,7 +236,8 @@ def summarize(result: Result) -> str:
     missing = collections.Counter(gap.reason.value for gap in result.gaps)
     num_flagged = sum(bool(row.flag) for row in result.points)
     lines = [
-        f"{len(result.points)} points of {len(result.studies)} studies of the {result.side} side "
+        f"{words.counted(len(result.points), 'point')} of "
+        f"{words.counted(len(result.studies), 'study')} of the {result.side} side "
         f"by {points_by(result.studies)}; discs are numbered from the lowest",
         f"flagged: {num_flagged}{_counts_in_words(flagged)}",
         f"rows without a point: {len(result.gaps)}{_counts_in_words(missing)}",

@@ -8,6 +8,7 @@ import jinja2
 import markupsafe
 
 from spine_tf.pages import charts, picture
+from tfrecords import words
 
 DISCLAIMER = "Not a medical device: for research and teaching, never for decisions about patients."
 
@@ -16,7 +17,7 @@ def load(package: str, name: str, **filters: Callable[..., str]) -> jinja2.Templ
     """Returns a page's template, which extends or includes those of `spine_tf.pages` by name.
 
     Markup in values is escaped, and a name that the page isn't given is an error. Beside Jinja's
-    own filters there are `percent` and the functions below.
+    own filters there are `percent`, `counted` of `words` and the functions below.
 
     Args:
         package: that the template lies in, as `spine_tf.evaluation`.
@@ -37,7 +38,7 @@ def load(package: str, name: str, **filters: Callable[..., str]) -> jinja2.Templ
         words=in_words,
         stacked=stacked,
         breakable=breakable,
-        counted=counted,
+        counted=words.counted,
         setting=setting,
         **filters,
     )
@@ -73,9 +74,3 @@ def setting(value: Any) -> str:
     if value is None:
         return "none"
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def counted(number: int, noun: str) -> str:
-    """Returns 1 crop, 1,200 crops, 2 studies."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{number:,} {noun if number == 1 else plural}"

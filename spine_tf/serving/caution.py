@@ -9,6 +9,7 @@ from spine_tf import labels
 from spine_tf.auditing import point_checks
 from spine_tf.rsna import annotations
 from spine_tf.serving import grader as grader_module, training_studies
+from tfrecords import words
 
 
 def warn_of_studies(one: grader_module.Grader, studies: Collection[int]) -> None:
@@ -16,9 +17,9 @@ def warn_of_studies(one: grader_module.Grader, studies: Collection[int]) -> None
     known = training_studies.known_of(one.directory, studies)
     if known:
         logging.warning(
-            "%d of %d studies, such as %d, were in the model's training data: its answers to them "
-            "say nothing of new studies",
-            *(len(known), len(studies), known[0]),
+            "the model's training data held %d of %s, such as %d: its answers to them say nothing "
+            "of new studies",
+            *(len(known), words.counted(len(studies), "study"), known[0]),
         )
 
 

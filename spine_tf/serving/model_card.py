@@ -8,11 +8,10 @@ from typing import Any
 import spine_tf
 from spine_tf.configuration import config
 from spine_tf.localization import localizer
-from spine_tf.pages import template
 from spine_tf.runs import run, run_directory
 from spine_tf.scoring import summary
 from spine_tf.serving import formats, golden, spec
-from tfrecords import atomic
+from tfrecords import atomic, words
 
 FILE_NAME = "model_card.md"
 
@@ -115,7 +114,7 @@ def _answers(served: spec.Spec) -> str:
 
 
 def _input(served: spec.Spec) -> str:
-    roi, slices = served.roi, template.counted(served.roi.num_slices, "slice")
+    roi, slices = served.roi, words.counted(served.roi.num_slices, "slice")
     if served.views:
         return (
             f"A level by {len(served.views)} views, each a square of {roi.roi_mm:g} mm on "
@@ -148,7 +147,7 @@ def _training(one: run.Run) -> str:
     records = provenance["records"]
     lines = [
         f"- run: `{one.run_dir.name}`, model `{one.config.model.family}`, seed {one.config.seed}, "
-        f"{template.counted(len(one.members), 'member')}, temperature "
+        f"{words.counted(len(one.members), 'member')}, temperature "
         + ", ".join(f"{member.temperature:.3f}" for member in one.members),
         f"- records: manifest sha256 `{records['manifest_sha256']}`, "
         f"{sum(records['num_examples'].values())} examples",
@@ -196,9 +195,10 @@ def _figures(one: run.Run) -> str:
         f"| Recall, {name} | {figures['recall'].in_words()} | - |\n"
         for name, figures in found.per_class.items()
     )
+    examples = words.counted(found.num_examples, "example")
     return (
-        f"`{one.run_dir.name}`, split `{found.split}`: {found.num_examples} examples of "
-        f"{found.num_studies} studies, 95 % intervals of a bootstrap over studies.\n\n"
+        f"`{one.run_dir.name}`, split `{found.split}`: {examples} of "
+        f"{words.counted(found.num_studies, 'study')}, 95 % intervals of a bootstrap over them.\n\n"
         "| | model | majority class |\n|---|---|---|\n"
         f"{rows}{recalls}"
     )

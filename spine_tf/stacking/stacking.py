@@ -20,7 +20,7 @@ from spine_tf.scoring import (
     summary,
 )
 from spine_tf.stacking import level_table, members as members_module, regression, stack_directory
-from tfrecords import atomic, progress
+from tfrecords import atomic, progress, words
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,8 +87,12 @@ def stack(run_dirs: Sequence[pathlib.Path], output_dir: pathlib.Path) -> Stacked
         values["competition"] = _competition(said, task)
         atomic.write_json(directory / run_directory.METRICS_FILE, values)
     logging.info(
-        "%d rows of %d studies by %d runs: weighted log loss %s, against the mean of the runs %s",
-        *(figures.num_examples, figures.num_studies, len(members)),
+        "%s of %s by %s: weighted log loss %s, against the mean of the runs %s",
+        *(
+            words.counted(figures.num_examples, "row"),
+            words.counted(figures.num_studies, "study"),
+            words.counted(len(members), "run"),
+        ),
         figures.metrics["weighted_log_loss"].in_words(),
         against.differences["weighted_log_loss"].change_in_words(),
     )

@@ -17,6 +17,7 @@ from spine_tf.studies import (
     pile_image,
     steps as steps_module,
 )
+from tfrecords import words
 
 _SIDE = "test"
 # Each member of a zip has an entry in its directory, which begins with this.
@@ -244,6 +245,7 @@ def _not_one(num_studies: int, inventory: inventory_module.Inventory) -> str:
         return f"there are {num_studies} studies of lumbar MRI in it, expected one: send each alone"
     reasons = inventory.why_left_out()
     return (
-        f"no series of lumbar MRI is in it: all of its {inventory.count('files')} files are left "
-        f"out{f' ({reasons})' if reasons else ''}; organize says of each why"
+        "no series of lumbar MRI is in it; left out: "
+        f"{words.counted(inventory.count('files'), 'file')}"
+        f"{f' ({reasons})' if reasons else ''}; organize says of each why"
     )

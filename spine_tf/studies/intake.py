@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from spine_tf.configuration import directory_kind
 from spine_tf.rsna import layout, sources, zip_members
 from spine_tf.studies import identities, organizing, output_tables
-from tfrecords import atomic, file_system, regular_file
+from tfrecords import atomic, file_system, regular_file, words
 
 _KEY_SUFFIX = ".key"
 
@@ -136,9 +136,9 @@ def _nothing_found(data_dir: pathlib.Path, found: output_tables.Summary) -> str:
     kind = directory_kind.of(data_dir)
     what = f", which is {kind.words} (for {kind.flag})" if kind else ""
     return (
-        f"no series of lumbar MRI was found in {data_dir}{what}: all of its "
-        f"{found.num_files} files are left out ({found.why_left_out}); organize says of each why, "
-        "--min_slices is what a series needs"
+        f"no series of lumbar MRI was found in {data_dir}{what}; left out: "
+        f"{words.counted(found.num_files, 'file')} ({found.why_left_out}); organize says of each "
+        "why, --min_slices is what a series needs"
     )
 
 
@@ -152,6 +152,6 @@ def _in_words(found: output_tables.Summary, ids: pathlib.Path | None) -> str:
         else "which study is which is not kept: --ids F keeps it"
     )
     return (
-        f"organized on the way: {found.num_studies} studies, {series}; {num_left_out} of "
-        f"{found.num_files} files are left out\n{where}"
+        f"organized on the way: {words.counted(found.num_studies, 'study')}, {series}; left out: "
+        f"{num_left_out} of {words.counted(found.num_files, 'file')}\n{where}"
     )

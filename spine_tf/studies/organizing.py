@@ -22,7 +22,7 @@ from spine_tf.studies import (
     placing,
     steps as steps_module,
 )
-from tfrecords import atomic, file_system, output_place
+from tfrecords import atomic, file_system, output_place, words
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,11 @@ def organize(
             _require_same_pile(inventory, dicom_dir, output_dir)
             inventory.update(pile.files())
             num_unread = inventory.count("files", "NOT is_read")
-            logging.info("%d files, %d of them to be read", inventory.count("files"), num_unread)
+            logging.info(
+                "%s, %d of them to be read",
+                words.counted(inventory.count("files"), "file"),
+                num_unread,
+            )
             steps.read(inventory)
             given = _settle(run, inventory, identities, settings)
             return output_tables.write(inventory, given, output_dir, private, settings.min_slices)
@@ -212,18 +216,18 @@ class _Run:
 def summarize(found: output_tables.Summary, output_dir: pathlib.Path) -> str:
     """Returns what became of a pile, in lines."""
     kept = [f"{count} {kind}" for kind, count in found.num_series.items()]
-    lines = [f"{found.num_studies} studies: {', '.join(kept)}"]
+    lines = [f"{words.counted(found.num_studies, 'study')}: {', '.join(kept)}"]
     lacking = [f"{count} have no {kind}" for kind, count in found.lacking.items() if count]
     if lacking:
         lines.append(f"of these {', '.join(lacking)}")
     num_left_out = sum(found.left_out.values())
-    lines.append(f"{num_left_out} of {found.num_files} files are left out")
+    lines.append(f"left out: {num_left_out} of {words.counted(found.num_files, 'file')}")
     lines += [f"  {count:8} {reason}" for reason, count in found.left_out.items()]
     if found.labels:
         rows = ", ".join(f"{count} {status}" for status, count in found.labels.items())
         lines.append(
-            f"rows of labels: {rows}; {found.num_labelled} studies of {found.num_patients} "
-            "patients on the train side"
+            f"rows of labels: {rows}; {words.counted(found.num_labelled, 'study')} of "
+            f"{words.counted(found.num_patients, 'patient')} on the train side"
         )
     private = private_dir(output_dir)
     lines += [

@@ -13,7 +13,7 @@ from spine_tf.configuration import config
 from spine_tf.runs import run, run_directory
 from spine_tf.scoring import calibration, metrics, predictions, summary
 from spine_tf.training import fold_roles, pooled_calibration, task_examples
-from tfrecords import atomic, records
+from tfrecords import atomic, records, words
 
 _SPREAD = ("accuracy", "balanced_accuracy", "log_loss")
 
@@ -181,12 +181,12 @@ def _write_metrics(
     found = summary.summarize(held_out, run_config.task_spec, split)
     atomic.write_json(run_dir / run_directory.METRICS_FILE, {**found.to_json(), **(more or {})})
     logging.info(
-        "%s: accuracy %s, log loss %s, %d examples of %d studies",
+        "%s: accuracy %s, log loss %s, %s of %s",
         split,
         found.metrics["accuracy"].in_words(),
         found.metrics["log_loss"].in_words(),
-        found.num_examples,
-        found.num_studies,
+        words.counted(found.num_examples, "example"),
+        words.counted(found.num_studies, "study"),
     )
     _warn_of_unpredicted(held_out, run_config)
 

@@ -19,6 +19,7 @@ from spine_tf.web import (
     uploads,
     worklist,
 )
+from tfrecords import words
 
 _Result = TypeVar("_Result")
 
@@ -88,7 +89,9 @@ class Desk:
         except BaseException:
             lease.end()
             raise
-        logging.info("read a study of %d images in %.1f s", found.num_images, turn.seconds)
+        logging.info(
+            "read a study of %s in %.1f s", words.counted(found.num_images, "image"), turn.seconds
+        )
         return found
 
     def _hold(self, data: bytes, check: held.Check) -> held.HeldStudy:

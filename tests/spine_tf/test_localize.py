@@ -27,7 +27,7 @@ def test_given_points_become_points_page_and_markups(data_set, tmp_path):
         f"--report_dir={report_dir}",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert "1 points of 1 studies of the train side by given points" in result.stdout
+    assert "1 point of 1 study of the train side by given points" in result.stdout
     assert "rows without a point: 24 (not_given 24)" in result.stdout
     assert "--points=" in result.stdout.splitlines()[-1]
     with output.open() as file:

@@ -318,7 +318,7 @@ def test_pages_of_a_pile_say_nothing_of_its_name(
         report_dir=pages,
     )
     assert {row["answered_by"] for row in report} == {"prior"}
-    assert "1 studies" in outcome.organized
+    assert "1 study" in outcome.organized
     written = [path for place in (pages, tmp_path / "out") for path in place.rglob("*")]
     assert len(written) > 5
     for path in written:

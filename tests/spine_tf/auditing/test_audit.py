@@ -251,13 +251,13 @@ def test_summary_counts_findings_and_studies(data_set):
     lines = audit.summarize(run(data_set)).splitlines()
 
     assert lines[1].split() == ["error", "off_image", "4", "2"]
-    assert lines[2].startswith("4 of 4 rows have an error; convert --exclude")
+    assert lines[2].startswith("with an error: 4 of 4 rows; convert --exclude")
 
 
 def test_summary_of_rows_of_the_other_side_leads_to_no_conversion(data_set):
     data_set.rows.append([7, 70, 6, "Left Subarticular Stenosis", "L4/L5", 1, 1])
     data_set.add_image(1, 2, 1)
-    words = "1 of 1 rows have an error; there is nothing to convert, since unknown_series: "
+    words = "with an error: 1 of 1 row; there is nothing to convert, since unknown_series: "
     assert words in audit.summarize(run(data_set))
 
 
@@ -265,7 +265,7 @@ def test_summary_of_a_clean_data_set_says_so(data_set):
     data_set.add_image(1, 2, 1)
     data_set.add_row(1, 2, 1)
 
-    assert audit.summarize(run(data_set)) == "nothing is wrong with 1 rows of 1 studies"
+    assert audit.summarize(run(data_set)) == "nothing is wrong with 1 row of 1 study"
 
 
 def test_every_kind_has_a_meaning_and_errors_come_first():
@@ -301,7 +301,7 @@ def test_program_says_what_was_found_and_where_it_lies(data_set, tmp_path):
 
     assert result.returncode == 0, result.stderr
     assert "placeholder_point" in result.stdout
-    assert "1 of 1 rows have an error" in result.stdout
+    assert "with an error: 1 of 1 row;" in result.stdout
     assert {path.name for path in (tmp_path / "p").iterdir()} == {"audit.csv", "audit.html"}
 
 

@@ -9,6 +9,7 @@ import pytest
 import spine_tf
 import tuner
 from spine_tf.pages import template
+from tfrecords import words
 
 _PAGES = {
     path.name: path
@@ -70,7 +71,7 @@ def test_figures_break_before_their_interval_and_keys_after_a_slash():
 
 
 def test_numbers_and_settings_are_written_as_a_reader_expects():
-    assert [template.counted(n, "study") for n in (0, 1, 1200)] == [
+    assert [words.counted(n, "study") for n in (0, 1, 1200)] == [
         *("0 studies", "1 study", "1,200 studies")
     ]
     settings = [True, None, (4, 8), ("a", "b"), (), 0.5, "text"]

@@ -201,7 +201,7 @@ def test_hostile_zip_gets_its_sentence_without_a_console_message(page, browser, 
     (tmp_path / "report.txt").write_text("no image")
     for name, sentence in (
         ("many.zip", "The zip file has 100000 members, expected at most 10000"),
-        ("report.txt", "No series of lumbar MRI is in it: all of its 1 files are left out"),
+        ("report.txt", "No series of lumbar MRI is in it; left out: 1 file"),
     ):
         page.find_element("id", "files").send_keys(str(tmp_path / name))
         end = time.monotonic() + 20

@@ -187,11 +187,8 @@ def window(image: np.ndarray, is_tissue: np.ndarray | None = None) -> tuple[floa
         is_tissue: bool of that shape, the pixels that count, at least one; None: all do.
     """
     values = image.ravel() if is_tissue is None else image[is_tissue]
-    low_rank, high_rank = _ranks(values.size)
     if values.size >= _MIN_SAMPLED:
-        sample = np.sort(values[:: values.size // _SAMPLE_SIZE | 1])
-        low = _smallest(values, sample, low_rank)
-        high = _largest(values, sample, values.size - high_rank + 1)
+        low, high = _sampled_window(values)
         if low is not None and high is not None:
             return float(low), float(high)
     return histogram_window(np.bincount(values))
@@ -213,35 +210,33 @@ def _ranks(num_pixels: int) -> tuple[int, int]:
     return -(-num_pixels * 5 // 1000), -(-num_pixels * 995 // 1000)
 
 
-def _smallest(values: np.ndarray, sample: np.ndarray, rank: int) -> int | None:
-    """Returns the value of a small rank, from 1, or None where the sample misleads.
+def _sampled_window(values: np.ndarray) -> tuple[int | None, int | None]:
+    """Returns both percentiles of uint16 (n,); None for one where the sample misleads.
 
-    A sorted sample bounds the value, and only what is below the bound is sorted: 0.1 ms for a
-    slice of 512 x 512 pixels, where a histogram takes 0.35 and `np.percentile` 1.5.
-
-    Args:
-        values: uint16 (n,).
-        sample: some of the values, sorted.
-        rank: the value's place among all values, in ascending order.
+    A sorted sample bounds them, and only what is beyond the bounds is sorted: 0.15 ms for a slice
+    of 512 x 512 pixels, where a histogram takes 0.35 and `np.percentile` 1.5.
     """
-    bound = sample[_margin(rank, sample.size / values.size)]
-    if bound == sample[0]:
-        num_below = np.count_nonzero(values < bound)
-        is_bound = num_below < rank <= num_below + np.count_nonzero(values == bound)
-        return int(bound) if is_bound else None
-    tail = np.compress(values <= bound, values)
-    return int(np.sort(tail)[rank - 1]) if tail.size >= rank else None
+    low_rank, high_rank = _ranks(values.size)
+    top_rank = values.size - high_rank + 1
+    # To be stable, numpy sorts 16-bit integers by radix: half the time of its default here.
+    sample = np.sort(values[:: values.size // _SAMPLE_SIZE | 1], kind="stable")
+    fraction = sample.size / values.size
+    low, high = sample[_margin(low_rank, fraction)], sample[-1 - _margin(top_rank, fraction)]
+    # Differences wrap around: what is below is far above, and one comparison finds both tails.
+    tails = np.sort(np.compress(values - low > high - low, values), kind="stable")
+    num_below = int(np.searchsorted(tails, low))
+    return (
+        _of_rank(low_rank, tails[:num_below], low, values),
+        _of_rank(top_rank, tails[num_below:][::-1], high, values),
+    )
 
 
-def _largest(values: np.ndarray, sample: np.ndarray, rank: int) -> int | None:
-    """Returns the value of a small rank from above, as `_smallest` does from below."""
-    bound = sample[-1 - _margin(rank, sample.size / values.size)]
-    if bound == sample[-1]:
-        num_above = np.count_nonzero(values > bound)
-        is_bound = num_above < rank <= num_above + np.count_nonzero(values == bound)
-        return int(bound) if is_bound else None
-    tail = np.compress(values >= bound, values)
-    return int(np.sort(tail)[-rank]) if tail.size >= rank else None
+def _of_rank(rank: int, tail: np.ndarray, bound: np.uint16, values: np.ndarray) -> int | None:
+    """Returns the value of a rank, from 1, in a tail, sorted inwards, that ends before a bound."""
+    if rank <= tail.size:
+        return int(tail[rank - 1])
+    is_bound = rank <= tail.size + np.count_nonzero(values == bound)
+    return int(bound) if is_bound else None
 
 
 def _margin(rank: int, sampled_fraction: float) -> int:

@@ -11,8 +11,8 @@ import functools
 import hashlib
 import pathlib
 import tempfile
-from collections.abc import Mapping
-from typing import IO, Any
+from collections.abc import Iterator, Mapping
+from typing import IO
 
 from spine_tf import labels
 from spine_tf.conversion import kind, plan
@@ -22,7 +22,6 @@ from tfrecords import atomic, json_object, manifest, shard as shard_module
 
 NOTE_SUFFIX = ".json"
 
-# Records wait here for their place in the shard: in memory, on disk where crops are large.
 _MAX_BYTES_IN_MEMORY = 2**26
 
 
@@ -70,9 +69,9 @@ def write_shard(
     images = describe_images(part, source, record_kind)
     # Another shard of the same length would pass for what an older note says.
     note_path(output_dir, part.file).unlink(missing_ok=True)
-    with tempfile.SpooledTemporaryFile(_MAX_BYTES_IN_MEMORY, dir=str(output_dir)) as spool:
+    with tempfile.TemporaryFile(dir=output_dir) as file:
         rejects, num_cut_short = [], 0
-        places: dict[str, tuple[int, int]] = {}
+        spool = _Spool(file)
         found: collections.Counter[int | None] = collections.Counter()
         unreadable: set[str] = set()
         # Images come in the order that decodes each once, records go in the order of the plan.
@@ -80,11 +79,10 @@ def write_shard(
             if isinstance(made, reasons.Reject):
                 rejects.append(made)
             else:
-                places[made.key] = spool.tell(), len(made.data)
-                spool.write(made.data)
+                spool.add(made.key, made.data)
                 found[made.label] += 1
                 num_cut_short += made.is_cut_short
-        writer = _write_records(part, output_dir, spool, places)
+        writer = _write_records(part, output_dir, spool)
     note = Note(
         shard=writer.shard,
         class_counts=_class_counts(found) if record_kind.has_classes else {},
@@ -143,18 +141,44 @@ def _fails_as_before(
     return tuple(rejects) == note.rejects and unreadable == set(note.unreadable)
 
 
+class _Spool:
+    """Where records wait for their place in a shard: in memory, on disk what is more than a bit.
+
+    Kept as they came: a file in memory would copy them twice, into pages that it has to ask for.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._waiting: dict[str, bytes | tuple[int, int]] = {}
+        self._num_bytes = 0
+
+    def add(self, key: str, data: bytes) -> None:
+        """Takes in a record."""
+        self._num_bytes += len(data)
+        if self._num_bytes <= _MAX_BYTES_IN_MEMORY:
+            self._waiting[key] = data
+        else:
+            self._waiting[key] = self._file.tell(), len(data)
+            self._file.write(data)
+
+    def records(self) -> Iterator[bytes]:
+        """Yields the records in the order of the plan."""
+        for key in sorted(self._waiting, key=plan.order_of):
+            item = self._waiting[key]
+            if isinstance(item, bytes):
+                yield item
+            else:
+                self._file.seek(item[0])
+                yield self._file.read(item[1])
+
+
 def _write_records(
-    part: plan.Shard,
-    output_dir: pathlib.Path,
-    spool: IO[Any],
-    places: dict[str, tuple[int, int]],
+    part: plan.Shard, output_dir: pathlib.Path, spool: _Spool
 ) -> shard_module.Writer:
     writer = shard_module.Writer(output_dir / part.file, part.split)
     with writer:
-        for key in sorted(places, key=plan.order_of):
-            offset, length = places[key]
-            spool.seek(offset)
-            writer.write(spool.read(length))
+        for record in spool.records():
+            writer.write(record)
     return writer
 
 

@@ -65,6 +65,7 @@ class SliceReader:
         self._headers: dict[int, header_module.Header] = {}
         self._decoded: collections.OrderedDict[int, _Slice] = collections.OrderedDict()
         self._windows: dict[tuple[object, ...], tuple[float, float]] = {}
+        _keep_freed_memory()
 
     def read_stack(self, study_id: int, series_id: int, instance_number: int) -> Stack:
         """Reads a slice and its neighbours.
@@ -183,3 +184,12 @@ def _count_tissue(
     if decoded.is_tissue is not None:
         values = values[decoded.is_tissue]
     return np.bincount(values.ravel(), minlength=2**16)
+
+
+def _keep_freed_memory() -> None:
+    """Makes the C library keep what one slice has left for the next, up to 16 MB.
+
+    Linux's gives memory back that is more than twice the largest piece freed so far (mallopt(3),
+    M_MMAP_THRESHOLD); asking for it again, image by image, takes half the time of decoding.
+    """
+    bytearray(2**23)

@@ -9,7 +9,7 @@ import pytest
 
 from spine_tf import labels
 from spine_tf.configuration import roi_config
-from spine_tf.conversion import finalize, job, plan
+from spine_tf.conversion import finalize, job, plan, shard_writer
 from spine_tf.rsna import sources
 
 _ROI = roi_config.RoiConfig(roi_px=16, roi_mm=16.0, num_slices=3)
@@ -67,6 +67,13 @@ def expected(whole_dir, tmp_path_factory):
         _convert(whole_dir, path, conversion)
         made[name] = _bytes_of(path)
     return made
+
+
+@pytest.mark.parametrize("limit", [pytest.param(0, id="all"), pytest.param(4000, id="some")])
+def test_records_that_wait_on_disk_are_the_same(limit, whole_dir, expected, tmp_path, monkeypatch):
+    monkeypatch.setattr(shard_writer, "_MAX_BYTES_IN_MEMORY", limit)
+    _convert(whole_dir, tmp_path / "on_disk", num_workers=0)
+    assert _bytes_of(tmp_path / "on_disk") == expected["3"]
 
 
 @pytest.fixture

@@ -129,12 +129,12 @@ def _crop(stack: slice_reader.Stack, row: annotations.Annotation) -> str:
         float(np.float32(min(max(row.y, -rows), 2 * rows))),
     )
     square = roi.Square(
-        centers_xy=[center_xy],
+        shape=stack.header.shape,
         spacing=stack.header.spacing,
         roi_mm=_CROP_MM,
         roi_px=_SIDE_PX,
     )
-    region = roi.crop_stack(stack.slices, square)
+    region = roi.crop_stack(stack.slices, square.bands([center_xy]))
     shown = image.grey(region[:, :, 0], stack.window).convert("RGB")
     image.draw_cross(shown, _SIDE_PX / 2, _SIDE_PX / 2)
     return image.jpeg_uri(shown)

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -90,11 +90,17 @@ def read_crops(
         except reasons.Rejected as rejected:
             yield from (reject(source, row, rejected) for row in members)
             continue
+        places = []
         for row in members:
             try:
-                yield cut(stack, row, region)
+                places.append(_find_place(stack, row, region))
             except reasons.Rejected as rejected:
                 yield reject(source, row, rejected)
+        for place, bands in zip(places, _find_bands(stack, places, region), strict=True):
+            try:
+                yield _cut(stack, place, bands, region)
+            except reasons.Rejected as rejected:
+                yield reject(source, place.annotation, rejected)
 
 
 def reject(
@@ -174,24 +180,61 @@ def cut(
     Raises:
         reasons.Rejected: the coordinate is off the image, or the side can't be told.
     """
+    place = _find_place(stack, row, region)
+    (bands,) = _find_bands(stack, [place], region)
+    return _cut(stack, place, bands, region)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Place:
+    """Where a row's crop lies on a stack: fields of `Crop`."""
+
+    annotation: annotations.Annotation
+    centers_xy: tuple[tuple[float, float], ...]
+    is_mirrored: bool
+
+
+def _find_place(
+    stack: slice_reader.Stack, row: annotations.Annotation, region: roi_config.RoiConfig
+) -> _Place:
     center_xy = place_on(stack.header, row)
-    is_mirrored = region.mirror_right and geometry.is_mirrored(row.condition, stack.header)
-    centers_xy = tuple(_center_on(other, stack.header, center_xy) for other in stack.headers)
+    return _Place(
+        annotation=row,
+        is_mirrored=region.mirror_right and geometry.is_mirrored(row.condition, stack.header),
+        centers_xy=tuple(_center_on(other, stack.header, center_xy) for other in stack.headers),
+    )
+
+
+def _find_bands(
+    stack: slice_reader.Stack, places: Sequence[_Place], region: roi_config.RoiConfig
+) -> Iterator[Sequence[roi.Bands]]:
+    """Yields the weights of each place's crop, which take a third of the time if made at once."""
     square = roi.Square(
-        centers_xy=centers_xy,
+        shape=stack.header.shape,
         spacing=stack.header.spacing,
         roi_mm=region.roi_mm,
         roi_px=region.roi_px,
     )
-    crops = roi.crop_stack(stack.slices, square)
+    bands = square.bands([center_xy for place in places for center_xy in place.centers_xy])
+    num_slices = len(stack.slices)
+    return (bands[at : at + num_slices] for at in range(0, len(bands), num_slices))
+
+
+def _cut(
+    stack: slice_reader.Stack,
+    place: _Place,
+    bands: Sequence[roi.Bands],
+    region: roi_config.RoiConfig,
+) -> Crop:
+    crops = roi.crop_stack(stack.slices, bands)
     is_of_crop = region.window == "crop"
     return Crop(
-        annotation=row,
-        image=crops[:, ::-1] if is_mirrored else crops,
-        window=_crop_window(crops, stack, square) if is_of_crop else stack.window,
-        centers_xy=centers_xy,
+        annotation=place.annotation,
+        image=crops[:, ::-1] if place.is_mirrored else crops,
+        window=_crop_window(crops, stack, bands) if is_of_crop else stack.window,
+        centers_xy=place.centers_xy,
         spacing=stack.header.spacing,
-        is_mirrored=is_mirrored,
+        is_mirrored=place.is_mirrored,
         is_cut_short=stack.is_cut_short,
         stack=stack.slices,
     )
@@ -225,10 +268,10 @@ def _center_on(
 
 
 def _crop_window(
-    crops: np.ndarray, stack: slice_reader.Stack, square: roi.Square
+    crops: np.ndarray, stack: slice_reader.Stack, bands: Sequence[roi.Bands]
 ) -> tuple[float, float]:
     """The percentiles of a crop's pixels that show tissue."""
-    is_tissue = roi.find_tissue(stack.paddings, stack.header.shape, square)
+    is_tissue = roi.find_tissue(stack.paddings, bands)
     if not is_tissue.any():
         raise reasons.Rejected(
             reasons.Reason.ALL_PADDING,

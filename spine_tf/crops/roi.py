@@ -21,83 +21,63 @@ _MIN_SAMPLED, _SAMPLE_SIZE = 2**15, 4096
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Square:
-    """Where a crop lies on each slice of a stack.
+    """What a crop shows of slices of one shape and spacing.
 
     Attributes:
-        centers_xy: column and row of the same place on each slice, in pixels, float32 values;
-            integers are pixel centres.
+        shape: rows and columns of the slices.
         spacing: mm between rows and between columns, float32 values.
         roi_mm: side in millimetres.
         roi_px: side in output pixels.
     """
 
-    centers_xy: Sequence[tuple[float, float]]
+    shape: tuple[int, int]
     spacing: tuple[float, float]
     roi_mm: float
     roi_px: int
 
-    def bands(self, shape: tuple[int, ...]) -> list[tuple["Band", "Band"]]:
-        """Returns the weights along rows and along columns, of each slice (rows, columns)."""
-        return [
-            (
-                make_band(y, self.spacing[0], shape[0], self.roi_mm, self.roi_px),
-                make_band(x, self.spacing[1], shape[1], self.roi_mm, self.roi_px),
+    def bands(self, centers_xy: Sequence[tuple[float, float]]) -> "list[Bands]":
+        """Returns the weights along rows and along columns, around each of several places.
+
+        Output pixel i sits at `center + ((i + 0.5) / roi_px - 0.5) * roi_mm / spacing`. Its weights
+        are a triangle of half-width `max(1, roi_mm / roi_px / spacing)`: linear interpolation where
+        the crop is finer than the image, anti-aliasing where it is coarser. They are divided by the
+        sum of the triangle over all integers, on the image or not.
+
+        Args:
+            centers_xy: column and row of each place in pixels, float32 values; integers are pixel
+                centres. Slices of a stack mostly have the same, which is worked out once.
+        """
+        offsets, reach, steps = _triangles(self)
+        places = list(dict.fromkeys(centers_xy))
+        # All at once, since it is the calls of numpy that take the time.
+        positions = np.array(places).reshape(-1, 2)[:, ::-1, None, None] + offsets
+        taps = np.ceil(positions - reach) + steps
+        shares = np.maximum(0.0, 1.0 - np.abs(taps - positions) / reach)
+        shares /= shares.sum(axis=2, keepdims=True)
+        weights = np.floor(shares * _GRID + 0.5 + _TIE) / _GRID
+        found = {
+            place: (
+                _make_band(taps[index, 0], weights[index, 0], self.shape[0]),
+                _make_band(taps[index, 1], weights[index, 1], self.shape[1]),
             )
-            for x, y in self.centers_xy
-        ]
+            for index, place in enumerate(places)
+        }
+        return [found[place] for place in centers_xy]
 
 
-def crop_stack(slices: Sequence[np.ndarray], square: Square) -> np.ndarray:
-    """Resamples the square out of each slice; zero outside the image.
-
-    Args:
-        slices: uint16 (rows, columns) each, of one shape; zero where there is padding.
-        square: where it lies on them.
+@functools.lru_cache(maxsize=16)
+def _triangles(square: Square) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where output pixels sit from the centre, how far they reach, and how many pixels that is.
 
     Returns:
-        uint16 (roi_px, roi_px, slices).
+        Input pixels, by row and by column: float64 (2, 1, roi_px), (2, 1, 1) and int (taps, 1).
     """
-    result = np.zeros((square.roi_px, square.roi_px, len(slices)), np.uint16)
-    bands = square.bands(slices[0].shape)
-    for index, (image, (by_row, by_column)) in enumerate(zip(slices, bands, strict=True)):
-        resampled = _resample(image, by_row, by_column)
-        if resampled is not None:
-            # Weights and pixels are not negative, so there is only one side to clip.
-            np.minimum(np.rint(resampled, out=resampled), _MAX_VALUE, out=resampled)
-            result[:, :, index] = resampled.astype(np.uint16).T
-    return result
-
-
-def find_tissue(
-    paddings: Sequence[np.ndarray | None], shape: tuple[int, int], square: Square
-) -> np.ndarray:
-    """Returns which pixels of a crop are made of pixels on the image that are no padding alone.
-
-    Args:
-        paddings: bool (rows, columns) of each slice, or None where it has no padding.
-        shape: rows and columns of the slices.
-        square: where it lies on them.
-
-    Returns:
-        bool (roi_px, roi_px, slices).
-    """
-    result = np.zeros((square.roi_px, square.roi_px, len(paddings)), bool)
-    for index, (by_row, by_column) in enumerate(square.bands(shape)):
-        result[:, :, index] = by_row.is_inside[:, None] & by_column.is_inside
-        padding = paddings[index]
-        padded = None if padding is None else _resample(padding, by_row, by_column)
-        if padded is not None:
-            result[:, :, index] &= padded.T == 0
-    return result
-
-
-def _resample(image: np.ndarray, by_row: "Band", by_column: "Band") -> np.ndarray | None:
-    """Weighted sums of pixels, float64 (columns, rows) of the crop; None where it touches none."""
-    touched = image[by_row.first : by_row.end, by_column.first : by_column.end]
-    if not touched.size:
-        return None
-    narrow = by_row.apply(touched.astype(np.float64))
-    return by_column.apply(np.ascontiguousarray(narrow.T))
+    spacing = np.array(square.spacing)[:, None, None]
+    reach = np.maximum(1.0, square.roi_mm / square.roi_px / spacing)
+    sides = (np.arange(square.roi_px) + 0.5) / square.roi_px - 0.5
+    # One more would touch no pixel but where a triangle ends, with a weight of 0.
+    steps = np.arange(math.ceil(2 * reach.max()))[:, None]
+    return sides * square.roi_mm / spacing, reach, steps
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -137,33 +117,20 @@ class Band:
         return result
 
 
-@functools.lru_cache(maxsize=16)
-def make_band(center: float, spacing: float, size: int, roi_mm: float, roi_px: int) -> Band:
-    """Returns the weights along one axis.
+Bands = tuple[Band, Band]
+"""The weights along rows and along columns."""
 
-    Output pixel i sits at `center + ((i + 0.5) / roi_px - 0.5) * roi_mm / spacing`. Its weights
-    are a triangle of half-width `max(1, roi_mm / roi_px / spacing)`: linear interpolation where
-    the crop is finer than the image, anti-aliasing where it is coarser. They are divided by the
-    sum of the triangle over all integers, on the image or not.
 
-    The last ones are kept, for the slices of a stack and for the window of their crop.
+def _make_band(taps: np.ndarray, weights: np.ndarray, size: int) -> Band:
+    """Leaves out what is off an axis of `size` pixels.
 
     Args:
-        center: the square's middle, in input pixels.
-        spacing: mm an input pixel.
+        taps, weights: float64 (taps, roi_px), with what is off it.
         size: input pixels of the axis.
-        roi_mm, roi_px: side of the square.
     """
-    reach = max(1.0, roi_mm / roi_px / spacing)
-    positions = center + _offsets(roi_px) * roi_mm / spacing
-    # One more would touch no pixel but where a triangle ends, with a weight of 0.
-    taps = np.ceil(positions - reach) + np.arange(math.ceil(2 * reach))[:, None]
-    shares = np.maximum(0.0, 1.0 - np.abs(taps - positions) / reach)
-    shares /= shares.sum(axis=0)
-    weights = np.floor(shares * _GRID + 0.5 + _TIE) / _GRID
     first = min(max(int(taps[0, 0]), 0), size)
     end = min(max(int(taps[-1, -1]) + 1, first), size)
-    has_share_off = np.zeros(roi_px, bool)
+    has_share_off = np.zeros(taps.shape[1], bool)
     if taps[0, 0] < first or taps[-1, -1] >= end:
         is_off = (taps < first) | (taps >= end)
         np.any(is_off & (weights > 0), axis=0, out=has_share_off)
@@ -173,10 +140,57 @@ def make_band(center: float, spacing: float, size: int, roi_mm: float, roi_px: i
     return Band(first=first, end=end, taps=places, weights=weights, is_inside=~has_share_off)
 
 
-@functools.lru_cache(maxsize=16)
-def _offsets(roi_px: int) -> np.ndarray:
-    """Where output pixels sit, in sides of the square from its centre."""
-    return (np.arange(roi_px) + 0.5) / roi_px - 0.5
+def crop_stack(slices: Sequence[np.ndarray], bands: Sequence[Bands]) -> np.ndarray:
+    """Resamples a square out of each slice; zero outside the image.
+
+    Args:
+        slices: uint16 (rows, columns) each, of one shape; zero where there is padding.
+        bands: of the place on each, as `Square.bands` has them.
+
+    Returns:
+        uint16 (roi_px, roi_px, slices).
+    """
+    result = _zeros(bands, np.uint16)
+    for index, (image, (by_row, by_column)) in enumerate(zip(slices, bands, strict=True)):
+        resampled = _resample(image, by_row, by_column)
+        if resampled is not None:
+            # Weights and pixels are not negative, so there is only one side to clip.
+            np.minimum(np.rint(resampled, out=resampled), _MAX_VALUE, out=resampled)
+            result[:, :, index] = resampled.astype(np.uint16).T
+    return result
+
+
+def find_tissue(paddings: Sequence[np.ndarray | None], bands: Sequence[Bands]) -> np.ndarray:
+    """Returns which pixels of a crop are made of pixels on the image that are no padding alone.
+
+    Args:
+        paddings: bool (rows, columns) of each slice, or None where it has no padding.
+        bands: of the place on each, as `Square.bands` has them.
+
+    Returns:
+        bool (roi_px, roi_px, slices).
+    """
+    result = _zeros(bands, bool)
+    for index, (padding, (by_row, by_column)) in enumerate(zip(paddings, bands, strict=True)):
+        result[:, :, index] = by_row.is_inside[:, None] & by_column.is_inside
+        padded = None if padding is None else _resample(padding, by_row, by_column)
+        if padded is not None:
+            result[:, :, index] &= padded.T == 0
+    return result
+
+
+def _zeros(bands: Sequence[Bands], dtype: type) -> np.ndarray:
+    side_px = bands[0][0].taps.shape[1]
+    return np.zeros((side_px, side_px, len(bands)), dtype)
+
+
+def _resample(image: np.ndarray, by_row: Band, by_column: Band) -> np.ndarray | None:
+    """Weighted sums of pixels, float64 (columns, rows) of the crop; None where it touches none."""
+    touched = image[by_row.first : by_row.end, by_column.first : by_column.end]
+    if not touched.size:
+        return None
+    narrow = by_row.apply(touched.astype(np.float64))
+    return by_column.apply(np.ascontiguousarray(narrow.T))
 
 
 def window(image: np.ndarray, is_tissue: np.ndarray | None = None) -> tuple[float, float]:

@@ -218,18 +218,19 @@ def _cut_one(
 ) -> tuple[np.ndarray, tuple[float, float]]:
     rows, columns, _ = inputs.slice_image.shape
     square = roi.Square(
-        centers_xy=[(float(x), float(y)) for x, y in centers],
+        shape=(rows, columns),
         spacing=(float(inputs.slice_pixel_spacing[0]), float(inputs.slice_pixel_spacing[1])),
         roi_mm=served.roi.roi_mm,
         roi_px=served.roi.roi_px,
     )
+    bands = square.bands([(float(x), float(y)) for x, y in centers])
     image = np.moveaxis(inputs.slice_image, 2, 0)
     is_padding = (image >= padding[0]) & (image <= padding[1])
-    cut = roi.crop_stack(list(np.where(is_padding, 0, image).astype(np.uint16)), square)
+    cut = roi.crop_stack(list(np.where(is_padding, 0, image).astype(np.uint16)), bands)
     if served.roi.window == "slice":
         center = served.roi.num_slices // 2
         return cut, roi.window(image[center], ~is_padding[center])
-    return cut, roi.window(cut, roi.find_tissue(list(is_padding), (rows, columns), square))
+    return cut, roi.window(cut, roi.find_tissue(list(is_padding), bands))
 
 
 def _answer(

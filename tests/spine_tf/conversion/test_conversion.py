@@ -145,12 +145,13 @@ def test_record_says_what_it_is(converted, small_data_dir):
     assert values["slice_center_xy"].tolist() == values["center_xy"].tolist() * 3
     assert values["pixel_spacing"].tolist() == [0.5, 0.5]
     square = roi.Square(
-        centers_xy=[tuple(values["center_xy"].tolist())],
+        shape=dataset.pixel_array.shape,
         spacing=(0.5, 0.5),
         roi_mm=16.0,
         roi_px=16,
     )
-    cut = roi.crop_stack([dataset.pixel_array], square)[:, :, 0]
+    bands = square.bands([tuple(values["center_xy"].tolist())])
+    cut = roi.crop_stack([dataset.pixel_array], bands)[:, :, 0]
     expected = cut[:, ::-1] if values["mirrored"] else cut
     np.testing.assert_array_equal(values["image"][:, :, 1], expected)
 

@@ -45,8 +45,8 @@ def test_crop_is_cut_out_of_the_slice(data_set):
     (crop,) = _crops(data_set, [_row(x=20.3, y=30.7)])
     x, y = float(np.float32(20.3)), float(np.float32(30.7))
     spacing = float(np.float32(0.4)), float(np.float32(0.6))
-    square = roi.Square(centers_xy=[(x, y)], spacing=spacing, roi_mm=16.0, roi_px=16)
-    expected = roi.crop_stack([_noise(0)], square)
+    square = roi.Square(shape=(64, 72), spacing=spacing, roi_mm=16.0, roi_px=16)
+    expected = roi.crop_stack([_noise(0)], square.bands([(x, y)]))
     np.testing.assert_array_equal(crop.image, expected)
     assert (crop.center_xy, crop.spacing, crop.is_mirrored) == ((x, y), spacing, False)
     assert crop.window == roi.window(_noise(0))
@@ -287,8 +287,9 @@ def test_padding_is_in_no_window_and_zero_in_the_crop(data_set, window, syntax):
     roi_config = dataclasses.replace(_ROI, num_slices=3, window=window)
     (crop,) = _crops(data_set, [_row(x=36.0, y=14.0)], roi_config)
     black = np.where(is_padding, 0, image).astype(np.uint16)
-    square = roi.Square(centers_xy=[(36.0, 14.0)] * 3, spacing=(0.5, 0.5), roi_mm=16.0, roi_px=16)
-    np.testing.assert_array_equal(crop.image, roi.crop_stack([black] * 3, square))
+    square = roi.Square(shape=(64, 72), spacing=(0.5, 0.5), roi_mm=16.0, roi_px=16)
+    bands = square.bands([(36.0, 14.0)] * 3)
+    np.testing.assert_array_equal(crop.image, roi.crop_stack([black] * 3, bands))
     # Rows from 10 are tissue: output row 6 lies at 14 + (6.5 - 8) * 2 = 11 with a reach of 2.
     assert not crop.image[:5].any()
     expected = crop.image[7:] if window == "crop" else image[~is_padding]

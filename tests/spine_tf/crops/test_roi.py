@@ -29,7 +29,14 @@ def _slow_weights(center, spacing, size, roi_mm, roi_px):
 
 def _crop(slices, *, center_xy, **changes):
     """Cuts all slices around one place."""
-    return roi.crop_stack(slices, roi.Square(centers_xy=[center_xy] * len(slices), **changes))
+    square = roi.Square(shape=slices[0].shape, **changes)
+    return roi.crop_stack(slices, square.bands([center_xy] * len(slices)))
+
+
+def _band(center, spacing, size, roi_px):
+    """The weights along the rows of a square image."""
+    square = roi.Square(shape=(size, size), spacing=(spacing, spacing), roi_mm=50.0, roi_px=roi_px)
+    return square.bands([(0.0, center)])[0][0]
 
 
 def _float32(low, high):
@@ -65,7 +72,7 @@ def test_crop_equals_the_formula(seed, rows, columns, u, v, row_mm, column_mm, s
 @settings(deadline=None)
 @given(_float32(0.0, 63.0), _float32(0.0625, 4.0), st.integers(8, 64))
 def test_band_is_exact_in_any_order(center, spacing, roi_px):
-    band = roi.make_band(center, spacing, 64, 50.0, roi_px)
+    band = _band(center, spacing, 64, roi_px)
     values = np.random.default_rng(0).integers(0, 65536, (band.end - band.first, 3))
     scaled = band.matrix() * 2**14
     assert (scaled == np.rint(scaled)).all()
@@ -82,7 +89,7 @@ def test_band_is_exact_in_any_order(center, spacing, roi_px):
 
 @pytest.mark.parametrize("roi_px", [8, 128])
 def test_few_and_many_taps_give_the_same(roi_px):
-    band = roi.make_band(30.3, 0.1, 64, 50.0, roi_px)
+    band = _band(30.3, 0.1, 64, roi_px)
     values = np.random.default_rng(0).integers(0, 4096, (band.end - band.first, 5)).astype(float)
     gathered = np.einsum("ti,tij->ij", band.weights, values[band.taps])
     np.testing.assert_array_equal(band.matrix() @ values, gathered)
@@ -90,7 +97,7 @@ def test_few_and_many_taps_give_the_same(roi_px):
 
 
 def test_weights_inside_the_image_add_up_to_one():
-    band = roi.make_band(200.25, 0.4, 512, 50.0, 128)
+    band = _band(200.25, 0.4, 512, 128)
     assert np.abs(band.matrix().sum(axis=1) - 1).max() < 4 * 2**-14
 
 
@@ -149,7 +156,7 @@ def test_slices_are_cut_around_their_own_places():
     slices = list(np.random.default_rng(0).integers(0, 999, (4, 40, 40)).astype(np.uint16))
     centers = [(20.0, 21.0), (20.0, 21.0), (13.25, 30.0), (500.0, -3.0)]
     where: dict[str, Any] = {"spacing": (0.7, 0.6), "roi_mm": 20.0, "roi_px": 16}
-    together = roi.crop_stack(slices, roi.Square(centers_xy=centers, **where))
+    together = roi.crop_stack(slices, roi.Square(shape=(40, 40), **where).bands(centers))
     for index, (image, center) in enumerate(zip(slices, centers, strict=True)):
         np.testing.assert_array_equal(
             together[:, :, index], _crop([image], center_xy=center, **where)[..., 0]
@@ -183,9 +190,9 @@ def test_tissue_is_what_no_pixel_outside_has_a_share_in(
     )
     expected = by_row @ is_outside.astype(float) @ by_column.T == 0
     square = roi.Square(
-        centers_xy=[center], spacing=(spacing, spacing), roi_mm=roi_mm, roi_px=roi_px
+        shape=(rows, columns), spacing=(spacing, spacing), roi_mm=roi_mm, roi_px=roi_px
     )
-    found = roi.find_tissue([padding], (rows, columns), square)
+    found = roi.find_tissue([padding], square.bands([center]))
     np.testing.assert_array_equal(found[:, :, 0], expected)
 
 

@@ -180,13 +180,14 @@ def _converted(image, spacing, centers, mirror, padding, *, window="slice"):
     slices = np.moveaxis(image, 2, 0)
     is_padding = (slices >= padding[0]) & (slices <= padding[1])
     square = roi.Square(
-        centers_xy=[(float(x), float(y)) for x, y in centers],
+        shape=image.shape[:2],
         spacing=(float(spacing[0]), float(spacing[1])),
         roi_mm=50.0,
         roi_px=_PX,
     )
-    crop = roi.crop_stack(list(np.where(is_padding, 0, slices).astype(np.uint16)), square)
-    is_tissue = roi.find_tissue(list(is_padding), image.shape[:2], square)
+    bands = square.bands([(float(x), float(y)) for x, y in centers])
+    crop = roi.crop_stack(list(np.where(is_padding, 0, slices).astype(np.uint16)), bands)
+    is_tissue = roi.find_tissue(list(is_padding), bands)
     by_slice = window == "slice"
     found = roi.window(*((image[:, :, 1], ~is_padding[1]) if by_slice else (crop, is_tissue)))
     return (crop[:, ::-1] if mirror else crop), _float32([found])

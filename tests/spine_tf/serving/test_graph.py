@@ -33,13 +33,14 @@ def _converted(image, spacing, centers, mirror, padding, roi_mm, roi_px):
     slices = np.moveaxis(image, 2, 0)
     is_padding = (slices >= padding[0]) & (slices <= padding[1])
     square = roi.Square(
-        centers_xy=[(float(x), float(y)) for x, y in centers],
+        shape=image.shape[:2],
         spacing=(float(spacing[0]), float(spacing[1])),
         roi_mm=roi_mm,
         roi_px=roi_px,
     )
-    cut = roi.crop_stack(list(np.where(is_padding, 0, slices).astype(np.uint16)), square)
-    is_tissue = roi.find_tissue(list(is_padding), image.shape[:2], square)
+    bands = square.bands([(float(x), float(y)) for x, y in centers])
+    cut = roi.crop_stack(list(np.where(is_padding, 0, slices).astype(np.uint16)), bands)
+    is_tissue = roi.find_tissue(list(is_padding), bands)
     return (cut[:, ::-1], is_tissue[:, ::-1]) if mirror else (cut, is_tissue)
 
 

@@ -86,6 +86,7 @@ def _predict_folder(
     ids = program.require_output_file(_IDS) if _IDS.value else None
     report_dir = flags_module.require_report_dir(_REPORT_DIR) if _REPORT_DIR.value else None
 
+    from spine_tf.localization import localization
     from spine_tf.readings import report_directory
     from spine_tf.serving import prediction
 
@@ -113,10 +114,12 @@ def _predict_folder(
         words.counted(outcome.num_crops, "coordinate"),
         outcome.num_prior,
     )
-    if outcome.finder:
+    if outcome.num_found:
         logging.info("found by %s: %d of these coordinates", outcome.finder, outcome.num_found)
     if outcome.num_flagged:
         logging.info("flagged: %s", words.counted(outcome.num_flagged, "row"))
+    for line in localization.unreadable_in_words(outcome.unreadable):
+        print(line)
     print(output)
     print(outcome.report_path)
     if report_dir is not None:
@@ -135,12 +138,17 @@ def _only_priors(outcome: "prediction.Outcome", data_dir: pathlib.Path) -> str:
     """What to say where no image gave an answer: the files are written, but they say nothing."""
     of = f" of {_POINTS.value}" if _POINTS.value else ""
     found = f", and {outcome.finder} found none of them" if outcome.finder else ""
+    whole = ""
+    if outcome.unreadable:
+        num = words.counted(len(outcome.unreadable), "image file")
+        found += f", and {num} can't be read, such as {outcome.unreadable[0]}"
+        whole = "whole images, "
     is_alone = data_dir.is_dir() and not (data_dir / layout.images_dir("train")).is_dir()
     other = "" if outcome.side == "train" or is_alone else " or choose --side train,"
     return (
         f"all {outcome.num_rows} rows of the {outcome.side} side have the prior, since no "
-        f"coordinate{of} could be used{found}: give some that can be used by --points, or another "
-        f"localiser by --localizer_dir,{other} and see {outcome.report_path}"
+        f"coordinate{of} could be used{found}: give {whole}some that can be used by --points, "
+        f"or another localiser by --localizer_dir,{other} and see {outcome.report_path}"
     )
 
 

@@ -56,12 +56,14 @@ class Batch:
         images: uint16 (n, roi_px, roi_px, num_slices), stored values.
         windows: float32 (n, 2).
         rejects: annotations that gave no crop.
+        failed: files of theirs that can't be read, sorted.
     """
 
     rows: list[annotations.Annotation]
     images: np.ndarray
     windows: np.ndarray
     rejects: list[reasons.Reject]
+    failed: tuple[str, ...] = ()
 
 
 def read_crops(
@@ -69,6 +71,7 @@ def read_crops(
     rows: Iterable[annotations.Annotation],
     region: roi_config.RoiConfig,
     unreadable: set[str] | None = None,
+    failed: set[str] | None = None,
 ) -> Iterator[Crop | reasons.Reject]:
     """Yields one crop or reject a row, sorted by image.
 
@@ -78,9 +81,14 @@ def read_crops(
         region: what is cut out.
         unreadable: gets the files of a row's series that could be no neighbour, or gave nothing to
             the series' window, being unreadable.
+        failed: gets the files that were asked for their pixels and have none to give.
     """
     reader = slice_reader.SliceReader(
-        source, region.num_slices, unreadable, has_series_window=region.window == "series"
+        source,
+        region.num_slices,
+        unreadable,
+        has_series_window=region.window == "series",
+        failed=failed,
     )
     by_image = sorted(rows, key=lambda row: row.image)
     for image, group in itertools.groupby(by_image, key=lambda row: row.image):
@@ -158,7 +166,8 @@ def cut_batch(
 ) -> Batch:
     """Cuts the crops of some rows in this process."""
     found, rejects = [], []
-    for item in read_crops(source, rows, region):
+    failed: set[str] = set()
+    for item in read_crops(source, rows, region, failed=failed):
         if isinstance(item, Crop):
             found.append((item.annotation, item.image, item.window))
         else:
@@ -169,6 +178,7 @@ def cut_batch(
         images=np.array([image for _, image, _ in found], np.uint16).reshape(shape),
         windows=np.array([window for _, _, window in found], np.float32).reshape(-1, 2),
         rejects=rejects,
+        failed=tuple(sorted(failed)),
     )
 
 

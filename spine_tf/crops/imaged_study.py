@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from spine_tf.crops import slice_reader
 from spine_tf.dicom import geometry, header, stacks as stacks_module
-from spine_tf.rsna import sources
+from spine_tf.rsna import layout, sources
 
 SAGITTAL_T1, SAGITTAL_T2, AXIAL_T2 = "Sagittal T1", "Sagittal T2/STIR", "Axial T2"
 
@@ -82,12 +82,17 @@ class ImagedStudy:
     Attributes:
         study_id: the study's id.
         stacks: stacks of all series, in the order of the series CSV.
-        unreadable: image files that gave no header.
+        unreadable: image files that gave no header, or no pixels to whoever asked for them.
     """
 
     study_id: int
     stacks: tuple[SliceStack, ...]
     unreadable: tuple[str, ...] = ()
+
+    def with_unreadable(self, files: Iterable[str]) -> "ImagedStudy":
+        """Returns the study with those of some files that are its own as unreadable ones."""
+        own = {name for name in files if layout.series_of(name)[0] == self.study_id}
+        return dataclasses.replace(self, unreadable=tuple(sorted(own.union(self.unreadable))))
 
     @property
     def sagittal(self) -> list[SliceStack]:

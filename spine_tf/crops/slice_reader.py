@@ -47,6 +47,7 @@ class SliceReader:
         unreadable: set[str] | None = None,
         *,
         has_series_window: bool = False,
+        failed: set[str] | None = None,
     ) -> None:
         """Takes what is read.
 
@@ -56,11 +57,13 @@ class SliceReader:
             unreadable: gets the files of a series that could be no neighbour, or gave nothing to
                 its window, being unreadable.
             has_series_window: windows are of all slices, which are read once a series.
+            failed: gets the files that were asked for their pixels and have none to give.
         """
         self._source = source
         self._num_slices = num_slices
         self._has_series_window = has_series_window
         self._unreadable = set() if unreadable is None else unreadable
+        self._failed = set() if failed is None else failed
         self._series = 0, 0
         self._headers: dict[int, header_module.Header] = {}
         self._decoded: collections.OrderedDict[int, _Slice] = collections.OrderedDict()
@@ -125,16 +128,21 @@ class SliceReader:
         if instance_number in self._decoded:
             self._decoded.move_to_end(instance_number)
             return self._decoded[instance_number]
-        found = elements.read_elements(
-            sources.read_image(self._source, self._name(instance_number))
-        )
-        slice_header = header_module.parse_header(found)
-        result = slice_header, pixels.decode(found, slice_header)
+        result = self._decode(self._name(instance_number))
         if self._num_slices > 1:
             self._decoded[instance_number] = result
             if len(self._decoded) > 2 * self._num_slices:
                 self._decoded.popitem(last=False)
         return result
+
+    def _decode(self, name: str) -> _Slice:
+        try:
+            found = elements.read_elements(sources.read_image(self._source, name))
+            slice_header = header_module.parse_header(found)
+            return slice_header, pixels.decode(found, slice_header)
+        except reasons.Rejected:
+            self._failed.add(name)
+            raise
 
     def _read_neighbour(self, instance_number: int) -> _Slice:
         """Reads a slice that a row doesn't name, so the reason has to."""

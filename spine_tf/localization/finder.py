@@ -34,14 +34,15 @@ class Finder:
         self, source: sources.Source, study: imaged_study.ImagedStudy
     ) -> study_points.Localized:
         """Returns the points of a study whose images a source has."""
-        reader = slice_reader.SliceReader(source, windows.NUM_SLICES)
+        failed: set[str] = set()
+        reader = slice_reader.SliceReader(source, windows.NUM_SLICES, failed=failed)
         found = study_points.localize(
             study,
             self.draw(reader),
             temperature=self.temperature,
             brightness=weighting.make_brightness(reader),
         )
-        return dataclasses.replace(found, finder=self.in_words)
+        return dataclasses.replace(found.with_unreadable(failed), finder=self.in_words)
 
 
 def load(localizer_dir: pathlib.Path) -> Finder:

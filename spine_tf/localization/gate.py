@@ -63,6 +63,7 @@ class Missing(_Explained):
     NOT_COVERED = "not_covered", "no axial slice lies within 3 mm of the level"
     OTHER_FRAME = "other_frame", "the axial series has another frame of reference"
     WRONG_LEVEL = "wrong_level", "the level is more probably wrong than a grade could make good"
+    UNREADABLE = "unreadable", "images that could show it can't be read"
     NO_HEADERS = "no_headers", "no slice of the study says where it lies"
     NOT_GIVEN = "not_given", "the given points have none for it"
 

@@ -6,6 +6,7 @@ for, a given point takes the place of the found one.
 
 import collections
 import dataclasses
+import itertools
 import pathlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from tfrecords import atomic, csv_text, progress, words
 
 _REPORT_COLUMNS = ("study_id", "condition", "level", "reason", "detail")
 GIVEN = "given points"
+_MOST_NAMED = 3
 _ROWS = [(c, v) for c in range(len(labels.CONDITIONS)) for v in range(len(labels.LEVELS))]
 
 
@@ -43,6 +45,10 @@ class StudyResult:
     def doubt(self) -> float:
         """How much it wants to be looked at, in [0, 1]: as its worst point does."""
         return 1.0 - min((point.confidence for point in self.points), default=0.0)
+
+    def with_unreadable(self, files: Iterable[str]) -> "StudyResult":
+        """Returns it with those of some files that are the study's as unreadable ones."""
+        return dataclasses.replace(self, study=self.study.with_unreadable(files))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -177,7 +183,7 @@ def read_study(
     study = imaged_study.read(source, study_id, series)
     own = {(row.condition, row.level) for row in given}
     localized = None if finder is None or own.issuperset(_ROWS) else finder.find(source, study)
-    return with_given(study, localized, given)
+    return with_given(localized.study if localized else study, localized, given)
 
 
 def with_given(
@@ -220,6 +226,7 @@ def _gaps(
     found = localized.gaps if localized else ()
     reasons = {(gap.condition, gap.level): gap.reason for gap in found}
     other = gate.Missing.NOT_GIVEN if study.stacks else gate.Missing.NO_HEADERS
+    other = gate.Missing.UNREADABLE if study.unreadable and not study.stacks else other
     for condition, level in _ROWS:
         if (condition, level) not in filled:
             yield study_points.Gap(
@@ -242,9 +249,19 @@ def summarize(result: Result) -> str:
         f"flagged: {num_flagged}{_counts_in_words(flagged)}",
         f"rows without a point: {len(result.gaps)}{_counts_in_words(missing)}",
     ]
+    lines += unreadable_in_words([f for one in result.studies for f in one.study.unreadable])
     if result.rejects:
         lines.append(f"given rows that can't be used: {len(result.rejects)}")
     return "\n".join(lines)
+
+
+def unreadable_in_words(files: Collection[str]) -> list[str]:
+    """Returns a line that counts image files that can't be read and names some; none of none."""
+    if not files:
+        return []
+    named = ", ".join(itertools.islice(files, _MOST_NAMED))
+    more = ", ..." if len(files) > _MOST_NAMED else ""
+    return [f"can't be read: {words.counted(len(files), 'image file')} ({named}{more})"]
 
 
 def _counts_in_words(counts: Mapping[str, int]) -> str:

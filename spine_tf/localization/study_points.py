@@ -1,7 +1,7 @@
 """One study in, its points out: 25 rows at most, each judged, and why the others are missing."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from spine_tf.crops import anatomy, imaged_study
 from spine_tf.dicom import geometry
@@ -16,7 +16,7 @@ from spine_tf.localization import (
     spots,
     weighting,
 )
-from spine_tf.rsna import annotations
+from spine_tf.rsna import annotations, layout
 
 CANAL_ROW, LEFT_FORAMEN_ROW, RIGHT_FORAMEN_ROW, LEFT_RECESS_ROW, RIGHT_RECESS_ROW = range(5)
 _PARTS = {
@@ -25,6 +25,7 @@ _PARTS = {
     RIGHT_FORAMEN_ROW: discs.RIGHT_FORAMEN,
 }
 _RECESS_ROWS = (LEFT_RECESS_ROW, RIGHT_RECESS_ROW)
+_OF_NOTHING_SEEN = (gate.Missing.NO_SERIES, gate.Missing.NOT_SEEN, gate.Missing.NOT_COVERED)
 _LEVELS = range(heatmaps.NUM_LEVELS)
 _LOWEST = heatmaps.NUM_LEVELS - 1
 
@@ -54,6 +55,18 @@ class Gap:
     level: int
     reason: gate.Missing
 
+    def explained(self, by_sagittal: bool, by_axial: bool) -> "Gap":
+        """Returns it, with the reason `UNREADABLE` where that may be why nothing was found.
+
+        Args:
+            by_sagittal: sagittal images can't be read; recesses are looked for below them.
+            by_axial: axial images can't be read.
+        """
+        is_hidden = by_sagittal or (by_axial and self.condition in _RECESS_ROWS)
+        if not is_hidden or self.reason not in _OF_NOTHING_SEEN:
+            return self
+        return dataclasses.replace(self, reason=gate.Missing.UNREADABLE)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Localized:
@@ -81,6 +94,17 @@ class Localized:
     def doubt(self) -> float:
         """How much the study wants to be looked at, in [0, 1]: as its worst point does."""
         return 1.0 - min((point.confidence for point in self.points), default=0.0)
+
+    def with_unreadable(self, files: Iterable[str]) -> "Localized":
+        """Returns it with image files that can't be read, where they are why a row is missing."""
+        study = self.study.with_unreadable(files)
+        is_sagittal = {stack.series_id: stack.is_sagittal for stack in study.stacks}
+        # Nobody knows what a series shows that gave not even a header.
+        hidden = [is_sagittal.get(layout.series_of(name)[1]) for name in study.unreadable]
+        by_sagittal = any(each is not False for each in hidden)
+        by_axial = any(each is not True for each in hidden)
+        gaps = tuple(gap.explained(by_sagittal, by_axial) for gap in self.gaps)
+        return dataclasses.replace(self, study=study, gaps=gaps)
 
 
 def localize(

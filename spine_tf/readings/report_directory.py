@@ -7,6 +7,7 @@ P/1234/study.json         for programs
 P/1234/1234.mrk.json      for 3D Slicer, where a slice says where it lies
 """
 
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 
@@ -65,7 +66,9 @@ def write(
 
 def _write_study(directory: pathlib.Path, one: reading.Reading, source: sources.Source) -> None:
     directory.mkdir(exist_ok=True)
-    pictures = slice_pictures.draw(one.result, source)
+    failed: set[str] = set()
+    pictures = slice_pictures.draw(one.result, source, failed)
+    one = dataclasses.replace(one, result=one.result.with_unreadable(failed))
     content = localization.to_markups(one.result)
     path = directory / f"{one.study_id}{markups.SUFFIX}"
     if content is None:

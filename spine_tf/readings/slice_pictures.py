@@ -70,13 +70,16 @@ class SlicePicture:
     marks: tuple[Mark, ...]
 
 
-def draw(result: localization.StudyResult, source: sources.Source) -> list[SlicePicture]:
+def draw(
+    result: localization.StudyResult, source: sources.Source, failed: set[str] | None = None
+) -> list[SlicePicture]:
     """Returns the pictures of a study: canal, each side's foramina, then recesses level by level.
 
     Of a structure the slice with most of its points is shown, and another where some lie too far
-    from that; without any, the middle one. A slice that can't be decoded has no picture.
+    from that; without any, the middle one. A slice that can't be decoded has no picture: its file
+    is added to `failed`.
     """
-    drawer = _Drawer(result, source)
+    drawer = _Drawer(result, source, failed)
     found: list[SlicePicture] = []
     for condition in (0, 1, 2):
         rows = [row for row in result.points if row.condition == condition]
@@ -100,9 +103,14 @@ def draw_slice(
 class _Drawer:
     """Draws the slices of one study."""
 
-    def __init__(self, result: localization.StudyResult, source: sources.Source) -> None:
+    def __init__(
+        self,
+        result: localization.StudyResult,
+        source: sources.Source,
+        failed: set[str] | None = None,
+    ) -> None:
         self._places = point_figures.Places(result.study)
-        self._reader = slice_reader.SliceReader(source, num_slices=1)
+        self._reader = slice_reader.SliceReader(source, num_slices=1, failed=failed)
         self._study = result.study.study_id
 
     def pictures(

@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 
 from spine_tf import labels
-from spine_tf.localization import gate
+from spine_tf.localization import gate, localization
 from spine_tf.pages import charts, template
 from spine_tf.readings import marking, reading, slice_pictures, study_file
 from spine_tf.rsna import annotations
@@ -109,6 +109,7 @@ def _facts(one: reading.Reading, pictures: Sequence[slice_pictures.SlicePicture]
         "numbering": numbering_in_words(one),
         "missing": missing_in_words(one),
         "remarks": _remarks(one),
+        "unreadable": localization.unreadable_in_words(one.result.study.unreadable),
         "sagittal": [each for each in pictures if not each.is_axial],
         "axial": [each for each in pictures if each.is_axial],
         "flags_of": _flags_of,

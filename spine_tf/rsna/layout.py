@@ -41,6 +41,12 @@ def image_name(side: str, study_id: int, series_id: int, instance_number: int) -
     return f"{series_dir(side, study_id, series_id)}/{instance_number}.dcm"
 
 
+def series_of(name: str) -> tuple[int, int]:
+    """Returns study and series of an image's file, as `image_name` writes it."""
+    _, study, series, _ = name.split("/")
+    return int(study), int(series)
+
+
 def instance_number(name: str) -> int | None:
     """Returns the instance number of a file such as 17.dcm or 17.DCM; None of any other."""
     stem, dot, suffix = name.rpartition(".")

@@ -45,7 +45,7 @@ def correct(
     anew = {grade.row_id: grade for grade in grades}
     return dataclasses.replace(
         one,
-        result=result,
+        result=result.with_unreadable(evidence.unreadable),
         grades=tuple(anew.get(grade.row_id, grade) for grade in one.grades),
     )
 

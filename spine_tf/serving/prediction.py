@@ -32,6 +32,7 @@ class Outcome:
         finder: what found points where none were given, in words; "" where it was not asked.
         faults: rows of the series CSV that can't be read or contradict others, in words.
         organized: what became of a pile, in words; "" where there was none.
+        unreadable: image files that can't be read, relative to the data set.
     """
 
     num_rows: int
@@ -44,6 +45,7 @@ class Outcome:
     finder: str
     faults: tuple[str, ...]
     organized: str
+    unreadable: Sequence[str]
 
 
 def predict(
@@ -141,6 +143,7 @@ def predict(
         finder=_finder(answered),
         faults=tuple(fault.in_words() for fault in found.faults),
         organized=taken_in.in_words,
+        unreadable=answered.unreadable,
     )
 
 

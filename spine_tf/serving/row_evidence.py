@@ -14,7 +14,11 @@ OTHER_VIEWS = "other_views"
 
 
 class Evidence:
-    """Why rows are answered as they are: points that were flagged, lost, or never there."""
+    """Why rows are answered as they are: points that were flagged, lost, or never there.
+
+    Attributes:
+        unreadable: image files that gave no header or no pixels.
+    """
 
     def __init__(self) -> None:
         """Knows of no point yet."""
@@ -22,6 +26,7 @@ class Evidence:
         self._points_by: dict[asked_rows.Target | None, set[str]] = collections.defaultdict(set)
         self._flags: dict[asked_rows.Target, set[str]] = collections.defaultdict(set)
         self._missing: dict[asked_rows.Target, gate.Missing] = {}
+        self.unreadable: set[str] = set()
         self._rejects: dict[str, set[reading.Remark]] = collections.defaultdict(set)
 
     def add_points(self, rows: Iterable[annotations.Annotation]) -> None:
@@ -38,6 +43,7 @@ class Evidence:
 
     def add_result(self, result: localization.StudyResult) -> None:
         """Adds what was found in a study, before its points, and the rows that have none."""
+        self.unreadable.update(result.study.unreadable)
         if result.localized:
             found = set(result.points).difference(result.given)
             self._finders |= dict.fromkeys(found, result.localized.finder)

@@ -38,6 +38,7 @@ class Answered:
     Attributes:
         results: points by study, of those whose headers were read.
         grades: all rows that were asked for, in their order.
+        unreadable: image files that were looked at and gave no header or no pixels.
         unasked: (row, why) of points of rows that nobody asked for.
         num_crops: images that a model answered.
         num_found: points among them that the localiser found.
@@ -45,6 +46,7 @@ class Answered:
 
     results: Mapping[int, localization.StudyResult]
     grades: Sequence[reading.Grade]
+    unreadable: Sequence[str]
     unasked: Sequence[tuple[str, reading.Remark]]
     num_crops: int
     num_found: int
@@ -147,8 +149,12 @@ class StudyReader:
         )
         own = {id(row) for points in given.values() for row in points}
         return Answered(
-            results=results,
+            results={
+                study: result.with_unreadable(evidence.unreadable)
+                for study, result in results.items()
+            },
             grades=grades,
+            unreadable=tuple(sorted(evidence.unreadable)),
             unasked=evidence.unasked(asked),
             num_crops=num_crops,
             num_found=sum(id(row) not in own for row in self._answerable(rows)),
@@ -239,6 +245,7 @@ class StudyReader:
             batches = self._batches(source, of_model, num_workers)
             for model, batch in _beside(self.load, batches) if any(of_model) else ():
                 evidence.add_rejects(batch.rejects)
+                evidence.unreadable.update(batch.failed)
                 count.add(len(batch.rows) + len(batch.rejects))
                 num_crops += len(batch.rows)
                 gathering = gatherings[model]

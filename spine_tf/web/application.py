@@ -155,12 +155,14 @@ class _Addresses:
         if not study.read.done():
             return responses.JSONResponse({"state": study.turn.phase})
         try:
-            left_out = study.read.result().left_out
+            read = study.read.result()
         except refusal.Refusal as refused:
             self._desk.studies.drop(_id(request))
             # A browser would write any other status into its console.
             return responses.JSONResponse({"state": "refused", "detail": refused.sentence})
-        return responses.JSONResponse({"state": "read", "left_out": left_out})
+        return responses.JSONResponse(
+            {"state": "read", "left_out": read.left_out, "unreadable": len(read.unreadable)}
+        )
 
     async def drop_study(self, request: requests.Request) -> responses.Response:
         self._desk.studies.drop(_id(request))

@@ -75,6 +75,11 @@ class Session:
         """How many files of the zip were left out, by reason."""
         return dict(self._study.left_out)
 
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """Its images that can't be read."""
+        return self._one.result.study.unreadable
+
     def to_json(self) -> dict[str, Any]:
         """Returns study.json."""
         return study_file.to_json(self._one)

@@ -448,6 +448,8 @@ def test_every_row_is_answered_and_every_prior_reported(faulty):
     assert len(rows) == outcome.num_rows == 4 * len(_FAULTS)
     priors = {entry["row_id"] for entry in report if entry["answered_by"] == "prior"}
     assert len(priors) == outcome.num_prior == 4 * len(_FAULTS) - 2
+    unread = [pathlib.Path(name) for name in outcome.unreadable]
+    assert {path.parts[1] for path in unread if path.stem == "2"} == {"13", "14", "15", "16"}
 
 
 def test_rows_that_nobody_asked_for_are_reported(faulty):
@@ -584,6 +586,7 @@ def test_program_with_only_priors_says_so_and_ends_with_1(model_dir, both_sides,
     assert "all 4 rows of the test side have the prior" in ended.stderr
     assert "no coordinate could be used, and the package's own localiser" in ended.stderr
     assert "--side train" in ended.stderr
+    assert "found by" not in ended.stderr
     assert len(_read(output)) == 4
     ended = subprocess.run([*command, "--side=train"], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr

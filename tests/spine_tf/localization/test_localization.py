@@ -80,7 +80,10 @@ def test_image_that_cannot_be_read_shows_nothing(data_dir, localizer_dir, tmp_pa
     path.write_bytes(path.read_bytes()[:-40_000] if path.stat().st_size > 50_000 else b"DICM")
     found = localization.localize(sources.open_source(copy), localizer_dir=localizer_dir)
     assert not [row for row in found.points if row.condition == 0]
-    assert {gap.reason.value for gap in found.gaps} >= {"not_seen"}
+    name = "train_images/1/10/6.dcm"
+    assert found.studies[0].study.unreadable == (name,)
+    assert {gap.reason.value for gap in found.gaps if gap.condition == 0} == {"unreadable"}
+    assert f"can't be read: 1 image file ({name})" in localization.summarize(found)
 
 
 @pytest.mark.slow

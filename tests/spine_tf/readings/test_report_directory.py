@@ -1,6 +1,7 @@
 """Pages and files of studies: what they say, what they ask for, and how they look in a browser."""
 
 import dataclasses
+import html
 import json
 import pathlib
 import re
@@ -91,6 +92,21 @@ def test_study_file_says_what_the_page_says(report_dir, graded):
     assert sum(written["rows"][-1]["probabilities"].values()) == pytest.approx(1)
     assert len(written["points"][0]["patient_mm"]) == 3
     assert written["models"] == [{"name": "export", "sha256": "ab" * 32}]
+
+
+def test_image_that_is_only_to_be_shown_and_cannot_be_read_is_named(squares_dir, tmp_path):
+    copy = shutil.copytree(squares_dir, tmp_path / "data")
+    path = copy / "train_images" / "1" / "10" / "6.dcm"
+    path.write_bytes(path.read_bytes()[:2000])
+    points = copy / "train_label_coordinates.csv"
+    source = sources.open_source(copy)
+    (result,) = localization.localize(source, points=points).studies
+    made = tmp_path / "report"
+    report_directory.write(made, [reading.Reading(result=result)], source, name="d", origin="d")
+    name = path.relative_to(copy).as_posix()
+    assert json.loads((made / "1" / "study.json").read_text())["unreadable_files"] == [name]
+    page = html.unescape((made / "1" / "study.html").read_text())
+    assert f"can't be read: 1 image file ({name})" in page
 
 
 def test_docs_name_the_fields_of_a_study_file(report_dir):

@@ -356,6 +356,8 @@ def test_nothing_of_a_study_is_logged_or_on_disk(
         status, body = _post(address, make_zip(spoilt | {"x": b"no image"}))
     assert body["left_out"] == {"not_dicom": 1}
     assert (status, {row["answered_by"] for row in body["rows"]}) == (200, {"prior"})
+    assert {remark["reason"] for row in body["rows"] for remark in row["remarks"]} == {"unreadable"}
+    assert len(body["unreadable_files"]) > 1
     assert not list(tmp_path.iterdir())
     said = caplog.text.lower()
     assert "read a study of" in said

@@ -13,7 +13,7 @@ _SEED = flags_module.seed("the changes", lower_bound=0)
 def main() -> None:
     """Draws as the flags say."""
     records_dir = program.require_path(_RECORDS_DIR)
-    path = program.require_output_file(_PNG)
+    path = program.require_output_file(_PNG, begins=b"\x89PNG")
     flags_module.require_kinds(records_dir=records_dir)
 
     # TensorFlow is imported only now: flags are checked before the seconds that it takes.

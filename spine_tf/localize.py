@@ -5,7 +5,8 @@ import time
 from absl import flags, logging
 
 from spine_tf import cli, flags as flags_module
-from tfrecords import output_place, program
+from spine_tf.rsna import given_points
+from tfrecords import csv_text, program
 
 _DATA_DIR = flags_module.data_dir(
     "Folder or zip file in the RSNA layout; labels are not needed; required."
@@ -22,7 +23,8 @@ _SIDE = flags_module.side()
 def main() -> None:
     """Writes the points of a side, and says how good they are where the side has its own."""
     start = time.monotonic()
-    data_dir, output = program.require_path(_DATA_DIR), program.require_output_file(_OUTPUT)
+    data_dir = program.require_path(_DATA_DIR)
+    output = program.require_output_file(_OUTPUT, begins=csv_text.beginning(given_points.COLUMNS))
     report_dir = flags_module.require_report_dir(_REPORT_DIR) if _REPORT_DIR.value else None
     flags_module.require_kinds(data_dir=data_dir)
 
@@ -32,7 +34,7 @@ def main() -> None:
     from spine_tf.rsna import sources
 
     origin = page_origin.describe([data_dir])
-    output_place.require_file(localization.report_path(output), "the report of --output")
+    localization.require_place(output)
     if report_dir is not None:
         report_directory.require_place(report_dir, origin)
     source = sources.open_for_prediction(data_dir, _SIDE.value)

@@ -69,7 +69,7 @@ _USAGE = """Predicts for every study of a folder, or for a place on one DICOM fi
 def main() -> None:
     """Predicts as the flags say."""
     model_dirs = flags_module.require_dirs(_MODEL_DIRS)
-    output = program.require_output_file(_OUTPUT)
+    output = program.require_output_file(_OUTPUT, begins=b"row_id,")
     if (_DATA_DIR.value is None) == (_DICOM.value is None):
         raise ValueError("--data_dir or --dicom is needed, one of them")
     if _DICOM.value is not None:

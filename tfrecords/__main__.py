@@ -45,7 +45,7 @@ def _verify(directory: pathlib.Path) -> None:
 
 
 def _inspect(directory: pathlib.Path) -> None:
-    path = None if _PNG.value is None else program.require_output_file(_PNG)
+    path = None if _PNG.value is None else program.require_output_file(_PNG, begins=b"\x89PNG")
     from tfrecords import atomic, inspection, manifest, records, tfds_files
 
     # Not opened as for reading: a damaged directory is worth a look too.

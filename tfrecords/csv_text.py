@@ -30,6 +30,11 @@ def to_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     return text.getvalue()
 
 
+def beginning(columns: Sequence[str]) -> bytes:
+    """Returns how a file with these columns begins, and others of the same columns before more."""
+    return ",".join(columns).encode()
+
+
 def write(file: TextIO, rows: Iterable[Iterable[object]]) -> None:
     """Writes rows, one by one, to a file that leaves line ends as they are."""
     writer = csv.writer(file, lineterminator="\n")

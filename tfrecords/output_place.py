@@ -11,12 +11,14 @@ from collections.abc import Iterable
 _EXPECTED = "a place that can be written to"
 
 
-def require_file(path: pathlib.Path, name: str) -> None:
+def require_file(path: pathlib.Path, name: str, *, begins: bytes = b"") -> None:
     """Raises ValueError where no file of that path can be written; nothing is left behind.
 
     Args:
         path: the file; folders above it need not exist yet.
         name: what the user gave it by, such as "--output".
+        begins: how what is written begins. A file that is there and begins otherwise is somebody's
+            own, and is not replaced.
     """
     try:
         found = stat.S_IFMT(path.stat().st_mode)
@@ -28,7 +30,21 @@ def require_file(path: pathlib.Path, name: str) -> None:
         raise ValueError(f"{name} {path} is a directory: name a file in it")
     if found != stat.S_IFREG:
         raise ValueError(f"{name} {path} is a device or a pipe, which can't be replaced by a file")
+    _require_own(path, name, begins)
     _try_to_write(path, name)
+
+
+def _require_own(path: pathlib.Path, name: str, begins: bytes) -> None:
+    try:
+        with path.open("rb") as file:
+            found = file.read(len(begins))
+    except OSError:  # there is none, or one that is asked for by writing
+        return
+    if found not in (b"", begins):
+        raise ValueError(
+            f"{name} {path} is a file that was not written by this program, and would be lost: "
+            "choose another, or remove it"
+        )
 
 
 def require_directory(path: pathlib.Path, name: str) -> None:

@@ -1,5 +1,6 @@
 """How every command line program starts and ends: flags, one sentence for an error, exit status."""
 
+import contextlib
 import csv
 import difflib
 import importlib.metadata
@@ -197,11 +198,25 @@ def require_path(flag: flags.FlagHolder[str | None]) -> pathlib.Path:
     return pathlib.Path(require(flag))
 
 
-def require_output_file(flag: flags.FlagHolder[str | None]) -> pathlib.Path:
-    """Returns the file to write that a flag has to name; ValueError where it can't be written."""
+def require_output_file(flag: flags.FlagHolder[str | None], *, begins: bytes = b"") -> pathlib.Path:
+    """Returns the file to write that a flag has to name; ValueError where it can't be written.
+
+    Args:
+        flag: names the file.
+        begins: as `output_place.require_file` has it.
+    """
     found = require_path(flag)
-    output_place.require_file(found, f"--{flag.name}")
+    for name, value in flags.FLAGS.flag_values_dict().items():
+        if name != flag.name and isinstance(value, str) and value and _is_same(found, value):
+            raise ValueError(f"--{flag.name} and --{name} both name {found}: choose another")
+    output_place.require_file(found, f"--{flag.name}", begins=begins)
     return found
+
+
+def _is_same(path: pathlib.Path, other: str) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        return path.samefile(other)
+    return False
 
 
 def require_output_dir(flag: flags.FlagHolder[str | None]) -> pathlib.Path:

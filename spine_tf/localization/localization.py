@@ -15,7 +15,7 @@ from spine_tf import labels
 from spine_tf.crops import imaged_study
 from spine_tf.localization import finder as finder_module, gate, point_figures, study_points
 from spine_tf.rsna import annotations, given_points, layout, markups, sources
-from tfrecords import atomic, csv_text, progress, words
+from tfrecords import atomic, csv_text, output_place, progress, words
 
 _REPORT_COLUMNS = ("study_id", "condition", "level", "reason", "detail")
 GIVEN = "given points"
@@ -272,6 +272,12 @@ def _counts_in_words(counts: Mapping[str, int]) -> str:
 def report_path(output_path: pathlib.Path) -> pathlib.Path:
     """Returns where rows without a point are listed: points_report.csv beside points.csv."""
     return output_path.with_name(f"{output_path.name.removesuffix('.csv')}_report.csv")
+
+
+def require_place(output_path: pathlib.Path) -> None:
+    """Raises ValueError where the report beside an output can't be written."""
+    begins = csv_text.beginning(_REPORT_COLUMNS)
+    output_place.require_file(report_path(output_path), "the report of --output", begins=begins)
 
 
 def write(result: Result, output_path: pathlib.Path) -> None:

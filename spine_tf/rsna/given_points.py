@@ -15,6 +15,7 @@ from tfrecords import json_object, regular_file
 _MARKUPS = "points as localize writes them for 3D Slicer"
 
 PLACE_COLUMNS = ("study_id", "series_id", "instance_number", "condition", "level", "x", "y")
+COLUMNS = (*PLACE_COLUMNS, *point_doubts.COLUMNS)
 
 
 def read(path: pathlib.Path, source: sources.Source) -> tables.Table:
@@ -91,7 +92,7 @@ def to_table(rows: Iterable[annotations.Annotation]) -> tuple[Sequence[str], lis
         ]
         for row in rows
     ]
-    return (*PLACE_COLUMNS, *point_doubts.COLUMNS), written
+    return COLUMNS, written
 
 
 def _rounded(numbering: Sequence[float]) -> tuple[float, float, float]:

@@ -14,7 +14,6 @@ from spine_tf.readings import reading, report_directory
 from spine_tf.rsna import annotations, given_points, layout, sources
 from spine_tf.serving import asked_rows, caution, grader as grader_module, study_reader, submission
 from spine_tf.studies import intake
-from tfrecords import output_place
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,7 +99,7 @@ def predict(
     Raises:
         ValueError: no exported model, or one that was changed; no study of lumbar MRI.
     """
-    output_place.require_file(submission.report_path(output_path), "the report of --output")
+    submission.require_place(output_path)
     name, origin = _named(data_dir)
     if report_dir is not None:
         report_directory.require_place(report_dir, origin)

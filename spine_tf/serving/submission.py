@@ -5,12 +5,18 @@ from collections.abc import Iterable, Sequence
 
 from spine_tf import labels
 from spine_tf.readings import reading
-from tfrecords import atomic, csv_text
+from tfrecords import atomic, csv_text, output_place
 
 REPORT_NAME = "predict_report.csv"
 # Outputs whose report has that name; any other's has the output's own name before it.
 _USUAL_OUTPUTS = ("submission.csv", "predictions.csv")
 _REPORT_COLUMNS = ("row_id", "answered_by", "reason", "detail", "file", "models", "points")
+
+
+def require_place(output_path: pathlib.Path) -> None:
+    """Raises ValueError where the report beside an output can't be written."""
+    begins = csv_text.beginning(_REPORT_COLUMNS)
+    output_place.require_file(report_path(output_path), "the report of --output", begins=begins)
 
 
 def write(path: pathlib.Path, task: labels.Task, grades: Iterable[reading.Grade]) -> None:

@@ -53,6 +53,20 @@ def test_what_lies_beside_an_output_is_asked_before_the_work(data_set, tmp_path)
     assert "points_report.csv is a directory: name a file in it" in result.stderr
 
 
+@pytest.mark.parametrize("points", [[], ["--points=OUT"]])
+def test_an_output_takes_no_file_of_somebodys_own(data_set, tmp_path, points):
+    """Neither another kind of file, nor the points that are read."""
+    data_set.add_image(1, 10, 1)
+    data_dir, output = data_set.write(), tmp_path / "own.csv"
+    output.write_text("study_id,mine\n")
+    given = [each.replace("OUT", str(output)) for each in points]
+    result = _run(f"--data_dir={data_dir}", f"--output={output}", *given)
+    assert result.returncode == 1
+    said = "--output and --points both name" if points else "was not written by this program"
+    assert said in result.stderr
+    assert output.read_text() == "study_id,mine\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -58,6 +58,16 @@ def test_directory_that_cannot_be_made_is_named_as_it_was_given(
         output_place.require_directory(pathlib.Path(place), "--run_dir")
 
 
+def test_file_of_another_kind_is_not_replaced(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("study_id,grade\n1,2\n")
+    with pytest.raises(ValueError, match=r"--output .*x.csv is a file that was not"):
+        output_place.require_file(path, "--output", begins=b"row_id,")
+    for text in ("", "row_id,severe\n"):
+        path.write_text(text)
+        output_place.require_file(path, "--output", begins=b"row_id,")
+
+
 @pytest.mark.parametrize("place", ["file", "new", "dir/new", "a/b/c", "lost", "name with % [x]"])
 def test_place_that_can_be_written_is_left_as_it_is(tmp_path: pathlib.Path, place: str) -> None:
     _spoil(tmp_path)

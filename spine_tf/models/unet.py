@@ -27,7 +27,10 @@ def build(x: keras.KerasTensor, model_config: model_configs.UNetConfig, head: he
     lowest = len(seen) - 1
     highest = model_config.strides.index(model_config.output_stride)
     for stage in range(lowest - 1, highest - 1, -1):
-        x = keras.layers.UpSampling2D(interpolation="bilinear", name=f"up{stage + 1}")(x)
+        # XLA can't compile the gradient of a resize in float16.
+        x = keras.layers.UpSampling2D(
+            interpolation="bilinear", dtype="float32", name=f"up{stage + 1}"
+        )(x)
         x = keras.layers.Concatenate(name=f"up{stage + 1}_concat")([x, seen[stage]])
         x = _convolve(x, stage, model_config, name=f"up{stage + 1}_block")
     return head(x, model_config)

@@ -44,6 +44,29 @@ def test_each_place_depends_on_the_whole_image() -> None:
     assert np.abs(tape.gradient(corner, image)[0, -4:, -4:]).max() > 0
 
 
+@pytest.mark.slow
+def test_gradients_in_float16_can_be_compiled() -> None:
+    """As a GPU trains: XLA refuses operations whose sides are of different precision."""
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        model = families.build_network(
+            _settings("model.filters=[2,2,2]", "model.output_stride=2").model,
+            (16, 16, 1),
+            heads.Heatmaps(num_channels=1),
+        )
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+    @tf.function(jit_compile=True)
+    def gradients(image: tf.Tensor) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            total = tf.reduce_sum(tf.cast(model(image, training=True), tf.float32))
+        return tape.gradient(total, model.trainable_variables)
+
+    found = gradients(tf.ones((2, 16, 16, 1)))
+    assert all(np.isfinite(each.numpy()).all() for each in found)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -10,7 +10,10 @@ BIN := $(abspath $(VENV))/bin
 SOURCES := $(shell find spine_tf tfrecords tuner -name '*.py' -o -name '*.jinja' -o -name '*.mplstyle' -o -name py.typed -o -path '*/localization/weights/*' -type f)
 PACKAGE := setup.cfg pyproject.toml README.md $(SOURCES)
 
-.PHONY: demo test check lint suite clean
+.PHONY: help demo test check lint suite clean
+
+help:
+	@sed -n 's/^# //; 1,2p' Makefile
 
 $(BIN)/python:
 	@$(or $(PYTHON),false) -c '$(IS_SUPPORTED)' 2>/dev/null || { \

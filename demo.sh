@@ -44,4 +44,5 @@ Done. Open
   $out/export/saved_model/1          the SavedModel
   $out/submission.csv                the predictions
   $out/pages/index.html              two studies without points: slices, levels, grades, doubts
+The commands after "next:" run once the environment is on: . ${BIN:-.venv/bin}/activate
 END

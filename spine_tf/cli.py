@@ -102,7 +102,7 @@ def _usage() -> str:
 
 # Words that stand in such a command for what the program can't know.
 _PLACEHOLDERS = {
-    "DATA": "studies in the RSNA layout, a folder or a zip file",
+    "DATA": "studies in the RSNA layout, or for predict any pile of DICOM; a folder or a zip file",
     "RECORDS": "a directory that convert writes",
     "RUN": "a new directory",
     "OTHER": "a run of task landmarks on the other plane's records",

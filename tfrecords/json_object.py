@@ -183,4 +183,4 @@ def describe_unknown(name: str, known: Iterable[str]) -> str:
     known = list(known)
     nearest = difflib.get_close_matches(name, known, n=1)
     meant = f"; did you mean {nearest[0]}?" if nearest else ""
-    return f"there is no field {name!r}; there are {', '.join(known)}{meant}"
+    return f"there is no field {name!r}{meant}; there are {', '.join(known)}"

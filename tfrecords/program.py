@@ -160,6 +160,8 @@ def _set_up_log() -> None:
     handler = logging.get_absl_handler()
     handler.addFilter(_is_ours_or_serious)
     if flags.FLAGS.log_dir:
+        output_place.require_directory(pathlib.Path(flags.FLAGS.log_dir), "--log_dir")
+        pathlib.Path(flags.FLAGS.log_dir).mkdir(parents=True, exist_ok=True)
         handler.use_absl_log_file(log_dir=flags.FLAGS.log_dir)
     else:
         handler.setFormatter(terminal.PlainFormatter())

@@ -233,7 +233,8 @@ def summarize(found: output_tables.Summary, output_dir: pathlib.Path) -> str:
     lines += [
         f"data set: {output_dir}",
         f"private: {private}, which says whose the ids are and what became of every file",
-        "the images keep their headers, names among them: deidentify the files before you pass "
-        "the data set on",
+        "the images are your files themselves, by hard links where that can be: what changes one "
+        "changes both. Their headers hold names: before you pass a data set on, deidentify copies "
+        "of your files and organize those",
     ]
     return "\n".join(lines)

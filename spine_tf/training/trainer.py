@@ -73,6 +73,7 @@ def train(
     task = task or tasks.make_task(run_config, source)
     source = source.keeping(run_config.data.keep_mb)
     assignment = fold_roles.assign(source, run_config.data)
+    _read_once(source)
     provenance = {
         **provenance_module.describe(source, **dataclasses.asdict(assignment)),
         **task.describe(source, assignment.train_splits),
@@ -87,6 +88,11 @@ def train(
     history.write_curves(run_dir / run_directory.CURVES_FILE, fitted.history, fitted.best_epoch)
     task.write_results(run_dir, fitted.model, source, assignment)
     checkpoint.remove(run_dir)
+
+
+def _read_once(source: records.Records) -> None:
+    """Finds out before the first epoch, not after the last, that a record is damaged."""
+    source.index(fold_roles.fold_splits(source))
 
 
 def _fit(
@@ -142,12 +148,13 @@ def train_all_folds(
     """
     task = task or tasks.make_task(run_config, source)
     source = source.keeping(run_config.data.keep_mb)
+    _read_once(source)
     provenance = _describe_all(task, run_config, source)
     if not run_directory.begin(run_dir, run_config, provenance, resume=resume):
         return
     names, network = fold_roles.fold_splits(source), shared_network.SharedNetwork()
     for index, name in enumerate(names):
-        logging.info("fold %d of %d", index + 1, len(names))
+        logging.info("%s held out, %d of %d", name, index + 1, len(names))
         fold_dir = run_dir / name
         held_out = hold_out(run_config, name)
         train(

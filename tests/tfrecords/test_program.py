@@ -229,8 +229,7 @@ def test_given_flags_are_ready_to_be_given_again_but_for_some(path: pathlib.Path
 
 def test_log_is_plain_on_a_terminal_and_has_times_in_a_file(path: pathlib.Path) -> None:
     assert _run(path).stderr == "all is as it was\nwarning: not quite\n"
-    log_dir = path.parent / "logs"
-    log_dir.mkdir()
+    log_dir = path.parent / "logs" / "new"
     assert _run(path, f"--log_dir={log_dir}").stderr == ""
     (log,) = (file for file in log_dir.iterdir() if not file.is_symlink())
     assert re.search(r"^I\d{4} .*fails.py:\d+\] all is as it was$", log.read_text(), re.MULTILINE)

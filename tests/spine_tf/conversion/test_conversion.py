@@ -795,7 +795,6 @@ def test_progress_is_shown_on_a_terminal(small_data_dir, tmp_path):
 
 def test_log_goes_to_its_folder_and_not_into_the_records(small_data_dir, tmp_path):
     logs = tmp_path / "logs"
-    logs.mkdir()
     flags = [f"--data_dir={small_data_dir}", f"--output_dir={tmp_path / 'r'}", "--workers=1"]
     finished = _run(*flags, f"--log_dir={logs}")
     assert finished.returncode == 0, finished.stderr

@@ -17,7 +17,8 @@ from spine_tf.readings import index_page, reading, slice_pictures, study_file, s
 from spine_tf.rsna import given_points, markups, sources
 from tfrecords import atomic, csv_text, output_place, progress
 
-INDEX_FILE, POINTS_FILE, FIGURES_FILE = "index.html", "points.csv", "point_figures.json"
+INDEX_FILE, FIGURES_FILE = "index.html", "point_figures.json"
+POINTS_FILE = given_points.TABLE_FILE
 PAGE_FILE, JSON_FILE = "study.html", "study.json"
 
 

@@ -81,6 +81,15 @@ def rows_of(name: str, content: Mapping[str, Any], source: sources.Source) -> It
                 yield _row(name, control, signs, source)
 
 
+def header_with_place(source: sources.Source, image: tuple[int, int, int]) -> header.Header | None:
+    """Returns the header of an image; None where it doesn't say where it lies, or can't be read."""
+    try:
+        found = sources.read_header(source, layout.image_name(source.side, *image))
+    except reasons.Rejected:
+        return None
+    return found if found.position is not None and found.orientation is not None else None
+
+
 def _objects(name: str, values: object) -> list[Mapping[str, Any]]:
     if isinstance(values, list) and all(isinstance(value, dict) for value in values):
         return values
@@ -128,28 +137,20 @@ def _place(
     point: Sequence[float],
 ) -> tuple[int, str, str]:
     """Returns instance, x and y: as they were written where the point did not move."""
-    own = _header(source, image)
+    own = header_with_place(source, image)
     if own is not None and _lies_at(own, written_xy, point):
         return image[2], *written_xy
     study, series, _ = image
     located = [
         (abs(distance), number, place_xy)
         for number in source.instances(study, series)
-        if (one := _header(source, (study, series, number))) is not None
+        if (one := header_with_place(source, (study, series, number))) is not None
         for place_xy, distance in [geometry.locate(point, one)]
     ]
     if not located:
         return image[2], *written_xy  # whoever reads the image says what is wrong with it
     _, number, (x, y) = min(located)
     return number, repr(x), repr(y)
-
-
-def _header(source: sources.Source, image: tuple[int, int, int]) -> header.Header | None:
-    try:
-        found = sources.read_header(source, layout.image_name(source.side, *image))
-    except reasons.Rejected:
-        return None
-    return found if found.position is not None and found.orientation is not None else None
 
 
 def _lies_at(own: header.Header, written_xy: tuple[str, str], point: Sequence[float]) -> bool:

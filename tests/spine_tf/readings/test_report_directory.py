@@ -12,7 +12,7 @@ import pytest
 from spine_tf import labels
 from spine_tf.localization import gate, localization, point_controls, study_points
 from spine_tf.readings import index_page, reading, report_directory, slice_pictures, study_page
-from spine_tf.rsna import given_points, sources
+from spine_tf.rsna import annotations, given_points, sources
 
 _READERS = reading.Readers(
     models=(reading.Model(name="export", sha256="ab" * 32),),
@@ -68,17 +68,11 @@ def report_dir(tmp_path_factory, graded, located, source):
     return directory
 
 
-def test_points_and_markups_are_taken_back(report_dir, located, source, tmp_path):
-    assert given_points.read(report_dir / "points.csv", source).rows
-    of_markups = given_points.read(report_dir, source)
-    assert {tuple(row[:5]) for row in of_markups.rows} == {
-        (
-            *(str(part) for part in row.image),
-            labels.CONDITIONS[row.condition],
-            labels.LEVELS[row.level],
-        )
-        for row in located.points
-    }
+def test_points_and_markups_are_taken_back(report_dir, located, source):
+    for path in (report_dir / "points.csv", report_dir):
+        table = given_points.read(path, source)
+        read = annotations.read_annotations(source, has_labels=False, points=table)
+        assert {row.key: row for row in read.rows} == {row.key: row for row in located.points}
 
 
 def test_study_file_says_what_the_page_says(report_dir, graded):

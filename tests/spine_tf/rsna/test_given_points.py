@@ -1,5 +1,6 @@
 """The seam: a file of points takes the place of the coordinates, and is the same points."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -99,6 +100,25 @@ def _read(source, tmp_path, content):
 def test_untouched_markups_are_the_same_points(source, tmp_path):
     assert _read(source, tmp_path, _markups(source)) == _rows(source)
     assert _rows(source, given_points.read(tmp_path, source)) == _rows(source)
+
+
+def test_markups_keep_what_the_table_beside_them_says(source, tmp_path):
+    doubtful = {"confidence": 1 / 3, "numbering": (0.1, 0.7, 0.2), "flag": "numbering routes"}
+    rows = [dataclasses.replace(row, **doubtful) for row in _rows(source)]
+    nowhere = dataclasses.replace(rows[0], series_id=71, level=0)  # has no header, so no markup
+    _written(tmp_path, source, [*rows, nowhere])
+    content = _markups(source)
+    content["markups"][0]["controlPoints"][0]["label"] = "Spinal Canal Stenosis L4/L5"
+    path = tmp_path / "7" / "7.mrk.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(content))
+    renamed, kept = _rows(source, given_points.read(path, source))
+    assert (renamed.confidence, renamed.numbering, renamed.flag) == (1.0, (0.0, 1.0, 0.0), "")
+    assert kept == rows[1]
+    texts = given_points.read(tmp_path, source).rows
+    assert [row[1] for row in texts] == ["70", "70", "71"]
+    path.unlink()
+    assert _rows(source, given_points.read(tmp_path, source)) == rows
 
 
 def test_dragged_point_goes_to_the_nearest_slice(source, tmp_path):

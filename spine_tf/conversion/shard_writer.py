@@ -12,7 +12,7 @@ import hashlib
 import pathlib
 import tempfile
 from collections.abc import Iterator, Mapping
-from typing import IO
+from typing import IO, Any
 
 from spine_tf import labels
 from spine_tf.conversion import kind, plan
@@ -69,7 +69,8 @@ def write_shard(
     images = describe_images(part, source, record_kind)
     # Another shard of the same length would pass for what an older note says.
     note_path(output_dir, part.file).unlink(missing_ok=True)
-    with tempfile.TemporaryFile(dir=output_dir) as file:
+    # It is on disk from the first byte on, and no file before: few shards need one.
+    with tempfile.SpooledTemporaryFile(1, dir=str(output_dir)) as file:
         rejects, num_cut_short = [], 0
         spool = _Spool(file)
         found: collections.Counter[int | None] = collections.Counter()
@@ -147,7 +148,7 @@ class _Spool:
     Kept as they came: a file in memory would copy them twice, into pages that it has to ask for.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[Any]) -> None:
         self._file = file
         self._waiting: dict[str, bytes | tuple[int, int]] = {}
         self._num_bytes = 0

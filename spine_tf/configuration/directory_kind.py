@@ -1,8 +1,12 @@
 """What a directory is, told by its files, and the sentence where another kind was expected."""
 
+import contextlib
 import enum
+import itertools
 import pathlib
 from collections.abc import Iterator
+
+from tfrecords import regular_file
 
 
 class Kind(enum.Enum):
@@ -44,13 +48,22 @@ _SIGNS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
     (Kind.REPORT, ("metrics.json",)),
 )
 _MOST_NEIGHBOURS = 100
+# Of a pile, of which one tells what it is.
+_MOST_FILES = 10
 
 
 def of(directory: pathlib.Path) -> Kind | None:
-    """Returns what a directory is; None where it is none of ours, or not there."""
-    for kind, names in _SIGNS:
-        if all((directory / name).exists() for name in names):
-            return kind
+    """Returns what a directory is; None where it is none of ours, or not there.
+
+    Raises:
+        PermissionError: nobody may look into it; names the directory.
+    """
+    try:
+        for kind, names in _SIGNS:
+            if all((directory / name).exists() for name in names):
+                return kind
+    except PermissionError as err:  # names a file of ours, which the user need not know of
+        raise PermissionError(err.errno, err.strerror, str(directory)) from err
     return None
 
 
@@ -84,14 +97,29 @@ def _what_it_is(directory: pathlib.Path, flag: str) -> str:
         return f"is {found.words}" + ("" if flag == found.flag else f" (for {found.flag})")
     if not any(directory.iterdir()):
         return "is an empty directory"
-    if any(name.suffix.lower() == ".dcm" for name in directory.iterdir()):
+    if any(map(_is_dicom, itertools.islice(_files(directory), _MOST_FILES))):
         return "is a folder of DICOM files, which spine_tf.organize brings into the RSNA layout"
     return "is no directory of these programs"
 
 
+def _files(directory: pathlib.Path) -> Iterator[pathlib.Path]:
+    return (path for path in directory.rglob("*") if path.is_file())
+
+
+def _is_dicom(path: pathlib.Path) -> bool:
+    if path.suffix.lower() == ".dcm":
+        return True
+    with contextlib.suppress(OSError):
+        return regular_file.read_beginning(path, 132)[128:] == b"DICM"
+    return False
+
+
 def _nearby(directory: pathlib.Path, wanted: Kind) -> str:
-    found = next((each for each in _neighbours(directory) if of(each) is wanted), None)
-    return "" if found is None else f"; did you mean {found}?"
+    for each in _neighbours(directory):
+        with contextlib.suppress(PermissionError):  # nobody asked for this one
+            if of(each) is wanted:
+                return f"; did you mean {each}?"
+    return ""
 
 
 def _neighbours(directory: pathlib.Path) -> Iterator[pathlib.Path]:

@@ -94,8 +94,10 @@ def read_table(source: sources.Source, name: str) -> Table:
     try:
         return parse_table(name, source.read(name))
     except FileNotFoundError as err:
+        place = str(err.filename or "").removesuffix(name).rstrip("/")
         raise ValueError(
-            f"--data_dir has no {name}; expected it beside the images: {err.strerror}"
+            f"--data_dir {place} has no {name}; expected it beside the images: {err.strerror}; "
+            "spine_tf.organize makes it where there are images alone"
         ) from err
 
 

@@ -29,14 +29,14 @@ class TakenIn:
 
 
 def is_pile(data_dir: pathlib.Path) -> bool:
-    """Returns whether a place has none of the names that a data set has."""
+    """Returns whether a place has none of the CSVs of a data set: images alone are a pile."""
+    csvs = {*layout.TRAIN_CSVS, layout.series_csv("test")}
     if data_dir.is_dir():
-        return directory_kind.of(data_dir) is not directory_kind.Kind.DATA
+        is_data = directory_kind.of(data_dir) is directory_kind.Kind.DATA
+        return not is_data or not any((data_dir / csv).exists() for csv in csvs)
     if not data_dir.is_file():
         return False  # a sentence of the layout says what it is
-    signs = [f"{layout.images_dir(side)}/" for side in layout.SIDES]
-    signs += [layout.series_csv(side) for side in layout.SIDES]
-    return not any(name.startswith(tuple(signs)) for name in zip_members.of_data_set(data_dir))
+    return csvs.isdisjoint(zip_members.of_data_set(data_dir))
 
 
 @contextlib.contextmanager
@@ -72,6 +72,11 @@ def opened(
         _refuse_of_pile(data_dir, ids=ids, min_slices=min_slices)
         yield TakenIn(source=sources.open_for_prediction(data_dir, side))
         return
+    if side == "train":
+        raise ValueError(
+            f"--side train has grades, and {data_dir} has none, being a pile of DICOM without the "
+            "CSVs of a data set: leave it out"
+        )
     settings = (
         organizing.Settings() if min_slices is None else organizing.Settings(min_slices=min_slices)
     )
@@ -145,6 +150,8 @@ def _nothing_found(data_dir: pathlib.Path, found: output_tables.Summary) -> str:
 def _in_words(found: output_tables.Summary, ids: pathlib.Path | None) -> str:
     series = ", ".join(f"{count} {kind}" for kind, count in found.num_series.items() if count)
     num_left_out = sum(found.left_out.values())
+    counts = ", ".join(f"{count} {reason}" for reason, count in found.left_out.items())
+    reasons = f" ({counts})" if counts else ""
     where = (
         f"which study is which: {ids}, for its owner alone; with {_key_path(ids).name} beside it "
         "ids stay"
@@ -153,5 +160,5 @@ def _in_words(found: output_tables.Summary, ids: pathlib.Path | None) -> str:
     )
     return (
         f"organized on the way: {words.counted(found.num_studies, 'study')}, {series}; left out: "
-        f"{num_left_out} of {words.counted(found.num_files, 'file')}\n{where}"
+        f"{num_left_out} of {words.counted(found.num_files, 'file')}{reasons}\n{where}"
     )

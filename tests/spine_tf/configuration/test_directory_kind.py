@@ -33,6 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
         for file in files:
             (folder / name / file).parent.mkdir(parents=True, exist_ok=True)
             (folder / name / file).touch()
+    (folder / "pile/in").mkdir(parents=True)
+    (folder / "pile/in/IM1").write_bytes(bytes(128) + b"DICM")
     (folder / "empty").mkdir()
     (folder / "file.zip").touch()
     return folder
@@ -86,6 +88,7 @@ def test_directory_is_told_by_its_files(folder: pathlib.Path, name: str, kind: K
         ("model_dir", "file.zip", "is a file, expected an export"),
         ("check", "nowhere", "does not exist, expected an export"),
         ("data_dir", "dicoms", "is a folder of DICOM files, which spine_tf.organize brings into"),
+        ("data_dir", "pile", "is a folder of DICOM files, which spine_tf.organize brings into"),
         ("data_dir", "records", "is records that convert wrote (for --records_dir), expected a"),
         ("data_dir", "notes", "is no directory of these programs, expected a data set in the"),
     ],
@@ -106,3 +109,21 @@ def test_right_kinds_zips_and_what_is_not_given_pass(folder: pathlib.Path) -> No
         records_dir=None,
         data_dir=folder / "file.zip",
     )
+
+
+def test_folder_that_nobody_may_look_into_is_named_itself(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exists = pathlib.Path.exists
+
+    def refuse(path: pathlib.Path) -> bool:  # root, who runs tests, may look into any
+        if path.parent == folder / "runs/simple":
+            raise PermissionError(13, "Permission denied", str(path))
+        return exists(path)
+
+    monkeypatch.setattr(pathlib.Path, "exists", refuse)
+    with pytest.raises(PermissionError) as raised:
+        directory_kind.of(folder / "runs/simple")
+    assert raised.value.filename == str(folder / "runs/simple")
+    with pytest.raises(ValueError, match=r"expected a run that train wrote$"):
+        directory_kind.require(folder / "runs", Kind.RUN, "--run_dir")

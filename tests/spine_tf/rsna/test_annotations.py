@@ -196,7 +196,7 @@ def test_unknown_names_are_refused(data, options, match):
 def test_missing_csv_is_named(data, name):
     directory = data.write()
     (directory / name).unlink()
-    with pytest.raises(ValueError, match=f"--data_dir has no {name}"):
+    with pytest.raises(ValueError, match=f"--data_dir /.*data has no {name}"):
         annotations.read_annotations(sources.open_source(directory))
 
 

@@ -91,3 +91,21 @@ def test_pile_without_a_study_is_refused_and_says_why(pile, tmp_path):
     (run / "config.json").write_text("{}")
     with pytest.raises(ValueError, match=r"which is a run that train wrote \(for --run_dir\)"):
         intake.opened(run).__enter__()
+
+
+@pytest.mark.slow
+def test_images_without_the_csvs_are_a_pile_in_a_folder_and_in_a_zip(pile, tmp_path):
+    images = tmp_path / "layout" / "train_images" / "1" / "2"
+    images.parent.mkdir(parents=True)
+    pile.rename(images)
+    (images / "notes").write_text("text")
+    data_dir = tmp_path / "layout"
+    archive = shutil.make_archive(str(tmp_path / "zipped"), "zip", data_dir)
+    for place in (data_dir, type(pile)(archive)):
+        with intake.opened(place, min_slices=5) as found:
+            assert len(_studies(found.source)) == 2
+        assert "left out: 1 of 11 files (1 not_dicom)" in found.in_words
+        with pytest.raises(ValueError, match=f"--side train has grades, and {place} has none"):
+            intake.opened(place, side="train").__enter__()
+    (data_dir / "train.csv").write_text("study_id\n")
+    assert not intake.is_pile(data_dir)

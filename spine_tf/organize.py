@@ -48,8 +48,8 @@ def main() -> None:
     print(organizing.summarize(found, output_dir))
     if not found.num_studies:
         raise ValueError(
-            f"no series of lumbar MRI was found in {dicom_dir}: organize.csv in "
-            f"{organizing.private_dir(output_dir)} says of every file why not"
+            f"no series of lumbar MRI was found in {dicom_dir}, so there is no data set: "
+            f"organize.csv in {organizing.private_dir(output_dir)} says of every file why not"
         )
     _print_next(output_dir, found)
 

@@ -41,8 +41,8 @@ def _classes(task: labels.Task | None) -> dict[str, str]:
 
 
 def _numbering(result: localization.StudyResult) -> dict[str, Any] | None:
-    """Discs are numbered from the lowest; None where levels are as somebody named them."""
-    if result.localized is None:
+    """Discs are numbered from the lowest; None where nothing is named, or by somebody."""
+    if result.localized is None or not result.points:
         return None
     above, own, below = (round(share, 4) for share in result.localized.probabilities)
     return {"from": "lowest disc", "one_higher": above, "as_named": own, "one_lower": below}

@@ -18,6 +18,7 @@ from spine_tf.studies import (
     series as series_module,
     series_kind,
 )
+from tfrecords import words
 
 # Slices that are decoded to see what a series shows.
 _NUM_SEEN = 5
@@ -166,7 +167,7 @@ def _decide(
 def _why_too_few(found: series_module.Series, min_slices: int) -> outcome.LeftOut | None:
     """Slices count over all stacks, such as slabs; one stack has to have two."""
     if len(found.images) < min_slices:
-        detail = f"{len(found.images)} slices, expected {min_slices} or more"
+        detail = f"{words.counted(len(found.images), 'slice')}, expected {min_slices} or more"
     elif len(found.largest) < min(_MIN_SLAB, min_slices):
         detail = f"no more than {len(found.largest)} of {len(found.images)} slices are parallel"
     else:

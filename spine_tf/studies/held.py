@@ -205,7 +205,7 @@ def _settle(
         kept = inventory.kept_series(_SIDE)
         studies = {study for study, _, _ in kept}
         if len(studies) != 1:
-            raise ValueError(_not_one(len(studies), inventory))
+            raise ValueError(_not_one(len(studies), inventory, min_slices))
         files: dict[str, bytes] = {}
         if all([_read(steps.pile, inventory, files, *ids) for *ids, _ in kept]):
             return HeldStudy(
@@ -240,12 +240,13 @@ def _read(
     return is_whole
 
 
-def _not_one(num_studies: int, inventory: inventory_module.Inventory) -> str:
+def _not_one(num_studies: int, inventory: inventory_module.Inventory, min_slices: int) -> str:
     if num_studies:
         return f"there are {num_studies} studies of lumbar MRI in it, expected one: send each alone"
     reasons = inventory.why_left_out()
     return (
         "no series of lumbar MRI is in it; left out: "
         f"{words.counted(inventory.count('files'), 'file')}"
-        f"{f' ({reasons})' if reasons else ''}; organize says of each why"
+        f"{f' ({reasons})' if reasons else ''}: send all images of a study of the lumbar spine, of "
+        f"which a series has {words.counted(min_slices, 'slice')} or more"
     )

@@ -136,8 +136,6 @@ def _keep(ids: pathlib.Path, private_dir: pathlib.Path) -> None:
 
 
 def _nothing_found(data_dir: pathlib.Path, found: output_tables.Summary) -> str:
-    if not found.num_files:
-        return f"there is no file in {data_dir}, expected DICOM files of lumbar MRI"
     kind = directory_kind.of(data_dir)
     what = f", which is {kind.words} (for {kind.flag})" if kind else ""
     return (

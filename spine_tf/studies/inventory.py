@@ -305,22 +305,24 @@ class Inventory(database.Database):
 
     def left_out(self) -> dict[str, int]:
         """Returns how many images, or files without one, are left out, by reason."""
-        rows = self.execute(
-            "SELECT coalesce(outcomes.reason, files.reason) AS why, count(*) AS n FROM files"
-            " LEFT JOIN outcomes USING (name) WHERE why IS NOT NULL GROUP BY why"
-            " ORDER BY n DESC, why"
-        )
-        return dict(rows)
+        return {reason: count for reason, count, _ in self._reasons()}
+
+    def details(self) -> dict[str, str]:
+        """Returns of each reason what is said of one of its files; the commonest reasons first."""
+        return {reason: detail for reason, _, detail in self._reasons()}
 
     def why_left_out(self) -> str:
         """Returns the reasons that most files have, with what is said of one of them."""
-        rows = self.execute(
+        rows = self._reasons()[:_MOST_SAID]
+        return "; ".join(f"{count} {reason}: {detail}" for reason, count, detail in rows)
+
+    def _reasons(self) -> list[tuple[str, int, str]]:
+        return self.execute(
             "SELECT coalesce(outcomes.reason, files.reason) AS why, count(*) AS n,"
             " min(coalesce(outcomes.detail, files.detail)) FROM files"
             " LEFT JOIN outcomes USING (name) WHERE why IS NOT NULL GROUP BY why"
-            f" ORDER BY n DESC, why LIMIT {_MOST_SAID}"
-        )
-        return "; ".join(f"{count} {reason}: {detail}" for reason, count, detail in rows)
+            " ORDER BY n DESC, why"
+        ).fetchall()
 
     def num_pixels(self) -> int:
         """Returns how many pixels the images have together, of those that were read."""

@@ -15,6 +15,7 @@ from spine_tf.studies import (
     identities as identities_module,
     inventory as inventory_module,
     label_file,
+    outcome,
     output_tables,
     own_labels,
     pile as pile_module,
@@ -80,6 +81,9 @@ def organize(
     _check_places(dicom_dir, output_dir)
     private = private_dir(output_dir)
     output_place.require_directory(private, "what goes beside --output_dir,")
+    is_begun = (private / inventory_module.FILE_NAME).exists()
+    if not is_begun and next(pile.files(), None) is None:
+        raise ValueError(f"there is no file in {dicom_dir}, expected DICOM files of lumbar MRI")
     private.mkdir(parents=True, exist_ok=True)
     file_system.restrict(private, 0o700)
     with lock_module.lock_directory(private, owner="organize") as descriptor:
@@ -214,15 +218,16 @@ class _Run:
 
 
 def summarize(found: output_tables.Summary, output_dir: pathlib.Path) -> str:
-    """Returns what became of a pile, in lines."""
+    """Returns what became of a pile, in lines; of one without a study why."""
+    left_out = _left_out_in_words(found)
+    if not found.num_studies:
+        return "\n".join(left_out)
     kept = [f"{count} {kind}" for kind, count in found.num_series.items()]
     lines = [f"{words.counted(found.num_studies, 'study')}: {', '.join(kept)}"]
     lacking = [f"{count} have no {kind}" for kind, count in found.lacking.items() if count]
     if lacking:
         lines.append(f"of these {', '.join(lacking)}")
-    num_left_out = sum(found.left_out.values())
-    lines.append(f"left out: {num_left_out} of {words.counted(found.num_files, 'file')}")
-    lines += [f"  {count:8} {reason}" for reason, count in found.left_out.items()]
+    lines += left_out
     if found.labels:
         rows = ", ".join(f"{count} {status}" for status, count in found.labels.items())
         lines.append(
@@ -238,3 +243,13 @@ def summarize(found: output_tables.Summary, output_dir: pathlib.Path) -> str:
         "of your files and organize those",
     ]
     return "\n".join(lines)
+
+
+def _left_out_in_words(found: output_tables.Summary) -> list[str]:
+    """How many files are left out, and of each reason what is said of one of its files."""
+    num_left_out = sum(found.left_out.values())
+    lines = [f"left out: {num_left_out} of {words.counted(found.num_files, 'file')}"]
+    for reason, count in found.left_out.items():
+        flag = " (--min_slices)" if reason == outcome.Reason.TOO_FEW else ""
+        lines.append(f"  {count:8} {reason}, such as: {found.details[reason]}{flag}")
+    return lines

@@ -37,6 +37,7 @@ class Summary:
         num_series: kept, by kind.
         lacking: studies without a series of a kind, by kind.
         left_out: files by reason.
+        details: what is said of one file of each reason.
         why_left_out: the commonest reasons, in words.
         labels: rows of the user's labels by what became of them.
         num_labelled: studies on the train side.
@@ -49,6 +50,7 @@ class Summary:
     num_series: dict[str, int]
     lacking: dict[str, int]
     left_out: dict[str, int]
+    details: dict[str, str]
     why_left_out: str
     labels: dict[str, int]
     num_labelled: int
@@ -78,8 +80,10 @@ def write(
     private_dir: pathlib.Path,
     min_slices: int,
 ) -> Summary:
-    """Writes all tables, the one that says how it was made last; those of no use any more go."""
-    output_dir.mkdir(parents=True, exist_ok=True)
+    """Writes all tables, the one that says how it was made last; those of no use any more go.
+
+    Of a pile without a study there is what is private alone, and no data set.
+    """
     _write_table(private_dir / FILES_FILE, _file_rows(inventory))
     _write_table(private_dir / IDS_FILE, _id_rows(inventory))
     if given.rows:
@@ -89,10 +93,13 @@ def write(
     public = {SERIES_FILE: _series_rows(inventory)}
     sides = _sides(inventory)
     for side in set(layout.SIDES) - set(sides):
-        with contextlib.suppress(OSError):  # it was never there, or holds what is not ours
-            (output_dir / layout.images_dir(side)).rmdir()
+        _remove_empty(output_dir / layout.images_dir(side))
+    if not sides:
+        remove(output_dir)
+        _remove_empty(output_dir)
+        return _summarize(inventory, given)
     for side in sides:
-        (output_dir / layout.images_dir(side)).mkdir(exist_ok=True)
+        (output_dir / layout.images_dir(side)).mkdir(parents=True, exist_ok=True)
         public[layout.series_csv(side)] = _description_rows(inventory, side)
         points = own_labels.point_table(given, side)
         if side == "train" or len(points) > 1:
@@ -112,9 +119,14 @@ def write(
 
 
 def _sides(inventory: inventory_module.Inventory) -> list[str]:
-    """Those that have studies; of nothing there is an empty test side."""
+    """Those that have studies."""
     found = inventory.execute(f"SELECT DISTINCT side FROM studies WHERE {_KEPT} ORDER BY side")
-    return [side for (side,) in found] or ["test"]
+    return [side for (side,) in found]
+
+
+def _remove_empty(directory: pathlib.Path) -> None:
+    with contextlib.suppress(OSError):  # it was never there, or holds what is not ours
+        directory.rmdir()
 
 
 def _write_table(path: pathlib.Path, rows: Iterable[Sequence[object]]) -> None:
@@ -194,6 +206,7 @@ def _summarize(inventory: inventory_module.Inventory, given: own_labels.Matched)
         num_series=num_series,
         lacking=lacking,
         left_out=inventory.left_out(),
+        details=inventory.details(),
         why_left_out=inventory.why_left_out(),
         labels=own_labels.counts(given),
         num_labelled=len(given.grades),

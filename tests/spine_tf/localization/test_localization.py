@@ -99,6 +99,12 @@ def test_side_without_coordinates_is_localized_and_compared_with_nothing(
     assert not point_controls.compare(found).tables
 
 
+def test_figures_say_what_they_are_of(result):
+    said = point_controls.compare(result).in_words()
+    assert said.startswith("against the data set's own points: the found ones, with 95 %")
+    assert "mean shape" in said or "canal" in said
+
+
 def test_the_packages_own_localiser_is_what_the_code_says(tmp_path, monkeypatch):
     found = localizer.read_default()
     assert found.directory == localizer.DEFAULT_DIR

@@ -11,7 +11,14 @@ import pytest
 
 from spine_tf import labels
 from spine_tf.localization import gate, localization, point_controls, study_points
-from spine_tf.readings import index_page, reading, report_directory, slice_pictures, study_page
+from spine_tf.readings import (
+    index_page,
+    reading,
+    report_directory,
+    slice_pictures,
+    study_file,
+    study_page,
+)
 from spine_tf.rsna import annotations, given_points, sources
 
 _READERS = reading.Readers(
@@ -86,6 +93,8 @@ def test_study_file_says_what_the_page_says(report_dir, graded):
     assert sum(written["rows"][-1]["probabilities"].values()) == pytest.approx(1)
     assert len(written["points"][0]["patient_mm"]) == 3
     assert written["models"] == [{"name": "export", "sha256": "ab" * 32}]
+    without = dataclasses.replace(graded, result=dataclasses.replace(graded.result, points=()))
+    assert study_file.to_json(without)["numbering"] is None
 
 
 def test_image_that_is_only_to_be_shown_and_cannot_be_read_is_named(squares_dir, tmp_path):

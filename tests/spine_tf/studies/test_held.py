@@ -87,12 +87,12 @@ def test_zip_without_one_study_says_why(series, tmp_path, add_series):
     for data, sentence in [
         (b"a report", "is no zip file, or not all of one"),
         (_zip({"x": series[0]})[:-30], "is no zip file, or not all of one"),
-        (_zip({}), "left out: 0 files"),
+        (_zip({}), "left out: 0 files: send all images of a study"),
         (_zip({"x": b"text"}), r"left out: 1 file \(1 not_dicom: no DICM prefix"),
         (_zip({"../../x": series[0]}), r"\(1 unsafe_name: its name leads out"),
         (_zip({"x": _zip({"y": series[0]})}), r"\(1 archive: a zip file"),
         (_encrypted(_zip({"x": series[0]})), r"\(1 unreadable_file: holds x, which is encrypted"),
-        (_zip({"x": series[0]}), r"\(1 too_few: 1 slices, expected 5"),
+        (_zip({"x": series[0]}), r"\(1 too_few: 1 slice, expected 5 or more\): send all"),
         (_zip(both), "there are 2 studies of lumbar MRI in it, expected one"),
     ]:
         with pytest.raises(ValueError, match=sentence) as caught:

@@ -363,7 +363,10 @@ def test_program_says_what_is_wrong(tmp_path):
     (tmp_path / "none").mkdir()
     (tmp_path / "none/letter.pdf").write_bytes(b"%PDF-1.4")
     for flags, message in (
-        ([], "error: no series of lumbar MRI was found in none: organize.csv in"),
+        (
+            [],
+            "error: no series of lumbar MRI was found in none, so there is no data set",
+        ),
         (["--grades=a=Severe"], "error: --grades has no effect without --labels_csv"),
         (["--labels_csv=l.csv"], "error: --labels_csv l.csv does not exist"),
     ):
@@ -371,6 +374,20 @@ def test_program_says_what_is_wrong(tmp_path):
         done = subprocess.run([*command, *flags], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 1
         assert message in done.stderr
+    assert not (tmp_path / "S").exists()
+
+
+def test_pile_without_a_study_leaves_reasons_and_no_data_set(tmp_path, organize, add_series):
+    add_series(tmp_path / "pile", num_slices=2)
+    found = organize(tmp_path / "pile", tmp_path / "S", num_workers=0)
+    assert not (tmp_path / "S").exists()
+    assert organizing.summarize(found, tmp_path / "S") == (
+        "left out: 2 of 2 files\n"
+        "         2 too_few, such as: 2 slices, expected 5 or more (--min_slices)"
+    )
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"there is no file in .*empty, expected DICOM"):
+        organize(tmp_path / "empty", tmp_path / "T")
 
 
 @pytest.mark.slow

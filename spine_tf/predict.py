@@ -143,8 +143,9 @@ def _only_priors(outcome: "prediction.Outcome", data_dir: pathlib.Path) -> str:
         num = words.counted(len(outcome.unreadable), "image file")
         found += f", and {num} can't be read, such as {outcome.unreadable[0]}"
         whole = "whole images, "
+    is_pile = bool(outcome.organized)
     is_alone = data_dir.is_dir() and not (data_dir / layout.images_dir("train")).is_dir()
-    other = "" if outcome.side == "train" or is_alone else " or choose --side train,"
+    other = "" if outcome.side == "train" or is_pile or is_alone else " or choose --side train,"
     return (
         f"all {outcome.num_rows} rows of the {outcome.side} side have the prior, since no "
         f"coordinate{of} could be used{found}: give {whole}some that can be used by --points, "

@@ -31,7 +31,7 @@ class Outcome:
         finder: what found points where none were given, in words; "" where it was not asked.
         faults: rows of the series CSV that can't be read or contradict others, in words.
         organized: what became of a pile, in words; "" where there was none.
-        unreadable: image files that can't be read, relative to the data set.
+        unreadable: image files that can't be read, relative to `data_dir`.
     """
 
     num_rows: int
@@ -119,6 +119,7 @@ def predict(
         answered = _answer(
             taken_in.source, reader, found, num_workers, has_pages=report_dir is not None
         )
+        unreadable = taken_in.own_names(answered.unreadable)
         path = submission.report_path(output_path)
         output_path.parent.mkdir(parents=True, exist_ok=True)
         submission.write_report(path, answered.grades, answered.unasked)
@@ -142,7 +143,7 @@ def predict(
         finder=_finder(answered),
         faults=tuple(fault.in_words() for fault in found.faults),
         organized=taken_in.in_words,
-        unreadable=answered.unreadable,
+        unreadable=unreadable,
     )
 
 

@@ -1,11 +1,12 @@
 """What comes in: a data set in the RSNA layout, or any pile of DICOM, organized on the way."""
 
 import contextlib
+import csv
 import dataclasses
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from spine_tf.configuration import directory_kind
 from spine_tf.rsna import layout, sources, zip_members
@@ -22,10 +23,22 @@ class TakenIn:
     Attributes:
         source: one side of a data set.
         in_words: what became of a pile; "" of a data set.
+        listing: says which file of a pile an image was; None of a data set.
     """
 
     source: sources.Source
     in_words: str = ""
+    listing: pathlib.Path | None = None
+
+    def own_names(self, images: Collection[str]) -> list[str]:
+        """Returns images of the source by the names that whoever gave them knows."""
+        if self.listing is None or not images:
+            return list(images)
+        columns = ("study_id", "series_id", "instance_number")
+        with self.listing.open(encoding="utf-8", newline="") as file:
+            known = {tuple(row[c] for c in columns): row["file"] for row in csv.DictReader(file)}
+        ids = (pathlib.PurePosixPath(name).with_suffix("").parts[1:] for name in images)
+        return sorted({known[key] for key in ids})  # several may be frames of one file
 
 
 def is_pile(data_dir: pathlib.Path) -> bool:
@@ -92,6 +105,7 @@ def opened(
         yield TakenIn(
             source=sources.open_for_prediction(output_dir, side),
             in_words=_in_words(found, ids),
+            listing=organizing.private_dir(output_dir) / output_tables.FILES_FILE,
         )
 
 

@@ -308,6 +308,8 @@ def test_pages_of_a_pile_say_nothing_of_its_name(
             PatientName="Secret^Hans",
         )
         made.save_as(pile / f"Secret {number}", enforce_file_format=True)
+    spoilt = pile / "Secret 1"
+    spoilt.write_bytes(spoilt.read_bytes()[:-100])
     pages = tmp_path / "pages"
     _, report, outcome = _predict(
         model_dir,
@@ -318,6 +320,8 @@ def test_pages_of_a_pile_say_nothing_of_its_name(
         report_dir=pages,
     )
     assert {row["answered_by"] for row in report} == {"prior"}
+    assert {row["reason"] for row in report} == {"unreadable"}
+    assert outcome.unreadable == ["Secret 1"]
     assert "1 study" in outcome.organized
     written = [path for place in (pages, tmp_path / "out") for path in place.rglob("*")]
     assert len(written) > 5

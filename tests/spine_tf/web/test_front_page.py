@@ -192,15 +192,20 @@ def _until(page, selector):
         time.sleep(0.05)
 
 
-def test_hostile_zip_gets_its_sentence_without_a_console_message(page, browser, tmp_path):
+def test_hostile_zip_gets_its_sentence_without_a_console_message(
+    page, browser, study_files, make_zip, tmp_path
+):
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
         for number in range(100_000):
             archive.writestr(zipfile.ZipInfo(str(number)), b"")
     (tmp_path / "many.zip").write_bytes(made.getvalue())
     (tmp_path / "report.txt").write_text("no image")
+    cut_off = {name: data[: len(data) // 2] for name, data in study_files.items()}
+    (tmp_path / "cut_off.zip").write_bytes(make_zip(cut_off))
     for name, sentence in (
         ("many.zip", "The zip file has 100000 members, expected at most 10000"),
+        ("cut_off.zip", "damaged images. Points can be moved."),
         ("report.txt", "No series of lumbar MRI is in it; left out: 1 file"),
     ):
         page.find_element("id", "files").send_keys(str(tmp_path / name))

@@ -46,7 +46,7 @@ def test_every_field_is_a_line_that_set_takes_and_has_a_meaning() -> None:
 
 def test_configuration_that_can_not_be_is_refused(tmp_path: pathlib.Path) -> None:
     wrong = _run("--task=binary", "--model=dense", "--set=model.dropuot=0.2", status=1)
-    assert wrong.stderr.endswith("; did you mean model.dropout?\n")
+    assert "; did you mean model.dropout?; there are task, model.family, " in wrong.stderr
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"task": "binary"}))
     assert "no model family" in _run(f"--config={path}", status=1).stderr

@@ -50,7 +50,7 @@ def test_gradients_in_float16_can_be_compiled() -> None:
     keras.mixed_precision.set_global_policy("mixed_float16")
     try:
         model = families.build_network(
-            _settings("model.filters=[2,2,2]", "model.output_stride=2").model,
+            _settings("model.filters=[2,2,2]", "model.pooling=average").model,
             (16, 16, 1),
             heads.Heatmaps(num_channels=1),
         )

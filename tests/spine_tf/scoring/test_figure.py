@@ -101,7 +101,10 @@ def test_mappings_sequences_and_dataclasses_become_json():
     [
         ({"value": 0.5, "low": 0.4}, "expected both ends of an interval or none"),
         ({"low": 0.4, "high": 0.6}, "and none without a value"),
-        ({"mean": 0.5}, "no field 'accuracy.mean'; there are accuracy.value"),
+        (
+            {"mean": 0.5},
+            r"no field 'accuracy.mean'; did you mean accuracy.reason\?; there are accuracy.value",
+        ),
         (0.5, "accuracy is 0.5, expected an object"),
     ],
 )

@@ -55,13 +55,17 @@ def behind(model: keras.Model) -> keras.Model:
 
     Its input is what the sampler gives. A model that sees records as they are is returned itself.
     """
+    return model if _find(model) is None else part_behind(model, model.output)
+
+
+def part_behind(model: keras.Model, output: keras.KerasTensor) -> keras.Model:
+    """Returns what a model does between the sampler, or its input, and a tensor inside it."""
     layer = _find(model)
-    if layer is None:
-        return model
+    start = model.input if layer is None else told.behind(model, layer.output)
     with warnings.catch_warnings():
         # That tensors inside a model have other names than the inputs' keys.
         warnings.simplefilter("ignore", UserWarning)
-        return keras.Model(told.behind(model, layer.output), model.output, name=model.name)
+        return keras.Model(start, output, name=model.name)
 
 
 def view_of(model: keras.Model, record_mm: float | None) -> field_of_view.FieldOfView:

@@ -15,7 +15,7 @@ from absl import logging
 
 from spine_tf.augmentation import changes, copies
 from spine_tf.configuration import config, pretrained_configs
-from spine_tf.models import pretrained
+from spine_tf.models import pretrained, resampling
 from spine_tf.training import tasks
 from tfrecords import feed, memory_feed
 
@@ -65,13 +65,14 @@ class Phase:
 
 
 def plan_phases(
-    task: tasks.Task, run_config: config.Config, whole_answer: "Predictor"
+    task: tasks.Task, run_config: config.Config, model: keras.Model, whole_answer: "Predictor"
 ) -> list[Phase]:
     """Returns the phases of a run, in order; a phase that begins may change which layers train.
 
     Args:
         task: what is learned.
         run_config: how.
+        model: that comes out, sampler and all.
         whole_answer: of the whole network behind the sampler.
     """
     settings, model_config = run_config.training, run_config.model
@@ -90,7 +91,9 @@ def plan_phases(
     frozen_epochs = min(model_config.frozen_epochs, settings.epochs)
     planned: list[Phase] = []
     if frozen_epochs:
-        planned.append(_make_frozen(whole, task, run_config, model_config, frozen_epochs))
+        planned.append(
+            _make_frozen(whole, task, run_config, model, frozen_epochs, model_config.feature_copies)
+        )
     if settings.epochs > frozen_epochs:
         rest = settings.epochs - frozen_epochs
         planned.append(_make_fine_tuned(whole, model_config, rest))
@@ -101,14 +104,16 @@ def _make_frozen(
     whole: Phase,
     task: tasks.Task,
     run_config: config.Config,
-    model_config: pretrained_configs.PretrainedConfig,
+    model: keras.Model,
     epochs: int,
+    num_copies: int,
 ) -> Phase:
     """The head alone, on the backbone's features of each image, computed once."""
-    model = whole.network
     backbone = model.get_layer("backbone")
-    extractor = keras.Model(model.input, backbone(_input_of(model, backbone), training=False))
-    take = take_copy if model_config.feature_copies else take_feature
+    # Layers are asked for tensors of the model that they were made for, not of what shares them.
+    features = backbone(_input_of(model, backbone), training=False)
+    extractor = resampling.part_behind(model, features)
+    take = take_copy if num_copies else take_feature
     head = _make_head(model)
     return dataclasses.replace(
         whole,
@@ -117,7 +122,7 @@ def _make_frozen(
         network=head,
         prepare_train=lambda batch: task.mix(take(batch), task.targets(batch), batch["seed"]),
         answer=Predictor(head, take_feature),
-        open_feeds=_Features(task, extractor, run_config, model_config.feature_copies),
+        open_feeds=_Features(task, extractor, run_config, num_copies),
     )
 
 

@@ -91,7 +91,7 @@ class SharedNetwork:
             with progress.waiting(f"building the network {run_config.model.family}"):
                 self._model = _build(task, run_config, source)
             self._answer = phases.Predictor(resampling.behind(self._model), task.inputs)
-            self._phases = phases.plan_phases(task, run_config, self._answer)
+            self._phases = phases.plan_phases(task, run_config, self._model, self._answer)
             self._start = _State.of(self._model)
             self._of = wanted
         else:

@@ -1,7 +1,7 @@
 """The frozen phase: features computed once, of the images or of augmented copies of them."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -115,6 +115,20 @@ def test_copies_without_augmentation_are_refused(
         phases.augmented_features(
             _extract_changed(still, extractor), images, still.config, num_copies=2
         )
+
+
+@pytest.mark.slow
+def test_frozen_phase_trains_what_sees_less_than_the_record(
+    weights: pathlib.Path, make_records: Callable[..., pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    """The backbone's features are of what the sampler gives, and so is the head that is kept."""
+    source = records.open_records(make_records(tmp_path / "r", roi_px=48))
+    fitted = _fit(weights, source, "model.input_px=32")
+    assert fitted.model.get_layer("sampled").output.shape[1:3] == (32, 32)
+    examples = records.load_examples(source, ["fold_0"], (0, 2))
+    answers = fitted.model.predict(examples.normalized(), verbose=0)
+    said = -np.log(answers[np.arange(len(examples)), examples.labels]).mean()
+    assert abs(said - min(figures["val_log_loss"] for figures in fitted.history)) < 0.01
 
 
 class _Interrupted(Exception):
